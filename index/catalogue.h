@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#ifndef TORG_INDEX_CATALOGUE_H
+#define TORG_INDEX_CATALOGUE_H
+
+#include "protocol/kv.h"
+#include "protocol/listing_geojson.h"
+#include "protocol/replica.h"
+#include "protocol/theme.h"
+
+/*
+ * The catalogue: one document for each listing that can be shown. It has a
+ * number (stable for the listing's life), the fields that queries compare, and
+ * the feature as ready-to-send JSON, so that an answer is a copy. It follows
+ * the replica inside the replica's transactions, through catalogue_observer.
+ */
+struct document {
+    uint32_t number;
+    uint8_t collection;
+    uint32_t origin_number;
+    struct listing_id id;
+    bool has_geometry, is_point;
+    struct position point, box_min, box_max;
+    struct theme_set themes;
+    int64_t time_from_ms, time_through_ms;
+    int64_t created_ms, modified_ms;
+    char municipality[8];     /* "" if absent; terminated */
+    char country_code[4];     /* "" if absent */
+    struct span themes_text;  /* slugs, each followed by a zero byte */
+    struct span folded_names; /* fold_put of each language, separated by '\n' */
+    struct span feature;      /* JSON; ends with "}}", see listing_geojson.h */
+    uint8_t etag[16];         /* of the payload */
+};
+
+/* Borrowed from kv. TORG_E_NOT_FOUND. */
+enum torg_err catalogue_document(const struct kv *kv, uint32_t number, struct document *ret);
+/* By what the API's feature id says. */
+enum torg_err catalogue_find(const struct kv *kv, uint8_t collection, const struct feature_id *id,
+                             struct document *ret);
+/* The packed body of a listing, for CSV and other formats. Borrowed. */
+enum torg_err catalogue_body(const struct kv *kv, const struct document *document,
+                             struct listing_meta *ret_meta, struct span *ret_body);
+/* Documents, without regard to time: in all, of a collection (origin_number 0: of all origins). */
+enum torg_err catalogue_count(const struct kv *kv, uint8_t collection, uint32_t origin_number,
+                              uint64_t *ret_count);
+
+/* The observer for replica_apply and replica_commit_local. One write transaction. */
+struct catalogue_writer {
+    const struct theme_tree *themes;
+    /* Above this many listings in one transaction trees are bulk-loaded at catalogue_flush. */
+    struct buffer pending;
+    uint64_t changed;
+};
+struct replica_observer catalogue_observer(struct catalogue_writer *writer);
+/* Once before each commit. */
+enum torg_err catalogue_flush(struct catalogue_writer *writer, struct kv *kv);
+void catalogue_writer_done(struct catalogue_writer *writer);
+
+/* Derive every document, tree and count again from the replica. */
+typedef void catalogue_progress(void *context, uint64_t done, uint64_t total);
+enum torg_err catalogue_rebuild(struct kv *kv, const struct theme_tree *themes,
+                                catalogue_progress *progress, void *context);
+/* Compare documents, trees and counts with the replica; report each difference. */
+typedef void catalogue_report(void *context, const char *what);
+enum torg_err catalogue_verify(const struct kv *kv, const struct theme_tree *themes,
+                               catalogue_report *report, void *context);
+
+/* The own listing that an import's identifiers.source names; TORG_E_NOT_FOUND. */
+enum torg_err catalogue_source_find(const struct kv *kv, uint8_t collection, struct span system,
+                                    struct span id, struct listing_id *ret_id);
+
+#endif

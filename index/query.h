@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#ifndef TORG_INDEX_QUERY_H
+#define TORG_INDEX_QUERY_H
+
+#include "index/catalogue.h"
+#include "index/rtree.h"
+
+/*
+ * One question to the catalogue: filters that all must hold, an order, a page.
+ * The answer is exact: numberMatched counts every listing that matches.
+ *
+ * Order: with near, by exact distance, then document number; otherwise by
+ * document number. A cursor is a position in that order, so a listing that is
+ * there throughout appears exactly once while replication writes.
+ */
+#define QUERY_LIMIT_MAX 10000
+#define QUERY_VALUES_MAX 64 /* origins, municipalities, themes of one query */
+#define QUERY_TEXT_BYTES_MAX 200
+#define QUERY_WORK_MAX 4000000 /* documents and nodes looked at */
+
+/* All themes of one group must be there; a query's groups are alternatives. */
+struct query_theme_group {
+    uint8_t count;
+    struct span slugs[RTREE_THEME_SETS_MAX];
+};
+
+struct query_cursor {
+    double distance_m; /* -1 without near */
+    uint32_t document;
+};
+
+struct query {
+    uint32_t collections; /* mask */
+    bool has_near;
+    struct geo_point near;
+    double radius_m; /* 0..GEO_RADIUS_M_MAX; INFINITY: the nearest, however far */
+    bool has_box;
+    struct geo_box box; /* listings without geometry match every box (OGC) */
+    uint8_t group_count;
+    struct query_theme_group groups[RTREE_THEME_GROUPS_MAX];
+    struct span text;  /* name contains, folded by the query */
+    bool has_datetime; /* else: what is valid at now_ms, or for events not over yet */
+    int64_t from_ms, through_ms;
+    int64_t now_ms;
+    size_t origin_count;
+    uint32_t origins[QUERY_VALUES_MAX]; /* origin numbers */
+    size_t municipality_count;
+    struct span municipalities[QUERY_VALUES_MAX];
+    uint32_t limit;  /* 0..QUERY_LIMIT_MAX; 0 only counts */
+    uint32_t offset; /* skipped after the cursor */
+    bool has_cursor;
+    struct query_cursor cursor;
+};
+
+struct query_page {
+    struct rtree_hit *hits; /* owned; distance_m is -1 without near */
+    size_t count;
+    uint64_t matched; /* all that match, whatever the page */
+    bool has_next;
+    struct query_cursor next;
+    uint64_t work;
+    const char *driver; /* which index drove: "rtree", "scan" ...; static */
+};
+void query_page_done(struct query_page *page);
+
+/* TORG_E_EXPENSIVE past QUERY_WORK_MAX; TORG_E_CORRUPT; TORG_E_NOMEM. Any thread. */
+enum torg_err query_run(const struct kv *kv, const struct theme_tree *themes,
+                        const struct query *query, struct query_page *ret_page);
+
+/* Bounding box and time span of a collection's documents; TORG_E_NOT_FOUND when empty. */
+struct query_extent {
+    struct position min, max;
+    int64_t time_from_ms, time_through_ms;
+};
+enum torg_err query_extent(const struct kv *kv, uint8_t collection,
+                           struct query_extent *ret_extent);
+
+/* Exact numbers of matching listings per theme bit (multi-theme listings count in each). */
+enum torg_err query_theme_counts(const struct kv *kv, const struct theme_tree *themes,
+                                 const struct query *query, uint64_t counts[THEME_BITS]);
+
+#endif

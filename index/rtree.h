@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#ifndef TORG_INDEX_RTREE_H
+#define TORG_INDEX_RTREE_H
+
+#include "index/geo.h"
+#include "protocol/kv.h"
+#include "protocol/theme.h"
+
+/*
+ * An aggregate R-tree of one collection, in KV_RTREE: nodes of at most
+ * RTREE_NODE_BYTES_MAX in arrays by field, so that one LMDB page holds one.
+ * Each child entry carries its box, its number of listings, the exact set of
+ * its themes and the span of its times, so that place, theme and time prune
+ * inside the tree and what lies wholly inside is counted without a visit.
+ * Sources: Guttman 1984; Beckmann et al. 1990 (R*); Kamel and Faloutsos 1993
+ * (Hilbert bulk load); Papadias et al. 2001 (aggregate R-tree); Hjaltason and
+ * Samet 1999 (nearest). Node format: docs/architecture.md.
+ */
+#define RTREE_NODE_BYTES_MAX 4080 /* one page: a larger LMDB value takes two */
+
+struct rtree_item {
+    struct position min, max; /* equal for a point */
+    uint32_t document;
+    struct theme_set themes;
+    int64_t time_from_ms, time_through_ms; /* INT64_MIN, INT64_MAX when open */
+};
+
+/* Handle of one collection's tree in one transaction. */
+struct rtree {
+    struct kv *kv;
+    uint8_t collection;
+};
+
+/* Insert, or remove the entry that equals item in place, document. TORG_E_NOT_FOUND. */
+enum torg_err rtree_insert(struct rtree *tree, const struct rtree_item *item);
+enum torg_err rtree_remove(struct rtree *tree, const struct rtree_item *item);
+/* Replace the whole tree by a packed one over items (reordered in place). */
+enum torg_err rtree_bulk_load(struct rtree *tree, struct rtree_item *items, size_t count);
+
+/*
+ * What is asked for. All parts that are present must hold.
+ * any_of: the item shares a theme with each of the sets in turn... (see
+ * theme_sets): an item matches when for SOME group ALL sets of the group share
+ * a theme with it. No group: all themes.
+ */
+#define RTREE_THEME_GROUPS_MAX 16
+#define RTREE_THEME_SETS_MAX 8
+struct rtree_theme_group {
+    uint8_t count;
+    struct theme_set sets[RTREE_THEME_SETS_MAX];
+};
+
+struct rtree_query {
+    bool has_box;
+    struct geo_box box;
+    bool has_centre;
+    struct geo_point centre;
+    double radius_m; /* with has_centre: items at most this far; INFINITY for all */
+    uint8_t group_count;
+    struct rtree_theme_group groups[RTREE_THEME_GROUPS_MAX];
+    int64_t time_from_ms, time_through_ms; /* overlap; INT64_MIN and INT64_MAX for all */
+    uint64_t work_max;                     /* nodes that may be visited; 0 without limit */
+};
+
+struct rtree_hit {
+    uint32_t document;
+    double distance_m; /* exact, to the point; -1 without a centre */
+};
+
+struct rtree_work {
+    uint64_t nodes, leaves, items, geodesics;
+};
+
+/* false stops the walk */
+typedef bool rtree_visit(void *context, const struct rtree_hit *hit);
+
+/*
+ * Every matching item, in no order. TORG_OK also when visit stopped it;
+ * TORG_E_CORRUPT when a node fails its checks; TORG_E_EXPENSIVE.
+ * The answer equals brute force with geo_distance_m, over the poles and the
+ * antimeridian too. Distances are computed only when want_distance.
+ */
+enum torg_err rtree_search(const struct kv *kv, uint8_t collection, const struct rtree_query *query,
+                           bool want_distance, rtree_visit *visit, void *context,
+                           struct rtree_work *work);
+/* The exact number of matching items; subtrees wholly inside are not visited. */
+enum torg_err rtree_count(const struct kv *kv, uint8_t collection, const struct rtree_query *query,
+                          uint64_t *ret_count, struct rtree_work *work);
+
+/*
+ * Matching items nearest first, one at a time: streaming over several
+ * collections at once. Equal distances come in order of document. Borrowed kv
+ * must outlive it.
+ */
+struct rtree_near;
+enum torg_err rtree_near_new(const struct kv *kv, uint32_t collection_mask,
+                             const struct rtree_query *query, struct rtree_near **ret_near);
+/* TORG_E_NOT_FOUND at the end. */
+enum torg_err rtree_near_next(struct rtree_near *near, struct rtree_hit *ret_hit);
+/* Skip everything up to and including (distance_m, document): where a page begins. */
+void rtree_near_after(struct rtree_near *near, double distance_m, uint32_t document);
+void rtree_near_work(const struct rtree_near *near, struct rtree_work *ret_work);
+void rtree_near_free(struct rtree_near *near);
+
+struct rtree_stat {
+    uint64_t items, leaves, inner_nodes, bytes;
+    uint32_t height;
+};
+/*
+ * Check every numbered invariant of the tree (rtree_check.c lists them) and
+ * report each breach. ret_stat may be NULL.
+ */
+typedef void rtree_report(void *context, const char *what);
+enum torg_err rtree_check(const struct kv *kv, uint8_t collection, rtree_report *report,
+                          void *context, struct rtree_stat *ret_stat);
+
+#endif

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include "protocol/bytes.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct span span_of(const void *data, size_t size)
+{
+    return (struct span){.data = data, .size = size};
+}
+
+struct span span_of_str(const char *text)
+{
+    return span_of(text, strlen(text));
+}
+
+bool span_equal(struct span a, struct span b)
+{
+    return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+}
+
+int span_compare(struct span a, struct span b)
+{
+    size_t common = a.size < b.size ? a.size : b.size;
+    int order = common ? memcmp(a.data, b.data, common) : 0;
+
+    if (order)
+        return order;
+    return (a.size > b.size) - (a.size < b.size);
+}
+
+struct span buffer_span(const struct buffer *buffer)
+{
+    return span_of(buffer->data, buffer->size);
+}
+
+void buffer_done(struct buffer *buffer)
+{
+    free(buffer->data);
+    *buffer = (struct buffer){0};
+}
+
+void buffer_clear(struct buffer *buffer)
+{
+    buffer->size = 0;
+    buffer->err = TORG_OK;
+}
+
+enum torg_err buffer_reserve(struct buffer *buffer, size_t extra)
+{
+    size_t capacity = buffer->capacity ? buffer->capacity : 256;
+    uint8_t *data;
+
+    if (buffer->err)
+        return buffer->err;
+    if (extra <= buffer->capacity - buffer->size)
+        return TORG_OK;
+    if (extra > SIZE_MAX / 2 - buffer->size)
+        return buffer->err = TORG_E_TOO_BIG;
+    while (capacity < buffer->size + extra)
+        capacity *= 2;
+    data = realloc(buffer->data, capacity);
+    if (!data)
+        return buffer->err = TORG_E_NOMEM;
+    buffer->data = data;
+    buffer->capacity = capacity;
+    return TORG_OK;
+}
+
+void buffer_put(struct buffer *buffer, const void *data, size_t size)
+{
+    if (size == 0 || buffer_reserve(buffer, size))
+        return;
+    memcpy(buffer->data + buffer->size, data, size);
+    buffer->size += size;
+}
+
+void buffer_put_span(struct buffer *buffer, struct span bytes)
+{
+    buffer_put(buffer, bytes.data, bytes.size);
+}
+
+void buffer_put_str(struct buffer *buffer, const char *text)
+{
+    buffer_put(buffer, text, strlen(text));
+}
+
+void buffer_put_u8(struct buffer *buffer, uint8_t value)
+{
+    buffer_put(buffer, &value, 1);
+}
+
+void buffer_put_u16be(struct buffer *buffer, uint16_t value)
+{
+    uint8_t bytes[2];
+
+    put_u16be(bytes, value);
+    buffer_put(buffer, bytes, sizeof(bytes));
+}
+
+void buffer_put_u32be(struct buffer *buffer, uint32_t value)
+{
+    uint8_t bytes[4];
+
+    put_u32be(bytes, value);
+    buffer_put(buffer, bytes, sizeof(bytes));
+}
+
+void buffer_put_u64be(struct buffer *buffer, uint64_t value)
+{
+    uint8_t bytes[8];
+
+    put_u64be(bytes, value);
+    buffer_put(buffer, bytes, sizeof(bytes));
+}
+
+void buffer_printf(struct buffer *buffer, const char *format, ...)
+{
+    va_list args;
+    int size;
+
+    va_start(args, format);
+    size = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    if (size < 0) {
+        buffer->err = buffer->err ? buffer->err : TORG_E_INTERNAL;
+        return;
+    }
+    /* vsnprintf writes a zero past the text; it is not part of the buffer. */
+    if (buffer_reserve(buffer, (size_t)size + 1))
+        return;
+    va_start(args, format);
+    vsnprintf((char *)buffer->data + buffer->size, (size_t)size + 1, format, args);
+    va_end(args);
+    buffer->size += (size_t)size;
+}
+
+struct reader reader_of(struct span input)
+{
+    /* NULL + 0 is undefined in C, so an empty input points somewhere. */
+    static const uint8_t nothing[1];
+    const uint8_t *at = input.size ? input.data : nothing;
+
+    return (struct reader){.at = at, .end = at + input.size};
+}
+
+size_t reader_left(const struct reader *in)
+{
+    return in->err ? 0 : (size_t)(in->end - in->at);
+}
+
+struct span reader_bytes(struct reader *in, size_t size)
+{
+    struct span bytes;
+
+    if (!in->err && size > (size_t)(in->end - in->at))
+        in->err = TORG_E_TRUNCATED;
+    if (in->err)
+        return (struct span){0};
+    bytes = span_of(in->at, size);
+    in->at += size;
+    return bytes;
+}
+
+void reader_copy(struct reader *in, void *out, size_t size)
+{
+    struct span bytes = reader_bytes(in, size);
+
+    if (in->err)
+        memset(out, 0, size);
+    else if (size)
+        memcpy(out, bytes.data, size);
+}
+
+uint8_t reader_u8(struct reader *in)
+{
+    uint8_t bytes[1];
+
+    reader_copy(in, bytes, sizeof(bytes));
+    return bytes[0];
+}
+
+uint16_t reader_u16be(struct reader *in)
+{
+    uint8_t bytes[2];
+
+    reader_copy(in, bytes, sizeof(bytes));
+    return get_u16be(bytes);
+}
+
+uint32_t reader_u32be(struct reader *in)
+{
+    uint8_t bytes[4];
+
+    reader_copy(in, bytes, sizeof(bytes));
+    return get_u32be(bytes);
+}
+
+uint64_t reader_u64be(struct reader *in)
+{
+    uint8_t bytes[8];
+
+    reader_copy(in, bytes, sizeof(bytes));
+    return get_u64be(bytes);
+}
+
+uint16_t get_u16be(const uint8_t *at)
+{
+    return (uint16_t)(at[0] << 8 | at[1]);
+}
+
+uint32_t get_u32be(const uint8_t *at)
+{
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+uint64_t get_u64be(const uint8_t *at)
+{
+    return (uint64_t)get_u32be(at) << 32 | get_u32be(at + 4);
+}
+
+void put_u16be(uint8_t *at, uint16_t value)
+{
+    at[0] = (uint8_t)(value >> 8);
+    at[1] = (uint8_t)value;
+}
+
+void put_u32be(uint8_t *at, uint32_t value)
+{
+    put_u16be(at, (uint16_t)(value >> 16));
+    put_u16be(at + 2, (uint16_t)value);
+}
+
+void put_u64be(uint8_t *at, uint64_t value)
+{
+    put_u32be(at, (uint32_t)(value >> 32));
+    put_u32be(at + 4, (uint32_t)value);
+}
+
+void hex_encode(const void *data, size_t size, char *out)
+{
+    static const char digits[] = "0123456789abcdef";
+    const uint8_t *bytes = data;
+
+    for (size_t i = 0; i < size; i++) {
+        out[2 * i] = digits[bytes[i] >> 4];
+        out[2 * i + 1] = digits[bytes[i] & 15];
+    }
+    out[2 * size] = '\0';
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+enum torg_err hex_decode(const char *text, void *out, size_t size)
+{
+    uint8_t *bytes = out;
+
+    if (strlen(text) != 2 * size)
+        return TORG_E_INVALID;
+    for (size_t i = 0; i < 2 * size; i++) {
+        if (hex_digit(text[i]) < 0)
+            return TORG_E_INVALID;
+    }
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = (uint8_t)(hex_digit(text[2 * i]) << 4 | hex_digit(text[2 * i + 1]));
+    return TORG_OK;
+}
+
+/* The size of the well-formed sequence at the start of text, 0 if there is none. */
+static size_t utf8_sequence(const uint8_t *at, size_t left)
+{
+    uint8_t first = at[0];
+    uint8_t low = 0x80;
+    uint8_t high = 0xbf;
+    size_t size;
+
+    if (first < 0x80)
+        return 1;
+    if (first >= 0xc2 && first <= 0xdf)
+        size = 2;
+    else if (first >= 0xe0 && first <= 0xef)
+        size = 3;
+    else if (first >= 0xf0 && first <= 0xf4)
+        size = 4;
+    else
+        return 0;
+    if (size > left)
+        return 0;
+    /* The Unicode Standard, table 3-7: only the second byte has special ranges. */
+    if (first == 0xe0)
+        low = 0xa0;
+    else if (first == 0xed)
+        high = 0x9f;
+    else if (first == 0xf0)
+        low = 0x90;
+    else if (first == 0xf4)
+        high = 0x8f;
+    if (at[1] < low || at[1] > high)
+        return 0;
+    for (size_t i = 2; i < size; i++) {
+        if (at[i] < 0x80 || at[i] > 0xbf)
+            return 0;
+    }
+    return size;
+}
+
+bool utf8_valid(struct span text)
+{
+    size_t at = 0;
+
+    while (at < text.size) {
+        size_t size = utf8_sequence(text.data + at, text.size - at);
+
+        if (size == 0)
+            return false;
+        at += size;
+    }
+    return true;
+}

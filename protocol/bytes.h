@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#ifndef TORG_PROTOCOL_BYTES_H
+#define TORG_PROTOCOL_BYTES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "protocol/err.h"
+
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Borrowed bytes: size of them at data. data may be NULL when size is 0. */
+struct span {
+    const uint8_t *data;
+    size_t size;
+};
+
+/*
+ * Owned bytes that grow at the end. A failed append sets err, and every later
+ * append does nothing, so that a writer checks once, at its end. All zero is a
+ * valid empty buffer.
+ */
+struct buffer {
+    uint8_t *data;
+    size_t size;
+    size_t capacity;
+    enum torg_err err;
+};
+
+/*
+ * A cursor over borrowed bytes that remembers its first mistake. After a
+ * failed read it gives zeros and empty spans; check err before believing them.
+ */
+struct reader {
+    const uint8_t *at;
+    const uint8_t *end;
+    enum torg_err err;
+};
+
+struct span span_of(const void *data, size_t size);
+/* The bytes of a C string, without its terminating zero. */
+struct span span_of_str(const char *text);
+bool span_equal(struct span a, struct span b);
+/* Order by unsigned bytes, a shorter prefix first: <0, 0 or >0. */
+int span_compare(struct span a, struct span b);
+
+struct span buffer_span(const struct buffer *buffer);
+void buffer_done(struct buffer *buffer);
+/* Empty it and forget its error, keeping its memory. */
+void buffer_clear(struct buffer *buffer);
+/* Room for extra more bytes; on success they may be written at data + size. */
+enum torg_err buffer_reserve(struct buffer *buffer, size_t extra);
+void buffer_put(struct buffer *buffer, const void *data, size_t size);
+void buffer_put_span(struct buffer *buffer, struct span bytes);
+void buffer_put_str(struct buffer *buffer, const char *text);
+void buffer_put_u8(struct buffer *buffer, uint8_t value);
+void buffer_put_u16be(struct buffer *buffer, uint16_t value);
+void buffer_put_u32be(struct buffer *buffer, uint32_t value);
+void buffer_put_u64be(struct buffer *buffer, uint64_t value);
+/* printf into the buffer; the locale never matters because it is never set. */
+void buffer_printf(struct buffer *buffer, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+struct reader reader_of(struct span input);
+size_t reader_left(const struct reader *in);
+uint8_t reader_u8(struct reader *in);
+uint16_t reader_u16be(struct reader *in);
+uint32_t reader_u32be(struct reader *in);
+uint64_t reader_u64be(struct reader *in);
+/* size bytes, borrowed from the input. */
+struct span reader_bytes(struct reader *in, size_t size);
+/* Copies size bytes to out; zeros after a failure. */
+void reader_copy(struct reader *in, void *out, size_t size);
+
+/* Big-endian fields at any alignment. */
+uint16_t get_u16be(const uint8_t *at);
+uint32_t get_u32be(const uint8_t *at);
+uint64_t get_u64be(const uint8_t *at);
+void put_u16be(uint8_t *at, uint16_t value);
+void put_u32be(uint8_t *at, uint32_t value);
+void put_u64be(uint8_t *at, uint64_t value);
+
+/* Lower-case hex with a terminating zero: out holds 2 * size + 1. */
+void hex_encode(const void *data, size_t size, char *out);
+/* Exactly 2 * size hex digits of either case, then the end; else TORG_E_INVALID. */
+enum torg_err hex_decode(const char *text, void *out, size_t size);
+
+/* Well-formed UTF-8 (RFC 3629): no overlong form, no surrogate, at most U+10FFFF. */
+bool utf8_valid(struct span text);
+
+#endif

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#ifndef TORG_PROTOCOL_FOLD_H
+#define TORG_PROTOCOL_FOLD_H
+
+#include "protocol/bytes.h"
+
+/*
+ * Text folded for search: lower case, and Latin letters without their marks
+ * (å ä á -> a, ö -> o, š -> s, ŋ -> n, đ -> d, ß -> ss ...), runs of white
+ * space as one space. "umea" finds Umeå. Works on UTF-8 for Latin, Greek and
+ * Cyrillic; other letters stay as they are.
+ */
+void fold_put(struct buffer *out, struct span text);
+/* Does folded text contain folded needle? An empty needle is in everything. */
+bool fold_contains(struct span folded, struct span needle);
+
+#endif

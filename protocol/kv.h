@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#ifndef TORG_PROTOCOL_KV_H
+#define TORG_PROTOCOL_KV_H
+
+#include "protocol/bytes.h"
+
+/*
+ * Ordered key-value tables inside one transaction, as everything above sees
+ * them: LMDB in torgd (index/store.c), an ordered map in memory in the
+ * simulator (tests/support). The replica's logic is written once against this.
+ *
+ * Keys are 1 to 511 bytes, ordered as unsigned bytes; values 0 to 2^31 bytes.
+ * Spans that come out are borrowed: they live until the next write through the
+ * same transaction or its end. Nothing here is aligned: read fields with
+ * readers or memcpy. One transaction belongs to one thread.
+ */
+enum kv_table {
+    /* protocol/replica.c: the verified state of every origin */
+    KV_META,    /* format version, node's own settings */
+    KV_ORIGIN,  /* origin id -> its record; see replica.c */
+    KV_CHARTER, /* origin number, charter_no -> signed charter */
+    KV_HEAD,    /* origin number, epoch, hno -> signed head */
+    KV_LIVE,    /* origin number, collection, k -> header and payload */
+    KV_BYSEQ,   /* origin number, seq, k -> newest header of a listing, tombstones too */
+    KV_TRIE,    /* origin number, collection, prefix -> inner node */
+    KV_PROOF,   /* origin number, epoch -> fork evidence */
+    /* index/: derived from the above, rebuilt by torg verify --repair */
+    KV_DOCUMENT,  /* document number -> index fields and ready-to-send feature */
+    KV_DOCNUMBER, /* origin number, collection, k -> document number */
+    KV_RTREE,     /* collection, node number -> node */
+    KV_TEXT,      /* folded names */
+    KV_THEME,     /* theme slug -> bit, combinations */
+    KV_COUNT,     /* aggregate counts */
+    KV_TOKEN,     /* bearer tokens, hashed */
+    KV_SOURCE,    /* collection, identifiers.source -> listing id, own origin only */
+    KV_TABLE_COUNT
+};
+
+struct kv_cursor; /* belongs to its implementation */
+
+struct kv_ops {
+    enum torg_err (*get)(void *txn, enum kv_table table, struct span key, struct span *ret_value);
+    enum torg_err (*put)(void *txn, enum kv_table table, struct span key, struct span value);
+    enum torg_err (*del)(void *txn, enum kv_table table, struct span key);
+    enum torg_err (*cursor_open)(void *txn, enum kv_table table, struct kv_cursor **ret_cursor);
+    void (*cursor_close)(struct kv_cursor *cursor);
+    enum torg_err (*cursor_seek)(struct kv_cursor *cursor, struct span key, struct span *ret_key,
+                                 struct span *ret_value);
+    enum torg_err (*cursor_next)(struct kv_cursor *cursor, struct span *ret_key,
+                                 struct span *ret_value);
+};
+
+/* A transaction. Passed by pointer; writable only when its opener made it so. */
+struct kv {
+    const struct kv_ops *ops;
+    void *txn;
+    bool writable;
+};
+
+/* TORG_E_NOT_FOUND if the key is absent. */
+enum torg_err kv_get(const struct kv *kv, enum kv_table table, struct span key,
+                     struct span *ret_value);
+/* Inserts or replaces. TORG_E_FULL, TORG_E_IO: the transaction can only be aborted. */
+enum torg_err kv_put(struct kv *kv, enum kv_table table, struct span key, struct span value);
+/* TORG_E_NOT_FOUND if the key is absent. */
+enum torg_err kv_del(struct kv *kv, enum kv_table table, struct span key);
+
+/*
+ * Walk a table in key order. A cursor must be closed before its transaction
+ * ends. After a write through the same transaction, seek again before next.
+ */
+enum torg_err kv_cursor_open(const struct kv *kv, enum kv_table table,
+                             struct kv_cursor **ret_cursor);
+/* NULL is accepted. */
+void kv_cursor_close(const struct kv *kv, struct kv_cursor *cursor);
+/* The first entry whose key is at or after key; TORG_E_NOT_FOUND past the end. */
+enum torg_err kv_cursor_seek(const struct kv *kv, struct kv_cursor *cursor, struct span key,
+                             struct span *ret_key, struct span *ret_value);
+enum torg_err kv_cursor_next(const struct kv *kv, struct kv_cursor *cursor, struct span *ret_key,
+                             struct span *ret_value);
+
+#endif

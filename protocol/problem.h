@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#ifndef TORG_PROTOCOL_PROBLEM_H
+#define TORG_PROTOCOL_PROBLEM_H
+
+#include <stddef.h>
+
+/*
+ * What is wrong with an input, field by field: a validator names every mistake
+ * instead of stopping at the first. Texts say what is accepted. Bounded: past
+ * PROBLEMS_MAX only count grows.
+ */
+#define PROBLEMS_MAX 64
+
+struct problem {
+    char path[96];  /* "properties.price", "geometry.coordinates" */
+    char text[200]; /* "must be between -90 and 90" */
+};
+
+struct problems {
+    size_t count; /* all of them; items holds the first PROBLEMS_MAX */
+    struct problem items[PROBLEMS_MAX];
+};
+
+void problems_add(struct problems *problems, const char *path, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif

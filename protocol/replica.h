@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#ifndef TORG_PROTOCOL_REPLICA_H
+#define TORG_PROTOCOL_REPLICA_H
+
+#include "protocol/change.h"
+#include "protocol/charter.h"
+#include "protocol/head.h"
+#include "protocol/kv.h"
+#include "protocol/trie.h"
+
+/*
+ * The replica: what this node holds of every origin, and the only code that
+ * changes it. Own commits, peers' batches and reconciliation all end here, in
+ * one transaction each, in torgd as in the simulator.
+ *
+ * Of each origin the record names one head: the newest under which anything
+ * was ever taken. It never goes back. A collection is COMPLETE when the root
+ * of what is held equals that head's root, PARTIAL otherwise: the state is
+ * computed, not kept, so it cannot lie.
+ *
+ * Keys and values of the tables: replica.c, described in docs/architecture.md.
+ */
+struct replica_origin {
+    uint32_t number; /* local, stable; stands for the id in keys */
+    struct origin_id id;
+    uint64_t charter_no; /* the newest that is held */
+    struct hash charter_hash;
+    uint64_t charter_epoch;
+    bool has_head;
+    struct head head;
+    struct hash head_hash;
+    bool has_beat;
+    struct beat beat;
+    int64_t received_ms; /* when the newest head or beat came, by this node's clock */
+    uint64_t floor_seq;  /* deltas are served for since_seq >= this only */
+    uint32_t flags;      /* REPLICA_FLAG_* */
+    struct trie_root held[COLLECTIONS_MAX]; /* by collection number; count 0 when empty */
+    uint32_t missing[COLLECTIONS_MAX];      /* live listings without their payload */
+};
+
+#define REPLICA_FLAG_DISPUTED 1u
+#define REPLICA_FLAG_FAULTY 2u
+
+/* A change that was checked when it came in: parsed once, hashed once. */
+struct replica_entry {
+    struct span header_bytes; /* borrowed */
+    struct span payload;      /* borrowed; size 0 when absent (a delete, or missing) */
+    struct change_header header;
+    struct hash header_hash;
+    struct listing_key key;
+};
+
+/*
+ * Check header bytes and, unless it is empty, the payload against it. The only
+ * way to fill a replica_entry. TORG_E_MISMATCH or a parser's error.
+ */
+enum torg_err replica_entry_read(struct span header_bytes, struct span payload,
+                                 struct replica_entry *ret_entry);
+
+/* Called for each listing that changes, inside the transaction: how the index follows. */
+struct replica_observer {
+    void *context;
+    /* entry NULL: the listing is gone. An error aborts the whole write. */
+    enum torg_err (*changed)(void *context, struct kv *kv, const struct replica_origin *origin,
+                             uint8_t collection, const struct listing_key *key,
+                             const struct replica_entry *entry);
+};
+
+/*
+ * A verified piece of another origin's state, ready for the writer. All
+ * pointers are borrowed for the call.
+ *
+ * CHARTERS  charters of one origin, ascending; the first may be charter 0 of an
+ *           origin that is new here. The caller has decided that it is trusted.
+ * COMMIT    a head and the newest change of each listing since the state held
+ *           (a live batch, a delta, or nothing at all for a bare head). Taken
+ *           only if the roots of all collections in mask come out as the head's.
+ * PART      reconcile: some upserts and removals of one collection under head.
+ * PAYLOADS  payloads that were missing, for live entries already held.
+ * BEAT      a newer beat.
+ * PROOF     fork evidence: marks the origin disputed.
+ */
+enum replica_write_kind {
+    REPLICA_WRITE_CHARTERS,
+    REPLICA_WRITE_COMMIT,
+    REPLICA_WRITE_PART,
+    REPLICA_WRITE_PAYLOADS,
+    REPLICA_WRITE_BEAT,
+    REPLICA_WRITE_PROOF,
+};
+
+struct replica_write {
+    enum replica_write_kind kind;
+    struct origin_id origin;
+    const struct charter_signed *charters;
+    size_t charter_count;
+    struct signed_span head;
+    uint32_t mask;      /* COMMIT: collections that this node subscribes to */
+    uint8_t collection; /* PART */
+    const struct replica_entry *entries;
+    size_t entry_count;
+    const struct listing_key *removed; /* PART: ascending */
+    size_t removed_count;
+    struct signed_span beat;
+    struct span proof;
+    int64_t now_ms; /* when it came */
+};
+
+/*
+ * Judge and apply one write. Every check comes before the first change, so any
+ * error but TORG_E_NOMEM, TORG_E_FULL, TORG_E_IO and TORG_E_CORRUPT leaves the
+ * transaction as it was and others may share it. Signatures and charters are
+ * checked here, whatever the caller has done before.
+ * TORG_E_KNOWN, TORG_E_STALE: nothing new. TORG_E_GAP: charters are missing.
+ * TORG_E_MISMATCH: the roots do not come out; reconcile. TORG_E_SIGNATURE.
+ * observer may be NULL.
+ */
+enum torg_err replica_apply(struct kv *kv, const struct replica_write *write,
+                            const struct replica_observer *observer);
+
+/* The newest-first check of a received head against what is held; no change. */
+enum torg_err replica_head_check(const struct kv *kv, const struct replica_origin *origin,
+                                 const struct signed_span *head, struct head *ret_head);
+enum torg_err replica_beat_check(const struct kv *kv, const struct replica_origin *origin,
+                                 const struct signed_span *beat, struct beat *ret_beat);
+
+/* ---- the node's own origin ---- */
+
+struct replica_signer {
+    struct secret_key key;
+    uint64_t key_no;
+};
+
+/* A local write: payload is packed; empty means delete. */
+struct local_change {
+    uint8_t collection;
+    struct listing_id id;
+    struct span payload;
+};
+
+/*
+ * One commit of the own origin: numbers, headers, tries, head, signature. An
+ * empty commit is allowed. At most one change per (collection, id) and at most
+ * COMMIT_CHANGES_MAX, else TORG_E_INVALID before anything is touched; deletes
+ * of absent listings are left out. ret_head gets [bin head, bin signature].
+ * ts_ms is now_ms, or one more than the last head's if the clock stands behind.
+ */
+enum torg_err replica_commit_local(struct kv *kv, const struct origin_id *own,
+                                   const struct replica_signer *signer,
+                                   const struct local_change *changes, size_t count, int64_t now_ms,
+                                   const struct replica_observer *observer,
+                                   struct buffer *ret_head);
+/* A new beat of the own origin, stored and appended to ret_beat as it travels. */
+enum torg_err replica_beat_local(struct kv *kv, const struct origin_id *own,
+                                 const struct replica_signer *signer, uint64_t writer,
+                                 uint64_t rival, int64_t now_ms, struct buffer *ret_beat);
+
+/* ---- reading ---- */
+
+enum torg_err replica_origin_get(const struct kv *kv, const struct origin_id *id,
+                                 struct replica_origin *ret_origin);
+enum torg_err replica_origin_by_number(const struct kv *kv, uint32_t number,
+                                       struct replica_origin *ret_origin);
+/* The first origin whose id is above after (NULL: the first). TORG_E_NOT_FOUND at the end. */
+enum torg_err replica_origin_next(const struct kv *kv, const struct origin_id *after,
+                                  struct replica_origin *ret_origin);
+/* Collections that are complete as of origin->head. A collection with no listings counts. */
+uint32_t replica_complete_mask(const struct replica_origin *origin, uint32_t wanted);
+
+/* As stored: charter_signed, signed head. Borrowed. */
+enum torg_err replica_charter_get(const struct kv *kv, uint32_t number, uint64_t charter_no,
+                                  struct span *ret_charter);
+enum torg_err replica_head_get(const struct kv *kv, uint32_t number, uint64_t epoch, uint64_t hno,
+                               struct span *ret_head);
+enum torg_err replica_beat_get(const struct kv *kv, uint32_t number, struct span *ret_beat);
+/* A live listing. ret_payload is empty when the payload is missing here. Borrowed. */
+enum torg_err replica_listing_get(const struct kv *kv, uint32_t number, uint8_t collection,
+                                  const struct listing_key *key, struct span *ret_header,
+                                  struct span *ret_payload);
+
+/* Newest changes with seq > since, ascending by (seq, k), tombstones included; false stops. */
+typedef bool replica_change_visit(void *context, const struct listing_key *key,
+                                  struct span header_bytes);
+enum torg_err replica_changes_since(const struct kv *kv, uint32_t number, uint64_t since,
+                                    replica_change_visit *visit, void *context);
+/* Live listings of a collection, ascending by k from (and including) from; false stops. */
+typedef bool replica_listing_visit(void *context, const struct listing_key *key,
+                                   struct span header_bytes, struct span payload);
+enum torg_err replica_listings(const struct kv *kv, uint32_t number, uint8_t collection,
+                               const struct listing_key *from, replica_listing_visit *visit,
+                               void *context);
+
+/* The stored trie of one collection, for reading (reconcile answers) or checking. */
+struct replica_trie {
+    const struct kv *kv;
+    uint32_t number;
+    uint8_t collection;
+    struct buffer scratch;
+};
+void replica_trie_init(struct replica_trie *trie, const struct kv *kv, uint32_t number,
+                       uint8_t collection, struct trie_store *ret_store);
+void replica_trie_done(struct replica_trie *trie);
+
+/*
+ * Recompute everything of one origin from its listings and heads, and report
+ * each difference: charters chain, head signature and chain, trie = rebuilt,
+ * held root and counts, byseq = live. report may be called many times.
+ */
+typedef void replica_verify_report(void *context, const char *what);
+enum torg_err replica_verify(const struct kv *kv, const struct replica_origin *origin,
+                             replica_verify_report *report, void *context);
+
+#endif
