@@ -3,6 +3,7 @@
 #define TORG_PROTOCOL_SEAL_H
 
 #include "protocol/ident.h"
+#include "protocol/limits.h"
 
 /*
  * Hashes and signatures, by libsodium. Every use has a domain: a text that,
@@ -22,6 +23,9 @@
 #define DOMAIN_INNER "torg/inner/1"
 #define DOMAIN_SUMMARY "torg/summary/1"
 
+/* The longest object that is ever signed. */
+#define SEAL_SIGNED_BYTES_MAX CHARTER_BYTES_MAX
+
 /* A signing key: libsodium's 64 bytes, seed and public key. Wipe after use. */
 struct secret_key {
     uint8_t bytes[64];
@@ -34,8 +38,9 @@ struct hash seal_hash(const char *domain, struct span bytes);
 /* Output length 16, which is another function than the first half of 32. */
 void seal_hash16(const char *domain, struct span bytes, uint8_t out[16]);
 
+/* bytes.size <= SEAL_SIGNED_BYTES_MAX (asserted). */
 struct signature seal_sign(const char *domain, struct span bytes, const struct secret_key *key);
-/* TORG_E_SIGNATURE if it does not verify. */
+/* TORG_E_SIGNATURE if it does not verify, TORG_E_TOO_BIG if nobody can have signed it. */
 enum torg_err seal_verify(const char *domain, struct span bytes, const struct signature *signature,
                           const struct public_key *key);
 
