@@ -43,19 +43,37 @@ enum torg_err catalogue_body(const struct kv *kv, const struct document *documen
 enum torg_err catalogue_count(const struct kv *kv, uint8_t collection, uint32_t origin_number,
                               uint64_t *ret_count);
 
-/* The observer for replica_apply and replica_commit_local. One write transaction. */
+/*
+ * The observer for replica_apply and replica_commit_local: one for one write
+ * transaction. Set themes, leave the rest zero; call catalogue_flush before the
+ * commit, and catalogue_writer_done after it and after an abort. What waits in
+ * pending belongs to the transaction and must not outlive it.
+ */
 struct catalogue_writer {
     const struct theme_tree *themes;
-    /* Above this many listings in one transaction trees are bulk-loaded at catalogue_flush. */
-    struct buffer pending;
-    uint64_t changed;
+    struct buffer pending; /* edits of the trees, in order, until the flush */
+    uint32_t dirty;        /* mask: collections with pending edits */
+    uint32_t shrunk;       /* mask: collections whose extent must be found again */
+    uint64_t changed;      /* listings that were shown, changed or taken away */
 };
 struct replica_observer catalogue_observer(struct catalogue_writer *writer);
-/* Once before each commit. */
+/*
+ * Once before each commit: bring the trees up to date, by single edits or, when
+ * many listings have changed since a tree was last packed, by a bulk load.
+ */
 enum torg_err catalogue_flush(struct catalogue_writer *writer, struct kv *kv);
 void catalogue_writer_done(struct catalogue_writer *writer);
 
-/* Derive every document, tree and count again from the replica. */
+/*
+ * Was what is stored derived in this version's format, with this taxonomy?
+ * TORG_E_STALE if not: catalogue_rebuild must run before it is used.
+ */
+enum torg_err catalogue_check(const struct kv *kv, const struct theme_tree *themes);
+
+/*
+ * Derive every document, tree and count again from the replica. Listings keep
+ * their document numbers, so that cursors stay good.
+ */
 typedef void catalogue_progress(void *context, uint64_t done, uint64_t total);
 enum torg_err catalogue_rebuild(struct kv *kv, const struct theme_tree *themes,
                                 catalogue_progress *progress, void *context);
@@ -64,8 +82,12 @@ typedef void catalogue_report(void *context, const char *what);
 enum torg_err catalogue_verify(const struct kv *kv, const struct theme_tree *themes,
                                catalogue_report *report, void *context);
 
-/* The own listing that an import's identifiers.source names; TORG_E_NOT_FOUND. */
-enum torg_err catalogue_source_find(const struct kv *kv, uint8_t collection, struct span system,
-                                    struct span id, struct listing_id *ret_id);
+/*
+ * The listing of an origin that identifiers.source names, so that an import
+ * updates instead of duplicating; the one with the smallest id if several do.
+ * TORG_E_NOT_FOUND.
+ */
+enum torg_err catalogue_source_find(const struct kv *kv, uint32_t origin_number, uint8_t collection,
+                                    struct span system, struct span id, struct listing_id *ret_id);
 
 #endif

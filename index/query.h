@@ -12,6 +12,10 @@
  * Order: with near, by exact distance, then document number; otherwise by
  * document number. A cursor is a position in that order, so a listing that is
  * there throughout appears exactly once while replication writes.
+ *
+ * Time: with datetime a listing matches if its time overlaps it (no time
+ * matches all). Without, it matches while it is shown: now_ms between validFrom
+ * and validThrough and, for an event or course with a start, not past its end.
  */
 #define QUERY_LIMIT_MAX 10000
 #define QUERY_VALUES_MAX 64 /* origins, municipalities, themes of one query */
@@ -39,7 +43,7 @@ struct query {
     uint8_t group_count;
     struct query_theme_group groups[RTREE_THEME_GROUPS_MAX];
     struct span text;  /* name contains, folded by the query */
-    bool has_datetime; /* else: what is valid at now_ms, or for events not over yet */
+    bool has_datetime; /* else: what is shown at now_ms */
     int64_t from_ms, through_ms;
     int64_t now_ms;
     size_t origin_count;
@@ -75,7 +79,12 @@ struct query_extent {
 enum torg_err query_extent(const struct kv *kv, uint8_t collection,
                            struct query_extent *ret_extent);
 
-/* Exact numbers of matching listings per theme bit (multi-theme listings count in each). */
+/*
+ * For each theme, at its bit: how many of the matching listings it holds, its
+ * narrower themes included, each listing once. So a theme's number is what the
+ * same query narrowed to that theme matches; numbers do not add up to a
+ * parent's. Unknown slugs count at the theme that they fall back to.
+ */
 enum torg_err query_theme_counts(const struct kv *kv, const struct theme_tree *themes,
                                  const struct query *query, uint64_t counts[THEME_BITS]);
 

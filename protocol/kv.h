@@ -25,14 +25,14 @@ enum kv_table {
     KV_TRIE,    /* origin number, collection, prefix -> inner node */
     KV_PROOF,   /* origin number, epoch -> fork evidence */
     /* index/: derived from the above, rebuilt by torg verify --repair */
-    KV_DOCUMENT,  /* document number -> index fields and ready-to-send feature */
+    KV_DOCUMENT,  /* document number -> whose it is, and the ready-to-send feature */
     KV_DOCNUMBER, /* origin number, collection, k -> document number */
     KV_RTREE,     /* collection, node number -> node */
-    KV_TEXT,      /* folded names */
+    KV_TEXT,      /* collection, placed, document number -> what queries compare */
     KV_THEME,     /* theme slug -> bit, combinations */
-    KV_COUNT,     /* aggregate counts */
+    KV_COUNT,     /* exact counts and extents */
     KV_TOKEN,     /* bearer tokens, hashed */
-    KV_SOURCE,    /* collection, identifiers.source -> listing id, own origin only */
+    KV_SOURCE,    /* origin number, collection, identifiers.source, listing id -> nothing */
     KV_TABLE_COUNT
 };
 

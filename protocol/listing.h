@@ -66,10 +66,12 @@ struct listing_fields {
     struct span geometry; /* the packed value, for exact tests */
     uint8_t theme_count;
     struct span themes[LISTING_THEMES_MAX];
-    int64_t time_from_ms;    /* when it happens (events, courses with start), else validFrom; */
-    int64_t time_through_ms; /* INT64_MIN and INT64_MAX when open */
-    struct span name;        /* in sv, or else the first language */
-    struct span names;       /* the whole packed language map */
+    int64_t time_from_ms;     /* when it happens (events, courses with start), else validFrom; */
+    int64_t time_through_ms;  /* INT64_MIN and INT64_MAX when open */
+    int64_t shown_from_ms;    /* when people see it who ask for no time: validFrom through */
+    int64_t shown_through_ms; /* validThrough and, with a start, not past its end */
+    struct span name;         /* in sv, or else the first language */
+    struct span names;        /* the whole packed language map */
     struct span municipality;
     struct span country_code;
     struct span area;
