@@ -33,12 +33,12 @@ struct head {
 
 struct beat {
     struct origin_id origin;
-    uint64_t epoch;
-    uint64_t hno;
-    struct hash head_hash;
+    uint64_t epoch;        /* >= 1 */
+    uint64_t hno;          /* 0: nothing committed in this epoch yet */
+    struct hash head_hash; /* of head hno; of the epoch's charter when hno is 0 */
     int64_t ts_ms;
-    uint64_t writer;
-    uint64_t rival;
+    uint64_t writer; /* drawn at each start */
+    uint64_t rival;  /* the writer that this beat answers, or 0 */
     uint64_t key_no;
 };
 
@@ -49,7 +49,10 @@ struct signed_span {
 };
 
 void head_pack(const struct head *head, struct buffer *out);
-/* Form only, not the signature. */
+/*
+ * Form only, not the signature. TORG_E_VERSION for another version of the
+ * format, else TORG_E_PROFILE, TORG_E_TOO_BIG, TORG_E_TRUNCATED or TORG_E_INVALID.
+ */
 enum torg_err head_parse(struct span bytes, struct head *ret_head);
 struct hash head_hash(struct span head_bytes);
 /* The state of a collection; count 0 and root of zeros when it is not listed. */
@@ -61,11 +64,13 @@ int head_compare(const struct head *a, const struct head *b);
 uint64_t head_jump(uint64_t hno);
 
 void beat_pack(const struct beat *beat, struct buffer *out);
+/* Errors as of head_parse. */
 enum torg_err beat_parse(struct span bytes, struct beat *ret_beat);
 
 /* [bin bytes, bin signature], inside frames and in the store. */
 void signed_pack(struct span bytes, const struct signature *signature, struct buffer *out);
 struct profile_reader;
+/* Borrowed; zeros after an error, which stays in the reader. */
 struct signed_span signed_read(struct profile_reader *in, size_t size_max);
 
 #endif
