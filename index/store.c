@@ -1,0 +1,854 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include "index/store.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <lmdb.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#define STORE_FORMAT 1
+#define STORE_FORMAT_KEY "store/format"
+#define STORE_MAP_BYTES_DEFAULT (UINT64_C(64) << 30)
+#define STORE_MAP_BYTES_MIN (UINT64_C(1) << 20)
+#define STORE_READERS_DEFAULT 512
+#define STORE_READERS_MAX 100000
+#define STORE_FILE "torg.mdb"
+#define STORE_LOCK_FILE "torg.lock"
+#define STORE_FILE_MODE 0600
+/* A disk with less room than this is called full when LMDB only says EIO. */
+#define STORE_DISK_ROOM_BYTES_MIN (UINT64_C(16) << 20)
+
+struct store_txn {
+    struct store *store;
+    MDB_txn *mdb;
+    enum torg_err err;      /* of the first failed write */
+    bool write;             /* the store's one write transaction */
+    bool open;              /* between begin and end */
+    pthread_t owner;        /* a write transaction belongs to its thread (PITFALLS, LMDB 3) */
+    struct store_txn *free; /* the next that waits in the pool */
+    struct store_txn *next; /* of all read transactions */
+};
+
+struct kv_cursor {
+    MDB_cursor *mdb;
+};
+
+struct store {
+    MDB_env *env;
+    MDB_dbi tables[KV_TABLE_COUNT];
+    uint64_t map_bytes;
+    uint64_t reserve_bytes;
+    uint64_t page_bytes;
+    uint32_t readers_max;
+    int lock_fd;
+    bool read_only;
+    pthread_mutex_t mutex;    /* over all that follows */
+    struct store_txn write;   /* the one write transaction */
+    struct store_txn *reads;  /* all read transactions, for the end */
+    struct store_txn *unused; /* of these, reset and waiting */
+    uint32_t read_count;      /* of reads */
+    uint32_t read_open;
+    bool failed;
+};
+
+/* Stand in files: never change a name, only add. */
+static const char *const table_names[KV_TABLE_COUNT] = {
+    [KV_META] = "meta",           [KV_ORIGIN] = "origin", [KV_CHARTER] = "charter",
+    [KV_HEAD] = "head",           [KV_LIVE] = "live",     [KV_BYSEQ] = "byseq",
+    [KV_TRIE] = "trie",           [KV_PROOF] = "proof",   [KV_DOCUMENT] = "document",
+    [KV_DOCNUMBER] = "docnumber", [KV_RTREE] = "rtree",   [KV_TEXT] = "text",
+    [KV_THEME] = "theme",         [KV_COUNT] = "count",   [KV_TOKEN] = "token",
+    [KV_SOURCE] = "source",
+};
+
+/* LMDB's own numbers are negative, those of the operating system positive. */
+static enum torg_err err_of(int rc)
+{
+    switch (rc) {
+    case MDB_SUCCESS:
+        return TORG_OK;
+    case MDB_NOTFOUND:
+        return TORG_E_NOT_FOUND;
+    case MDB_MAP_FULL:
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+        return TORG_E_FULL;
+    case MDB_TXN_FULL:
+    case MDB_BAD_VALSIZE:
+        return TORG_E_TOO_BIG;
+    case MDB_READERS_FULL:
+        return TORG_E_BUSY;
+    case MDB_PAGE_NOTFOUND:
+    case MDB_CORRUPTED:
+    case MDB_INVALID:
+    case MDB_INCOMPATIBLE:
+        return TORG_E_CORRUPT;
+    case MDB_VERSION_MISMATCH:
+        return TORG_E_VERSION;
+    case ENOMEM:
+        return TORG_E_NOMEM;
+    default:
+        break;
+    }
+    if (rc == MDB_PANIC || rc > 0) {
+        errno = rc > 0 ? rc : EIO;
+        return TORG_E_IO;
+    }
+    return TORG_E_INTERNAL;
+}
+
+/* Spans are const, MDB_val is not; LMDB does not write through its inputs. */
+static MDB_val val_of(struct span bytes)
+{
+    union {
+        const uint8_t *in;
+        void *out;
+    } data = {.in = bytes.data};
+
+    return (MDB_val){.mv_size = bytes.size, .mv_data = data.out};
+}
+
+static struct span span_of_val(MDB_val val)
+{
+    return (struct span){.data = val.mv_data, .size = val.mv_size};
+}
+
+/* ---- transactions as kv ---- */
+
+static enum torg_err txn_get(void *context, enum kv_table table, struct span key,
+                             struct span *ret_value)
+{
+    struct store_txn *txn = context;
+    MDB_val key_val = val_of(key), value;
+    int rc;
+
+    assert(txn->open);
+    rc = mdb_get(txn->mdb, txn->store->tables[table], &key_val, &value);
+    if (rc)
+        return err_of(rc);
+    *ret_value = span_of_val(value);
+    return TORG_OK;
+}
+
+/* The first error decides: LMDB has poisoned the transaction, or it is half done. */
+static enum torg_err txn_fail(struct store_txn *txn, int rc)
+{
+    enum torg_err err = err_of(rc);
+
+    if (err && err != TORG_E_NOT_FOUND && !txn->err)
+        txn->err = err;
+    return err;
+}
+
+static enum torg_err txn_put(void *context, enum kv_table table, struct span key, struct span value)
+{
+    struct store_txn *txn = context;
+    MDB_val key_val = val_of(key), value_val = val_of(value);
+
+    assert(txn->open && txn->write);
+    if (txn->err)
+        return txn->err;
+    return txn_fail(txn, mdb_put(txn->mdb, txn->store->tables[table], &key_val, &value_val, 0));
+}
+
+static enum torg_err txn_del(void *context, enum kv_table table, struct span key)
+{
+    struct store_txn *txn = context;
+    MDB_val key_val = val_of(key);
+
+    assert(txn->open && txn->write);
+    if (txn->err)
+        return txn->err;
+    return txn_fail(txn, mdb_del(txn->mdb, txn->store->tables[table], &key_val, NULL));
+}
+
+static enum torg_err txn_cursor_open(void *context, enum kv_table table,
+                                     struct kv_cursor **ret_cursor)
+{
+    struct store_txn *txn = context;
+    struct kv_cursor *cursor;
+    int rc;
+
+    assert(txn->open);
+    cursor = malloc(sizeof(*cursor));
+    if (!cursor)
+        return TORG_E_NOMEM;
+    rc = mdb_cursor_open(txn->mdb, txn->store->tables[table], &cursor->mdb);
+    if (rc) {
+        free(cursor);
+        return err_of(rc);
+    }
+    *ret_cursor = cursor;
+    return TORG_OK;
+}
+
+static void txn_cursor_close(struct kv_cursor *cursor)
+{
+    mdb_cursor_close(cursor->mdb);
+    free(cursor);
+}
+
+static enum torg_err txn_cursor_seek(struct kv_cursor *cursor, struct span key,
+                                     struct span *ret_key, struct span *ret_value)
+{
+    MDB_val key_val = val_of(key), value;
+    int rc;
+
+    /* LMDB has no empty key; to us it is the place before all others. */
+    rc = mdb_cursor_get(cursor->mdb, &key_val, &value, key.size ? MDB_SET_RANGE : MDB_FIRST);
+    if (rc)
+        return err_of(rc);
+    *ret_key = span_of_val(key_val);
+    *ret_value = span_of_val(value);
+    return TORG_OK;
+}
+
+static enum torg_err txn_cursor_next(struct kv_cursor *cursor, struct span *ret_key,
+                                     struct span *ret_value)
+{
+    MDB_val key_val, value;
+    int rc;
+
+    rc = mdb_cursor_get(cursor->mdb, &key_val, &value, MDB_NEXT);
+    if (rc)
+        return err_of(rc);
+    *ret_key = span_of_val(key_val);
+    *ret_value = span_of_val(value);
+    return TORG_OK;
+}
+
+static const struct kv_ops txn_ops = {
+    .get = txn_get,
+    .put = txn_put,
+    .del = txn_del,
+    .cursor_open = txn_cursor_open,
+    .cursor_close = txn_cursor_close,
+    .cursor_seek = txn_cursor_seek,
+    .cursor_next = txn_cursor_next,
+};
+
+static struct store_txn *txn_of(const struct kv *kv)
+{
+    struct store_txn *txn = kv->txn;
+
+    assert(kv->ops == &txn_ops);
+    assert(txn->open);
+    return txn;
+}
+
+/* ---- opening ---- */
+
+struct store_options store_options_default(void)
+{
+    return (struct store_options){
+        .map_bytes = STORE_MAP_BYTES_DEFAULT,
+        .readers_max = STORE_READERS_DEFAULT,
+    };
+}
+
+static enum torg_err path_join(const char *directory, const char *name, char *out, size_t size)
+{
+    int length = snprintf(out, size, "%s/%s", directory, name);
+
+    if (length < 0 || (size_t)length >= size) {
+        errno = ENAMETOOLONG;
+        return TORG_E_IO;
+    }
+    return TORG_OK;
+}
+
+/*
+ * Locks of the open file (OFD), not of the process: they hold between two
+ * opens in one process too, and closing another descriptor keeps them.
+ */
+static struct flock whole_file(short type)
+{
+    return (struct flock){.l_type = type, .l_whence = SEEK_SET};
+}
+
+/* The pid that the lock file names, while somebody holds the lock; else 0. */
+static long lock_holder(int fd)
+{
+    struct flock lock = whole_file(F_WRLCK);
+    char text[24];
+    ssize_t size;
+
+    if (fcntl(fd, F_OFD_GETLK, &lock) != 0 || lock.l_type == F_UNLCK)
+        return 0;
+    size = pread(fd, text, sizeof(text) - 1, 0);
+    if (size <= 0)
+        return 0;
+    text[size] = '\0';
+    return strtol(text, NULL, 10);
+}
+
+long store_writer_pid(const char *directory)
+{
+    char path[PATH_MAX];
+    long pid;
+    int fd;
+
+    if (path_join(directory, STORE_LOCK_FILE, path, sizeof(path)))
+        return 0;
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    pid = lock_holder(fd);
+    close(fd);
+    return pid;
+}
+
+static enum torg_err store_lock(struct store *store, const char *directory)
+{
+    struct flock lock = whole_file(F_WRLCK);
+    char path[PATH_MAX], text[24];
+    enum torg_err err;
+    int length;
+
+    err = path_join(directory, STORE_LOCK_FILE, path, sizeof(path));
+    if (err)
+        return err;
+    store->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, STORE_FILE_MODE);
+    if (store->lock_fd < 0)
+        return TORG_E_IO;
+    if (fcntl(store->lock_fd, F_OFD_SETLK, &lock) != 0)
+        return errno == EAGAIN || errno == EACCES ? TORG_E_LOCKED : TORG_E_IO;
+    length = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+    /* Only for messages: on a full disk the lock holds without it. */
+    if (ftruncate(store->lock_fd, 0) == 0 && pwrite(store->lock_fd, text, (size_t)length, 0) < 0)
+        return TORG_OK;
+    return TORG_OK;
+}
+
+static enum torg_err directory_sync(const char *directory)
+{
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    enum torg_err err;
+
+    if (fd < 0)
+        return TORG_E_IO;
+    err = fsync(fd) == 0 ? TORG_OK : TORG_E_IO;
+    close(fd);
+    return err;
+}
+
+static enum torg_err format_check(struct store *store, MDB_txn *txn)
+{
+    uint8_t bytes[4];
+    MDB_val key = val_of(span_of_str(STORE_FORMAT_KEY)), value;
+    int rc = mdb_get(txn, store->tables[KV_META], &key, &value);
+
+    if (rc == MDB_NOTFOUND && !store->read_only) {
+        put_u32be(bytes, STORE_FORMAT);
+        value = val_of(span_of(bytes, sizeof(bytes)));
+        return err_of(mdb_put(txn, store->tables[KV_META], &key, &value, 0));
+    }
+    if (rc == MDB_NOTFOUND)
+        return TORG_E_CORRUPT;
+    if (rc)
+        return err_of(rc);
+    if (value.mv_size != sizeof(bytes))
+        return TORG_E_CORRUPT;
+    memcpy(bytes, value.mv_data, sizeof(bytes));
+    return get_u32be(bytes) == STORE_FORMAT ? TORG_OK : TORG_E_VERSION;
+}
+
+/* All tables in one transaction at the start: no later one has to create any. */
+static enum torg_err store_open_tables(struct store *store)
+{
+    unsigned flags = store->read_only ? MDB_RDONLY : 0;
+    enum torg_err err;
+    MDB_txn *txn;
+    int rc;
+
+    rc = mdb_txn_begin(store->env, NULL, flags, &txn);
+    if (rc)
+        return err_of(rc);
+    for (int table = 0; table < KV_TABLE_COUNT; table++) {
+        rc = mdb_dbi_open(txn, table_names[table], store->read_only ? 0 : MDB_CREATE,
+                          &store->tables[table]);
+        if (rc) {
+            mdb_txn_abort(txn);
+            return rc == MDB_NOTFOUND ? TORG_E_CORRUPT : err_of(rc);
+        }
+    }
+    err = format_check(store, txn);
+    if (err) {
+        mdb_txn_abort(txn);
+        return err;
+    }
+    return err_of(mdb_txn_commit(txn));
+}
+
+static enum torg_err store_open_env(struct store *store, const char *directory)
+{
+    unsigned flags = MDB_NOSUBDIR | MDB_NOTLS | (store->read_only ? MDB_RDONLY : 0);
+    char path[PATH_MAX];
+    enum torg_err err;
+    MDB_stat stat_main;
+    int rc;
+
+    err = path_join(directory, STORE_FILE, path, sizeof(path));
+    if (err)
+        return err;
+    if (store->read_only && access(path, F_OK) != 0)
+        return errno == ENOENT ? TORG_E_NOT_FOUND : TORG_E_IO;
+    rc = mdb_env_create(&store->env);
+    if (!rc)
+        rc = mdb_env_set_maxdbs(store->env, KV_TABLE_COUNT);
+    if (!rc)
+        rc = mdb_env_set_maxreaders(store->env, store->readers_max);
+    if (!rc)
+        rc = mdb_env_set_mapsize(store->env, store->map_bytes);
+    if (!rc)
+        rc = mdb_env_open(store->env, path, flags, STORE_FILE_MODE);
+    if (!rc)
+        rc = mdb_env_stat(store->env, &stat_main);
+    if (rc)
+        return err_of(rc);
+    store->page_bytes = stat_main.ms_psize;
+    mdb_reader_check(store->env, NULL); /* What a killed process left would keep old pages. */
+    err = store_open_tables(store);
+    if (err)
+        return err;
+    return store->read_only ? TORG_OK : directory_sync(directory);
+}
+
+/* LMDB wants whole pages, and rounds a map that is smaller than the file up. */
+static void store_size(struct store *store, const struct store_options *options)
+{
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t bytes = options->map_bytes ? options->map_bytes : STORE_MAP_BYTES_DEFAULT;
+
+    if (bytes < STORE_MAP_BYTES_MIN)
+        bytes = STORE_MAP_BYTES_MIN;
+    store->map_bytes = bytes / page * page;
+    store->reserve_bytes = options->reserve_bytes ? options->reserve_bytes : store->map_bytes / 16;
+    if (store->reserve_bytes > store->map_bytes / 2)
+        store->reserve_bytes = store->map_bytes / 2;
+    store->readers_max = options->readers_max ? options->readers_max : STORE_READERS_DEFAULT;
+    if (store->readers_max > STORE_READERS_MAX)
+        store->readers_max = STORE_READERS_MAX;
+}
+
+enum torg_err store_open(const char *directory, const struct store_options *options,
+                         struct store **ret_store)
+{
+    struct store *store;
+    enum torg_err err;
+
+    store = calloc(1, sizeof(*store));
+    if (!store)
+        return TORG_E_NOMEM;
+    store->lock_fd = -1;
+    store->read_only = options->read_only;
+    store->write.store = store;
+    store->write.write = true;
+    store_size(store, options);
+    if (pthread_mutex_init(&store->mutex, NULL) != 0) {
+        free(store);
+        return TORG_E_NOMEM;
+    }
+    if (!store->read_only)
+        err = store_lock(store, directory);
+    else /* Two environments of one file in one process break LMDB's locks (PITFALLS, LMDB 7). */
+        err = store_writer_pid(directory) == (long)getpid() ? TORG_E_LOCKED : TORG_OK;
+    if (!err)
+        err = store_open_env(store, directory);
+    if (err) {
+        int saved = errno;
+
+        store_close(store);
+        errno = saved;
+        return err;
+    }
+    *ret_store = store;
+    return TORG_OK;
+}
+
+void store_close(struct store *store)
+{
+    if (!store)
+        return;
+    assert(!store->write.open && store->read_open == 0);
+    while (store->reads) {
+        struct store_txn *txn = store->reads;
+
+        store->reads = txn->next;
+        mdb_txn_abort(txn->mdb);
+        free(txn);
+    }
+    if (store->env)
+        mdb_env_close(store->env);
+    if (store->lock_fd >= 0)
+        close(store->lock_fd); /* Lets the lock go; the file stays, for its removal would race. */
+    pthread_mutex_destroy(&store->mutex);
+    free(store);
+}
+
+/* ---- reading ---- */
+
+/*
+ * A torg verify of this process reads while a daemon with a larger map writes:
+ * take over its size, which is only allowed while no transaction is open.
+ */
+static int read_resized(struct store *store, int rc)
+{
+    if (rc != MDB_MAP_RESIZED || !store->read_only || store->read_open > 0)
+        return rc;
+    return mdb_env_set_mapsize(store->env, 0);
+}
+
+static int read_new(struct store *store, struct store_txn **ret_txn)
+{
+    struct store_txn *txn = calloc(1, sizeof(*txn));
+    int rc;
+
+    if (!txn)
+        return ENOMEM;
+    txn->store = store;
+    rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn->mdb);
+    if (rc == MDB_MAP_RESIZED && read_resized(store, rc) == 0)
+        rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn->mdb);
+    if (rc) {
+        free(txn);
+        return rc;
+    }
+    txn->next = store->reads;
+    store->reads = txn;
+    store->read_count++;
+    *ret_txn = txn;
+    return 0;
+}
+
+static int read_renew(struct store *store, struct store_txn *txn)
+{
+    int rc = mdb_txn_renew(txn->mdb);
+
+    if (rc == MDB_MAP_RESIZED && read_resized(store, rc) == 0)
+        rc = mdb_txn_renew(txn->mdb);
+    if (rc)
+        return rc;
+    store->unused = txn->free;
+    txn->free = NULL;
+    return 0;
+}
+
+enum torg_err store_read_begin(struct store *store, struct kv *ret_kv)
+{
+    struct store_txn *txn = NULL;
+    int rc = 0;
+
+    pthread_mutex_lock(&store->mutex);
+    if (store->unused) {
+        txn = store->unused;
+        rc = read_renew(store, txn);
+    } else if (store->read_count < store->readers_max) {
+        rc = read_new(store, &txn);
+    } else {
+        rc = MDB_READERS_FULL;
+    }
+    if (!rc) {
+        txn->open = true;
+        txn->owner = pthread_self();
+        store->read_open++;
+    }
+    pthread_mutex_unlock(&store->mutex);
+    if (rc)
+        return err_of(rc);
+    *ret_kv = (struct kv){.ops = &txn_ops, .txn = txn, .writable = false};
+    return TORG_OK;
+}
+
+void store_read_end(struct kv *kv)
+{
+    struct store_txn *txn = txn_of(kv);
+    struct store *store = txn->store;
+
+    assert(!txn->write);
+    mdb_txn_reset(txn->mdb);
+    pthread_mutex_lock(&store->mutex);
+    txn->open = false;
+    txn->free = store->unused;
+    store->unused = txn;
+    store->read_open--;
+    pthread_mutex_unlock(&store->mutex);
+    *kv = (struct kv){0};
+}
+
+uint64_t store_snapshot(const struct kv *kv)
+{
+    return mdb_txn_id(txn_of(kv)->mdb);
+}
+
+/* ---- writing ---- */
+
+/* Pages on LMDB's free list: its table 0, each value a count and that many numbers. */
+static int free_bytes_sum(const struct store *store, MDB_txn *txn, uint64_t *ret_bytes)
+{
+    MDB_cursor *cursor;
+    MDB_val key, value;
+    uint64_t pages = 0;
+    int rc = mdb_cursor_open(txn, 0, &cursor);
+
+    if (rc)
+        return rc;
+    while ((rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+        size_t count = 0;
+
+        if (value.mv_size >= sizeof(count))
+            memcpy(&count, value.mv_data, sizeof(count));
+        pages += count;
+    }
+    mdb_cursor_close(cursor);
+    if (rc != MDB_NOTFOUND)
+        return rc;
+    *ret_bytes = pages * store->page_bytes;
+    return 0;
+}
+
+/*
+ * Is the reserve untouched? Far from the map's end that is one comparison;
+ * only close to it the free list is added up, in a read transaction, for LMDB
+ * shows it to no other. Nobody else writes, so that it stays true.
+ */
+static enum torg_err store_check_room(struct store *store)
+{
+    MDB_envinfo info;
+    uint64_t used, room, free_bytes;
+    enum torg_err err;
+    struct kv kv;
+    int rc = mdb_env_info(store->env, &info);
+
+    if (rc)
+        return err_of(rc);
+    used = ((uint64_t)info.me_last_pgno + 1) * store->page_bytes;
+    room = used < info.me_mapsize ? info.me_mapsize - used : 0;
+    if (room >= store->reserve_bytes)
+        return TORG_OK;
+    mdb_reader_check(store->env, NULL); /* The dead must not hold pages now. */
+    err = store_read_begin(store, &kv);
+    if (err)
+        return err;
+    rc = free_bytes_sum(store, txn_of(&kv)->mdb, &free_bytes);
+    store_read_end(&kv);
+    if (rc)
+        return err_of(rc);
+    return room + free_bytes >= store->reserve_bytes ? TORG_OK : TORG_E_FULL;
+}
+
+static enum torg_err write_begin(struct store *store, bool reserve, struct kv *ret_kv)
+{
+    struct store_txn *txn = &store->write;
+    enum torg_err err;
+    bool failed;
+    int rc;
+
+    assert(!store->read_only);
+    assert(!txn->open);
+    pthread_mutex_lock(&store->mutex);
+    failed = store->failed;
+    pthread_mutex_unlock(&store->mutex);
+    if (failed) {
+        errno = EIO;
+        return TORG_E_IO;
+    }
+    err = reserve ? TORG_OK : store_check_room(store);
+    if (err)
+        return err;
+    rc = mdb_txn_begin(store->env, NULL, 0, &txn->mdb);
+    if (rc)
+        return err_of(rc);
+    txn->err = TORG_OK;
+    txn->open = true;
+    txn->owner = pthread_self();
+    *ret_kv = (struct kv){.ops = &txn_ops, .txn = txn, .writable = true};
+    return TORG_OK;
+}
+
+enum torg_err store_write_begin(struct store *store, struct kv *ret_kv)
+{
+    return write_begin(store, false, ret_kv);
+}
+
+enum torg_err store_write_begin_reserve(struct store *store, struct kv *ret_kv)
+{
+    return write_begin(store, true, ret_kv);
+}
+
+/*
+ * LMDB writes the pages, syncs, and only then writes the meta page that makes
+ * them count. A failure before that changed nothing. A failure of the meta
+ * page itself makes the environment refuse everything with MDB_PANIC.
+ */
+static bool store_panics(struct store *store)
+{
+    MDB_txn *txn;
+    int rc = mdb_txn_begin(store->env, NULL, 0, &txn);
+
+    if (rc)
+        return true;
+    mdb_txn_abort(txn);
+    return false;
+}
+
+/* A write that ended short is EIO to LMDB; ask the disk and the limit whether it was room. */
+static bool store_disk_full(const struct store *store)
+{
+    struct statvfs disk;
+    struct rlimit limit;
+    struct stat file;
+    int fd;
+
+    if (mdb_env_get_fd(store->env, &fd) != 0)
+        return false;
+    if (fstatvfs(fd, &disk) == 0 &&
+        (uint64_t)disk.f_bavail * disk.f_frsize < STORE_DISK_ROOM_BYTES_MIN)
+        return true;
+    if (fstat(fd, &file) != 0 || getrlimit(RLIMIT_FSIZE, &limit) != 0)
+        return false;
+    return limit.rlim_cur != RLIM_INFINITY &&
+           (uint64_t)file.st_size + store->page_bytes > (uint64_t)limit.rlim_cur;
+}
+
+static enum torg_err store_commit_failed(struct store *store, int rc)
+{
+    enum torg_err err = err_of(rc);
+    bool panics = store_panics(store);
+
+    if (rc == EIO && !panics && store_disk_full(store))
+        err = TORG_E_FULL;
+    if (!panics && (err == TORG_E_FULL || err == TORG_E_TOO_BIG || err == TORG_E_NOMEM))
+        return err;
+    pthread_mutex_lock(&store->mutex);
+    store->failed = true;
+    pthread_mutex_unlock(&store->mutex);
+    errno = rc > 0 ? rc : EIO;
+    return TORG_E_IO;
+}
+
+enum torg_err store_write_commit(struct kv *kv)
+{
+    struct store_txn *txn = txn_of(kv);
+    enum torg_err err = txn->err;
+    int rc;
+
+    assert(txn->write && pthread_equal(txn->owner, pthread_self()));
+    if (err) {
+        store_write_abort(kv);
+        return err;
+    }
+    rc = mdb_txn_commit(txn->mdb);
+    txn->open = false;
+    txn->mdb = NULL;
+    *kv = (struct kv){0};
+    return rc ? store_commit_failed(txn->store, rc) : TORG_OK;
+}
+
+void store_write_abort(struct kv *kv)
+{
+    struct store_txn *txn = txn_of(kv);
+
+    assert(txn->write && pthread_equal(txn->owner, pthread_self()));
+    mdb_txn_abort(txn->mdb);
+    txn->open = false;
+    txn->mdb = NULL;
+    *kv = (struct kv){0};
+}
+
+/* ---- care ---- */
+
+static void store_stat_readers(struct store *store, struct store_stat *stat)
+{
+    pthread_mutex_lock(&store->mutex);
+    stat->snapshot_oldest = stat->snapshot;
+    for (const struct store_txn *txn = store->reads; txn; txn = txn->next) {
+        if (txn->open && mdb_txn_id(txn->mdb) < stat->snapshot_oldest)
+            stat->snapshot_oldest = mdb_txn_id(txn->mdb);
+    }
+    stat->readers = store->read_open - 1; /* Without the one that asks. */
+    stat->failed = store->failed;
+    pthread_mutex_unlock(&store->mutex);
+}
+
+enum torg_err store_stat(struct store *store, struct store_stat *ret_stat)
+{
+    struct store_stat stat = {0};
+    MDB_envinfo info;
+    MDB_stat table_stat;
+    enum torg_err err;
+    struct kv kv;
+    MDB_txn *txn;
+    int rc;
+
+    err = store_read_begin(store, &kv);
+    if (err)
+        return err;
+    txn = txn_of(&kv)->mdb;
+    rc = mdb_env_info(store->env, &info);
+    if (!rc)
+        rc = free_bytes_sum(store, txn, &stat.free_bytes);
+    for (int table = 0; !rc && table < KV_TABLE_COUNT; table++) {
+        rc = mdb_stat(txn, store->tables[table], &table_stat);
+        if (rc)
+            break;
+        stat.entries[table] = table_stat.ms_entries;
+        stat.bytes[table] =
+            store->page_bytes *
+            (table_stat.ms_branch_pages + table_stat.ms_leaf_pages + table_stat.ms_overflow_pages);
+    }
+    if (!rc) {
+        stat.map_bytes = info.me_mapsize;
+        stat.reserve_bytes = store->reserve_bytes;
+        stat.used_bytes = ((uint64_t)info.me_last_pgno + 1) * store->page_bytes;
+        stat.snapshot = info.me_last_txnid;
+        store_stat_readers(store, &stat);
+        *ret_stat = stat;
+    }
+    store_read_end(&kv);
+    return err_of(rc);
+}
+
+void store_reader_check(struct store *store)
+{
+    mdb_reader_check(store->env, NULL);
+}
+
+enum torg_err store_copy(struct store *store, const char *directory)
+{
+    char path[PATH_MAX];
+    enum torg_err err;
+    int fd, rc;
+
+    err = path_join(directory, STORE_FILE, path, sizeof(path));
+    if (err)
+        return err;
+    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, STORE_FILE_MODE);
+    if (fd < 0)
+        return errno == EEXIST ? TORG_E_KNOWN : TORG_E_IO;
+    rc = mdb_env_copyfd2(store->env, fd, MDB_CP_COMPACT);
+    if (!rc && fsync(fd) != 0)
+        rc = errno;
+    if (close(fd) != 0 && !rc)
+        rc = errno;
+    err = err_of(rc);
+    if (!err)
+        err = directory_sync(directory);
+    if (err) {
+        int saved = errno;
+
+        unlink(path); /* Half a copy must not pass for a backup. */
+        errno = saved;
+    }
+    return err;
+}
