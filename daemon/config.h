@@ -7,26 +7,32 @@
 /*
  * federation.conf: an INI file read by inih. Every key has a default, a unit
  * and a line in the manual page; an unknown section or key is an error, with
- * file, line and what is accepted. docs: federation.conf at the top.
+ * file, line and what is accepted. A working example with every key:
+ * federation.conf at the top; man/federation.conf.5.
  *
  * [municipality] name, directory (data), keys (directory of signing.key,
- *                node.key; mode 0600)
- * [http]         listen (address:port, repeatable by commas), base-url, threads,
+ *                node.key; mode 0600); relative paths start where the file is
+ * [http]         listen (address:port, several with commas), base-url, threads,
  *                base-path, connections, connections-per-address
- * [peer-listen]  listen ("none" for a node that only dials out)
+ * [peer-listen]  listen ("none" for a node that only dials out), handshakes,
+ *                handshakes-per-address
  * [admin]        listen
  * [peer NAME]    address (host:port; absent: it dials us), key (node key, hex),
  *                key-next
  * [trust]        origin NAME = origin id, hex (its listings are stored, relayed)
- * [limits]       map-size, ...
+ * [limits]       map-size, writer-queue, ask-peers, and those of sync_limits
  * [log]          level
  */
 #define CONFIG_PEERS_MAX SYNC_PEERS_MAX
+#define CONFIG_TRUST_MAX 4096
 #define CONFIG_LISTEN_MAX 8
+#define CONFIG_NAME_BYTES_MAX 40 /* of a peer or an origin: inih cuts longer section names */
+#define CONFIG_LINE_BYTES_MAX 1000
+#define CONFIG_FILE_BYTES_MAX 1048576
 
 struct config_address {
-    char host[128]; /* numeric, or a name when dialling */
-    uint16_t port;
+    char host[128]; /* numeric, or a name when dialling; IPv6 without brackets */
+    uint16_t port;  /* 0 in a listen: the kernel chooses */
 };
 
 struct config_peer {
@@ -35,6 +41,7 @@ struct config_peer {
     struct config_address address;
     struct public_key keys[SYNC_PEER_KEYS_MAX];
     uint8_t key_count;
+    uint32_t line; /* where its section begins */
 };
 
 struct config_trust {
@@ -49,13 +56,15 @@ struct config {
     char keys_directory[512];
     size_t http_count;
     struct config_address http[CONFIG_LISTEN_MAX];
-    char base_path[64]; /* "/torg/v1" */
-    char base_url[256]; /* "" = from the request's Host */
-    uint32_t http_threads;
+    char base_path[64];    /* "/torg/v1"; "" serves at the root */
+    char base_url[256];    /* "" = from the request's Host */
+    uint32_t http_threads; /* 0 = one for each processor */
     uint32_t http_connections_max;
     uint32_t http_connections_per_address;
     size_t peer_listen_count;
     struct config_address peer_listen[CONFIG_LISTEN_MAX];
+    uint32_t handshakes_max; /* connections that TLS has not yet admitted */
+    uint32_t handshakes_per_address;
     size_t admin_count;
     struct config_address admin[CONFIG_LISTEN_MAX];
     size_t peer_count;
@@ -64,16 +73,35 @@ struct config {
     struct config_trust *trust;
     uint64_t map_bytes;
     uint32_t writer_queue_max;
+    uint32_t ask_peers_s; /* how long a start asks peers for the own origin, at most */
     struct sync_limits sync;
-    int log_level;
+    uint32_t log_level; /* enum log_level */
 };
 
 /*
  * Read and check the whole file. On TORG_E_CONFIG message is
- * "federation.conf:12: ..., accepted: ..." for the first mistake.
+ * "federation.conf:12: ..., accepted: ..." for the first mistake. Uses inih's
+ * global settings, so one thread at a time.
  */
 enum torg_err config_read(const char *file, struct config *ret_config, char *message,
                           size_t message_size);
 void config_done(struct config *config);
+
+/* "127.0.0.1:8480", "[::1]:8480"; out holds CONFIG_ADDRESS_BYTES_MAX. */
+#define CONFIG_ADDRESS_BYTES_MAX 144
+const char *config_address_format(const struct config_address *address,
+                                  char out[CONFIG_ADDRESS_BYTES_MAX]);
+
+/*
+ * Every key that a file may hold, in the manual's order: tests compare this
+ * with the manual and the example, and torgd --help prints it.
+ */
+struct config_key {
+    const char *section; /* "http"; "peer NAME" for all sections of that kind */
+    const char *name;    /* "listen"; "origin NAME" in [trust] */
+    const char *accepted;
+    const char *standard; /* the default as it would be written; NULL: none */
+};
+const struct config_key *config_key_at(size_t i); /* NULL past the end */
 
 #endif

@@ -13,11 +13,19 @@
 struct loop;
 
 enum torg_err loop_new(size_t mailbox_max, struct loop **ret_loop);
+/*
+ * After its thread has ended and nobody posts any more. Functions that still
+ * lie in the mailbox run here first, in the caller's thread: an answer always
+ * arrives, so its context is never lost. NULL is accepted.
+ */
 void loop_free(struct loop *loop);
 struct event_base *loop_base(struct loop *loop);
-/* Runs until loop_stop; once, in the thread that owns it. */
+/*
+ * Runs until loop_stop; once, in the thread that owns it. A stop that came
+ * before makes it return after one turn. TORG_E_INTERNAL if libevent gives up.
+ */
 enum torg_err loop_run(struct loop *loop);
-/* Any thread, and from a signal event. */
+/* Any thread, and from a signal event. What was posted before it still runs. */
 void loop_stop(struct loop *loop);
 
 /* Run function(context) in the loop's thread, in order. TORG_E_BUSY when full. Any thread. */

@@ -31,8 +31,16 @@ void metrics_add(struct metrics *metrics, enum metrics_counter counter, uint64_t
 void metrics_http_time_us(struct metrics *metrics, uint64_t us);
 /* Append the fixed metrics; whoever has others appends them in the same form. */
 void metrics_put(const struct metrics *metrics, struct buffer *out);
-/* One sample with HELP and TYPE lines: for gauges that are read when asked. */
+/*
+ * One sample, for gauges that are read when asked. HELP and TYPE lines come
+ * before it unless help is NULL: give it with the first of a name's samples
+ * only. labels: "peer=\"arjeplog\"" or NULL; values through metrics_label.
+ */
 void metrics_put_sample(struct buffer *out, const char *name, const char *type, const char *help,
                         const char *labels, double value);
+
+#define METRICS_LABEL_BYTES_MAX 300
+/* text with backslash, quote and newline escaped, cut to fit, for use inside labels. */
+const char *metrics_label(char out[METRICS_LABEL_BYTES_MAX], const char *text);
 
 #endif
