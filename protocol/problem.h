@@ -2,6 +2,7 @@
 #ifndef TORG_PROTOCOL_PROBLEM_H
 #define TORG_PROTOCOL_PROBLEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
@@ -23,5 +24,7 @@ struct problems {
 
 void problems_add(struct problems *problems, const char *path, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* Has path, or something below it, been named already (among those held)? */
+bool problems_has(const struct problems *problems, const char *path);
 
 #endif

@@ -14,6 +14,7 @@
 #define THEME_SLUG_BYTES_MAX 64
 #define THEME_LEVELS_MAX 3
 #define THEME_BITS 256
+#define THEME_COUNT_MAX 4096 /* in a taxonomy; those past the bits share their parent's */
 
 struct theme_set {
     uint64_t words[4];
@@ -53,7 +54,11 @@ struct theme {
     const char *const *names;
 };
 
-/* From the taxonomy's JSON text; message gets the reason of TORG_E_CONFIG. */
+/*
+ * From the taxonomy's JSON text, {"version", "themes": [{"slug", "bit", "names"}]};
+ * message gets the reason of TORG_E_CONFIG. A theme without "bit" shares its
+ * parent's; "other" has bit 0. Themes are held in ascending order of slug.
+ */
 enum torg_err theme_tree_parse(struct span json, struct theme_tree **ret_tree, char *message,
                                size_t message_size);
 /* The taxonomy that is built into the program (data/themes.json). */
@@ -64,8 +69,10 @@ const struct theme *theme_tree_at(const struct theme_tree *tree, size_t i);
 const struct theme *theme_tree_find(const struct theme_tree *tree, struct span slug);
 /* The best name for language, falling back to sv, then any, then the slug. */
 const char *theme_name(const struct theme *theme, const char *language);
-/* Changes with the taxonomy's content: an index built with another one must be rebuilt. */
+/* Changes with slugs and bits: an index built with another one must be rebuilt. */
 uint64_t theme_tree_version(const struct theme_tree *tree);
+/* The "version" that stands in the file, for people. */
+unsigned theme_tree_edition(const struct theme_tree *tree);
 
 /* The bit that a listing's slug sets. */
 unsigned theme_bit(const struct theme_tree *tree, struct span slug);
