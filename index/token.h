@@ -14,11 +14,12 @@
  * value  [1, role, label, created_ms], packed by protocol/profile
  */
 #define TOKEN_SECRET_BYTES 20
-#define TOKEN_TEXT_SIZE 37 /* "torg_" and 32 characters of base32 */
+#define TOKEN_TEXT_SIZE 45 /* "torg_" and 40 hex digits */
 #define TOKEN_LABEL_BYTES_MAX 64
 #define TOKENS_MAX 1024
-#define TOKEN_ID_SIZE 16 /* the first 8 bytes of the hash, in hex: names a token without being it  \
-                          */
+#define TOKEN_ID_SIZE                                                                              \
+    16 /* the first 8 bytes of the hash, in hex: names a token without being it                    \
+        */
 
 enum token_role {
     TOKEN_ROLE_EDITOR = 1, /* may write listings of the own origin */
