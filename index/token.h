@@ -17,9 +17,8 @@
 #define TOKEN_TEXT_SIZE 45 /* "torg_" and 40 hex digits */
 #define TOKEN_LABEL_BYTES_MAX 64
 #define TOKENS_MAX 1024
-#define TOKEN_ID_SIZE                                                                              \
-    16 /* the first 8 bytes of the hash, in hex: names a token without being it                    \
-        */
+/* A token's id: the first 8 bytes of its hash, in hex. It names the token without being it. */
+#define TOKEN_ID_SIZE 16
 
 enum token_role {
     TOKEN_ROLE_EDITOR = 1, /* may write listings of the own origin */

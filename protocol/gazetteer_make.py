@@ -13,9 +13,20 @@ import sys
 import unicodedata
 
 
+# Heby moved to another county in 2007; the postal codes' list has not.
+REPLACED_CODES = {"1917": "0331"}
+
+
 def rows(directory, name):
     with open(os.path.join(directory, name), encoding="utf-8", newline="") as file:
-        yield from csv.DictReader(file)
+        for row in csv.DictReader(file):
+            row["kommunkod"] = REPLACED_CODES.get(row["kommunkod"], row["kommunkod"])
+            yield row
+
+
+def in_sweden(row):
+    """Arbetsformedlingen's list has places whose position is 0, 0."""
+    return 55 < float(row["lat"]) < 69.1 and 10.5 < float(row["lon"]) < 24.5
 
 
 def quoted(text):
@@ -38,7 +49,7 @@ class Places:
 
     def add(self, name, code, row, others=(), population=0):
         key = (name.casefold(), code)
-        if key not in self.by_key:
+        if key not in self.by_key and in_sweden(row):
             position = (degrees_e7(row["lon"]), degrees_e7(row["lat"]))
             self.by_key[key] = (name, code, position, others, population)
 
