@@ -102,6 +102,14 @@ void rtree_near_after(struct rtree_near *near, double distance_m, uint32_t docum
 void rtree_near_work(const struct rtree_near *near, struct rtree_work *ret_work);
 void rtree_near_free(struct rtree_near *near);
 
+/*
+ * Every item as the tree holds it, in no order: what the catalogue compares
+ * with its own rows. TORG_E_CORRUPT. false stops.
+ */
+typedef bool rtree_item_visit(void *context, const struct rtree_item *item);
+enum torg_err rtree_items(const struct kv *kv, uint8_t collection, rtree_item_visit *visit,
+                          void *context);
+
 struct rtree_stat {
     uint64_t items, leaves, inner_nodes, bytes;
     uint32_t height;
