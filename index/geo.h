@@ -8,10 +8,13 @@
 /*
  * Positions and distances on WGS 84. The only file that includes PROJ. The
  * distance that counts is the geodesic on the ellipsoid (Karney 2013, PROJ's
- * geodesic.h); everything cheaper is a bound with a margin.
+ * geodesic.h); everything cheaper is a bound with a margin. The proofs of the
+ * bounds stand in docs/index.md.
  * Functions without a geo_transform: any thread.
  */
 #define GEO_RADIUS_M_MAX 20004000.0 /* a little above half a meridian */
+#define GEO_LON_E7_MAX 1800000000
+#define GEO_LAT_E7_MAX 900000000
 
 struct geo_point {
     double lon_deg; /* -180..180 */
@@ -23,36 +26,73 @@ struct geo_box {
     double west_deg, south_deg, east_deg, north_deg;
 };
 
+/* False for what is not finite, too. */
 bool geo_point_valid(struct geo_point point);
 bool geo_box_valid(const struct geo_box *box);
+bool geo_position_valid(struct position position);
 struct geo_point geo_point_of(struct position position);
 
-/* Exact, in metres. */
-double geo_distance_m(struct geo_point a, struct geo_point b);
+/*
+ * Exact, in metres. Both points are valid. The last bit may depend on the
+ * order: everywhere the centre comes first and the listing second.
+ */
+double geo_distance_m(struct geo_point centre, struct geo_point point);
 
 /*
- * Bounds of the geodesic distance from a fixed centre, without trigonometry
- * per point for positions whose unit vector is at hand.
- * lower_m <= exact <= upper_m, always.
+ * Bounds of the geodesic distance from a fixed centre.
+ * lower_m <= geo_distance_m <= upper_m, always; 2 cm apart at 100 km.
  */
 struct geo_centre {
     struct geo_point point;
-    double x, y, z; /* unit vector of the geodetic position */
+    double x, y, z;                   /* unit vector of the geodetic position */
+    double sin_lat, cos_lat;          /* of the centre */
+    double earth_x, earth_y, earth_z; /* metres from the middle of the earth */
 };
 struct geo_centre geo_centre_of(struct geo_point point);
 void geo_distance_bounds(const struct geo_centre *centre, struct geo_point point,
                          double *ret_lower_m, double *ret_upper_m);
-/* Lower bound of the distance to anything in the box, upper bound of the farthest. */
+/*
+ * Lower bound of the distance to anything in the box, upper bound of the
+ * farthest. min <= max in both fields: such a box does not cross the
+ * antimeridian. Within 0.7 %, closer far from the equator.
+ */
 void geo_box_bounds(const struct geo_centre *centre, struct position min, struct position max,
                     double *ret_lower_m, double *ret_upper_m);
+
+/*
+ * What a box or a circle covers in whole units of 1e-7 degree: latitudes, and
+ * one or two ranges of longitude (two over the antimeridian). -180 and 180 are
+ * the same meridian, so a window that touches one holds the other. Comparing
+ * with a window of a box is exact, as if geo_point_of were compared with its
+ * degrees; that of a circle holds every point of it and some beyond.
+ */
+struct geo_window {
+    int32_t south_e7, north_e7;
+    int32_t west_e7[2], east_e7[2]; /* both the same when there is one range */
+};
+struct geo_window geo_window_all(void);
+struct geo_window geo_window_of_box(const struct geo_box *box);
+/* radius_m >= 0; INFINITY gives everything. */
+struct geo_window geo_window_of_circle(struct geo_point centre, double radius_m);
+bool geo_window_overlaps(const struct geo_window *window, struct position min, struct position max);
+/* Is the box wholly inside one of the ranges? */
+bool geo_window_holds(const struct geo_window *window, struct position min, struct position max);
 
 /* Coordinate systems that the importer and the API know. */
 enum geo_crs { GEO_CRS84, GEO_EPSG_4326, GEO_EPSG_3006, GEO_EPSG_25833, GEO_EPSG_3857, GEO_RT90 };
 struct geo_transform; /* one thread */
-enum torg_err geo_transform_new(enum geo_crs from, struct geo_transform **ret_transform);
+enum torg_err geo_transform_new(enum geo_crs crs, struct geo_transform **ret_transform);
 void geo_transform_free(struct geo_transform *transform);
-/* To WGS 84 degrees; TORG_E_INVALID outside the system's area. Axis order of the authority. */
+/*
+ * To WGS 84 degrees; TORG_E_INVALID outside the system's area. Axis order of
+ * the authority: CRS84 lon, lat; 4326 lat, lon; 3006 N, E; 25833 E, N; 3857
+ * x, y; RT90 (2.5 gon V) x northwards, y. RT90 follows Lantmateriet's direct
+ * projection, within a few decimetres.
+ */
 enum torg_err geo_transform_point(struct geo_transform *transform, double first, double second,
                                   struct geo_point *ret_point);
+/* The other way. TORG_E_INVALID for a point outside the system's area. */
+enum torg_err geo_transform_back(struct geo_transform *transform, struct geo_point point,
+                                 double *ret_first, double *ret_second);
 
 #endif

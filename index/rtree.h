@@ -14,34 +14,45 @@
  * inside the tree and what lies wholly inside is counted without a visit.
  * Sources: Guttman 1984; Beckmann et al. 1990 (R*); Kamel and Faloutsos 1993
  * (Hilbert bulk load); Papadias et al. 2001 (aggregate R-tree); Hjaltason and
- * Samet 1999 (nearest). Node format: docs/architecture.md.
+ * Samet 1999 (nearest). Node format and rules: docs/index.md.
  */
 #define RTREE_NODE_BYTES_MAX 4080 /* one page: a larger LMDB value takes two */
 
+/*
+ * What is indexed of a listing. Every item has a position: radius, distance
+ * and nearest go by it. A line or an area also has its box, and a box query
+ * finds it when the boxes touch; a point's box is the point itself.
+ * point lies in [min, max]; min <= max in both fields (a box does not cross the
+ * antimeridian); time_from_ms <= time_through_ms; all positions valid.
+ */
 struct rtree_item {
-    struct position min, max; /* equal for a point */
-    uint32_t document;
+    struct position point;    /* a listing's position; of an area the middle of its box */
+    struct position min, max; /* equal to point for a point */
+    uint32_t document;        /* once in a tree */
     struct theme_set themes;
-    int64_t time_from_ms, time_through_ms; /* INT64_MIN, INT64_MAX when open */
+    int64_t time_from_ms, time_through_ms; /* INT64_MIN, INT64_MAX when open; both inclusive */
 };
 
 /* Handle of one collection's tree in one transaction. */
 struct rtree {
     struct kv *kv;
-    uint8_t collection;
+    uint8_t collection; /* 1..31 */
 };
 
-/* Insert, or remove the entry that equals item in place, document. TORG_E_NOT_FOUND. */
+/*
+ * Insert; or remove the entry that equals item in point, box and document, or
+ * else TORG_E_NOT_FOUND. TORG_E_INVALID when item breaks a rule above. After
+ * any other error the transaction must be aborted.
+ */
 enum torg_err rtree_insert(struct rtree *tree, const struct rtree_item *item);
 enum torg_err rtree_remove(struct rtree *tree, const struct rtree_item *item);
 /* Replace the whole tree by a packed one over items (reordered in place). */
 enum torg_err rtree_bulk_load(struct rtree *tree, struct rtree_item *items, size_t count);
 
 /*
- * What is asked for. All parts that are present must hold.
- * any_of: the item shares a theme with each of the sets in turn... (see
- * theme_sets): an item matches when for SOME group ALL sets of the group share
- * a theme with it. No group: all themes.
+ * What is asked for. All parts that are present must hold. Themes: an item
+ * matches when for some group all sets of the group share a theme with it. No
+ * group: all themes.
  */
 #define RTREE_THEME_GROUPS_MAX 16
 #define RTREE_THEME_SETS_MAX 8
@@ -52,10 +63,10 @@ struct rtree_theme_group {
 
 struct rtree_query {
     bool has_box;
-    struct geo_box box;
+    struct geo_box box; /* items whose box touches it; valid */
     bool has_centre;
-    struct geo_point centre;
-    double radius_m; /* with has_centre: items at most this far; INFINITY for all */
+    struct geo_point centre; /* valid */
+    double radius_m;         /* with has_centre: points at most this far; INFINITY for all */
     uint8_t group_count;
     struct rtree_theme_group groups[RTREE_THEME_GROUPS_MAX];
     int64_t time_from_ms, time_through_ms; /* overlap; INT64_MIN and INT64_MAX for all */
@@ -64,7 +75,7 @@ struct rtree_query {
 
 struct rtree_hit {
     uint32_t document;
-    double distance_m; /* exact, to the point; -1 without a centre */
+    double distance_m; /* exact, to the point; -1 when it was not asked for */
 };
 
 struct rtree_work {
@@ -83,6 +94,8 @@ typedef bool rtree_visit(void *context, const struct rtree_hit *hit);
 enum torg_err rtree_search(const struct kv *kv, uint8_t collection, const struct rtree_query *query,
                            bool want_distance, rtree_visit *visit, void *context,
                            struct rtree_work *work);
+/* The number of items in the tree: one look. */
+enum torg_err rtree_size(const struct kv *kv, uint8_t collection, uint64_t *ret_count);
 /* The exact number of matching items; subtrees wholly inside are not visited. */
 enum torg_err rtree_count(const struct kv *kv, uint8_t collection, const struct rtree_query *query,
                           uint64_t *ret_count, struct rtree_work *work);

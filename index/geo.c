@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include "index/geo.h"
+
+#include <assert.h>
+#include <geodesic.h>
+#include <math.h>
+#include <proj.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#define WGS84_A_M 6378137.0
+#define WGS84_F (1.0 / 298.257223563)
+#define WGS84_E2 (WGS84_F * (2.0 - WGS84_F))
+
+/*
+ * The radii of curvature of the ellipsoid lie between the meridian's at the
+ * equator, a (1 - e^2), and both at the pole, a / sqrt(1 - e^2); rounded
+ * outwards.
+ */
+#define CURVATURE_M_MIN 6335439.327
+#define CURVATURE_M_MAX 6399593.626
+/*
+ * What a geodesic bends at least, with its torsion taken into account, for
+ * lengths up to 10,000 km (docs/index.md, "Bounds").
+ */
+#define CURVATURE_TWISTED_M_MAX (CURVATURE_M_MAX * 1.00001)
+/* A chord of at most this spans less than 10,000 km. */
+#define CHORD_NEAR_M_MAX 8500000.0
+/*
+ * Above all rounding, ours (under 1e-7 m) and geod_inverse's (15 nm), with a
+ * factor of ten to spare.
+ */
+#define MARGIN_M 1e-6
+/* An arc over 90 degrees comes from an arc sine near 1, which loses half its digits. */
+#define MARGIN_FAR_M 1.0
+#define RAD_OF_DEG (M_PI / 180.0)
+
+static struct geod_geodesic wgs84;
+static pthread_once_t wgs84_once = PTHREAD_ONCE_INIT;
+
+static void wgs84_init(void)
+{
+    geod_init(&wgs84, WGS84_A_M, WGS84_F);
+}
+
+bool geo_point_valid(struct geo_point point)
+{
+    return point.lon_deg >= -180.0 && point.lon_deg <= 180.0 && point.lat_deg >= -90.0 &&
+           point.lat_deg <= 90.0;
+}
+
+bool geo_box_valid(const struct geo_box *box)
+{
+    struct geo_point southwest = {box->west_deg, box->south_deg};
+    struct geo_point northeast = {box->east_deg, box->north_deg};
+
+    return geo_point_valid(southwest) && geo_point_valid(northeast) &&
+           box->south_deg <= box->north_deg;
+}
+
+bool geo_position_valid(struct position position)
+{
+    return position.lon_e7 >= -GEO_LON_E7_MAX && position.lon_e7 <= GEO_LON_E7_MAX &&
+           position.lat_e7 >= -GEO_LAT_E7_MAX && position.lat_e7 <= GEO_LAT_E7_MAX;
+}
+
+struct geo_point geo_point_of(struct position position)
+{
+    /* Divided, not multiplied by 1e-7: so it is the double nearest to the decimal number. */
+    return (struct geo_point){.lon_deg = position.lon_e7 / 1e7, .lat_deg = position.lat_e7 / 1e7};
+}
+
+double geo_distance_m(struct geo_point centre, struct geo_point point)
+{
+    double distance_m;
+
+    pthread_once(&wgs84_once, wgs84_init);
+    geod_inverse(&wgs84, centre.lat_deg, centre.lon_deg, point.lat_deg, point.lon_deg, &distance_m,
+                 NULL, NULL);
+    return distance_m;
+}
+
+/* ---- bounds between points ---- */
+
+struct geo_centre geo_centre_of(struct geo_point point)
+{
+    struct geo_centre centre = {.point = point};
+    double lat = point.lat_deg * RAD_OF_DEG, lon = point.lon_deg * RAD_OF_DEG;
+    double vertical_m;
+
+    centre.sin_lat = sin(lat);
+    centre.cos_lat = cos(lat);
+    centre.x = centre.cos_lat * cos(lon);
+    centre.y = centre.cos_lat * sin(lon);
+    centre.z = centre.sin_lat;
+    vertical_m = WGS84_A_M / sqrt(1.0 - WGS84_E2 * centre.sin_lat * centre.sin_lat);
+    centre.earth_x = vertical_m * centre.x;
+    centre.earth_y = vertical_m * centre.y;
+    centre.earth_z = vertical_m * (1.0 - WGS84_E2) * centre.z;
+    return centre;
+}
+
+/* Far apart the chord says little; the angle between the two normals says it within 1 %. */
+static void bounds_by_angle(const struct geo_centre *a, const struct geo_centre *b, double chord_m,
+                            double *ret_lower_m, double *ret_upper_m)
+{
+    double x = a->y * b->z - a->z * b->y;
+    double y = a->z * b->x - a->x * b->z;
+    double z = a->x * b->y - a->y * b->x;
+    double dot = a->x * b->x + a->y * b->y + a->z * b->z;
+    double angle = atan2(sqrt(x * x + y * y + z * z), dot);
+
+    *ret_lower_m = fmax(CURVATURE_M_MIN * angle, chord_m) - MARGIN_M;
+    *ret_upper_m = CURVATURE_M_MAX * angle + MARGIN_M;
+}
+
+void geo_distance_bounds(const struct geo_centre *centre, struct geo_point point,
+                         double *ret_lower_m, double *ret_upper_m)
+{
+    struct geo_centre other = geo_centre_of(point);
+    double x = centre->earth_x - other.earth_x;
+    double y = centre->earth_y - other.earth_y;
+    double z = centre->earth_z - other.earth_z;
+    double chord_m = sqrt(x * x + y * y + z * z);
+
+    if (!(chord_m <= CHORD_NEAR_M_MAX)) {
+        bounds_by_angle(centre, &other, chord_m, ret_lower_m, ret_upper_m);
+        return;
+    }
+    *ret_lower_m = 2.0 * CURVATURE_TWISTED_M_MAX * asin(chord_m / (2.0 * CURVATURE_TWISTED_M_MAX));
+    *ret_lower_m = fmax(*ret_lower_m - MARGIN_M, 0.0);
+    *ret_upper_m = 2.0 * CURVATURE_M_MIN * asin(chord_m / (2.0 * CURVATURE_M_MIN)) + MARGIN_M;
+}
+
+/* ---- bounds of boxes ---- */
+
+/* The meridian's radius of curvature at the latitude closest to the equator within reach. */
+static double meridian_m_min(double lat_rad, double reach_rad)
+{
+    double lowest = fabs(lat_rad) - reach_rad;
+    double sine, w;
+
+    if (lowest <= 0.0)
+        return CURVATURE_M_MIN;
+    sine = sin(fmin(lowest, M_PI / 2));
+    w = 1.0 - WGS84_E2 * sine * sine;
+    return WGS84_A_M * (1.0 - WGS84_E2) / (w * sqrt(w));
+}
+
+/* The largest radius of curvature at the latitude farthest from the equator within reach. */
+static double vertical_m_max(double lat_rad, double reach_rad)
+{
+    double highest = fmin(fabs(lat_rad) + reach_rad, M_PI / 2);
+    double sine = sin(highest);
+
+    return WGS84_A_M / sqrt(1.0 - WGS84_E2 * sine * sine);
+}
+
+/* The angle between two directions from the sines of half the differences. */
+static double arc_rad(double lat_a, double cos_a, double lat_b, double cos_b, double half_lon_sine)
+{
+    double half_lat_sine = sin((lat_a - lat_b) / 2);
+    double haversine =
+        half_lat_sine * half_lat_sine + cos_a * cos_b * half_lon_sine * half_lon_sine;
+
+    return 2.0 * asin(sqrt(fmin(haversine, 1.0)));
+}
+
+/* Degrees between two meridians, 0..180. */
+static double lon_apart_deg(double a_deg, double b_deg)
+{
+    double apart = fabs(a_deg - b_deg);
+
+    return apart > 180.0 ? 360.0 - apart : apart;
+}
+
+/*
+ * The smallest angle from a direction to a box of latitudes and longitudes.
+ * Beside the box it lies on the nearer of its two meridian edges: on each
+ * circle of latitude the angle grows with the difference in longitude. Along
+ * that meridian the cosine is a sine wave with its crest at the latitude
+ * where the great circle square to the meridian meets it.
+ */
+static double box_angle_min(double lon_deg, double lat_rad, double cos_lat, double sin_lat,
+                            const struct geo_box *box)
+{
+    double south = box->south_deg * RAD_OF_DEG, north = box->north_deg * RAD_OF_DEG;
+    double apart_deg, half_lon_sine, crest, best;
+
+    if (lon_deg >= box->west_deg && lon_deg <= box->east_deg)
+        return fmax(fmax(south - lat_rad, lat_rad - north), 0.0);
+    apart_deg = fmin(lon_apart_deg(lon_deg, box->west_deg), lon_apart_deg(lon_deg, box->east_deg));
+    half_lon_sine = sin(apart_deg / 2 * RAD_OF_DEG);
+    best = fmin(arc_rad(lat_rad, cos_lat, south, cos(south), half_lon_sine),
+                arc_rad(lat_rad, cos_lat, north, cos(north), half_lon_sine));
+    crest = atan2(sin_lat, cos_lat * cos(apart_deg * RAD_OF_DEG));
+    if (crest > south && crest < north)
+        best = fmin(best, arc_rad(lat_rad, cos_lat, crest, cos(crest), half_lon_sine));
+    return best;
+}
+
+void geo_box_bounds(const struct geo_centre *centre, struct position min, struct position max,
+                    double *ret_lower_m, double *ret_upper_m)
+{
+    struct geo_point southwest = geo_point_of(min), northeast = geo_point_of(max);
+    struct geo_box box = {southwest.lon_deg, southwest.lat_deg, northeast.lon_deg,
+                          northeast.lat_deg};
+    double lat = centre->point.lat_deg * RAD_OF_DEG;
+    double opposite_lon_deg =
+        centre->point.lon_deg > 0.0 ? centre->point.lon_deg - 180.0 : centre->point.lon_deg + 180.0;
+    double nearest =
+        box_angle_min(centre->point.lon_deg, lat, centre->cos_lat, centre->sin_lat, &box);
+    /* The farthest from here is the nearest to the other side of the earth. */
+    double opposite =
+        box_angle_min(opposite_lon_deg, -lat, centre->cos_lat, -centre->sin_lat, &box);
+    double farthest = M_PI - opposite;
+    double reach = nearest * (CURVATURE_M_MAX / CURVATURE_M_MIN);
+
+    *ret_lower_m = meridian_m_min(lat, reach) * nearest - (nearest > 1.5 ? MARGIN_FAR_M : MARGIN_M);
+    *ret_lower_m = fmax(*ret_lower_m, 0.0);
+    *ret_upper_m =
+        vertical_m_max(lat, farthest) * farthest + (opposite > 1.5 ? MARGIN_FAR_M : MARGIN_M);
+}
+
+/* ---- windows ---- */
+
+struct geo_window geo_window_all(void)
+{
+    return (struct geo_window){
+        .south_e7 = -GEO_LAT_E7_MAX,
+        .north_e7 = GEO_LAT_E7_MAX,
+        .west_e7 = {-GEO_LON_E7_MAX, -GEO_LON_E7_MAX},
+        .east_e7 = {GEO_LON_E7_MAX, GEO_LON_E7_MAX},
+    };
+}
+
+/* The smallest unit whose degrees are at least degrees; as geo_point_of counts them. */
+static int32_t e7_at_least(double degrees)
+{
+    int32_t e7 = (int32_t)ceil(degrees * 1e7);
+
+    while (e7 / 1e7 < degrees)
+        e7++;
+    while ((e7 - 1) / 1e7 >= degrees)
+        e7--;
+    return e7;
+}
+
+static int32_t e7_at_most(double degrees)
+{
+    return -e7_at_least(-degrees);
+}
+
+/* One range, or two over the antimeridian, which is reached from either side by touching it. */
+static void window_set_lon(struct geo_window *window, int32_t west_e7, int32_t east_e7, bool over)
+{
+    window->west_e7[0] = window->west_e7[1] = west_e7;
+    window->east_e7[0] = window->east_e7[1] = east_e7;
+    if (over) {
+        window->east_e7[0] = GEO_LON_E7_MAX;
+        window->west_e7[1] = -GEO_LON_E7_MAX;
+    } else if (west_e7 == -GEO_LON_E7_MAX && east_e7 < GEO_LON_E7_MAX) {
+        window->west_e7[1] = window->east_e7[1] = GEO_LON_E7_MAX;
+    } else if (east_e7 == GEO_LON_E7_MAX && west_e7 > -GEO_LON_E7_MAX) {
+        window->west_e7[1] = window->east_e7[1] = -GEO_LON_E7_MAX;
+    }
+}
+
+struct geo_window geo_window_of_box(const struct geo_box *box)
+{
+    struct geo_window window;
+
+    window.south_e7 = e7_at_least(box->south_deg);
+    window.north_e7 = e7_at_most(box->north_deg);
+    window_set_lon(&window, e7_at_least(box->west_deg), e7_at_most(box->east_deg),
+                   box->west_deg > box->east_deg);
+    return window;
+}
+
+static int32_t e7_clamped(double degrees, int32_t limit, double away)
+{
+    return (int32_t)fmax(fmin(degrees * 1e7 + away, limit), -(double)limit);
+}
+
+struct geo_window geo_window_of_circle(struct geo_point centre, double radius_m)
+{
+    struct geo_window window = geo_window_all();
+    double lat = centre.lat_deg * RAD_OF_DEG;
+    double angle, sine, lon_deg, west_deg, east_deg;
+
+    if (!(radius_m < CURVATURE_M_MIN)) /* Beyond a radian it is not worth the trouble. */
+        return window;
+    angle = radius_m / meridian_m_min(lat, radius_m / CURVATURE_M_MIN) * (1 + 1e-12) + 1e-9;
+    window.south_e7 = e7_clamped((lat - angle) / RAD_OF_DEG, GEO_LAT_E7_MAX, -2);
+    window.north_e7 = e7_clamped((lat + angle) / RAD_OF_DEG, GEO_LAT_E7_MAX, 2);
+    sine = sin(angle) / cos(lat);
+    if (fabs(lat) + angle >= M_PI / 2 || !(sine < 1.0))
+        return window;                          /* Over a pole there are all meridians. */
+    lon_deg = (asin(sine) + 1e-7) / RAD_OF_DEG; /* The arc sine loses digits near 1. */
+    west_deg = centre.lon_deg - lon_deg;
+    east_deg = centre.lon_deg + lon_deg;
+    if (east_deg - west_deg >= 360.0)
+        return window;
+    if (west_deg < -180.0)
+        west_deg += 360.0;
+    if (east_deg > 180.0)
+        east_deg -= 360.0;
+    window_set_lon(&window, e7_clamped(west_deg, GEO_LON_E7_MAX, -2),
+                   e7_clamped(east_deg, GEO_LON_E7_MAX, 2), west_deg > east_deg);
+    return window;
+}
+
+bool geo_window_overlaps(const struct geo_window *window, struct position min, struct position max)
+{
+    return (min.lat_e7 <= window->north_e7) & (max.lat_e7 >= window->south_e7) &
+           (((min.lon_e7 <= window->east_e7[0]) & (max.lon_e7 >= window->west_e7[0])) |
+            ((min.lon_e7 <= window->east_e7[1]) & (max.lon_e7 >= window->west_e7[1])));
+}
+
+bool geo_window_holds(const struct geo_window *window, struct position min, struct position max)
+{
+    return (min.lat_e7 >= window->south_e7) & (max.lat_e7 <= window->north_e7) &
+           (((min.lon_e7 >= window->west_e7[0]) & (max.lon_e7 <= window->east_e7[0])) |
+            ((min.lon_e7 >= window->west_e7[1]) & (max.lon_e7 <= window->east_e7[1])));
+}
+
+/* ---- coordinate systems ---- */
+
+/*
+ * Written out instead of looked up in proj.db: the same to the bit for these
+ * (PITFALLS, PROJ 1), quick to create, and nothing to install. RT 90 is
+ * Lantmateriet's direct projection from GRS 80.
+ */
+struct crs {
+    const char *projection; /* NULL: degrees already */
+    bool north_first;
+    double first_min, first_max, second_min, second_max; /* before, in the system's axis order */
+    struct geo_box area;                                 /* after */
+};
+
+static const struct crs systems[] = {
+    [GEO_CRS84] = {NULL, false, -180, 180, -90, 90, {-180, -90, 180, 90}},
+    [GEO_EPSG_4326] = {NULL, true, -90, 90, -180, 180, {-180, -90, 180, 90}},
+    [GEO_EPSG_3006] = {"+proj=utm +zone=33 +ellps=GRS80",
+                       true,
+                       6000000,
+                       7800000,
+                       100000,
+                       1100000,
+                       {10.03, 54.96, 24.17, 69.07}},
+    [GEO_EPSG_25833] = {"+proj=utm +zone=33 +ellps=GRS80",
+                        false,
+                        -500000,
+                        1500000,
+                        5000000,
+                        9500000,
+                        {3, 46, 33, 85}},
+    [GEO_EPSG_3857] = {"+proj=webmerc +datum=WGS84",
+                       false,
+                       -20037508.35,
+                       20037508.35,
+                       -20048966.11,
+                       20048966.11,
+                       {-180, -85.06, 180, 85.06}},
+    [GEO_RT90] = {"+proj=tmerc +lat_0=0 +lon_0=15.80628452944444 +k=1.00000561024 "
+                  "+x_0=1500064.274 +y_0=-667.711 +ellps=GRS80",
+                  true,
+                  6000000,
+                  7800000,
+                  1100000,
+                  2000000,
+                  {10.03, 54.96, 24.17, 69.07}},
+};
+
+struct geo_transform {
+    const struct crs *crs;
+    PJ_CONTEXT *context; /* its own: a context belongs to one thread */
+    PJ *projection;      /* NULL: degrees */
+};
+
+enum torg_err geo_transform_new(enum geo_crs crs, struct geo_transform **ret_transform)
+{
+    struct geo_transform *transform;
+
+    assert((size_t)crs < ARRAY_SIZE(systems));
+    transform = calloc(1, sizeof(*transform));
+    if (!transform)
+        return TORG_E_NOMEM;
+    transform->crs = &systems[crs];
+    if (transform->crs->projection) {
+        transform->context = proj_context_create();
+        if (transform->context) {
+            proj_context_set_enable_network(transform->context, 0);
+            proj_log_level(transform->context, PJ_LOG_NONE);
+            transform->projection = proj_create(transform->context, transform->crs->projection);
+        }
+        if (!transform->projection) {
+            geo_transform_free(transform);
+            return TORG_E_INTERNAL;
+        }
+    }
+    *ret_transform = transform;
+    return TORG_OK;
+}
+
+void geo_transform_free(struct geo_transform *transform)
+{
+    if (!transform)
+        return;
+    proj_destroy(transform->projection);
+    proj_context_destroy(transform->context);
+    free(transform);
+}
+
+static bool within(double value, double min, double max)
+{
+    return value >= min && value <= max; /* Not so for NaN. */
+}
+
+static bool area_holds(const struct geo_box *area, struct geo_point point)
+{
+    return within(point.lon_deg, area->west_deg, area->east_deg) &&
+           within(point.lat_deg, area->south_deg, area->north_deg);
+}
+
+/* PROJ's error number is sticky, and far away it gives nonsense without one: check both. */
+static enum torg_err project(const struct geo_transform *transform, PJ_DIRECTION direction,
+                             double in_x, double in_y, double *ret_x, double *ret_y)
+{
+    PJ_COORD coord = proj_coord(in_x, in_y, 0, 0);
+
+    proj_errno_reset(transform->projection);
+    coord = proj_trans(transform->projection, direction, coord);
+    if (proj_errno(transform->projection) != 0 || !isfinite(coord.xy.x) || !isfinite(coord.xy.y))
+        return TORG_E_INVALID;
+    *ret_x = coord.xy.x;
+    *ret_y = coord.xy.y;
+    return TORG_OK;
+}
+
+enum torg_err geo_transform_point(struct geo_transform *transform, double first, double second,
+                                  struct geo_point *ret_point)
+{
+    const struct crs *crs = transform->crs;
+    double x = crs->north_first ? second : first, y = crs->north_first ? first : second;
+    struct geo_point point = {x, y};
+    enum torg_err err;
+
+    if (!within(first, crs->first_min, crs->first_max) ||
+        !within(second, crs->second_min, crs->second_max))
+        return TORG_E_INVALID;
+    if (transform->projection) {
+        err = project(transform, PJ_INV, x, y, &x, &y);
+        if (err)
+            return err;
+        point = (struct geo_point){proj_todeg(x), proj_todeg(y)};
+    }
+    if (!area_holds(&crs->area, point))
+        return TORG_E_INVALID;
+    *ret_point = point;
+    return TORG_OK;
+}
+
+enum torg_err geo_transform_back(struct geo_transform *transform, struct geo_point point,
+                                 double *ret_first, double *ret_second)
+{
+    const struct crs *crs = transform->crs;
+    double x = point.lon_deg, y = point.lat_deg;
+    enum torg_err err;
+
+    if (!area_holds(&crs->area, point))
+        return TORG_E_INVALID;
+    if (transform->projection) {
+        err = project(transform, PJ_FWD, proj_torad(x), proj_torad(y), &x, &y);
+        if (err)
+            return err;
+    }
+    *ret_first = crs->north_first ? y : x;
+    *ret_second = crs->north_first ? x : y;
+    return TORG_OK;
+}
