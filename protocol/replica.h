@@ -18,14 +18,21 @@
  * of what is held equals that head's root, PARTIAL otherwise: the state is
  * computed, not kept, so it cannot lie.
  *
- * Keys and values of the tables: replica.c, described in docs/architecture.md.
+ * Keys and values of the tables: replica_keys.c, described in docs/storage.md.
  */
+#define REPLICA_HEADS_KEPT 256 /* of each origin, at least; all of the own one */
+#define REPLICA_TOMBSTONES_MAX                                                                     \
+    65536 /* of each origin; beyond, the oldest go and the floor rises                             \
+           */
+#define REPLICA_PROOF_BYTES_MAX 262000 /* fork evidence fits one frame */
+
 struct replica_origin {
     uint32_t number; /* local, stable; stands for the id in keys */
     struct origin_id id;
     uint64_t charter_no; /* the newest that is held */
     struct hash charter_hash;
     uint64_t charter_epoch;
+    struct hash epoch_hash; /* of the charter that opened charter_epoch: its head number 0 */
     bool has_head;
     struct head head;
     struct hash head_hash;
@@ -33,13 +40,18 @@ struct replica_origin {
     struct beat beat;
     int64_t received_ms; /* when the newest head or beat came, by this node's clock */
     uint64_t floor_seq;  /* deltas are served for since_seq >= this only */
+    uint64_t tombstones; /* how many are held */
     uint32_t flags;      /* REPLICA_FLAG_* */
     struct trie_root held[COLLECTIONS_MAX]; /* by collection number; count 0 when empty */
     uint32_t missing[COLLECTIONS_MAX];      /* live listings without their payload */
 };
 
+/* Two heads or two charters with one number; cleared by the first head of a new epoch. */
 #define REPLICA_FLAG_DISPUTED 1u
+/* A head whose root nobody can meet by the rules; cleared by the next head. */
 #define REPLICA_FLAG_FAULTY 2u
+/* This node has committed here: every head is kept. */
+#define REPLICA_FLAG_OWN 4u
 
 /* A change that was checked when it came in: parsed once, hashed once. */
 struct replica_entry {
@@ -60,7 +72,11 @@ enum torg_err replica_entry_read(struct span header_bytes, struct span payload,
 /* Called for each listing that changes, inside the transaction: how the index follows. */
 struct replica_observer {
     void *context;
-    /* entry NULL: the listing is gone. An error aborts the whole write. */
+    /*
+     * entry NULL: the listing is gone. An entry without a payload: it is known
+     * and missing here; called again when the payload comes. origin is the
+     * record with the new head. An error aborts the whole write.
+     */
     enum torg_err (*changed)(void *context, struct kv *kv, const struct replica_origin *origin,
                              uint8_t collection, const struct listing_key *key,
                              const struct replica_entry *entry);
@@ -70,15 +86,31 @@ struct replica_observer {
  * A verified piece of another origin's state, ready for the writer. All
  * pointers are borrowed for the call.
  *
- * CHARTERS  charters of one origin, ascending; the first may be charter 0 of an
- *           origin that is new here. The caller has decided that it is trusted.
+ * CHARTERS  charters of one origin, ascending without a hole; the first may be
+ *           charter 0 of an origin that is new here. The caller has decided that
+ *           it is trusted. Those that are held are passed over. A second charter
+ *           with a number that is held, signed as it must be, is kept beside the
+ *           first and marks the origin disputed; what follows it is not looked at.
  * COMMIT    a head and the newest change of each listing since the state held
- *           (a live batch, a delta, or nothing at all for a bare head). Taken
- *           only if the roots of all collections in mask come out as the head's.
- * PART      reconcile: some upserts and removals of one collection under head.
- * PAYLOADS  payloads that were missing, for live entries already held.
+ *           (a live batch, a delta, or nothing at all for a bare head), ascending
+ *           by seq. Taken only if the roots of all collections in mask come out
+ *           as the head's; no entry may be of a collection outside mask. An
+ *           upsert may come without its payload and then counts as missing.
+ * PART      reconcile: some upserts and removals of one collection under head,
+ *           which is the head held or a newer one. The head is recorded with the
+ *           first PART under it, so that from then on nothing is taken under an
+ *           older one; a PART without entries does only that. Since nobody knows
+ *           what a reconcile passed over, deltas are served from the head's seq
+ *           on, and older tombstones go. That each entry stands under the head's
+ *           root, and that each removed key does not, the caller has proved: it
+ *           cannot be seen here.
+ * PAYLOADS  payloads that were missing, for live entries already held; those that
+ *           fit nothing that is held (any more) are passed over.
  * BEAT      a newer beat.
  * PROOF     fork evidence: marks the origin disputed.
+ * FAULTY    head is valid and not older than the one held, but no state that
+ *           obeys the rules has its roots: marks the origin faulty. What is held
+ *           stays; the head is not taken.
  */
 enum replica_write_kind {
     REPLICA_WRITE_CHARTERS,
@@ -87,6 +119,7 @@ enum replica_write_kind {
     REPLICA_WRITE_PAYLOADS,
     REPLICA_WRITE_BEAT,
     REPLICA_WRITE_PROOF,
+    REPLICA_WRITE_FAULTY,
 };
 
 struct replica_write {
@@ -110,19 +143,48 @@ struct replica_write {
  * Judge and apply one write. Every check comes before the first change, so any
  * error but TORG_E_NOMEM, TORG_E_FULL, TORG_E_IO and TORG_E_CORRUPT leaves the
  * transaction as it was and others may share it. Signatures and charters are
- * checked here, whatever the caller has done before.
- * TORG_E_KNOWN, TORG_E_STALE: nothing new. TORG_E_GAP: charters are missing.
- * TORG_E_MISMATCH: the roots do not come out; reconcile. TORG_E_SIGNATURE.
+ * checked here, whatever the caller has done before; an error of the observer
+ * that is none of the four comes back as TORG_E_CORRUPT.
+ * TORG_E_KNOWN, TORG_E_STALE: nothing new. TORG_E_GAP: charters are missing,
+ * also when the origin is not known here at all. TORG_E_MISMATCH: the roots do
+ * not come out; reconcile. TORG_E_INVALID: entries that no honest log holds
+ * (seq beyond the head's, not ascending, a listing twice, a collection that does
+ * not belong). Errors of heads, beats and charters: replica_head_check,
+ * replica_beat_check, charter_check.
  * observer may be NULL.
  */
 enum torg_err replica_apply(struct kv *kv, const struct replica_write *write,
                             const struct replica_observer *observer);
 
-/* The newest-first check of a received head against what is held; no change. */
+/*
+ * Is a received head newer than what is held, and valid? Cheapest first; changes
+ * nothing. A head is valid iff its epoch is that of the newest charter held and
+ * its key is listed there. TORG_E_KNOWN: it is the one that is held.
+ * TORG_E_STALE: older, of an older epoch, or signed with a key that a later
+ * charter dropped. TORG_E_GAP: it names a charter that is not here yet.
+ * TORG_E_SIGNATURE, TORG_E_INVALID or a parser's error: whoever sent it passed
+ * on what it should have refused. TORG_E_UNEXPECTED: valid in itself, but
+ * another head with this number is held (fork evidence, see replica_proof_pack),
+ * or the epoch is disputed.
+ */
 enum torg_err replica_head_check(const struct kv *kv, const struct replica_origin *origin,
                                  const struct signed_span *head, struct head *ret_head);
+/*
+ * The same for a beat. It names no charter, so TORG_E_GAP also when the newest
+ * charter does not list its key. TORG_E_UNEXPECTED: it contradicts the head held.
+ */
 enum torg_err replica_beat_check(const struct kv *kv, const struct replica_origin *origin,
                                  const struct signed_span *beat, struct beat *ret_beat);
+
+/*
+ * Fork evidence, [head, other, path], to be applied as PROOF and sent in frames:
+ * two signed heads with one (epoch, hno); or a head and a signed beat that names
+ * another hash for it; or a head, a later head of its epoch, and the heads on
+ * the way down from that (each the prev or the skip of the one before), the last
+ * of which names another hash for the first's number.
+ */
+void replica_proof_pack(const struct signed_span *head, const struct signed_span *other,
+                        const struct span *path, size_t path_count, struct buffer *out);
 
 /* ---- the node's own origin ---- */
 
@@ -173,6 +235,11 @@ enum torg_err replica_charter_get(const struct kv *kv, uint32_t number, uint64_t
 enum torg_err replica_head_get(const struct kv *kv, uint32_t number, uint64_t epoch, uint64_t hno,
                                struct span *ret_head);
 enum torg_err replica_beat_get(const struct kv *kv, uint32_t number, struct span *ret_beat);
+/* The second charter with one number, and the fork evidence of an epoch. Borrowed. */
+enum torg_err replica_charter_rival_get(const struct kv *kv, uint32_t number, uint64_t charter_no,
+                                        struct span *ret_charter);
+enum torg_err replica_proof_get(const struct kv *kv, uint32_t number, uint64_t epoch,
+                                struct span *ret_proof);
 /* A live listing. ret_payload is empty when the payload is missing here. Borrowed. */
 enum torg_err replica_listing_get(const struct kv *kv, uint32_t number, uint8_t collection,
                                   const struct listing_key *key, struct span *ret_header,
@@ -190,12 +257,16 @@ enum torg_err replica_listings(const struct kv *kv, uint32_t number, uint8_t col
                                const struct listing_key *from, replica_listing_visit *visit,
                                void *context);
 
-/* The stored trie of one collection, for reading (reconcile answers) or checking. */
+/*
+ * The stored trie of one collection, for reading: ret_store has no node_put and
+ * no node_del. It keeps a cursor, so call done before the transaction ends.
+ */
 struct replica_trie {
     const struct kv *kv;
+    struct kv *writable; /* NULL but inside the replica's own writes */
     uint32_t number;
     uint8_t collection;
-    struct buffer scratch;
+    struct kv_cursor *cursor; /* of KV_LIVE, opened when it is first needed */
 };
 void replica_trie_init(struct replica_trie *trie, const struct kv *kv, uint32_t number,
                        uint8_t collection, struct trie_store *ret_store);
