@@ -16,14 +16,26 @@ static struct secret_key key_of(uint8_t byte, struct public_key *ret_public)
 
 static void test_keys(void **state)
 {
-    struct public_key public_key;
-    struct public_key again;
-    struct secret_key secret = key_of(7, &public_key);
+    static const struct {
+        uint8_t seed;
+        const char *name;
+    } keys[] = {
+        {1, "root-public-key"},
+        {7, "signing-public-key"},
+        {8, "next-signing-public-key"},
+        {9, "node-public-key"},
+    };
 
     (void)state;
-    assert_vector(span_of(&public_key, 32), "signing-public-key");
-    again = seal_public_key(&secret);
-    assert_memory_equal(&again, &public_key, sizeof(again));
+    for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+        struct public_key public_key;
+        struct public_key again;
+        struct secret_key secret = key_of(keys[i].seed, &public_key);
+
+        assert_vector(span_of(&public_key, 32), keys[i].name);
+        again = seal_public_key(&secret);
+        assert_memory_equal(&again, &public_key, sizeof(again));
+    }
 }
 
 /* Without its domain one object's hash or signature would pass for another's. */
