@@ -34,3 +34,39 @@ bool problems_has(const struct problems *problems, const char *path)
     }
     return false;
 }
+
+static void path_append(struct problem_path *path, const char *text, size_t size)
+{
+    size_t room = sizeof(path->text) - 1 - path->size;
+
+    size = size < room ? size : room;
+    memcpy(path->text + path->size, text, size);
+    path->size += size;
+    path->text[path->size] = '\0';
+}
+
+size_t problem_path_push(struct problem_path *path, const char *name, size_t name_size)
+{
+    size_t before = path->size;
+
+    if (before)
+        path_append(path, ".", 1);
+    path_append(path, name, name_size);
+    return before;
+}
+
+size_t problem_path_push_index(struct problem_path *path, size_t index)
+{
+    size_t before = path->size;
+    char text[24];
+    int size = snprintf(text, sizeof(text), "[%zu]", index);
+
+    path_append(path, text, (size_t)size);
+    return before;
+}
+
+void problem_path_pop(struct problem_path *path, size_t size)
+{
+    path->size = size;
+    path->text[size] = '\0';
+}

@@ -27,4 +27,16 @@ void problems_add(struct problems *problems, const char *path, const char *forma
 /* Has path, or something below it, been named already (among those held)? */
 bool problems_has(const struct problems *problems, const char *path);
 
+/*
+ * Where a validator stands. A push returns what takes it back; a path that is
+ * too long is cut. All zero is the top.
+ */
+struct problem_path {
+    char text[sizeof(((struct problem *)0)->path)];
+    size_t size;
+};
+size_t problem_path_push(struct problem_path *path, const char *name, size_t name_size);
+size_t problem_path_push_index(struct problem_path *path, size_t index); /* "[3]" */
+void problem_path_pop(struct problem_path *path, size_t size);
+
 #endif

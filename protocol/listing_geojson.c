@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include "protocol/listing_geojson.h"
+
+#include "protocol/listing_shape.h"
+#include "protocol/listing_value.h"
+#include "protocol/num.h"
+#include "protocol/profile.h"
+#include "protocol/zone.h"
+
+/* Years 1 to 9999: what RFC 3339 can write. */
+#define TIME_MS_MIN (-INT64_C(62135596800000))
+#define TIME_MS_MAX INT64_C(253402300799999)
+
+static void put_escape(struct buffer *out, uint8_t c)
+{
+    switch (c) {
+    case '"':
+        buffer_put_str(out, "\\\"");
+        break;
+    case '\\':
+        buffer_put_str(out, "\\\\");
+        break;
+    case '\n':
+        buffer_put_str(out, "\\n");
+        break;
+    case '\r':
+        buffer_put_str(out, "\\r");
+        break;
+    case '\t':
+        buffer_put_str(out, "\\t");
+        break;
+    default:
+        buffer_printf(out, "\\u%04x", c);
+    }
+}
+
+/* Text that is known to be UTF-8: what needs no escape is copied in runs. */
+static void put_escaped(struct buffer *out, struct span text)
+{
+    size_t run = 0;
+
+    for (size_t i = 0; i < text.size; i++) {
+        uint8_t c = text.data[i];
+
+        if (c >= 0x20 && c != '"' && c != '\\')
+            continue;
+        buffer_put(out, text.data + run, i - run);
+        put_escape(out, c);
+        run = i + 1;
+    }
+    buffer_put(out, text.data + run, text.size - run);
+}
+
+void json_put_string(struct buffer *out, struct span text)
+{
+    buffer_put_u8(out, '"');
+    if (text.size == 0 || utf8_valid(text)) {
+        if (text.size)
+            put_escaped(out, text);
+        buffer_put_u8(out, '"');
+        return;
+    }
+    for (size_t i = 0; i < text.size;) {
+        size_t size = 1;
+
+        while (size < 4 && i + size < text.size && !utf8_valid(span_of(text.data + i, size)))
+            size++;
+        if (utf8_valid(span_of(text.data + i, size))) {
+            put_escaped(out, span_of(text.data + i, size));
+            i += size;
+        } else {
+            buffer_put_str(out, "\xef\xbf\xbd");
+            i++;
+        }
+    }
+    buffer_put_u8(out, '"');
+}
+
+static void refuse(struct profile_reader *in)
+{
+    if (!in->in.err)
+        in->in.err = TORG_E_INVALID;
+}
+
+/* A value that the table does not know: as plain JSON, bytes as hex. */
+static void put_plain(struct buffer *out, struct profile_reader *in)
+{
+    struct span bytes;
+    uint32_t count;
+
+    switch (profile_peek(in)) {
+    case PROFILE_NIL:
+        profile_nil(in);
+        buffer_put_str(out, "null");
+        break;
+    case PROFILE_BOOL:
+        buffer_put_str(out, profile_bool(in) ? "true" : "false");
+        break;
+    case PROFILE_INT:
+        num_put_int(out, profile_int(in));
+        break;
+    case PROFILE_STR:
+        json_put_string(out, profile_str(in, SIZE_MAX));
+        break;
+    case PROFILE_BIN:
+        bytes = profile_bin(in, SIZE_MAX);
+        buffer_put_u8(out, '"');
+        for (size_t i = 0; i < bytes.size; i++) {
+            char hex[3];
+
+            hex_encode(bytes.data + i, 1, hex);
+            buffer_put_str(out, hex);
+        }
+        buffer_put_u8(out, '"');
+        break;
+    case PROFILE_ARRAY: /* Recursion is bounded: the body was skimmed, PROFILE_DEPTH_MAX deep. */
+        count = profile_array(in);
+        buffer_put_u8(out, '[');
+        for (uint32_t i = 0; i < count && !in->in.err; i++) {
+            buffer_put_str(out, i ? "," : "");
+            put_plain(out, in);
+        }
+        buffer_put_u8(out, ']');
+        break;
+    case PROFILE_MAP:
+        count = profile_map(in);
+        buffer_put_u8(out, '{');
+        for (uint32_t i = 0; i < count && !in->in.err; i++) {
+            buffer_put_str(out, i ? "," : "");
+            json_put_string(out, profile_str(in, SIZE_MAX));
+            buffer_put_u8(out, ':');
+            put_plain(out, in);
+        }
+        buffer_put_u8(out, '}');
+        break;
+    }
+}
+
+static void put_text(struct buffer *out, struct profile_reader *in)
+{
+    uint32_t count = profile_map(in);
+
+    buffer_put_u8(out, '{');
+    for (uint32_t i = 0; i < count && !in->in.err; i++) {
+        buffer_put_str(out, i ? "," : "");
+        json_put_string(out, profile_str(in, SIZE_MAX));
+        buffer_put_u8(out, ':');
+        json_put_string(out, profile_str(in, SIZE_MAX));
+    }
+    buffer_put_u8(out, '}');
+}
+
+static void put_positions(struct buffer *out, struct profile_reader *in, unsigned depth)
+{
+    uint32_t count;
+
+    buffer_put_u8(out, '[');
+    if (depth == 0) {
+        profile_array_of(in, 2);
+        num_put_fixed(out, profile_int(in), 7);
+        buffer_put_u8(out, ',');
+        num_put_fixed(out, profile_int(in), 7);
+    } else {
+        count = profile_array(in);
+        for (uint32_t i = 0; i < count && !in->in.err; i++) {
+            buffer_put_str(out, i ? "," : "");
+            put_positions(out, in, depth - 1);
+        }
+    }
+    buffer_put_u8(out, ']');
+}
+
+static void put_geometry(struct buffer *out, struct profile_reader *in)
+{
+    const struct listing_shape *shape;
+    struct position min, max;
+    bool is_point;
+    struct profile_reader whole = *in;
+    struct span packed = profile_skip(in);
+
+    /* Positions out of range would make the whole answer invalid GeoJSON. */
+    if (in->in.err || listing_shape_box(packed, &min, &max, &is_point)) {
+        refuse(in);
+        return;
+    }
+    profile_array_of(&whole, 2);
+    shape = listing_shape_find(profile_str(&whole, 32));
+    if (!shape)
+        return;
+    buffer_put_str(out, "{\"type\":\"");
+    buffer_put_str(out, shape->name);
+    buffer_put_str(out, "\",\"coordinates\":");
+    put_positions(out, &whole, shape->depth);
+    buffer_put_u8(out, '}');
+}
+
+static void put_time(struct buffer *out, struct profile_reader *in)
+{
+    int64_t ms = profile_int(in);
+
+    if (ms < TIME_MS_MIN || ms > TIME_MS_MAX) {
+        refuse(in);
+        return;
+    }
+    buffer_put_u8(out, '"');
+    num_put_time(out, ms);
+    buffer_put_u8(out, '"');
+}
+
+/* RFC 9557: 2026-07-04T18:00:00+02:00[Europe/Stockholm]; a day without time and offset. */
+static void put_local(struct buffer *out, struct profile_reader *in)
+{
+    struct span text, zone;
+    struct zone_local local;
+
+    profile_array_of(in, 2);
+    text = profile_str(in, 32);
+    zone = profile_str(in, ZONE_NAME_BYTES_MAX);
+    if (in->in.err || zone_local_parse(text, &local) || !zone_name_valid(zone)) {
+        refuse(in);
+        return;
+    }
+    buffer_put_u8(out, '"');
+    zone_local_put(out, &local);
+    if (!local.date_only && zone_known(zone))
+        zone_offset_put(out, local.local_ms - zone_utc_ms(zone, local.local_ms, NULL));
+    buffer_put_u8(out, '[');
+    buffer_put_span(out, zone);
+    buffer_put_str(out, "]\"");
+}
+
+static void put_reference(struct buffer *out, struct profile_reader *in)
+{
+    uint8_t bytes[LISTING_REFERENCE_SIZE] = {0};
+    struct feature_id id;
+    char text[FEATURE_ID_SIZE + 1];
+    struct reader from = reader_of(span_of(bytes, sizeof(bytes)));
+
+    profile_bin_copy(in, bytes, sizeof(bytes));
+    reader_copy(&from, id.origin_prefix, sizeof(id.origin_prefix));
+    reader_copy(&from, id.id.bytes, sizeof(id.id.bytes));
+    feature_id_format(&id, text);
+    buffer_put_u8(out, '"');
+    buffer_put_str(out, text);
+    buffer_put_u8(out, '"');
+}
+
+static void put_price(struct buffer *out, struct profile_reader *in)
+{
+    int64_t amount;
+    struct span currency;
+
+    profile_array_of(in, 2);
+    amount = profile_int(in);
+    currency = profile_str(in, 3);
+    if (in->in.err || listing_value_currency_fault(currency)) {
+        refuse(in);
+        return;
+    }
+    buffer_put_str(out, "{\"amount\":");
+    num_put_fixed(out, amount, listing_value_currency_decimals(currency));
+    buffer_put_str(out, ",\"currency\":\"");
+    buffer_put_span(out, currency);
+    buffer_put_str(out, "\"}");
+}
+
+static void put_number(struct buffer *out, struct profile_reader *in)
+{
+    int64_t value;
+    uint64_t decimals;
+
+    profile_array_of(in, 2);
+    value = profile_int(in);
+    decimals = profile_uint(in, LISTING_NUMBER_DECIMALS_MAX);
+    num_put_fixed(out, value, (unsigned)decimals);
+}
+
+static void put_value(struct buffer *out, struct profile_reader *in,
+                      const struct listing_property *property);
+
+/* A map or a tuple of fields, as an object. */
+static void put_object(struct buffer *out, struct profile_reader *in,
+                       const struct listing_property *property)
+{
+    const struct listing_property *field = property->fields;
+    uint32_t count = property->tuple ? profile_array(in) : profile_map(in);
+    bool first = true;
+
+    buffer_put_u8(out, '{');
+    for (uint32_t i = 0; i < count && !in->in.err; i++) {
+        struct span name;
+
+        if (property->tuple) {
+            if (!field->name) {
+                profile_skip(in); /* A later version's tuple may be longer. */
+                continue;
+            }
+            if (profile_peek(in) == PROFILE_NIL) {
+                profile_nil(in);
+                field++;
+                continue;
+            }
+            name = span_of_str(field->name);
+        } else {
+            name = profile_str(in, SIZE_MAX);
+            field = listing_property_field(property, name);
+        }
+        buffer_put_str(out, first ? "" : ",");
+        first = false;
+        json_put_string(out, name);
+        buffer_put_u8(out, ':');
+        if (field)
+            put_value(out, in, field);
+        else
+            put_plain(out, in);
+        if (property->tuple)
+            field++;
+    }
+    buffer_put_u8(out, '}');
+}
+
+static void put_list(struct buffer *out, struct profile_reader *in,
+                     const struct listing_property *property)
+{
+    uint32_t count = profile_array(in);
+
+    buffer_put_u8(out, '[');
+    for (uint32_t i = 0; i < count && !in->in.err; i++) {
+        buffer_put_str(out, i ? "," : "");
+        if (property->type == LISTING_TYPE_LIST)
+            put_object(out, in, property);
+        else if (property->type == LISTING_TYPE_IDS)
+            put_reference(out, in);
+        else
+            json_put_string(out, profile_str(in, SIZE_MAX));
+    }
+    buffer_put_u8(out, ']');
+}
+
+/* One flat switch: each type of the table. A value of another type is the reader's error. */
+static void put_value(struct buffer *out, struct profile_reader *in,
+                      const struct listing_property *property)
+{
+    switch (property->type) {
+    case LISTING_TYPE_TEXT:
+        put_text(out, in);
+        break;
+    case LISTING_TYPE_STRING:
+    case LISTING_TYPE_URI:
+    case LISTING_TYPE_ENUM:
+        json_put_string(out, profile_str(in, SIZE_MAX));
+        break;
+    case LISTING_TYPE_SLUGS:
+    case LISTING_TYPE_STRINGS:
+    case LISTING_TYPE_IDS:
+    case LISTING_TYPE_LIST:
+        put_list(out, in, property);
+        break;
+    case LISTING_TYPE_GEOMETRY:
+        put_geometry(out, in);
+        break;
+    case LISTING_TYPE_TIME:
+        put_time(out, in);
+        break;
+    case LISTING_TYPE_LOCAL:
+        put_local(out, in);
+        break;
+    case LISTING_TYPE_INT:
+        num_put_int(out, profile_int(in));
+        break;
+    case LISTING_TYPE_NUMBER:
+        put_number(out, in);
+        break;
+    case LISTING_TYPE_BOOL:
+        buffer_put_str(out, profile_bool(in) ? "true" : "false");
+        break;
+    case LISTING_TYPE_ID:
+        put_reference(out, in);
+        break;
+    case LISTING_TYPE_PRICE:
+        put_price(out, in);
+        break;
+    case LISTING_TYPE_MAP:
+        put_object(out, in, property);
+        break;
+    }
+}
+
+/*
+ * One property of a received body. A value of another type than the table's is
+ * left out, so that a property has one type in every feature.
+ */
+static void put_property(struct buffer *out, struct profile_reader *in, uint8_t collection,
+                         struct span name)
+{
+    const struct listing_property *property = listing_property_of(collection, name);
+    size_t size_before = out->size;
+    struct span value = profile_skip(in);
+    struct profile_reader value_in = profile_reader_of(value);
+
+    if (in->in.err || listing_property_reserved(name))
+        return;
+    if (!property)
+        property = listing_property_find(name);
+    buffer_put_u8(out, ',');
+    json_put_string(out, name);
+    buffer_put_u8(out, ':');
+    if (property)
+        put_value(out, &value_in, property);
+    else
+        put_plain(out, &value_in);
+    if (value_in.in.err && !out->err)
+        out->size = size_before;
+}
+
+/* The value of the body's geometry, if any. */
+static struct span find_geometry(struct span body)
+{
+    struct profile_reader in = profile_reader_of(body);
+    uint32_t count = profile_map(&in);
+
+    for (uint32_t i = 0; i < count && !in.in.err; i++) {
+        struct span name = profile_str(&in, SIZE_MAX);
+        struct span value = profile_skip(&in);
+
+        if (!in.in.err && span_equal(name, span_of_str("geometry")))
+            return value;
+    }
+    return (struct span){0};
+}
+
+static void put_head(struct buffer *out, const struct listing_meta *meta)
+{
+    struct feature_id id = {.id = meta->id};
+    char text[FEATURE_ID_SIZE + 1];
+    struct reader from = reader_of(span_of(meta->origin.bytes, sizeof(meta->origin.bytes)));
+
+    reader_copy(&from, id.origin_prefix, sizeof(id.origin_prefix));
+    feature_id_format(&id, text);
+    buffer_put_str(out, "{\"type\":\"Feature\",\"id\":\"");
+    buffer_put_str(out, text);
+    buffer_put_str(out, "\",\"geometry\":");
+}
+
+enum torg_err listing_put_geojson(const struct listing_meta *meta, struct span body,
+                                  struct buffer *out)
+{
+    const char *collection = collection_name(meta->collection);
+    struct span geometry = find_geometry(body);
+    size_t size_before = out->size;
+    struct profile_reader in;
+    char origin[17];
+    uint32_t count;
+
+    put_head(out, meta);
+    if (geometry.size) {
+        in = profile_reader_of(geometry);
+        put_geometry(out, &in);
+        if (in.in.err)
+            goto invalid;
+    } else {
+        buffer_put_str(out, "null");
+    }
+    hex_encode(meta->origin.bytes, 8, origin);
+    buffer_put_str(out, ",\"properties\":{\"collection\":\"");
+    buffer_put_str(out, collection ? collection : "");
+    buffer_put_str(out, "\",\"origin\":\"");
+    buffer_put_str(out, origin);
+    buffer_put_u8(out, '"');
+    in = profile_reader_of(body);
+    count = profile_map(&in);
+    for (uint32_t i = 0; i < count && !in.in.err; i++) {
+        struct span name = profile_str(&in, SIZE_MAX);
+
+        if (span_equal(name, span_of_str("geometry")))
+            profile_skip(&in);
+        else
+            put_property(out, &in, meta->collection, name);
+    }
+    buffer_put_str(out, "}}");
+    if (profile_end(&in))
+        goto invalid;
+    return out->err;
+invalid:
+    if (!out->err)
+        out->size = size_before;
+    return TORG_E_INVALID;
+}
