@@ -23,7 +23,7 @@
  * and nearest go by it. A line or an area also has its box, and a box query
  * finds it when the boxes touch; a point's box is the point itself.
  * point lies in [min, max]; min <= max in both fields (a box does not cross the
- * antimeridian); time_from_ms <= time_through_ms; all positions valid.
+ * antimeridian); all positions valid.
  */
 struct rtree_item {
     struct position point;    /* a listing's position; of an area the middle of its box */
@@ -129,7 +129,9 @@ struct rtree_stat {
 };
 /*
  * Check every numbered invariant of the tree (rtree_check.c lists them) and
- * report each breach. ret_stat may be NULL.
+ * report each breach; report may be NULL. TORG_E_CORRUPT when there was any.
+ * A tree that cannot be walked to its end is reported as far as that went.
+ * ret_stat may be NULL.
  */
 typedef void rtree_report(void *context, const char *what);
 enum torg_err rtree_check(const struct kv *kv, uint8_t collection, rtree_report *report,

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include "index/rtree.h"
+
+#include <assert.h>
+
+#include "index/rtree_filter.h"
+
+/* A walk in depth holds at most what a node's siblings leave, on each level. */
+#define STACK_MAX (RTREE_LEVELS_MAX * RTREE_INNER_MAX)
+
+struct walk_place {
+    uint32_t number;
+    uint8_t level;
+    uint8_t inside;
+};
+
+struct walk {
+    struct rtree_filter filter;
+    uint8_t collection;
+    bool want_distance;
+    bool stopped;
+    rtree_visit *visit; /* NULL: only count */
+    void *context;
+    uint64_t count;
+    unsigned depth;
+    struct walk_place stack[STACK_MAX];
+};
+
+static enum torg_err walk_hit(struct walk *walk, const struct rtree_node *leaf, unsigned i,
+                              const struct rtree_reach *reach)
+{
+    struct rtree_hit hit = {.document = rtree_node_u32(leaf->document, i), .distance_m = -1};
+
+    walk->count++;
+    if (!walk->visit)
+        return TORG_OK;
+    if (walk->want_distance && walk->filter.query.has_centre)
+        hit.distance_m = reach->exact
+                             ? reach->lower_m
+                             : rtree_filter_distance_m(&walk->filter, rtree_node_point(leaf, i));
+    if (!walk->visit(walk->context, &hit))
+        walk->stopped = true;
+    return TORG_OK;
+}
+
+static enum torg_err walk_leaf(struct walk *walk, const struct rtree_node *leaf, unsigned inside)
+{
+    struct rtree_reach reach = {0};
+    enum torg_err err;
+    bool match;
+
+    walk->filter.work.items += leaf->count;
+    for (unsigned i = 0; i < leaf->count && !walk->stopped; i++) {
+        reach.exact = false;
+        err = rtree_filter_item(&walk->filter, walk->collection, leaf, i, inside, &match, &reach);
+        if (!err && match)
+            err = walk_hit(walk, leaf, i, &reach);
+        if (err)
+            return err;
+    }
+    return TORG_OK;
+}
+
+static void walk_inner(struct walk *walk, const struct rtree_node *node, unsigned inside)
+{
+    for (unsigned i = 0; i < node->count; i++) {
+        struct rtree_reach reach;
+        unsigned child_inside;
+
+        if (!rtree_filter_child(&walk->filter, node, i, inside, &child_inside, &reach))
+            continue;
+        if (!walk->visit && child_inside == RTREE_INSIDE_ALL) {
+            walk->count += rtree_node_u32(node->items, i);
+            continue;
+        }
+        assert(walk->depth < STACK_MAX); /* Levels only go down, at most RTREE_LEVELS_MAX. */
+        walk->stack[walk->depth++] = (struct walk_place){
+            .number = rtree_node_u32(node->child, i),
+            .level = (uint8_t)(node->level - 1),
+            .inside = (uint8_t)child_inside,
+        };
+    }
+}
+
+static enum torg_err walk_run(struct walk *walk, const struct rtree_root *root)
+{
+    struct rtree_node node;
+    enum torg_err err;
+
+    walk->stack[walk->depth++] = (struct walk_place){
+        .number = root->root,
+        .level = (uint8_t)(root->height - 1),
+        .inside = (uint8_t)rtree_filter_inside(&walk->filter),
+    };
+    while (walk->depth > 0 && !walk->stopped) {
+        struct walk_place place = walk->stack[--walk->depth];
+
+        err = rtree_filter_visit(&walk->filter, place.level);
+        if (!err)
+            err =
+                rtree_node_get(walk->filter.kv, walk->collection, place.number, place.level, &node);
+        if (!err && place.level == 0)
+            err = walk_leaf(walk, &node, place.inside);
+        else if (!err)
+            walk_inner(walk, &node, place.inside);
+        if (err)
+            return err;
+    }
+    return TORG_OK;
+}
+
+static enum torg_err walk_tree(struct walk *walk, const struct kv *kv,
+                               const struct rtree_query *query, struct rtree_work *work)
+{
+    struct rtree_root root;
+    enum torg_err err;
+
+    err = rtree_filter_init(&walk->filter, kv, query);
+    if (err)
+        return err;
+    err = rtree_node_root_get(kv, walk->collection, &root);
+    if (!err && root.height > 0)
+        err = walk_run(walk, &root);
+    else if (err == TORG_E_NOT_FOUND)
+        err = TORG_OK;
+    if (work)
+        *work = walk->filter.work;
+    rtree_filter_done(&walk->filter);
+    return err;
+}
+
+enum torg_err rtree_search(const struct kv *kv, uint8_t collection, const struct rtree_query *query,
+                           bool want_distance, rtree_visit *visit, void *context,
+                           struct rtree_work *work)
+{
+    struct walk walk;
+
+    walk.collection = collection;
+    walk.want_distance = want_distance;
+    walk.visit = visit;
+    walk.context = context;
+    walk.stopped = false;
+    walk.count = 0;
+    walk.depth = 0;
+    return walk_tree(&walk, kv, query, work);
+}
+
+enum torg_err rtree_count(const struct kv *kv, uint8_t collection, const struct rtree_query *query,
+                          uint64_t *ret_count, struct rtree_work *work)
+{
+    struct walk walk;
+    enum torg_err err;
+
+    walk.collection = collection;
+    walk.want_distance = false;
+    walk.visit = NULL;
+    walk.stopped = false;
+    walk.count = 0;
+    walk.depth = 0;
+    err = walk_tree(&walk, kv, query, work);
+    if (err)
+        return err;
+    *ret_count = walk.count;
+    return TORG_OK;
+}
+
+enum torg_err rtree_size(const struct kv *kv, uint8_t collection, uint64_t *ret_count)
+{
+    struct rtree_root root;
+    enum torg_err err = rtree_node_root_get(kv, collection, &root);
+
+    if (err && err != TORG_E_NOT_FOUND)
+        return err;
+    *ret_count = err ? 0 : root.items;
+    return TORG_OK;
+}
+
+/* ---- every item ---- */
+
+struct items {
+    const struct kv *kv;
+    uint8_t collection;
+    rtree_item_visit *visit;
+    void *context;
+    bool stopped;
+};
+
+static enum torg_err items_below(struct items *items, uint32_t number, unsigned level)
+{
+    struct rtree_node node;
+    struct rtree_item item;
+    enum torg_err err;
+
+    err = rtree_node_get(items->kv, items->collection, number, level, &node);
+    for (unsigned i = 0; !err && !items->stopped && i < node.count; i++) {
+        if (level > 0) {
+            err = items_below(items, rtree_node_u32(node.child, i), level - 1);
+            continue;
+        }
+        err = rtree_item_get(items->kv, items->collection, &node, i, &item);
+        if (!err && !items->visit(items->context, &item))
+            items->stopped = true;
+    }
+    return err;
+}
+
+enum torg_err rtree_items(const struct kv *kv, uint8_t collection, rtree_item_visit *visit,
+                          void *context)
+{
+    struct items items = {.kv = kv, .collection = collection, .visit = visit, .context = context};
+    struct rtree_root root;
+    enum torg_err err = rtree_node_root_get(kv, collection, &root);
+
+    if (err == TORG_E_NOT_FOUND)
+        return TORG_OK;
+    if (err || root.height == 0)
+        return err;
+    return items_below(&items, root.root, root.height - 1);
+}

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "index/rtree_filter.h"
+#include "protocol/limits.h"
+
+/*
+ * Best first (Hjaltason and Samet 1999): one queue over all trees, ordered by
+ * the smallest distance that something can have. Nodes, items with a bound
+ * and items with their exact distance wait in it together; an item is handed
+ * out when it is exact and nothing before it can be nearer, so geodesics are
+ * computed only for what comes up. Filters are asked before queueing.
+ */
+enum place_kind { /* At equal distance what is not yet exact goes first. */
+                  PLACE_NODE,
+                  PLACE_ITEM,
+                  PLACE_EXACT,
+};
+
+struct place {
+    double distance_m; /* lower bound, or exact */
+    uint32_t number;   /* node or document */
+    uint8_t kind;
+    uint8_t collection;
+    uint8_t level;
+    uint8_t inside;
+    struct position point;
+};
+
+struct rtree_near {
+    struct rtree_filter filter;
+    struct place *heap; /* smallest first */
+    size_t count, capacity;
+    bool has_after;
+    double after_m;
+    uint32_t after_document;
+    enum torg_err err; /* of the walk; it stays */
+};
+
+static bool place_before(const struct place *a, const struct place *b)
+{
+    if (a->distance_m != b->distance_m)
+        return a->distance_m < b->distance_m;
+    if (a->kind != b->kind)
+        return a->kind < b->kind;
+    return a->number < b->number;
+}
+
+static enum torg_err heap_push(struct rtree_near *near, const struct place *place)
+{
+    size_t at;
+
+    if (near->count == near->capacity) {
+        size_t capacity = near->capacity ? near->capacity * 2 : 512;
+        struct place *heap = realloc(near->heap, capacity * sizeof(*heap));
+
+        if (!heap)
+            return TORG_E_NOMEM;
+        near->heap = heap;
+        near->capacity = capacity;
+    }
+    at = near->count++;
+    while (at > 0 && place_before(place, &near->heap[(at - 1) / 2])) {
+        near->heap[at] = near->heap[(at - 1) / 2];
+        at = (at - 1) / 2;
+    }
+    near->heap[at] = *place;
+    return TORG_OK;
+}
+
+static struct place heap_pop(struct rtree_near *near)
+{
+    struct place first = near->heap[0];
+    struct place last = near->heap[--near->count];
+    size_t at = 0;
+
+    for (;;) {
+        size_t child = 2 * at + 1;
+
+        if (child >= near->count)
+            break;
+        if (child + 1 < near->count && place_before(&near->heap[child + 1], &near->heap[child]))
+            child++;
+        if (!place_before(&near->heap[child], &last))
+            break;
+        near->heap[at] = near->heap[child];
+        at = child;
+    }
+    near->heap[at] = last;
+    return first;
+}
+
+/* Has everything with these bounds been handed out on an earlier page? */
+static bool near_passed(const struct rtree_near *near, double upper_m)
+{
+    return near->has_after && upper_m < near->after_m;
+}
+
+static enum torg_err near_push_leaf(struct rtree_near *near, const struct place *place,
+                                    const struct rtree_node *leaf)
+{
+    struct rtree_filter *filter = &near->filter;
+    enum torg_err err = TORG_OK;
+    bool match;
+
+    filter->work.items += leaf->count;
+    for (unsigned i = 0; i < leaf->count && !err; i++) {
+        struct rtree_reach reach = {0};
+        struct place item = {.collection = place->collection, .point = rtree_node_point(leaf, i)};
+
+        err = rtree_filter_item(filter, place->collection, leaf, i, place->inside, &match, &reach);
+        if (err || !match)
+            continue;
+        if (place->inside & RTREE_INSIDE_CIRCLE)
+            geo_distance_bounds(&filter->centre, geo_point_of(item.point), &reach.lower_m,
+                                &reach.upper_m);
+        if (near_passed(near, reach.upper_m))
+            continue;
+        item.number = rtree_node_u32(leaf->document, i);
+        item.kind = reach.exact ? PLACE_EXACT : PLACE_ITEM;
+        item.distance_m = reach.lower_m;
+        err = heap_push(near, &item);
+    }
+    return err;
+}
+
+static enum torg_err near_push_children(struct rtree_near *near, const struct place *place,
+                                        const struct rtree_node *node)
+{
+    struct rtree_filter *filter = &near->filter;
+    enum torg_err err = TORG_OK;
+
+    for (unsigned i = 0; i < node->count && !err; i++) {
+        struct rtree_reach reach = {0};
+        struct place child = {.kind = PLACE_NODE, .collection = place->collection};
+        unsigned inside;
+
+        if (!rtree_filter_child(filter, node, i, place->inside, &inside, &reach))
+            continue;
+        if (place->inside & RTREE_INSIDE_CIRCLE)
+            geo_box_bounds(&filter->centre, rtree_node_min(node, i), rtree_node_max(node, i),
+                           &reach.lower_m, &reach.upper_m);
+        if (near_passed(near, reach.upper_m))
+            continue;
+        child.number = rtree_node_u32(node->child, i);
+        child.level = (uint8_t)(node->level - 1);
+        child.inside = (uint8_t)inside;
+        child.distance_m = reach.lower_m;
+        err = heap_push(near, &child);
+    }
+    return err;
+}
+
+static enum torg_err near_open(struct rtree_near *near, const struct place *place)
+{
+    struct rtree_node node;
+    enum torg_err err;
+
+    err = rtree_filter_visit(&near->filter, place->level);
+    if (!err)
+        err =
+            rtree_node_get(near->filter.kv, place->collection, place->number, place->level, &node);
+    if (err)
+        return err;
+    return place->level == 0 ? near_push_leaf(near, place, &node)
+                             : near_push_children(near, place, &node);
+}
+
+static enum torg_err near_push_roots(struct rtree_near *near, uint32_t collection_mask)
+{
+    enum torg_err err = TORG_OK;
+
+    for (unsigned collection = 1; collection < COLLECTIONS_MAX && !err; collection++) {
+        struct place place = {.kind = PLACE_NODE, .collection = (uint8_t)collection};
+        struct rtree_root root;
+
+        if (!(collection_mask >> collection & 1))
+            continue;
+        err = rtree_node_root_get(near->filter.kv, place.collection, &root);
+        if (err == TORG_E_NOT_FOUND) {
+            err = TORG_OK;
+            continue;
+        }
+        if (err || root.height == 0)
+            continue;
+        place.number = root.root;
+        place.level = (uint8_t)(root.height - 1);
+        place.inside = (uint8_t)rtree_filter_inside(&near->filter);
+        err = heap_push(near, &place);
+    }
+    return err;
+}
+
+enum torg_err rtree_near_new(const struct kv *kv, uint32_t collection_mask,
+                             const struct rtree_query *query, struct rtree_near **ret_near)
+{
+    struct rtree_near *near;
+    enum torg_err err;
+
+    if (!query->has_centre)
+        return TORG_E_INVALID;
+    near = calloc(1, sizeof(*near));
+    if (!near)
+        return TORG_E_NOMEM;
+    err = rtree_filter_init(&near->filter, kv, query);
+    if (!err)
+        err = near_push_roots(near, collection_mask);
+    if (err) {
+        rtree_near_free(near);
+        return err;
+    }
+    *ret_near = near;
+    return TORG_OK;
+}
+
+void rtree_near_after(struct rtree_near *near, double distance_m, uint32_t document)
+{
+    near->has_after = true;
+    near->after_m = distance_m;
+    near->after_document = document;
+}
+
+/* An item whose turn has come by its bound: now its distance decides. */
+static enum torg_err near_resolve(struct rtree_near *near, struct place *item)
+{
+    item->kind = PLACE_EXACT;
+    item->distance_m = rtree_filter_distance_m(&near->filter, item->point);
+    return heap_push(near, item);
+}
+
+static bool near_is_after(const struct rtree_near *near, const struct place *item)
+{
+    if (!near->has_after || item->distance_m > near->after_m)
+        return true;
+    return item->distance_m == near->after_m && item->number > near->after_document;
+}
+
+enum torg_err rtree_near_next(struct rtree_near *near, struct rtree_hit *ret_hit)
+{
+    while (!near->err && near->count > 0) {
+        struct place place = heap_pop(near);
+
+        switch ((enum place_kind)place.kind) {
+        case PLACE_NODE:
+            near->err = near_open(near, &place);
+            break;
+        case PLACE_ITEM:
+            near->err = near_resolve(near, &place);
+            break;
+        case PLACE_EXACT:
+            if (!near_is_after(near, &place))
+                break;
+            *ret_hit = (struct rtree_hit){.document = place.number, .distance_m = place.distance_m};
+            return TORG_OK;
+        }
+    }
+    return near->err ? near->err : TORG_E_NOT_FOUND;
+}
+
+void rtree_near_work(const struct rtree_near *near, struct rtree_work *ret_work)
+{
+    *ret_work = near->filter.work;
+}
+
+void rtree_near_free(struct rtree_near *near)
+{
+    if (!near)
+        return;
+    rtree_filter_done(&near->filter);
+    free(near->heap);
+    free(near);
+}

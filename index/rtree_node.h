@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#ifndef TORG_INDEX_RTREE_NODE_H
+#define TORG_INDEX_RTREE_NODE_H
+
+#include <endian.h>
+#include <string.h>
+
+#include "index/rtree.h"
+
+/*
+ * Nodes of an R-tree as bytes. A node is one value of KV_RTREE in columns, so
+ * that a scan reads one field of many entries at a stride the compiler can
+ * vectorise; a view borrows it. What is read is checked for shape and range
+ * once, so that damaged bytes are an error and never a wild access.
+ *
+ * Keys: collection, node number (u32 big-endian); node 0 is the tree's own
+ * record. With the collection's high bit set: document number -> the exact
+ * fields of an item that its leaf entry cannot hold (rtree_item.h). All fields
+ * of values are little-endian. docs/index.md has the format as a table.
+ */
+#define RTREE_FORMAT 1
+#define RTREE_NODE_HEADER_BYTES 16
+#define RTREE_LEAF_ENTRY_BYTES 22
+#define RTREE_INNER_ENTRY_BYTES 64
+#define RTREE_LEAF_MAX 184 /* (4080 - 16) / 22 */
+#define RTREE_INNER_MAX 63 /* (4080 - 16) / 64 */
+/* What a removal leaves at least, but in the root. */
+#define RTREE_LEAF_MIN 46
+#define RTREE_INNER_MIN 16
+#define RTREE_LEVELS_MAX 12
+#define RTREE_KEY_BYTES 5
+#define RTREE_RECORD_KEY_BIT 0x80 /* in the key's first byte */
+
+/* Times of a subtree in days of 1970: the first kind rounds down, the second up. */
+#define RTREE_DAY_MS INT64_C(86400000)
+#define RTREE_DAY_LOWER_MAX 65534 /* 0: no lower bound */
+#define RTREE_DAY_UPPER_MIN 1     /* 65535: no upper bound */
+#define RTREE_DAY_OPEN 65535
+
+/*
+ * One entry of a node: of an inner node what its parent knows of a child, of a
+ * leaf an item, whose last fields are as they stand in the leaf.
+ */
+struct rtree_entry {
+    struct position min, max;
+    struct theme_set themes;
+    uint16_t from_min, from_max;       /* days: the earliest and the latest beginning */
+    uint16_t through_min, through_max; /* days: the earliest and the latest end */
+    uint32_t count;                    /* items */
+    uint32_t child;                    /* node number; of an item its document */
+    struct position point;             /* items only, and what follows */
+    uint32_t from, through;            /* words of rtree_item.h */
+    uint16_t theme;
+};
+
+/* A node borrowed from a transaction. Columns of a leaf or of an inner node. */
+struct rtree_node {
+    uint32_t number;
+    unsigned level; /* 0: leaf */
+    unsigned count;
+    /* leaf */
+    const uint8_t *lon, *lat, *document, *from, *through, *theme;
+    /* inner */
+    const uint8_t *themes, *min_lon, *min_lat, *max_lon, *max_lat, *child, *items;
+    const uint8_t *from_min, *from_max, *through_min, *through_max;
+};
+
+/* The tree's own record. height 0: the tree is empty and has no root. */
+struct rtree_root {
+    unsigned height; /* levels */
+    uint32_t root;
+    uint32_t next;      /* the first number never used */
+    uint32_t free_head; /* a chain of numbers to use again; 0: none */
+    uint64_t items;
+};
+
+static inline uint16_t rtree_node_u16(const uint8_t *column, unsigned i)
+{
+    uint16_t value;
+
+    memcpy(&value, column + 2 * (size_t)i, sizeof(value));
+    return le16toh(value);
+}
+static inline uint32_t rtree_node_u32(const uint8_t *column, unsigned i)
+{
+    uint32_t value;
+
+    memcpy(&value, column + 4 * (size_t)i, sizeof(value));
+    return le32toh(value);
+}
+static inline int32_t rtree_node_i32(const uint8_t *column, unsigned i)
+{
+    return (int32_t)rtree_node_u32(column, i);
+}
+static inline struct theme_set rtree_node_themes(const uint8_t *column, unsigned i)
+{
+    struct theme_set set;
+
+    memcpy(&set, column + sizeof(set) * i, sizeof(set));
+    for (unsigned word = 0; word < 4; word++)
+        set.words[word] = le64toh(set.words[word]);
+    return set;
+}
+static inline struct position rtree_node_point(const struct rtree_node *node, unsigned i)
+{
+    return (struct position){rtree_node_i32(node->lon, i), rtree_node_i32(node->lat, i)};
+}
+static inline struct position rtree_node_min(const struct rtree_node *node, unsigned i)
+{
+    return (struct position){rtree_node_i32(node->min_lon, i), rtree_node_i32(node->min_lat, i)};
+}
+static inline struct position rtree_node_max(const struct rtree_node *node, unsigned i)
+{
+    return (struct position){rtree_node_i32(node->max_lon, i), rtree_node_i32(node->max_lat, i)};
+}
+
+/* out holds RTREE_KEY_BYTES; the span borrows it. */
+struct span rtree_node_key(uint8_t collection, uint32_t number, uint8_t *out);
+
+/* TORG_E_NOT_FOUND when the collection has no tree; TORG_E_CORRUPT, TORG_E_VERSION. */
+enum torg_err rtree_node_root_get(const struct kv *kv, uint8_t collection,
+                                  struct rtree_root *ret_root);
+enum torg_err rtree_node_root_put(struct kv *kv, uint8_t collection, const struct rtree_root *root);
+
+/* A number for a new node, and back. root is changed, not written. */
+enum torg_err rtree_node_take(struct kv *kv, uint8_t collection, struct rtree_root *root,
+                              uint32_t *ret_number);
+enum torg_err rtree_node_give(struct kv *kv, uint8_t collection, struct rtree_root *root,
+                              uint32_t number);
+/* Is the record under this number a free one, and which comes next in the chain? */
+bool rtree_node_free_read(struct span value, uint32_t *ret_next);
+
+/* TORG_E_CORRUPT when it is absent, of another level, or fails its checks. */
+enum torg_err rtree_node_get(const struct kv *kv, uint8_t collection, uint32_t number,
+                             unsigned level, struct rtree_node *ret_node);
+/* The i-th entry of an inner node. */
+struct rtree_entry rtree_node_child(const struct rtree_node *node, unsigned i);
+/* Write a node of 1 to RTREE_LEAF_MAX or RTREE_INNER_MAX entries. */
+enum torg_err rtree_node_put(struct kv *kv, uint8_t collection, uint32_t number, unsigned level,
+                             const struct rtree_entry *entries, unsigned count);
+/* A leaf with one more item, without unpacking it. node->count < RTREE_LEAF_MAX. */
+enum torg_err rtree_node_append(struct kv *kv, uint8_t collection, const struct rtree_node *leaf,
+                                const struct rtree_entry *item);
+
+/* What a parent says of entries: sums and unions; child is left 0. count > 0. */
+struct rtree_entry rtree_node_sum(const struct rtree_entry *entries, unsigned count);
+/* Add what entry holds to sum; sum keeps its child. */
+void rtree_node_add(struct rtree_entry *sum, const struct rtree_entry *entry);
+
+#endif
