@@ -80,7 +80,7 @@ static const char *nearest_name(uint8_t collection, const struct listing_propert
                                 struct span name)
 {
     const struct listing_property *p = fields ? fields : listing_properties();
-    unsigned best = name.size < 6 ? 2 : 3; /* Further off it is another word. */
+    unsigned best = name.size < 4 ? 2 : 3; /* Further off it is another word. */
     const char *found = NULL;
 
     for (; p->name; p++) {

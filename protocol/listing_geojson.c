@@ -386,6 +386,21 @@ static void put_value(struct buffer *out, struct profile_reader *in,
     }
 }
 
+enum torg_err listing_put_value(const struct listing_property *property, struct span value,
+                                struct buffer *out)
+{
+    struct profile_reader in = profile_reader_of(value);
+    size_t size_before = out->size;
+
+    put_value(out, &in, property);
+    if (out->err)
+        return out->err;
+    if (!profile_end(&in))
+        return TORG_OK;
+    out->size = size_before;
+    return TORG_E_INVALID;
+}
+
 /*
  * One property of a received body. A value of another type than the table's is
  * left out, so that a property has one type in every feature.

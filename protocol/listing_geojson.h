@@ -46,6 +46,13 @@ struct listing_meta {
 enum torg_err listing_put_geojson(const struct listing_meta *meta, struct span body,
                                   struct buffer *out);
 
+/*
+ * Append one packed value of a property as JSON. TORG_E_INVALID, and nothing
+ * appended, when it has another type than the table says.
+ */
+enum torg_err listing_put_value(const struct listing_property *property, struct span value,
+                                struct buffer *out);
+
 /* Append text as a JSON string, quoted; bytes that are not UTF-8 become U+FFFD. */
 void json_put_string(struct buffer *out, struct span text);
 
