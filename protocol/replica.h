@@ -108,6 +108,10 @@ struct replica_observer {
  *           fit nothing that is held (any more) are passed over.
  * BEAT      a newer beat.
  * PROOF     fork evidence: marks the origin disputed.
+ * ANCESTRY  heads below the one held, each the prev or the skip of the one before
+ *           it, the first of the held one: proved by their hashes alone, and stored
+ *           without a signature where they are missing. An origin that was recovered
+ *           from its peers needs them to make its next head.
  * FAULTY    head is valid and not older than the one held, but no state that
  *           obeys the rules has its roots: marks the origin faulty. What is held
  *           stays; the head is not taken.
@@ -119,6 +123,7 @@ enum replica_write_kind {
     REPLICA_WRITE_PAYLOADS,
     REPLICA_WRITE_BEAT,
     REPLICA_WRITE_PROOF,
+    REPLICA_WRITE_ANCESTRY,
     REPLICA_WRITE_FAULTY,
 };
 
@@ -136,6 +141,8 @@ struct replica_write {
     size_t removed_count;
     struct signed_span beat;
     struct span proof;
+    const struct span *ancestry; /* heads' bytes, at most ANCESTRY_HEADS_MAX */
+    size_t ancestry_count;
     int64_t now_ms; /* when it came */
 };
 
@@ -206,13 +213,25 @@ struct local_change {
  * COMMIT_CHANGES_MAX, else TORG_E_INVALID before anything is touched; deletes
  * of absent listings are left out. ret_head gets [bin head, bin signature].
  * ts_ms is now_ms, or one more than the last head's if the clock stands behind.
+ * Refused before anything is touched, with
+ * TORG_E_INVALID     also a collection that the charter does not name;
+ * TORG_E_SIGNATURE   the signer is not the key that the newest charter lists;
+ * TORG_E_RECOVERING  what is held is not what the own head signs: a new head
+ *                    would take the rest back for good;
+ * TORG_E_UNEXPECTED  this epoch is disputed;
+ * TORG_E_GAP         an own head that the new one must name is not here (ANCESTRY);
+ * TORG_E_NOT_FOUND   the own origin has no charter here.
  */
 enum torg_err replica_commit_local(struct kv *kv, const struct origin_id *own,
                                    const struct replica_signer *signer,
                                    const struct local_change *changes, size_t count, int64_t now_ms,
                                    const struct replica_observer *observer,
                                    struct buffer *ret_head);
-/* A new beat of the own origin, stored and appended to ret_beat as it travels. */
+/*
+ * A new beat of the own origin, stored and appended to ret_beat as it travels.
+ * TORG_E_SIGNATURE as above; TORG_E_STALE: the newest beat names a head that is
+ * not here, so this store is older than what the origin has published.
+ */
 enum torg_err replica_beat_local(struct kv *kv, const struct origin_id *own,
                                  const struct replica_signer *signer, uint64_t writer,
                                  uint64_t rival, int64_t now_ms, struct buffer *ret_beat);

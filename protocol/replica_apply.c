@@ -206,7 +206,7 @@ static enum torg_err payloads_apply(struct kv *kv, const struct replica_write *w
     return err;
 }
 
-/* ---- BEAT, PROOF, FAULTY ---- */
+/* ---- BEAT, PROOF ---- */
 
 static enum torg_err beat_apply(struct kv *kv, const struct replica_write *write)
 {
@@ -257,6 +257,71 @@ static enum torg_err proof_apply(struct kv *kv, const struct replica_write *writ
     return replica_origin_save(kv, &origin);
 }
 
+/* ---- ANCESTRY ---- */
+
+/* An ancestor has no signature of its own here: a later head's, over its hash, stands for it. */
+static enum torg_err ancestor_put(struct kv *kv, uint32_t number, const struct head *head,
+                                  struct span bytes)
+{
+    static const struct signature none;
+    struct replica_key key = replica_key_head(number, head->epoch, head->hno);
+    struct buffer value = {0};
+    enum torg_err err;
+
+    signed_pack(bytes, &none, &value);
+    err = value.err;
+    if (!err)
+        err = kv_put(kv, KV_HEAD, replica_key_span(&key), buffer_span(&value));
+    buffer_done(&value);
+    return err;
+}
+
+/* Walk the path; write what is missing, or only judge when kv is NULL. */
+static enum torg_err ancestry_walk(const struct kv *read, struct kv *kv,
+                                   const struct replica_origin *origin,
+                                   const struct replica_write *write, size_t *ret_missing)
+{
+    struct head at = origin->head;
+
+    *ret_missing = 0;
+    for (size_t i = 0; i < write->ancestry_count; i++) {
+        struct span held;
+        enum torg_err err = replica_path_step(&at, write->ancestry[i], &at);
+
+        if (err)
+            return err;
+        err = replica_head_get(read, origin->number, at.epoch, at.hno, &held);
+        if (!err)
+            continue;
+        if (err == TORG_E_NOT_FOUND)
+            err = kv ? ancestor_put(kv, origin->number, &at, write->ancestry[i]) : TORG_OK;
+        if (err)
+            return err;
+        ++*ret_missing;
+    }
+    return TORG_OK;
+}
+
+static enum torg_err ancestry_apply(struct kv *kv, const struct replica_write *write)
+{
+    struct replica_origin origin;
+    size_t missing;
+    enum torg_err err = origin_find(kv, &write->origin, &origin);
+
+    if (err)
+        return err;
+    if (!origin.has_head)
+        return TORG_E_GAP;
+    if (write->ancestry_count > ANCESTRY_HEADS_MAX)
+        return TORG_E_TOO_BIG;
+    err = ancestry_walk(kv, NULL, &origin, write, &missing);
+    if (!err && missing == 0)
+        err = TORG_E_KNOWN;
+    return err ? err : ancestry_walk(kv, kv, &origin, write, &missing);
+}
+
+/* ---- FAULTY ---- */
+
 static enum torg_err faulty_apply(struct kv *kv, const struct replica_write *write)
 {
     struct replica_origin origin;
@@ -291,6 +356,8 @@ enum torg_err replica_apply(struct kv *kv, const struct replica_write *write,
         return beat_apply(kv, write);
     case REPLICA_WRITE_PROOF:
         return proof_apply(kv, write);
+    case REPLICA_WRITE_ANCESTRY:
+        return ancestry_apply(kv, write);
     case REPLICA_WRITE_FAULTY:
         return faulty_apply(kv, write);
     }

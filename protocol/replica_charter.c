@@ -168,6 +168,8 @@ static enum torg_err number_next(const struct kv *kv, uint32_t *ret_number)
     if (value.size != 4)
         return TORG_E_CORRUPT;
     *ret_number = get_u32be(value.data);
+    if (*ret_number == 0)
+        return TORG_E_CORRUPT;
     return *ret_number > ORIGINS_MAX ? TORG_E_TOO_BIG : TORG_OK;
 }
 

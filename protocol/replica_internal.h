@@ -109,6 +109,8 @@ enum torg_err replica_held_head_check(const struct kv *kv, const struct replica_
 
 /* ---- replica_proof.c ---- */
 
+/* next is what at names as the head before it, or by its jump; TORG_E_MISMATCH if not. */
+enum torg_err replica_path_step(const struct head *at, struct span next, struct head *ret_next);
 /* Does it prove that the origin signed two heads with one number? */
 enum torg_err replica_proof_check(const struct kv *kv, const struct replica_origin *origin,
                                   struct span proof, uint64_t *ret_epoch);

@@ -236,6 +236,18 @@ static void record_collections_read(struct reader *in, struct replica_origin *or
     }
 }
 
+/* What the rest of the code takes for granted: a damaged record must not reach an assert. */
+static bool record_is_sound(const struct replica_origin *origin)
+{
+    if (origin->number == 0 || origin->number > ORIGINS_MAX || origin->charter_no >= CHARTERS_MAX)
+        return false;
+    if (origin->charter_epoch == 0 || origin->charter_epoch > INTEGER_MAX)
+        return false;
+    if (origin->head.epoch > origin->charter_epoch || origin->head.hno > INTEGER_MAX)
+        return false;
+    return origin->floor_seq <= INTEGER_MAX && origin->has_head == (origin->head.hno != 0);
+}
+
 enum torg_err replica_record_read(struct span bytes, struct replica_origin *ret_origin)
 {
     struct reader in = reader_of(bytes);
@@ -257,7 +269,7 @@ enum torg_err replica_record_read(struct span bytes, struct replica_origin *ret_
     origin.tombstones = reader_u64be(&in);
     origin.flags = reader_u32be(&in);
     record_collections_read(&in, &origin);
-    if (in.err || reader_left(&in) || version != RECORD_VERSION)
+    if (in.err || reader_left(&in) || version != RECORD_VERSION || !record_is_sound(&origin))
         return TORG_E_CORRUPT;
     *ret_origin = origin;
     return TORG_OK;

@@ -50,8 +50,7 @@ static enum torg_err head_witness(const struct kv *kv, const struct replica_orig
     return err;
 }
 
-/* One step down the chain: next is what at names as the head before it, or by its jump. */
-static enum torg_err path_step(const struct head *at, struct span next, struct head *ret_next)
+enum torg_err replica_path_step(const struct head *at, struct span next, struct head *ret_next)
 {
     struct hash hash = head_hash(next);
     struct head head;
@@ -73,7 +72,7 @@ static enum torg_err path_check(const struct head *head, const struct hash *hash
                                 struct profile_reader *path, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        enum torg_err err = path_step(&other, profile_bin(path, HEAD_BYTES_MAX), &other);
+        enum torg_err err = replica_path_step(&other, profile_bin(path, HEAD_BYTES_MAX), &other);
 
         if (err)
             return err;

@@ -123,6 +123,16 @@ static bool head_is_signed(const struct chain_check *check, const struct signed_
     return false;
 }
 
+/* Taken by its hash alone, from a path below a signed head; see REPLICA_WRITE_ANCESTRY. */
+static bool head_is_ancestor(const struct chain_check *check, const struct signed_span *object,
+                             const struct head *head)
+{
+    static const struct signature none;
+
+    return memcmp(&object->signature, &none, sizeof(none)) == 0 &&
+           head_compare(head, &check->verifying->origin->head) < 0;
+}
+
 /* Is hash what stands at (epoch, hno), as far as that is here? */
 static enum torg_err link_check(const struct chain_check *check, uint64_t epoch, uint64_t hno,
                                 const struct hash *hash, bool *ret_fits)
@@ -166,7 +176,7 @@ static enum torg_err head_verify(struct chain_check *check, uint64_t epoch, uint
                            epoch);
         return TORG_OK;
     }
-    if (!head_is_signed(check, &object, &head))
+    if (!head_is_ancestor(check, &object, &head) && !head_is_signed(check, &object, &head))
         replica_verify_say(verifying, "head %" PRIu64 " of epoch %" PRIu64 " is not signed", hno,
                            epoch);
     err = link_check(check, epoch, hno - 1, &head.prev, &prev_fits);

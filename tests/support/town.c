@@ -126,6 +126,18 @@ void town_rotate(struct town *town, bool new_epoch)
     charters_hold(town);
 }
 
+void town_next_charter(const struct town *town, uint64_t key_no, const struct public_key *key,
+                       struct buffer *out)
+{
+    struct charter charter;
+
+    charter_fill(town, town->charter_count, &charter);
+    charter.prev = hash_of_charter(town, town->charter_count - 1);
+    charter.signing_keys[0].key_no = key_no;
+    charter.signing_keys[0].key = *key;
+    charter_sign(town, &charter, out);
+}
+
 void town_rival_charter(const struct town *town, struct buffer *out)
 {
     struct charter charter;

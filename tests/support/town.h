@@ -34,6 +34,9 @@ void town_rotate(struct town *town, bool new_epoch);
 /* Charters from number from on, parsed; borrowed from town. Returns how many. */
 size_t town_charters(const struct town *town, size_t from,
                      struct charter_signed out[TOWN_CHARTERS_MAX]);
+/* The charter after the newest, with one signing key, for nobody yet. */
+void town_next_charter(const struct town *town, uint64_t key_no, const struct public_key *key,
+                       struct buffer *out);
 /* A charter beside the newest one, with its number. */
 void town_rival_charter(const struct town *town, struct buffer *out);
 
