@@ -124,6 +124,8 @@ struct listing_fields {
     struct span themes[LISTING_THEMES_MAX]; /* valid slugs */
     int64_t time_from_ms;     /* when it happens (events, courses with start), else validFrom; */
     int64_t time_through_ms;  /* INT64_MIN and INT64_MAX when open. docs/listings.md, "Time" */
+    int64_t shown_from_ms;    /* to who asks for no time: validFrom through validThrough and, */
+    int64_t shown_through_ms; /* with a start, not past its end */
     struct span name;         /* in sv, or else the first language */
     struct span names;        /* the whole packed language map */
     struct span municipality; /* at most 7 bytes */

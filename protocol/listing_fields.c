@@ -283,6 +283,8 @@ static void set_time(struct fields *f)
 
     f->out->time_from_ms = f->valid_from_ms;
     f->out->time_through_ms = f->valid_through_ms;
+    f->out->shown_from_ms = f->valid_from_ms;
+    f->out->shown_through_ms = f->valid_through_ms;
     if (!f->start.zone.size)
         return;
     from_ms = local_to_utc(f->start.zone, f->start.local.local_ms, -1);
@@ -295,6 +297,8 @@ static void set_time(struct fields *f)
     f->out->time_from_ms = from_ms;
     f->out->time_through_ms =
         f->rule.size ? recurrence_through(f->rule, f->start.zone, from_ms, through_ms) : through_ms;
+    if (f->out->shown_through_ms > f->out->time_through_ms)
+        f->out->shown_through_ms = f->out->time_through_ms;
 }
 
 enum torg_err listing_fields_read(uint8_t collection, struct span body,
