@@ -9,9 +9,9 @@
  * is read: what companies answered in confidence never comes here.
  */
 struct aggregate_cell {
-    char theme[72];       /* slug */
-    char municipality[8]; /* "" when the need states none */
-    char area[128];       /* the area as stated, "" when none */
+    char theme[72];       /* slug as stated, "" when none or not asked by theme */
+    char municipality[8]; /* "" when the need states none, or not asked by it */
+    char area[208];       /* the area as stated, "" when none, or not asked by it */
     uint64_t needs;       /* listings */
     uint64_t people;      /* sum of people where stated */
     uint64_t askers[4];   /* company, municipality, association, not stated */
@@ -30,7 +30,12 @@ struct aggregate_table {
 };
 void aggregate_table_done(struct aggregate_table *table);
 
-/* query filters (area, theme, time, origin); its page is ignored. by: AGGREGATE_BY_* or-ed. */
+/*
+ * query filters (place, theme, time, origin); its collections and page are
+ * ignored. by: AGGREGATE_BY_* or-ed; 0 gives one cell of all. By theme, a need
+ * counts once under each slug that it states, and not under broader ones: cells
+ * add up to more than needs. Errors as query_run.
+ */
 enum torg_err aggregate_competence_needs(const struct kv *kv, const struct theme_tree *themes,
                                          const struct query *query, unsigned by,
                                          struct aggregate_table *ret_table);

@@ -20,7 +20,8 @@
 #define QUERY_LIMIT_MAX 10000
 #define QUERY_VALUES_MAX 64 /* origins, municipalities, themes of one query */
 #define QUERY_TEXT_BYTES_MAX 200
-#define QUERY_WORK_MAX 4000000 /* documents and nodes looked at */
+#define QUERY_OFFSET_MAX 1000000 /* larger: TORG_E_EXPENSIVE; a cursor costs nothing */
+#define QUERY_WORK_MAX 4000000   /* documents and nodes looked at */
 
 /* All themes of one group must be there; a query's groups are alternatives. */
 struct query_theme_group {
@@ -67,12 +68,21 @@ struct query_page {
 };
 void query_page_done(struct query_page *page);
 
-/* TORG_E_EXPENSIVE past QUERY_WORK_MAX; TORG_E_CORRUPT; TORG_E_NOMEM. Any thread. */
+/*
+ * TORG_E_INVALID or TORG_E_TOO_BIG when the query passes a limit above or its
+ * cursor is of the other order; TORG_E_EXPENSIVE past QUERY_WORK_MAX;
+ * TORG_E_CORRUPT; TORG_E_NOMEM. Any thread.
+ */
 enum torg_err query_run(const struct kv *kv, const struct theme_tree *themes,
                         const struct query *query, struct query_page *ret_page);
 
-/* Bounding box and time span of a collection's documents; TORG_E_NOT_FOUND when empty. */
+/*
+ * Bounding box and time span of a collection's documents; TORG_E_NOT_FOUND when
+ * there are none. Documents that are open at both ends say nothing about time:
+ * without any other the span is INT64_MIN to INT64_MAX.
+ */
 struct query_extent {
+    bool has_box; /* some document has geometry */
     struct position min, max;
     int64_t time_from_ms, time_through_ms;
 };

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include "index/catalogue_derive.h"
+
+#include <string.h>
+
+#include "protocol/change.h"
+#include "protocol/fold.h"
+#include "protocol/profile.h"
+
+/* Not a fault of ours: the origin published what this version cannot show. */
+static bool derive_unshowable(enum torg_err err)
+{
+    return err == TORG_E_INVALID || err == TORG_E_PROFILE || err == TORG_E_TRUNCATED ||
+           err == TORG_E_TOO_BIG;
+}
+
+static enum torg_err derive_body(uint8_t collection, const struct replica_entry *entry,
+                                 struct span *ret_body, struct listing_fields *ret_fields)
+{
+    struct payload payload;
+    enum torg_err err;
+
+    if (collection >= COLLECTIONS_MAX || !(COLLECTION_MASK_PUBLIC >> collection & 1))
+        return TORG_E_NOT_FOUND;
+    if (!entry || entry->header.op != CHANGE_UPSERT || entry->payload.size == 0)
+        return TORG_E_NOT_FOUND;
+    err = payload_parse(entry->payload, &payload);
+    if (!err && payload.schema != PAYLOAD_SCHEMA && entry->header.flags & CHANGE_FLAG_CRITICAL)
+        return TORG_E_NOT_FOUND;
+    if (!err)
+        err = listing_fields_read(collection, payload.body, ret_fields);
+    if (err)
+        return derive_unshowable(err) ? TORG_E_NOT_FOUND : err;
+    if (ret_fields->moved)
+        return TORG_E_NOT_FOUND;
+    *ret_body = payload.body;
+    return TORG_OK;
+}
+
+static void derive_themes(const struct theme_tree *themes, const struct listing_fields *fields,
+                          struct catalogue_derived *derived)
+{
+    buffer_clear(&derived->themes_text);
+    for (size_t i = 0; i < fields->theme_count; i++) {
+        derived->theme_bits[i] = (uint8_t)theme_bit(themes, fields->themes[i]);
+        buffer_put_span(&derived->themes_text, fields->themes[i]);
+        buffer_put_u8(&derived->themes_text, 0);
+    }
+}
+
+static enum torg_err derive_names(struct span names, struct buffer *out)
+{
+    struct profile_reader in = profile_reader_of(names);
+    uint32_t count = profile_map(&in);
+
+    buffer_clear(out);
+    for (uint32_t i = 0; i < count && !in.in.err; i++) {
+        profile_str(&in, SIZE_MAX);
+        if (i > 0)
+            buffer_put_u8(out, '\n');
+        fold_put(out, profile_str(&in, SIZE_MAX));
+    }
+    return in.in.err ? in.in.err : out->err;
+}
+
+/* Longer codes than there are stand in the feature only. */
+static struct span derive_code(struct span code, size_t size_max)
+{
+    return code.size <= size_max ? code : (struct span){0};
+}
+
+static void derive_row(const struct replica_origin *origin, uint8_t collection,
+                       const struct listing_fields *fields, struct catalogue_derived *derived)
+{
+    struct catalogue_row *row = &derived->row;
+
+    *row = (struct catalogue_row){
+        .collection = collection,
+        .placed = fields->has_geometry,
+        .is_point = fields->has_geometry && fields->is_point,
+        .origin_number = origin->number,
+        .time_from_ms = fields->time_from_ms,
+        .time_through_ms = fields->time_through_ms,
+        .shown_from_ms = fields->shown_from_ms,
+        .shown_through_ms = fields->shown_through_ms,
+        .theme_bits = span_of(derived->theme_bits, fields->theme_count),
+        .municipality = derive_code(fields->municipality, 7),
+        .country_code = derive_code(fields->country_code, 3),
+        .themes_text = buffer_span(&derived->themes_text),
+        .folded_names = buffer_span(&derived->folded_names),
+    };
+    if (row->placed) {
+        row->point = fields->point;
+        row->box_min = fields->box_min;
+        row->box_max = fields->box_max;
+    }
+    /* The tree finds by the listing's own time: nothing may be shown outside of it. */
+    if (row->shown_through_ms > row->time_through_ms)
+        row->shown_through_ms = row->time_through_ms;
+    if (!catalogue_row_regular(row) && collection != COLLECTION_EVENTS &&
+        collection != COLLECTION_COURSES && row->shown_from_ms < row->time_from_ms)
+        row->shown_from_ms = row->time_from_ms;
+    buffer_clear(&derived->row_value);
+    catalogue_row_pack(row, &derived->row_value);
+}
+
+static enum torg_err derive_record(const struct replica_origin *origin, uint8_t collection,
+                                   const struct replica_entry *entry, struct span body,
+                                   const struct listing_fields *fields,
+                                   struct catalogue_derived *derived)
+{
+    struct listing_meta meta = {
+        .collection = collection,
+        .origin = origin->id,
+        .id = entry->header.id,
+    };
+    struct catalogue_record *record = &derived->record;
+    enum torg_err err;
+
+    *record = (struct catalogue_record){
+        .collection = collection,
+        .placed = fields->has_geometry,
+        .has_source = fields->source_system.size > 0 || fields->source_id.size > 0,
+        .origin_number = origin->number,
+        .id = entry->header.id,
+        .created_ms = fields->created_ms,
+        .modified_ms = fields->modified_ms,
+    };
+    memcpy(record->etag, entry->header.payload_hash.bytes, sizeof(record->etag));
+    if (record->has_source) {
+        err = catalogue_source_hash(fields->source_system, fields->source_id, record->source);
+        if (err)
+            return err;
+    }
+    buffer_clear(&derived->record_value);
+    catalogue_record_pack(record, &derived->record_value);
+    return listing_put_geojson(&meta, body, &derived->record_value);
+}
+
+enum torg_err catalogue_derive(const struct theme_tree *themes, const struct replica_origin *origin,
+                               uint8_t collection, const struct replica_entry *entry,
+                               struct catalogue_derived *ret_derived)
+{
+    struct listing_fields fields;
+    struct span body;
+    enum torg_err err;
+
+    err = derive_body(collection, entry, &body, &fields);
+    if (err)
+        return err;
+    derive_themes(themes, &fields, ret_derived);
+    err = derive_names(fields.names, &ret_derived->folded_names);
+    if (!err)
+        err = derive_record(origin, collection, entry, body, &fields, ret_derived);
+    if (err)
+        return derive_unshowable(err) ? TORG_E_NOT_FOUND : err;
+    derive_row(origin, collection, &fields, ret_derived);
+    err =
+        ret_derived->record_value.err ? ret_derived->record_value.err : ret_derived->row_value.err;
+    return err ? err : ret_derived->themes_text.err;
+}
+
+void catalogue_derived_done(struct catalogue_derived *derived)
+{
+    buffer_done(&derived->row_value);
+    buffer_done(&derived->record_value);
+    buffer_done(&derived->themes_text);
+    buffer_done(&derived->folded_names);
+    *derived = (struct catalogue_derived){0};
+}

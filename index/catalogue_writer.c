@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include "index/catalogue_writer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "index/catalogue_derive.h"
+
+/*
+ * Trees are packed again when more than an eighth of their listings were put in
+ * or taken out one by one: below that, searching costs at most a few per cent
+ * more; and packing once per eighth keeps the cost per listing constant.
+ */
+#define WRITER_PACK_EDITS_MIN 1024
+#define WRITER_PACK_FRACTION 8
+/* Packing needs all items in memory, 72 bytes each: past this, only single edits. */
+#define WRITER_PACK_ITEMS_MAX 4000000
+/* Edits that may wait for the flush: 131,072 of them. */
+#define WRITER_PENDING_BYTES_MAX (131072 * sizeof(struct writer_edit))
+
+/* What is to be done to a tree; lives in memory only. */
+struct writer_edit {
+    bool removed;
+    uint8_t collection;
+    struct rtree_item item;
+};
+
+static enum torg_err count_add(struct kv *kv, enum catalogue_counter counter, uint8_t collection,
+                               uint32_t origin_number, int change)
+{
+    uint64_t count;
+    enum torg_err err;
+
+    err = catalogue_count_get(kv, counter, collection, origin_number, &count);
+    if (err)
+        return err;
+    if (change < 0 && count == 0)
+        return TORG_E_CORRUPT;
+    count = change < 0 ? count - 1 : count + 1;
+    return catalogue_count_put(kv, counter, collection, origin_number, count);
+}
+
+static enum torg_err writer_count(struct kv *kv, const struct catalogue_row *row, int change)
+{
+    enum torg_err err;
+
+    err = count_add(kv, CATALOGUE_COUNT_DOCUMENTS, row->collection, 0, change);
+    if (!err)
+        err = count_add(kv, CATALOGUE_COUNT_DOCUMENTS, row->collection, row->origin_number, change);
+    if (!err && row->placed)
+        err = count_add(kv, CATALOGUE_COUNT_PLACED, row->collection, 0, change);
+    if (!err && !catalogue_row_regular(row))
+        err = count_add(kv, CATALOGUE_COUNT_IRREGULAR, row->collection, 0, change);
+    return err;
+}
+
+enum torg_err catalogue_writer_stamp(struct kv *kv, const struct theme_tree *themes)
+{
+    uint8_t stamp[CATALOGUE_STAMP_BYTES];
+
+    put_u32be(stamp, CATALOGUE_FORMAT);
+    put_u64be(stamp + 4, theme_tree_version(themes));
+    return kv_put(kv, KV_META, span_of_str(CATALOGUE_META_STAMP), span_of(stamp, sizeof(stamp)));
+}
+
+/* Numbers are never used again: a cursor that stands at one would skip its next bearer. */
+enum torg_err catalogue_writer_number(struct kv *kv, const struct theme_tree *themes,
+                                      uint32_t *ret_number)
+{
+    struct span key = span_of_str(CATALOGUE_META_NEXT);
+    uint32_t number = 1;
+    uint8_t next[4];
+    struct span value;
+    enum torg_err err;
+
+    err = kv_get(kv, KV_META, key, &value);
+    if (!err && value.size != sizeof(next))
+        return TORG_E_CORRUPT;
+    if (!err)
+        number = get_u32be(value.data);
+    else if (err == TORG_E_NOT_FOUND)
+        err = catalogue_writer_stamp(kv, themes);
+    if (err)
+        return err;
+    if (number == UINT32_MAX)
+        return TORG_E_FULL; /* After four thousand million new listings: rebuild elsewhere. */
+    put_u32be(next, number + 1);
+    err = kv_put(kv, KV_META, key, span_of(next, sizeof(next)));
+    if (err)
+        return err;
+    *ret_number = number;
+    return TORG_OK;
+}
+
+static enum torg_err writer_edit_add(struct catalogue_writer *writer, bool removed,
+                                     uint8_t collection, const struct rtree_item *item)
+{
+    struct writer_edit edit = {.removed = removed, .collection = collection, .item = *item};
+
+    buffer_put(&writer->pending, &edit, sizeof(edit));
+    writer->dirty |= UINT32_C(1) << collection;
+    return writer->pending.err;
+}
+
+/* What is stored of a document before the change; no borrowed bytes, for writes follow. */
+struct writer_before {
+    bool exists;
+    uint32_t number;
+    struct catalogue_row row; /* its spans are dead, and not used */
+    struct rtree_item item;
+    bool regular;
+    bool has_source;
+    struct catalogue_source_key source;
+};
+
+static enum torg_err writer_before_get(const struct kv *kv,
+                                       const struct catalogue_number_key *number_key,
+                                       struct writer_before *ret_before)
+{
+    struct writer_before before = {.exists = true};
+    struct catalogue_record record;
+    enum torg_err err;
+
+    err = catalogue_number_get(kv, number_key, &before.number);
+    if (err == TORG_E_NOT_FOUND) {
+        *ret_before = (struct writer_before){0};
+        return TORG_OK;
+    }
+    if (!err)
+        err = catalogue_record_get(kv, before.number, &record);
+    if (!err)
+        err = catalogue_row_get(kv, record.collection, record.placed, before.number, &before.row);
+    if (err)
+        return err == TORG_E_NOT_FOUND ? TORG_E_CORRUPT : err;
+    before.item = catalogue_row_item(&before.row);
+    before.regular = catalogue_row_regular(&before.row);
+    before.has_source = record.has_source;
+    if (record.has_source)
+        before.source = catalogue_source_key(record.origin_number, record.collection, record.source,
+                                             &record.id);
+    *ret_before = before;
+    return TORG_OK;
+}
+
+/* A missing entry that must be there means that the tables contradict each other. */
+static enum torg_err writer_del(struct kv *kv, enum kv_table table, const void *key, size_t size)
+{
+    enum torg_err err = kv_del(kv, table, span_of(key, size));
+
+    return err == TORG_E_NOT_FOUND ? TORG_E_CORRUPT : err;
+}
+
+/* Take away what hangs on the old row, and the row unless the new one takes its key. */
+static enum torg_err writer_row_drop(struct catalogue_writer *writer, struct kv *kv,
+                                     const struct writer_before *before,
+                                     const struct catalogue_row *after)
+{
+    const struct catalogue_row *row = &before->row;
+    struct catalogue_row_key key = catalogue_row_key(row->collection, row->placed, before->number);
+    struct catalogue_extent extent;
+    enum torg_err err;
+
+    err = writer_count(kv, row, -1);
+    if (!err)
+        err = catalogue_extent_get(kv, row->collection, &extent);
+    if (err)
+        return err;
+    if (catalogue_extent_touches(&extent, row))
+        writer->shrunk |= UINT32_C(1) << row->collection;
+    if (!after || after->placed != row->placed)
+        err = writer_del(kv, KV_TEXT, key.bytes, sizeof(key.bytes));
+    if (!err && before->has_source)
+        err = writer_del(kv, KV_SOURCE, before->source.bytes, sizeof(before->source.bytes));
+    return err;
+}
+
+enum torg_err catalogue_writer_store(struct kv *kv, const struct catalogue_derived *derived,
+                                     uint32_t number)
+{
+    const struct catalogue_row *row = &derived->row;
+    const struct catalogue_record *record = &derived->record;
+    struct catalogue_row_key key = catalogue_row_key(row->collection, row->placed, number);
+    struct catalogue_extent before, extent;
+    struct catalogue_source_key source;
+    uint8_t document_key[4];
+    enum torg_err err;
+
+    put_u32be(document_key, number);
+    err = kv_put(kv, KV_TEXT, span_of(key.bytes, sizeof(key.bytes)),
+                 buffer_span(&derived->row_value));
+    if (!err)
+        err = kv_put(kv, KV_DOCUMENT, span_of(document_key, sizeof(document_key)),
+                     buffer_span(&derived->record_value));
+    if (!err && record->has_source) {
+        source = catalogue_source_key(record->origin_number, record->collection, record->source,
+                                      &record->id);
+        err = kv_put(kv, KV_SOURCE, span_of(source.bytes, sizeof(source.bytes)), (struct span){0});
+    }
+    if (!err)
+        err = writer_count(kv, row, 1);
+    if (!err)
+        err = catalogue_extent_get(kv, row->collection, &before);
+    if (err)
+        return err;
+    extent = before;
+    catalogue_extent_add(&extent, row);
+    return catalogue_extent_equal(&before, &extent)
+               ? TORG_OK
+               : catalogue_extent_put(kv, row->collection, &extent);
+}
+
+static enum torg_err writer_tree_edit(struct catalogue_writer *writer,
+                                      const struct writer_before *before,
+                                      const struct catalogue_row *after)
+{
+    bool was = before->exists && before->row.placed;
+    bool is = after && after->placed;
+    struct rtree_item item;
+    enum torg_err err = TORG_OK;
+
+    if (is) {
+        item = catalogue_row_item(after);
+        if (was && catalogue_item_equal(&before->item, &item))
+            return TORG_OK;
+    }
+    if (was)
+        err = writer_edit_add(writer, true, before->row.collection, &before->item);
+    if (!err && is)
+        err = writer_edit_add(writer, false, after->collection, &item);
+    return err;
+}
+
+static enum torg_err writer_replace(struct catalogue_writer *writer, struct kv *kv,
+                                    const struct catalogue_number_key *number_key,
+                                    const struct writer_before *before,
+                                    struct catalogue_derived *derived)
+{
+    uint32_t number = before->number;
+    uint8_t value[4];
+    enum torg_err err = TORG_OK;
+
+    if (before->exists) {
+        err = writer_row_drop(writer, kv, before, &derived->row);
+    } else {
+        err = catalogue_writer_number(kv, writer->themes, &number);
+        put_u32be(value, number);
+        if (!err)
+            err = kv_put(kv, KV_DOCNUMBER, span_of(number_key->bytes, sizeof(number_key->bytes)),
+                         span_of(value, sizeof(value)));
+    }
+    if (err)
+        return err;
+    derived->row.number = number;
+    err = catalogue_writer_store(kv, derived, number);
+    return err ? err : writer_tree_edit(writer, before, &derived->row);
+}
+
+static enum torg_err writer_drop(struct catalogue_writer *writer, struct kv *kv,
+                                 const struct catalogue_number_key *number_key,
+                                 const struct writer_before *before)
+{
+    uint8_t key[4];
+    enum torg_err err;
+
+    put_u32be(key, before->number);
+    err = writer_row_drop(writer, kv, before, NULL);
+    if (!err)
+        err = writer_del(kv, KV_DOCUMENT, key, sizeof(key));
+    if (!err)
+        err = writer_del(kv, KV_DOCNUMBER, number_key->bytes, sizeof(number_key->bytes));
+    return err ? err : writer_tree_edit(writer, before, NULL);
+}
+
+static enum torg_err writer_changed(void *context, struct kv *kv,
+                                    const struct replica_origin *origin, uint8_t collection,
+                                    const struct listing_key *key,
+                                    const struct replica_entry *entry)
+{
+    struct catalogue_number_key number_key = catalogue_number_key(origin->number, collection, key);
+    struct catalogue_writer *writer = context;
+    struct catalogue_derived derived = {0};
+    struct writer_before before;
+    enum torg_err err;
+
+    /* Between two listings the rows say what the trees must hold, so here it may be done. */
+    if (writer->pending.size >= WRITER_PENDING_BYTES_MAX) {
+        err = catalogue_flush(writer, kv);
+        if (err)
+            return err;
+    }
+    err = writer_before_get(kv, &number_key, &before);
+    if (err)
+        return err;
+    err = catalogue_derive(writer->themes, origin, collection, entry, &derived);
+    if (!err) {
+        writer->changed++;
+        err = writer_replace(writer, kv, &number_key, &before, &derived);
+    } else if (err == TORG_E_NOT_FOUND) {
+        err = TORG_OK;
+        if (before.exists) {
+            writer->changed++;
+            err = writer_drop(writer, kv, &number_key, &before);
+        }
+    }
+    catalogue_derived_done(&derived);
+    return err;
+}
+
+struct replica_observer catalogue_observer(struct catalogue_writer *writer)
+{
+    return (struct replica_observer){.context = writer, .changed = writer_changed};
+}
+
+struct pack {
+    struct rtree_item *items;
+    size_t count;
+    size_t capacity;
+    uint32_t next; /* the number to go on from */
+    bool more;
+};
+
+static enum torg_err pack_visit(void *context, const struct catalogue_row *row)
+{
+    struct pack *pack = context;
+
+    if (pack->count == pack->capacity) {
+        pack->more = true;
+        pack->next = row->number;
+        return TORG_E_TOO_BIG; /* Only to stop the walk. */
+    }
+    pack->items[pack->count++] = catalogue_row_item(row);
+    return TORG_OK;
+}
+
+static enum torg_err pack_read(const struct kv *kv, uint8_t collection, struct pack *pack)
+{
+    enum torg_err err;
+
+    pack->count = 0;
+    pack->more = false;
+    err = catalogue_rows(kv, collection, true, pack->next, pack_visit, pack);
+    return pack->more ? TORG_OK : err;
+}
+
+/* A collection too large for memory gets a packed beginning; the rest goes in one by one. */
+enum torg_err catalogue_writer_pack(struct kv *kv, uint8_t collection)
+{
+    struct rtree tree = {.kv = kv, .collection = collection};
+    struct pack pack = {0};
+    uint64_t placed;
+    enum torg_err err;
+
+    err = catalogue_count_get(kv, CATALOGUE_COUNT_PLACED, collection, 0, &placed);
+    if (err)
+        return err;
+    pack.capacity = placed < WRITER_PACK_ITEMS_MAX ? (size_t)placed : WRITER_PACK_ITEMS_MAX;
+    pack.items = calloc(pack.capacity + 1, sizeof(*pack.items));
+    if (!pack.items)
+        return TORG_E_NOMEM;
+    err = pack_read(kv, collection, &pack);
+    if (!err)
+        err = rtree_bulk_load(&tree, pack.items, pack.count);
+    while (!err && pack.more) {
+        err = pack.capacity ? pack_read(kv, collection, &pack) : TORG_E_CORRUPT;
+        for (size_t i = 0; i < pack.count && !err; i++)
+            err = rtree_insert(&tree, &pack.items[i]);
+    }
+    if (!err)
+        err = catalogue_count_put(kv, CATALOGUE_COUNT_EDITS, collection, 0, 0);
+    free(pack.items);
+    return err;
+}
+
+static struct writer_edit edit_at(const struct catalogue_writer *writer, size_t i)
+{
+    struct writer_edit edit;
+
+    memcpy(&edit, writer->pending.data + i * sizeof(edit), sizeof(edit));
+    return edit;
+}
+
+static enum torg_err flush_edit(struct kv *kv, const struct writer_edit *edit)
+{
+    struct rtree tree = {.kv = kv, .collection = edit->collection};
+    enum torg_err err;
+
+    err = edit->removed ? rtree_remove(&tree, &edit->item) : rtree_insert(&tree, &edit->item);
+    return err == TORG_E_NOT_FOUND ? TORG_E_CORRUPT : err;
+}
+
+static enum torg_err flush_tree(struct catalogue_writer *writer, struct kv *kv, uint8_t collection)
+{
+    size_t pending = writer->pending.size / sizeof(struct writer_edit);
+    uint64_t edits, placed, count = 0;
+    enum torg_err err;
+
+    err = catalogue_count_get(kv, CATALOGUE_COUNT_EDITS, collection, 0, &edits);
+    if (!err)
+        err = catalogue_count_get(kv, CATALOGUE_COUNT_PLACED, collection, 0, &placed);
+    if (err)
+        return err;
+    for (size_t i = 0; i < pending; i++)
+        count += edit_at(writer, i).collection == collection;
+    edits += count;
+    /* The rows are the truth: a packed tree needs none of the edits. */
+    if (edits >= WRITER_PACK_EDITS_MIN && edits >= placed / WRITER_PACK_FRACTION &&
+        placed <= WRITER_PACK_ITEMS_MAX)
+        return catalogue_writer_pack(kv, collection);
+    for (size_t i = 0; i < pending && !err; i++) {
+        struct writer_edit edit = edit_at(writer, i);
+
+        if (edit.collection == collection)
+            err = flush_edit(kv, &edit);
+    }
+    return err ? err : catalogue_count_put(kv, CATALOGUE_COUNT_EDITS, collection, 0, edits);
+}
+
+enum torg_err catalogue_flush(struct catalogue_writer *writer, struct kv *kv)
+{
+    struct catalogue_extent extent;
+    enum torg_err err;
+
+    for (uint8_t collection = 1; collection < COLLECTIONS_MAX; collection++) {
+        if (writer->dirty >> collection & 1) {
+            err = flush_tree(writer, kv, collection);
+            if (err)
+                return err;
+        }
+        if (writer->shrunk >> collection & 1) {
+            err = catalogue_extent_scan(kv, collection, &extent);
+            if (!err)
+                err = catalogue_extent_put(kv, collection, &extent);
+            if (err)
+                return err;
+        }
+    }
+    buffer_clear(&writer->pending);
+    writer->dirty = 0;
+    writer->shrunk = 0;
+    return TORG_OK;
+}
+
+void catalogue_writer_done(struct catalogue_writer *writer)
+{
+    buffer_done(&writer->pending);
+    *writer = (struct catalogue_writer){.themes = writer->themes};
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#ifndef TORG_INDEX_CATALOGUE_WRITER_H
+#define TORG_INDEX_CATALOGUE_WRITER_H
+
+#include "index/catalogue_derive.h"
+
+/* What rebuilding shares with following; for the catalogue only. */
+
+/* Note this version's format and the taxonomy: see catalogue_check. */
+enum torg_err catalogue_writer_stamp(struct kv *kv, const struct theme_tree *themes);
+/* The next document number. */
+enum torg_err catalogue_writer_number(struct kv *kv, const struct theme_tree *themes,
+                                      uint32_t *ret_number);
+/* Write row, document, source, counts and extent of a new document; not its number, nor the tree.
+ */
+enum torg_err catalogue_writer_store(struct kv *kv, const struct catalogue_derived *derived,
+                                     uint32_t number);
+/* Replace a collection's tree by a packed one over its placed rows. */
+enum torg_err catalogue_writer_pack(struct kv *kv, uint8_t collection);
+
+#endif

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include <string.h>
+
+#include "index/query_plan.h"
+
+/* From this many listings on it is cheaper to let the trees count once for every theme. */
+#define THEMES_COUNT_BY_TREE_MIN 50000
+
+struct themes_count {
+    /* At a bit: the bits of its theme and of all that hold it. */
+    struct theme_set holders[THEME_BITS];
+    /* The theme that a bit stands for; NULL for an unused bit. */
+    const struct theme *owners[THEME_BITS];
+    uint64_t *counts;
+};
+
+/* A theme without a bit of its own shares its parent's. */
+static bool theme_owns_bit(const struct theme_tree *themes, const struct theme *theme)
+{
+    const struct theme *parent =
+        theme->parent ? theme_tree_find(themes, span_of_str(theme->parent)) : NULL;
+
+    if (parent)
+        return parent->bit != theme->bit;
+    return theme->bit != 0 || strcmp(theme->slug, "other") == 0;
+}
+
+static void count_init(struct themes_count *count, const struct theme_tree *themes)
+{
+    for (size_t i = 0; i < theme_tree_count(themes); i++) {
+        const struct theme *theme = theme_tree_at(themes, i);
+
+        if (theme_owns_bit(themes, theme))
+            count->owners[theme->bit] = theme;
+    }
+    for (unsigned bit = 0; bit < THEME_BITS; bit++) {
+        const struct theme *theme = count->owners[bit];
+
+        theme_set_add(&count->holders[bit], bit);
+        while (theme && theme->parent) {
+            theme = theme_tree_find(themes, span_of_str(theme->parent));
+            if (theme)
+                theme_set_add(&count->holders[bit], theme->bit);
+        }
+    }
+}
+
+static enum torg_err count_visit(void *context, const struct query_match *match)
+{
+    struct themes_count *count = context;
+    struct theme_set all = {{0}};
+
+    for (size_t i = 0; i < match->row->theme_bits.size; i++) {
+        const struct theme_set *holders = &count->holders[match->row->theme_bits.data[i]];
+
+        for (size_t word = 0; word < ARRAY_SIZE(all.words); word++)
+            all.words[word] |= holders->words[word];
+    }
+    for (size_t word = 0; word < ARRAY_SIZE(all.words); word++) {
+        for (uint64_t left = all.words[word]; left; left &= left - 1)
+            count->counts[64 * word + (unsigned)__builtin_ctzll(left)]++;
+    }
+    return TORG_OK;
+}
+
+/* Narrowing to a theme adds one set to each alternative, or is the only one. */
+static bool tree_narrow(struct rtree_query *tree, const struct theme_set *set)
+{
+    if (tree->group_count == 0) {
+        tree->group_count = 1;
+        tree->groups[0].count = 0;
+    }
+    for (size_t i = 0; i < tree->group_count; i++) {
+        if (tree->groups[i].count == RTREE_THEME_SETS_MAX)
+            return false;
+        tree->groups[i].sets[tree->groups[i].count++] = *set;
+    }
+    return true;
+}
+
+static bool counts_by_tree(const struct query_plan *plan, uint64_t estimate)
+{
+    for (size_t i = 0; i < plan->tree.group_count; i++) {
+        if (plan->tree.groups[i].count == RTREE_THEME_SETS_MAX)
+            return false;
+    }
+    return !plan->compared && estimate >= THEMES_COUNT_BY_TREE_MIN;
+}
+
+static enum torg_err count_by_tree(struct query_plan *plan, const struct themes_count *count)
+{
+    struct theme_set set;
+    uint64_t narrowed;
+    bool exact;
+    enum torg_err err;
+
+    for (unsigned bit = 0; bit < THEME_BITS; bit++) {
+        if (!count->owners[bit])
+            continue;
+        set = theme_query_set(plan->themes, span_of_str(count->owners[bit]->slug), &exact);
+        for (uint8_t c = 1; c < COLLECTIONS_MAX; c++) {
+            struct rtree_query tree = query_plan_tree(plan, c);
+
+            if (!(plan->collections >> c & 1))
+                continue;
+            if (!tree_narrow(&tree, &set))
+                return TORG_E_TOO_BIG;
+            err = query_plan_count(plan, c, &tree, &narrowed);
+            if (err)
+                return err;
+            count->counts[bit] += narrowed;
+        }
+    }
+    return TORG_OK;
+}
+
+enum torg_err query_theme_counts(const struct kv *kv, const struct theme_tree *themes,
+                                 const struct query *query, uint64_t counts[THEME_BITS])
+{
+    struct themes_count count = {.counts = counts};
+    struct query_plan plan;
+    enum query_driver driver;
+    uint64_t estimate;
+    enum torg_err err;
+
+    err = query_plan_init(&plan, kv, themes, query);
+    if (err)
+        return err;
+    count_init(&count, themes);
+    memset(counts, 0, THEME_BITS * sizeof(*counts));
+    err = query_plan_driver(&plan, true, &driver, &estimate);
+    if (err)
+        goto done;
+    if (counts_by_tree(&plan, estimate)) {
+        err = query_plan_each_unplaced(&plan, count_visit, &count);
+        if (!err)
+            err = count_by_tree(&plan, &count);
+    } else {
+        err = query_plan_each(&plan, driver, QUERY_EACH_ROWS, count_visit, &count);
+    }
+done:
+    query_plan_done(&plan);
+    return err;
+}

@@ -1,0 +1,669 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include "tests/support/world.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "index/geo.h"
+#include "protocol/num.h"
+#include "protocol/profile.h"
+#include "tests/support/test.h"
+
+#define MUST(expression) must((expression), #expression)
+#define DAY_MS INT64_C(86400000)
+
+static void must(enum torg_err err, const char *what)
+{
+    if (!err)
+        return;
+    fprintf(stderr, "%s: %s\n", what, torg_err_text(err));
+    abort();
+}
+
+const struct world_name world_names[] = {
+    {"Åkes Café", "akes cafe"},
+    {"Café Ågrenska", "cafe agrenska"},
+    {"Fiske i Hornavan", "fiske i hornavan"},
+    {"FISKEKORT  Uddjaure", "fiskekort uddjaure"},
+    {"Bjästa bageri", "bjasta bageri"},
+    {"Sörmjöle bad", "sormjole bad"},
+    {"Umeå öppna förskola", "umea oppna forskola"},
+    {"Straße 7", "strasse 7"},
+};
+const size_t world_name_count = ARRAY_SIZE(world_names);
+
+static const char *const searches[] = {"cafe", "CAFÉ",         "fiske",   "a",          "förskola",
+                                       "ö",    "nothing such", "strasse", "UMEÅ  öppna"};
+static const char *const searches_folded[] = {
+    "cafe", "cafe", "fiske", "a", "forskola", "o", "nothing such", "strasse", "umea oppna"};
+
+/* Known ones of three levels and unknown ones, also below known ones. */
+static const char *const slugs[] = {
+    "food",
+    "food/cafe",
+    "food/bakery",
+    "nature",
+    "nature/fishing",
+    "nature/fishing/xyzzy-pond",
+    "competence",
+    "competence/e-commerce",
+    "other",
+    "xyzzy",
+    "xyzzy/deep/deeper",
+    "food/xyzzy",
+    "food/cafe/xyzzy",
+};
+static const char *const municipalities[] = {"2480", "2284", "2506"};
+static const char *const areas[] = {"Västerbotten", "Norrbotten", NULL};
+static const char *const askers[] = {"company", "municipality", "association", NULL};
+
+static uint64_t below(struct world *world, uint64_t limit)
+{
+    return test_random_below(&world->random, limit);
+}
+
+static bool chance(struct world *world, unsigned percent)
+{
+    return below(world, 100) < percent;
+}
+
+/* ---- the body ---- */
+
+static void put_text(struct buffer *out, const char *key, const char *text)
+{
+    pack_str(out, span_of_str(key));
+    pack_str(out, span_of_str(text));
+}
+
+static void put_int(struct buffer *out, const char *key, int64_t value)
+{
+    pack_str(out, span_of_str(key));
+    pack_int(out, value);
+}
+
+static void put_local(struct buffer *out, const char *key, int64_t ms)
+{
+    struct buffer text = {0};
+
+    num_put_time(&text, ms);
+    pack_str(out, span_of_str(key));
+    pack_array(out, 2);
+    pack_str(out, span_of(text.data, text.size - 1)); /* without the Z */
+    pack_str(out, span_of_str("UTC"));
+    buffer_done(&text);
+}
+
+static void put_position(struct buffer *out, struct position position)
+{
+    pack_array(out, 2);
+    pack_int(out, position.lon_e7);
+    pack_int(out, position.lat_e7);
+}
+
+static void put_geometry(struct buffer *out, const struct world_listing *l)
+{
+    pack_str(out, span_of_str("geometry"));
+    pack_array(out, 2);
+    pack_str(out, span_of_str(l->line ? "LineString" : "Point"));
+    if (l->line) {
+        pack_array(out, 2);
+        put_position(out, l->a);
+        put_position(out, l->b);
+    } else {
+        put_position(out, l->a);
+    }
+}
+
+static void put_name(struct buffer *out, const struct world_listing *l)
+{
+    pack_str(out, span_of_str("name"));
+    pack_map(out, l->name_en ? 2 : 1);
+    if (l->name_en)
+        put_text(out, "en", world_names[l->name_en].text);
+    put_text(out, "sv", world_names[l->name].text);
+}
+
+static void put_themes(struct buffer *out, const struct world_listing *l)
+{
+    pack_str(out, span_of_str("themes"));
+    pack_array(out, l->theme_count);
+    for (unsigned i = 0; i < l->theme_count; i++)
+        pack_str(out, span_of_str(l->themes[i]));
+}
+
+static void put_source(struct buffer *out, const struct world_listing *l)
+{
+    char id[16];
+
+    snprintf(id, sizeof(id), "%u", l->source);
+    pack_str(out, span_of_str("identifiers"));
+    pack_map(out, 1);
+    pack_str(out, span_of_str("source"));
+    pack_array(out, 2);
+    pack_str(out, span_of_str("test"));
+    pack_str(out, span_of_str(id));
+}
+
+static void put_moved(struct buffer *out)
+{
+    uint8_t reference[24] = {1};
+
+    pack_map(out, 1);
+    pack_str(out, span_of_str("movedTo"));
+    pack_bin(out, reference, sizeof(reference));
+}
+
+static uint32_t body_fields(const struct world_listing *l)
+{
+    return 3 + (l->area != NULL) + (l->asker != NULL) + l->has_end + l->placed + (l->source > 0) +
+           (l->municipality != NULL) + (l->people > 0) + l->has_start + l->has_from +
+           l->has_through;
+}
+
+/* Keys ascend, as the profile demands. */
+static void put_body(struct buffer *out, const struct world_listing *l)
+{
+    pack_map(out, body_fields(l));
+    if (l->area)
+        put_text(out, "area", l->area);
+    if (l->asker)
+        put_text(out, "asker", l->asker);
+    put_int(out, "created", 1700000000000);
+    if (l->has_end)
+        put_local(out, "end", l->end_ms);
+    if (l->placed)
+        put_geometry(out, l);
+    if (l->source)
+        put_source(out, l);
+    if (l->municipality)
+        put_text(out, "municipality", l->municipality);
+    put_name(out, l);
+    if (l->people)
+        put_int(out, "people", l->people);
+    if (l->has_start)
+        put_local(out, "start", l->start_ms);
+    put_themes(out, l);
+    if (l->has_from)
+        put_int(out, "validFrom", l->from_ms);
+    if (l->has_through)
+        put_int(out, "validThrough", l->through_ms);
+}
+
+static bool public_collection(uint8_t collection)
+{
+    return COLLECTION_MASK_PUBLIC >> collection & 1;
+}
+
+void world_payload(const struct world_listing *listing, uint64_t nonce, struct buffer *out)
+{
+    bool moved = !listing->shown && public_collection(listing->collection);
+    struct buffer body = {0};
+    uint8_t nonce_bytes[16] = {0};
+
+    put_u64be(nonce_bytes, nonce);
+    if (moved)
+        put_moved(&body);
+    else
+        put_body(&body, listing);
+    MUST(body.err);
+    payload_pack(nonce_bytes, PAYLOAD_SCHEMA, buffer_span(&body), out);
+    MUST(out->err);
+    buffer_done(&body);
+}
+
+/* ---- random listings ---- */
+
+static struct position random_position(struct world *world)
+{
+    static const struct position hubs[] = {
+        {202630000, 638258000},   {179000000, 660500000}, {1799990000, 600000000},
+        {-1799990000, 600000000}, {100000000, 899990000}, {-700000000, -899990000},
+    };
+    struct position at = hubs[below(world, ARRAY_SIZE(hubs))];
+    int64_t lon = at.lon_e7 + (int64_t)below(world, 20000000) - 10000000;
+    int64_t lat = at.lat_e7 + (int64_t)below(world, 10000000) - 5000000;
+
+    if (chance(world, 10)) /* Many at one place. */
+        return at;
+    if (lon > 1800000000)
+        lon -= 3600000000;
+    if (lon < -1800000000)
+        lon += 3600000000;
+    if (lat > 900000000 || lat < -900000000)
+        lat = at.lat_e7;
+    return (struct position){(int32_t)lon, (int32_t)lat};
+}
+
+static int64_t random_time(struct world *world)
+{
+    int64_t offset_ms = ((int64_t)below(world, 20 * 24) - 10 * 24) * 3600000;
+
+    return (world->now_ms + offset_ms) / 1000 * 1000;
+}
+
+static void random_times(struct world *world, struct world_listing *l)
+{
+    bool happens = l->collection == COLLECTION_EVENTS || l->collection == COLLECTION_COURSES;
+
+    l->has_from = chance(world, happens ? 20 : 40);
+    l->has_through = chance(world, happens ? 20 : 40);
+    l->from_ms = random_time(world);
+    l->through_ms = random_time(world);
+    if (l->through_ms < l->from_ms) {
+        int64_t swap = l->from_ms;
+
+        l->from_ms = l->through_ms;
+        l->through_ms = swap;
+    }
+    l->has_start = happens && chance(world, 80);
+    l->has_end = l->has_start && chance(world, 70);
+    l->start_ms = random_time(world);
+    l->end_ms = l->start_ms + (int64_t)below(world, 5 * 24) * 3600000;
+}
+
+static void random_content(struct world *world, struct world_listing *l)
+{
+    l->live = true;
+    l->shown = public_collection(l->collection) && chance(world, 95);
+    l->placed = chance(world, 75);
+    l->line = chance(world, 10);
+    l->a = random_position(world);
+    l->b = random_position(world);
+    if (llabs((long long)l->a.lon_e7 - l->b.lon_e7) > 100000000)
+        l->line = false; /* Not around the world. */
+    l->theme_count = 1 + (unsigned)below(world, WORLD_THEMES_MAX);
+    for (unsigned i = 0; i < l->theme_count; i++)
+        l->themes[i] = slugs[below(world, ARRAY_SIZE(slugs))];
+    random_times(world, l);
+    l->name = (unsigned)below(world, world_name_count);
+    l->name_en = chance(world, 30) ? 1 + (unsigned)below(world, world_name_count - 1) : 0;
+    l->municipality = chance(world, 80) ? municipalities[below(world, 3)] : NULL;
+    l->area = areas[below(world, ARRAY_SIZE(areas))];
+    l->asker = l->collection == COLLECTION_NEEDS ? askers[below(world, ARRAY_SIZE(askers))] : NULL;
+    l->people = l->collection == COLLECTION_NEEDS ? (unsigned)below(world, 4) : 0;
+    l->source = chance(world, 30) ? 1 + (unsigned)below(world, 50) : 0;
+}
+
+static struct world_listing *listing_new(struct world *world)
+{
+    static const uint8_t collections[] = {1, 2, 2, 2, 3, 3, 4, 5, 6, 6, 7, 8, 13, 9};
+    struct world_listing *l;
+
+    if (world->count == world->capacity) {
+        world->capacity = world->capacity ? 2 * world->capacity : 64;
+        world->listings = realloc(world->listings, world->capacity * sizeof(*world->listings));
+        if (!world->listings)
+            abort();
+    }
+    l = &world->listings[world->count++];
+    *l = (struct world_listing){0};
+    l->collection = collections[below(world, ARRAY_SIZE(collections))];
+    l->origin = (unsigned)below(world, WORLD_ORIGINS);
+    put_u64be(l->id.bytes, test_random(&world->random));
+    put_u64be(l->id.bytes + 8, test_random(&world->random));
+    return l;
+}
+
+/* ---- changes ---- */
+
+static struct catalogue_writer writer_of(const struct world *world)
+{
+    return (struct catalogue_writer){.themes = world->themes};
+}
+
+void world_init(struct world *world, uint64_t seed)
+{
+    *world = (struct world){.random = seed, .now_ms = 1790000000000};
+    MUST(kv_mem_new(&world->mem));
+    MUST(theme_tree_builtin(&world->themes));
+    for (unsigned i = 0; i < WORLD_ORIGINS; i++) {
+        struct town_write write;
+        struct replica_origin origin;
+        struct kv kv;
+
+        town_init(&world->towns[i], 1000 + i);
+        town_charters_write(&world->towns[i], &write);
+        MUST(town_apply(world->mem, &write.write, NULL));
+        town_write_done(&write);
+        MUST(kv_mem_read_begin(world->mem, &kv));
+        MUST(replica_origin_get(&kv, &world->towns[i].id, &origin));
+        world->origin_numbers[i] = origin.number;
+        kv_mem_read_end(&kv);
+    }
+}
+
+void world_done(struct world *world)
+{
+    for (unsigned i = 0; i < WORLD_ORIGINS; i++)
+        town_done(&world->towns[i]);
+    kv_mem_free(world->mem);
+    theme_tree_free(world->themes);
+    free(world->listings);
+    *world = (struct world){0};
+}
+
+/* The changes of one origin, committed when they are many. */
+struct batch {
+    struct local_change changes[COMMIT_CHANGES_MAX];
+    struct buffer payloads[COMMIT_CHANGES_MAX];
+    size_t count;
+};
+
+static void batch_commit(struct world *world, unsigned origin, struct batch *batch, struct kv *kv,
+                         struct catalogue_writer *writer)
+{
+    struct replica_observer observer = catalogue_observer(writer);
+    struct town *town = &world->towns[origin];
+    struct buffer head = {0};
+
+    MUST(replica_commit_local(kv, &town->id, &town->signer, batch->changes, batch->count,
+                              world->now_ms, &observer, &head));
+    for (size_t i = 0; i < batch->count; i++)
+        buffer_done(&batch->payloads[i]);
+    batch->count = 0;
+    buffer_done(&head);
+}
+
+static void batch_add(struct world *world, const struct world_listing *l, struct batch *batch)
+{
+    size_t i = batch->count++;
+
+    batch->payloads[i] = (struct buffer){0};
+    if (l->live)
+        world_payload(l, test_random(&world->random), &batch->payloads[i]);
+    batch->changes[i] = (struct local_change){
+        .collection = l->collection,
+        .id = l->id,
+        .payload = buffer_span(&batch->payloads[i]),
+    };
+}
+
+/* In any one commit a listing may change once: touched ones are marked by number 1. */
+void world_change(struct world *world, size_t upserts, size_t deletes)
+{
+    struct batch *batches = calloc(WORLD_ORIGINS, sizeof(*batches));
+    struct catalogue_writer writer = writer_of(world);
+    struct kv kv;
+
+    if (!batches)
+        abort();
+    for (size_t i = 0; i < world->count; i++)
+        world->listings[i].number = 0;
+    MUST(kv_mem_write_begin(world->mem, &kv));
+    for (size_t i = 0; i < upserts + deletes; i++) {
+        bool old = world->count > 0 && (i >= upserts || chance(world, 30));
+        struct world_listing *l =
+            old ? &world->listings[below(world, world->count)] : listing_new(world);
+
+        if (l->number)
+            continue;
+        l->number = 1;
+        if (i < upserts)
+            random_content(world, l);
+        else
+            l->live = false;
+        batch_add(world, l, &batches[l->origin]);
+        if (batches[l->origin].count == COMMIT_CHANGES_MAX)
+            batch_commit(world, l->origin, &batches[l->origin], &kv, &writer);
+    }
+    for (unsigned o = 0; o < WORLD_ORIGINS; o++)
+        batch_commit(world, o, &batches[o], &kv, &writer);
+    MUST(catalogue_flush(&writer, &kv));
+    MUST(kv_mem_write_commit(&kv));
+    catalogue_writer_done(&writer);
+    free(batches);
+}
+
+size_t world_number(struct world *world, const struct kv *kv)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < world->count; i++) {
+        struct world_listing *l = &world->listings[i];
+        struct feature_id id = {.id = l->id};
+        struct document document;
+        enum torg_err err;
+
+        memcpy(id.origin_prefix, world->towns[l->origin].id.bytes, sizeof(id.origin_prefix));
+        err = catalogue_find(kv, l->collection, &id, &document);
+        if (err && err != TORG_E_NOT_FOUND)
+            must(err, "catalogue_find");
+        l->number = err ? 0 : document.number;
+        if (!err != (l->live && l->shown))
+            must(TORG_E_CORRUPT, "a document for each listing that is shown");
+        count += !err;
+    }
+    return count;
+}
+
+/* ---- questions ---- */
+
+static void random_place(struct world *world, struct query *query)
+{
+    static const double radii[] = {0, 10, 1000, 20000, 60000, 500000, 3e6, 2e7, INFINITY};
+    struct position at = random_position(world);
+    struct position to = random_position(world);
+
+    query->has_near = chance(world, 40);
+    query->near = geo_point_of(at);
+    query->radius_m = radii[below(world, ARRAY_SIZE(radii))];
+    query->has_box = chance(world, query->has_near ? 20 : 40);
+    query->box = (struct geo_box){-180, -90, 180, 90};
+    if (chance(world, 80)) {
+        struct geo_point a = geo_point_of(at), b = geo_point_of(to);
+
+        query->box = (struct geo_box){a.lon_deg, fmin(a.lat_deg, b.lat_deg), b.lon_deg,
+                                      fmax(a.lat_deg, b.lat_deg)};
+    }
+}
+
+static void random_filters(struct world *world, struct query *query)
+{
+    query->group_count = chance(world, 40) ? (uint8_t)(1 + below(world, 3)) : 0;
+    for (unsigned i = 0; i < query->group_count; i++) {
+        query->groups[i].count = chance(world, 80) ? 1 : 2;
+        for (unsigned j = 0; j < query->groups[i].count; j++)
+            query->groups[i].slugs[j] = span_of_str(slugs[below(world, ARRAY_SIZE(slugs))]);
+    }
+    if (chance(world, 20))
+        query->text = span_of_str(searches[below(world, ARRAY_SIZE(searches))]);
+    query->has_datetime = chance(world, 40);
+    query->from_ms = random_time(world);
+    query->through_ms = query->from_ms + (int64_t)below(world, 10) * DAY_MS;
+    if (chance(world, 20))
+        query->from_ms = INT64_MIN;
+    if (chance(world, 20))
+        query->through_ms = INT64_MAX;
+    query->now_ms = chance(world, 70) ? world->now_ms : random_time(world);
+    if (chance(world, 20)) {
+        query->origin_count = 1 + below(world, 2);
+        for (size_t i = 0; i < query->origin_count; i++)
+            query->origins[i] = world->origin_numbers[below(world, WORLD_ORIGINS)];
+    }
+    if (chance(world, 20)) {
+        query->municipality_count = 1 + below(world, 2);
+        for (size_t i = 0; i < query->municipality_count; i++)
+            query->municipalities[i] = span_of_str(municipalities[below(world, 3)]);
+    }
+}
+
+struct query world_query(struct world *world)
+{
+    static const uint32_t limits[] = {0, 1, 2, 7, 20, 100, 10000};
+    struct query query = {0};
+
+    query.collections =
+        chance(world, 50) ? COLLECTION_MASK_PUBLIC : UINT32_C(1) << (1 + below(world, 8));
+    random_place(world, &query);
+    random_filters(world, &query);
+    query.limit = limits[below(world, ARRAY_SIZE(limits))];
+    query.offset = chance(world, 20) ? (uint32_t)below(world, 50) : 0;
+    return query;
+}
+
+/* ---- answers, the slow way ---- */
+
+bool world_theme_holds(const char *theme, const char *slug)
+{
+    size_t size = strlen(theme);
+
+    return strncmp(theme, slug, size) == 0 && (slug[size] == '\0' || slug[size] == '/');
+}
+
+static bool matches_theme(const struct world_listing *l, struct span theme)
+{
+    char text[THEME_SLUG_BYTES_MAX + 1];
+
+    snprintf(text, sizeof(text), "%.*s", (int)theme.size, (const char *)theme.data);
+    for (unsigned i = 0; i < l->theme_count; i++) {
+        if (world_theme_holds(text, l->themes[i]))
+            return true;
+    }
+    return false;
+}
+
+static bool matches_themes(const struct query *query, const struct world_listing *l)
+{
+    for (unsigned i = 0; i < query->group_count; i++) {
+        unsigned held = 0;
+
+        for (unsigned j = 0; j < query->groups[i].count; j++)
+            held += matches_theme(l, query->groups[i].slugs[j]);
+        if (held == query->groups[i].count)
+            return true;
+    }
+    return query->group_count == 0;
+}
+
+static int64_t day_end(int64_t ms)
+{
+    return ms / DAY_MS * DAY_MS + DAY_MS - 1;
+}
+
+static bool matches_time(const struct query *query, const struct world_listing *l)
+{
+    int64_t valid_from = l->has_from ? l->from_ms : INT64_MIN;
+    int64_t valid_through = l->has_through ? l->through_ms : INT64_MAX;
+    int64_t from = valid_from, through = valid_through;
+
+    if (l->has_start) {
+        from = l->start_ms;
+        through = l->has_end ? l->end_ms : day_end(l->start_ms);
+    }
+    if (query->has_datetime)
+        return from <= query->through_ms && through >= query->from_ms;
+    if (l->has_start && through < query->now_ms)
+        return false;
+    return valid_from <= query->now_ms && query->now_ms <= valid_through;
+}
+
+static bool lon_between(double lon, double west, double east)
+{
+    return west <= east ? lon >= west && lon <= east : lon >= west || lon <= east;
+}
+
+/* -180 and 180 are one meridian. */
+static bool lon_inside(double lon, double west, double east)
+{
+    return lon_between(lon, west, east) || (fabs(lon) == 180 && lon_between(-lon, west, east));
+}
+
+static bool matches_box(const struct query *query, const struct world_listing *l)
+{
+    struct geo_point a = geo_point_of(l->a), b = geo_point_of(l->line ? l->b : l->a);
+    double west = fmin(a.lon_deg, b.lon_deg), east = fmax(a.lon_deg, b.lon_deg);
+    const struct geo_box *box = &query->box;
+
+    if (!l->placed)
+        return true;
+    if (fmin(a.lat_deg, b.lat_deg) > box->north_deg || fmax(a.lat_deg, b.lat_deg) < box->south_deg)
+        return false;
+    /* Two ranges overlap when an end of one lies in the other. */
+    return lon_inside(west, box->west_deg, box->east_deg) ||
+           lon_inside(east, box->west_deg, box->east_deg) ||
+           lon_inside(box->west_deg, west, east) || lon_inside(box->east_deg, west, east);
+}
+
+double world_distance(const struct query *query, const struct world_listing *listing)
+{
+    struct position b = listing->line ? listing->b : listing->a;
+    struct position middle = {
+        (int32_t)(((int64_t)listing->a.lon_e7 + b.lon_e7) / 2),
+        (int32_t)(((int64_t)listing->a.lat_e7 + b.lat_e7) / 2),
+    };
+
+    return query->has_near ? geo_distance_m(query->near, geo_point_of(middle)) : -1;
+}
+
+static bool matches_text(const struct query *query, const struct world_listing *l)
+{
+    const char *folded = "";
+
+    for (size_t i = 0; i < ARRAY_SIZE(searches); i++) {
+        if (span_equal(query->text, span_of_str(searches[i])))
+            folded = searches_folded[i];
+    }
+    return strstr(world_names[l->name].folded, folded) ||
+           (l->name_en && strstr(world_names[l->name_en].folded, folded));
+}
+
+static bool matches_values(const struct world *world, const struct query *query,
+                           const struct world_listing *l)
+{
+    bool origin = query->origin_count == 0;
+    bool municipality = query->municipality_count == 0;
+
+    for (size_t i = 0; i < query->origin_count; i++)
+        origin = origin || query->origins[i] == world->origin_numbers[l->origin];
+    for (size_t i = 0; i < query->municipality_count; i++)
+        municipality =
+            municipality ||
+            (l->municipality && span_equal(query->municipalities[i], span_of_str(l->municipality)));
+    return origin && municipality;
+}
+
+bool world_matches(const struct world *world, const struct query *query,
+                   const struct world_listing *listing)
+{
+    if (!listing->live || !listing->shown || !(query->collections >> listing->collection & 1))
+        return false;
+    if (query->has_near && (!listing->placed || world_distance(query, listing) > query->radius_m))
+        return false;
+    if (query->has_box && !matches_box(query, listing))
+        return false;
+    return matches_themes(query, listing) && matches_time(query, listing) &&
+           matches_text(query, listing) && matches_values(world, query, listing);
+}
+
+static int hit_compare(const void *a, const void *b)
+{
+    const struct rtree_hit *left = a;
+    const struct rtree_hit *right = b;
+
+    if (left->distance_m != right->distance_m)
+        return left->distance_m < right->distance_m ? -1 : 1;
+    return (left->document > right->document) - (left->document < right->document);
+}
+
+size_t world_answer(const struct world *world, const struct query *query,
+                    struct rtree_hit **ret_hits)
+{
+    struct rtree_hit *hits = calloc(world->count + 1, sizeof(*hits));
+    size_t count = 0;
+
+    if (!hits)
+        abort();
+    for (size_t i = 0; i < world->count; i++) {
+        const struct world_listing *l = &world->listings[i];
+
+        if (!world_matches(world, query, l))
+            continue;
+        hits[count].document = l->number;
+        hits[count++].distance_m = world_distance(query, l);
+    }
+    qsort(hits, count, sizeof(*hits), hit_compare);
+    *ret_hits = hits;
+    return count;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#ifndef TORG_TESTS_SUPPORT_WORLD_H
+#define TORG_TESTS_SUPPORT_WORLD_H
+
+#include "index/query.h"
+#include "tests/support/kv_mem.h"
+#include "tests/support/town.h"
+
+/*
+ * A random world for the catalogue and the queries: three origins that commit
+ * listings into one store, with the catalogue as observer; and the same
+ * listings as a plain array, over which a query is answered by a loop that is
+ * too simple to be wrong. Whatever goes wrong in between ends the program.
+ */
+#define WORLD_ORIGINS 3
+#define WORLD_THEMES_MAX 3
+
+struct world_listing {
+    bool live;
+    bool shown; /* false: critical schema, moved, or a collection for members */
+    uint8_t collection;
+    unsigned origin;
+    struct listing_id id;
+    bool placed;
+    bool line; /* from a to b; else the point a */
+    struct position a, b;
+    unsigned theme_count;
+    const char *themes[WORLD_THEMES_MAX];
+    bool has_from, has_through, has_start, has_end;
+    int64_t from_ms, through_ms, start_ms, end_ms; /* whole seconds */
+    unsigned name, name_en;                        /* of world_names; 0: no English one */
+    const char *municipality;                      /* NULL: none */
+    const char *area;
+    const char *asker;
+    unsigned people;
+    unsigned source; /* 0: none */
+    uint32_t number; /* of its document, once world_number was called; 0: none */
+};
+
+struct world {
+    struct kv_mem *mem;
+    struct theme_tree *themes;
+    struct town towns[WORLD_ORIGINS];
+    uint32_t origin_numbers[WORLD_ORIGINS];
+    struct world_listing *listings;
+    size_t count, capacity;
+    uint64_t random;
+    int64_t now_ms;
+};
+
+/* A name, and how it must be found. */
+struct world_name {
+    const char *text;
+    const char *folded;
+};
+extern const struct world_name world_names[];
+extern const size_t world_name_count;
+
+void world_init(struct world *world, uint64_t seed);
+void world_done(struct world *world);
+/* That many random upserts (some of listings that are there) and deletes, in one transaction. */
+void world_change(struct world *world, size_t upserts, size_t deletes);
+/* Note each listing's document number; the number of documents. */
+size_t world_number(struct world *world, const struct kv *kv);
+
+/* A random question, its page included; borrows from world and from static texts. */
+struct query world_query(struct world *world);
+bool world_matches(const struct world *world, const struct query *query,
+                   const struct world_listing *listing);
+/* The distance that the query must find; -1 without near. */
+double world_distance(const struct query *query, const struct world_listing *listing);
+/* All that matches, in order; the page is ignored. Owned by the caller. */
+size_t world_answer(const struct world *world, const struct query *query,
+                    struct rtree_hit **ret_hits);
+bool world_theme_holds(const char *theme, const char *slug);
+
+/* The packed payload of a listing. */
+void world_payload(const struct world_listing *listing, uint64_t nonce, struct buffer *out);
+
+#endif
