@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include "tools/cli.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "protocol/num.h"
+
+static void cli_say(const char *command, const char *format, va_list args)
+{
+    fprintf(stderr, "torg %s: ", command);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+}
+
+int cli_fail(const char *command, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    cli_say(command, format, args);
+    va_end(args);
+    return CLI_FAILED;
+}
+
+int cli_usage(const char *command, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    cli_say(command, format, args);
+    va_end(args);
+    fprintf(stderr, "Try: torg %s --help\n", command);
+    return CLI_USAGE;
+}
+
+bool cli_number(const char *command, const char *option, const char *text, int64_t min, int64_t max,
+                int64_t *ret_value)
+{
+    if (num_parse_int(span_of_str(text), min, max, ret_value) == TORG_OK)
+        return true;
+    cli_usage(command, "%s: \"%s\" is not a whole number from %" PRId64 " to %" PRId64, option,
+              text, min, max);
+    return false;
+}
+
+const char *cli_config_file(const char *command, const char *option)
+{
+    static const char *const places[] = {"federation.conf", "/etc/torg/federation.conf"};
+    const char *from_environment = getenv("TORG_CONFIG");
+
+    if (option)
+        return option;
+    if (from_environment && *from_environment)
+        return from_environment;
+    for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+        if (access(places[i], R_OK) == 0)
+            return places[i];
+    }
+    cli_usage(command, "which node? Give --config FILE (or set TORG_CONFIG); neither "
+                       "./federation.conf nor /etc/torg/federation.conf can be read");
+    return NULL;
+}
+
+bool cli_config(const char *command, const char *option, struct config *ret_config)
+{
+    const char *file = cli_config_file(command, option);
+    char message[512];
+    enum torg_err err;
+
+    if (!file)
+        return false;
+    err = config_read(file, ret_config, message, sizeof(message));
+    if (err)
+        cli_fail(command, "%s", message);
+    return err == TORG_OK;
+}
+
+static enum torg_err read_stream(FILE *in, size_t size_max, struct buffer *ret_text)
+{
+    size_t got;
+
+    do {
+        if (buffer_reserve(ret_text, 65536))
+            return ret_text->err;
+        got = fread(ret_text->data + ret_text->size, 1, 65536, in);
+        ret_text->size += got;
+        if (ret_text->size > size_max)
+            return TORG_E_TOO_BIG;
+    } while (got > 0);
+    return ferror(in) ? TORG_E_IO : TORG_OK;
+}
+
+enum torg_err cli_read_file(const char *path, size_t size_max, struct buffer *ret_text)
+{
+    bool is_stdin = strcmp(path, "-") == 0;
+    FILE *in = is_stdin ? stdin : fopen(path, "rbe");
+    enum torg_err err;
+
+    if (!in)
+        return TORG_E_IO;
+    err = read_stream(in, size_max, ret_text);
+    if (!is_stdin)
+        fclose(in);
+    return err;
+}
+
+int64_t cli_now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+double cli_seconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+void cli_progress_begin(struct cli_progress *progress, const char *label, uint64_t total)
+{
+    *progress = (struct cli_progress){
+        .label = label, .total = total, .started_s = cli_seconds(), .on = isatty(2) == 1};
+    progress->drawn_s = progress->started_s;
+}
+
+static void progress_draw(const struct cli_progress *progress)
+{
+    double elapsed_s = cli_seconds() - progress->started_s;
+    double rate = elapsed_s > 0 ? (double)progress->done / elapsed_s : 0;
+    char bar[31];
+    size_t filled;
+
+    if (progress->total == 0) {
+        fprintf(stderr, "\r%s %" PRIu64 "  %.0f/s\033[K", progress->label, progress->done, rate);
+        return;
+    }
+    filled = (size_t)((double)progress->done / (double)progress->total * 30);
+    for (size_t i = 0; i < 30; i++)
+        bar[i] = i < filled ? '#' : '.';
+    bar[30] = '\0';
+    fprintf(stderr, "\r%s [%s] %3.0f %%  %" PRIu64 "/%" PRIu64 "  %.0f/s", progress->label, bar,
+            100.0 * (double)progress->done / (double)progress->total, progress->done,
+            progress->total, rate);
+    if (rate > 0 && progress->done < progress->total)
+        fprintf(stderr, "  %.0f s left", (double)(progress->total - progress->done) / rate);
+    fputs("\033[K", stderr);
+}
+
+void cli_progress_set(struct cli_progress *progress, uint64_t done)
+{
+    double now_s;
+
+    progress->done = done;
+    if (!progress->on)
+        return;
+    now_s = cli_seconds();
+    if (now_s - progress->drawn_s < 0.1)
+        return;
+    progress->drawn_s = now_s;
+    progress_draw(progress);
+}
+
+void cli_progress_end(struct cli_progress *progress)
+{
+    if (!progress->on)
+        return;
+    progress_draw(progress);
+    fputc('\n', stderr);
+}
+
+void cli_table_begin(struct cli_table *table, const char *const *titles, size_t columns)
+{
+    *table = (struct cli_table){.columns = columns};
+    for (size_t i = 0; i < columns; i++)
+        table->titles[i] = titles[i];
+}
+
+void cli_table_cell(struct cli_table *table, const char *format, ...)
+{
+    char cell[512];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(cell, sizeof(cell), format, args);
+    va_end(args);
+    buffer_put(&table->cells, cell, strlen(cell) + 1);
+    table->count++;
+}
+
+/* Columns of a terminal: good enough for Latin text, one a code point. */
+static size_t text_width(const char *text)
+{
+    size_t width = 0;
+
+    for (; *text; text++)
+        width += ((unsigned char)*text & 0xc0) != 0x80;
+    return width;
+}
+
+static void put_padded(FILE *out, const char *text, size_t width, bool right, bool last)
+{
+    size_t pad = width > text_width(text) ? width - text_width(text) : 0;
+
+    if (right)
+        fprintf(out, "%*s%s", (int)pad, "", text);
+    else if (last)
+        fputs(text, out);
+    else
+        fprintf(out, "%s%*s", text, (int)pad, "");
+    fputs(last ? "\n" : "  ", out);
+}
+
+void cli_table_end(struct cli_table *table, FILE *out)
+{
+    size_t widths[CLI_COLUMNS_MAX];
+    const char *cell = (const char *)table->cells.data;
+
+    if (table->cells.err) {
+        buffer_done(&table->cells);
+        return;
+    }
+    for (size_t i = 0; i < table->columns; i++)
+        widths[i] = text_width(table->titles[i]) - (table->titles[i][0] == '>');
+    for (size_t i = 0; i < table->count; i++, cell += strlen(cell) + 1) {
+        size_t width = text_width(cell);
+
+        if (width > widths[i % table->columns])
+            widths[i % table->columns] = width;
+    }
+    for (size_t i = 0; i < table->columns; i++) {
+        bool right = table->titles[i][0] == '>';
+
+        put_padded(out, table->titles[i] + right, widths[i], right, i + 1 == table->columns);
+    }
+    cell = (const char *)table->cells.data;
+    for (size_t i = 0; i < table->count; i++, cell += strlen(cell) + 1) {
+        size_t column = i % table->columns;
+
+        put_padded(out, cell, widths[column], table->titles[column][0] == '>',
+                   column + 1 == table->columns);
+    }
+    buffer_done(&table->cells);
+}
+
+void cli_age(int64_t age_ms, char *out, size_t size)
+{
+    int64_t s = age_ms < 0 ? 0 : age_ms / 1000;
+
+    if (s < 120)
+        snprintf(out, size, "%" PRId64 " s", s);
+    else if (s < 2 * 3600)
+        snprintf(out, size, "%" PRId64 " min", s / 60);
+    else if (s < 2 * 86400)
+        snprintf(out, size, "%" PRId64 " h", s / 3600);
+    else
+        snprintf(out, size, "%" PRId64 " days", s / 86400);
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#ifndef TORG_TOOLS_CLI_H
+#define TORG_TOOLS_CLI_H
+
+#include <stdio.h>
+
+#include "daemon/config.h"
+#include "protocol/bytes.h"
+
+/*
+ * What the commands of torg share: how they speak to people. Results go to
+ * standard output, everything else to standard error. Exit codes:
+ */
+enum cli_exit {
+    CLI_OK = 0,
+    CLI_FAILED = 1, /* it was tried and did not work */
+    CLI_USAGE = 2,  /* the command line is wrong; nothing was tried */
+};
+
+/* Runs one command; argv[0] is its name. */
+typedef int cli_run(int argc, char **argv);
+
+struct cli_command {
+    const char *name;
+    const char *summary;
+    cli_run *run;
+};
+
+int cmd_card(int argc, char **argv);
+int cmd_export(int argc, char **argv);
+int cmd_generate(int argc, char **argv);
+int cmd_import(int argc, char **argv);
+int cmd_init(int argc, char **argv);
+int cmd_peer(int argc, char **argv);
+int cmd_query(int argc, char **argv);
+int cmd_status(int argc, char **argv);
+int cmd_token(int argc, char **argv);
+int cmd_verify(int argc, char **argv);
+
+/* "torg import: ..." on standard error. Returns CLI_FAILED. */
+int cli_fail(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same, with a pointer to --help. Returns CLI_USAGE. */
+int cli_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* A whole number within limits from an option's value; false after a message. */
+bool cli_number(const char *command, const char *option, const char *text, int64_t min, int64_t max,
+                int64_t *ret_value);
+
+/*
+ * The node's configuration: --config, or $TORG_CONFIG, or ./federation.conf,
+ * or /etc/torg/federation.conf. False after a message.
+ */
+bool cli_config(const char *command, const char *option, struct config *ret_config);
+/* The file that cli_config would read; NULL after a message. */
+const char *cli_config_file(const char *command, const char *option);
+
+/* Reads a whole file ("-": standard input) up to size_max. TORG_E_IO, TORG_E_TOO_BIG. */
+enum torg_err cli_read_file(const char *path, size_t size_max, struct buffer *ret_text);
+
+/* Milliseconds UTC. */
+int64_t cli_now_ms(void);
+/* Monotonic seconds. */
+double cli_seconds(void);
+
+/*
+ * A progress bar on standard error while it is a terminal, else nothing.
+ * total 0: unknown, shows a count.
+ */
+struct cli_progress {
+    const char *label;
+    uint64_t total;
+    uint64_t done;
+    double started_s;
+    double drawn_s;
+    bool on;
+};
+void cli_progress_begin(struct cli_progress *progress, const char *label, uint64_t total);
+void cli_progress_set(struct cli_progress *progress, uint64_t done);
+void cli_progress_end(struct cli_progress *progress);
+
+/*
+ * A table of text with aligned columns. Cells are copied; a column is right
+ * aligned when its title begins with '>'.
+ */
+#define CLI_COLUMNS_MAX 16
+struct cli_table {
+    size_t columns;
+    const char *titles[CLI_COLUMNS_MAX];
+    struct buffer cells; /* each ended by a zero byte, row by row */
+    size_t count;
+};
+void cli_table_begin(struct cli_table *table, const char *const *titles, size_t columns);
+void cli_table_cell(struct cli_table *table, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Prints and frees. */
+void cli_table_end(struct cli_table *table, FILE *out);
+
+/* "3 min", "2 days": an age for people. out holds 32. */
+void cli_age(int64_t age_ms, char *out, size_t size);
+
+#endif

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include <errno.h>
+#include <getopt.h>
+#include <string.h>
+
+#include "daemon/config.h"
+#include "tools/card.h"
+#include "tools/cli.h"
+#include "tools/conf_file.h"
+
+#define COMMAND "peer"
+
+static const char help[] =
+    "torg peer - neighbours of this node\n"
+    "\n"
+    "usage: torg peer add NAME CARD-FILE [--address HOST:PORT] [--no-dial] [--trust-only]\n"
+    "       torg peer remove NAME\n"
+    "       torg peer list\n"
+    "\n"
+    "CARD-FILE is what the neighbour printed with \"torg card\"; \"-\" reads it from standard\n"
+    "input. NAME is yours to choose: letters, digits and hyphens. A peer is a node to connect\n"
+    "with; trust means that the municipality's listings are stored here, whoever brings them.\n"
+    "add gives both. Both sides must add each other. Afterwards: systemctl reload torgd.\n"
+    "\n"
+    "  --address HOST:PORT   dial this instead of the card's address\n"
+    "  --no-dial             do not dial: the neighbour connects to us\n"
+    "  --trust-only          its listings come through others; no connection of our own\n"
+    "  --config FILE         the node's configuration\n"
+    "  --help\n";
+
+struct peer_options {
+    const char *config;
+    const char *address;
+    bool no_dial;
+    bool trust_only;
+};
+
+static bool name_valid(const char *name)
+{
+    return *name && strlen(name) <= CONFIG_NAME_BYTES_MAX &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") ==
+               strlen(name);
+}
+
+static int read_card(const char *path, struct card *ret_card)
+{
+    struct buffer text = {0};
+    char message[256];
+    int result = CLI_OK;
+
+    if (cli_read_file(path, CARD_BYTES_MAX, &text))
+        result = cli_fail(COMMAND, "%s: %s", path, strerror(errno));
+    else if (card_parse(buffer_span(&text), ret_card, message, sizeof(message)))
+        result =
+            cli_fail(COMMAND, "%s: %s. The neighbour makes it with \"torg card\"", path, message);
+    buffer_done(&text);
+    return result;
+}
+
+/* What the file would say twice. */
+static int check_new(const struct config *config, const char *name, const struct card *card,
+                     const struct peer_options *options)
+{
+    for (size_t i = 0; i < config->trust_count; i++) {
+        if (strcmp(config->trust[i].name, name) == 0)
+            return cli_fail(COMMAND, "%s is there already; \"torg peer remove %s\" first", name,
+                            name);
+        if (memcmp(&config->trust[i].origin, &card->origin, sizeof(card->origin)) == 0)
+            return cli_fail(COMMAND, "this municipality is trusted already, as \"%s\"",
+                            config->trust[i].name);
+    }
+    for (size_t i = 0; i < config->peer_count && !options->trust_only; i++) {
+        if (strcmp(config->peers[i].name, name) == 0)
+            return cli_fail(COMMAND, "%s is there already; \"torg peer remove %s\" first", name,
+                            name);
+        if (memcmp(&config->peers[i].keys[0], &card->node_key, sizeof(card->node_key)) == 0)
+            return cli_fail(COMMAND, "this node is a peer already, as \"%s\"",
+                            config->peers[i].name);
+    }
+    return CLI_OK;
+}
+
+static void put_peer(struct buffer *text, const char *name, const struct card *card,
+                     const struct peer_options *options)
+{
+    const char *address = options->address ? options->address : card->address;
+    char key[2 * sizeof(card->node_key.bytes) + 1];
+    char origin[2 * sizeof(card->origin.bytes) + 1];
+
+    hex_encode(card->node_key.bytes, sizeof(card->node_key.bytes), key);
+    hex_encode(card->origin.bytes, sizeof(card->origin.bytes), origin);
+    if (text->size > 0 && text->data[text->size - 1] != '\n')
+        buffer_put_str(text, "\n");
+    if (!options->trust_only) {
+        buffer_printf(text, "\n# %s\n[peer %s]\n", card->name, name);
+        if (!options->no_dial && *address)
+            buffer_printf(text, "address = %s\n", address);
+        buffer_printf(text, "key = %s\n", key);
+    }
+    buffer_printf(text, "\n[trust]\norigin %s = %s\n", name, origin);
+}
+
+static int peer_add(const char *file, const char *name, const char *card_path,
+                    const struct peer_options *options)
+{
+    struct config config = {0};
+    struct buffer text = {0};
+    struct card card;
+    char message[512];
+    int result;
+
+    if (!name || !card_path)
+        return cli_usage(COMMAND, "add needs a NAME and a CARD-FILE");
+    if (!name_valid(name))
+        return cli_usage(COMMAND, "NAME: at most %d letters, digits and hyphens",
+                         CONFIG_NAME_BYTES_MAX);
+    result = read_card(card_path, &card);
+    if (result)
+        return result;
+    if (!cli_config(COMMAND, file, &config))
+        return CLI_FAILED;
+    result = check_new(&config, name, &card, options);
+    config_done(&config);
+    if (result)
+        return result;
+    if (cli_read_file(file, CONFIG_FILE_BYTES_MAX, &text)) {
+        buffer_done(&text);
+        return cli_fail(COMMAND, "%s: %s", file, strerror(errno));
+    }
+    put_peer(&text, name, &card, options);
+    if (text.err)
+        result = cli_fail(COMMAND, "%s", torg_err_text(text.err));
+    else if (conf_file_replace(file, buffer_span(&text), message, sizeof(message)))
+        result = cli_fail(COMMAND, "%s", message);
+    else
+        fprintf(stderr, "%s (%s) is added to %s. Make torgd read it: systemctl reload torgd\n",
+                name, card.name, file);
+    buffer_done(&text);
+    return result;
+}
+
+static int peer_remove(const char *file, const char *name)
+{
+    struct buffer text = {0}, less = {0}, least = {0};
+    char section[CONFIG_NAME_BYTES_MAX + 16];
+    char key[CONFIG_NAME_BYTES_MAX + 16];
+    bool was_peer, was_trusted;
+    char message[512];
+    int result = CLI_OK;
+
+    if (!name || !name_valid(name))
+        return cli_usage(COMMAND, "remove needs the NAME, as \"torg peer list\" shows it");
+    if (cli_read_file(file, CONFIG_FILE_BYTES_MAX, &text)) {
+        buffer_done(&text);
+        return cli_fail(COMMAND, "%s: %s", file, strerror(errno));
+    }
+    snprintf(section, sizeof(section), "peer %s", name);
+    snprintf(key, sizeof(key), "origin %s", name);
+    conf_text_without_section(buffer_span(&text), section, &less, &was_peer);
+    conf_text_without_key(buffer_span(&less), "trust", key, &least, &was_trusted);
+    if (!was_peer && !was_trusted)
+        result = cli_fail(COMMAND, "there is no %s in %s", name, file);
+    else if (less.err || least.err)
+        result = cli_fail(COMMAND, "out of memory");
+    else if (conf_file_replace(file, buffer_span(&least), message, sizeof(message)))
+        result = cli_fail(COMMAND, "%s", message);
+    else
+        fprintf(stderr, "%s is removed from %s. Make torgd read it: systemctl reload torgd\n", name,
+                file);
+    buffer_done(&text);
+    buffer_done(&less);
+    buffer_done(&least);
+    return result;
+}
+
+static int peer_list(const char *file)
+{
+    static const char *const titles[] = {"peer", "address", "node key"};
+    static const char *const trust_titles[] = {"trusted", "origin"};
+    struct config config = {0};
+    struct cli_table table;
+    char hex[65];
+
+    if (!cli_config(COMMAND, file, &config))
+        return CLI_FAILED;
+    cli_table_begin(&table, titles, ARRAY_SIZE(titles));
+    for (size_t i = 0; i < config.peer_count; i++) {
+        char address[CONFIG_ADDRESS_BYTES_MAX];
+
+        hex_encode(config.peers[i].keys[0].bytes, sizeof(config.peers[i].keys[0].bytes), hex);
+        cli_table_cell(&table, "%s", config.peers[i].name);
+        cli_table_cell(&table, "%s",
+                       config.peers[i].has_address
+                           ? config_address_format(&config.peers[i].address, address)
+                           : "(it dials us)");
+        cli_table_cell(&table, "%s", hex);
+    }
+    cli_table_end(&table, stdout);
+    putchar('\n');
+    cli_table_begin(&table, trust_titles, ARRAY_SIZE(trust_titles));
+    for (size_t i = 0; i < config.trust_count; i++) {
+        hex_encode(config.trust[i].origin.bytes, sizeof(config.trust[i].origin.bytes), hex);
+        cli_table_cell(&table, "%s", config.trust[i].name);
+        cli_table_cell(&table, "%s", hex);
+    }
+    cli_table_end(&table, stdout);
+    config_done(&config);
+    return CLI_OK;
+}
+
+int cmd_peer(int argc, char **argv)
+{
+    static const struct option longs[] = {
+        {"config", required_argument, NULL, 'c'}, {"address", required_argument, NULL, 'a'},
+        {"no-dial", no_argument, NULL, 'n'},      {"trust-only", no_argument, NULL, 't'},
+        {"help", no_argument, NULL, 'h'},         {0},
+    };
+    struct peer_options options = {0};
+    const char *words[3] = {0};
+    const char *file;
+    int option;
+
+    while ((option = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+        switch (option) {
+        case 'c':
+            options.config = optarg;
+            break;
+        case 'a':
+            options.address = optarg;
+            break;
+        case 'n':
+            options.no_dial = true;
+            break;
+        case 't':
+            options.trust_only = true;
+            break;
+        case 'h':
+            fputs(help, stdout);
+            return CLI_OK;
+        default:
+            return cli_usage(COMMAND, "the options are wrong");
+        }
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(words) && optind < argc; i++)
+        words[i] = argv[optind++];
+    if (optind < argc)
+        return cli_usage(COMMAND, "\"%s\" is one word too many", argv[optind]);
+    file = cli_config_file(COMMAND, options.config);
+    if (!file)
+        return CLI_USAGE;
+    if (words[0] && strcmp(words[0], "add") == 0)
+        return peer_add(file, words[1], words[2], &options);
+    if (words[0] && strcmp(words[0], "remove") == 0)
+        return peer_remove(file, words[1]);
+    if (words[0] && strcmp(words[0], "list") == 0)
+        return peer_list(file);
+    return cli_usage(COMMAND, "add, remove or list?");
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/cli.h"
+#include "tools/http_client.h"
+
+#define COMMAND "query"
+#define DEFAULT_URL "http://127.0.0.1:8480"
+
+static const char help[] =
+    "torg query - ask a node, as its web API answers\n"
+    "\n"
+    "usage: torg query [options]\n"
+    "\n"
+    "  --url URL             the node (default " DEFAULT_URL ")\n"
+    "  --collection NAME     one collection; without it, all of them (may be repeated)\n"
+    "  --near LON,LAT        nearest first, from this position in degrees\n"
+    "  --radius METRES       at most this far\n"
+    "  --bbox W,S,E,N        inside this box\n"
+    "  --theme SLUG          this theme or a narrower one (may be repeated)\n"
+    "  --q TEXT              the name contains TEXT\n"
+    "  --datetime INTERVAL   RFC 3339, FROM/THROUGH, with .. for open\n"
+    "  --origin ID           only what this origin published (may be repeated)\n"
+    "  --municipality CODE   only what lies there (may be repeated)\n"
+    "  --limit N             how many (default 20)\n"
+    "  --json                the answer as it came (GeoJSON)\n"
+    "  --csv                 the answer as CSV\n"
+    "  --help\n"
+    "\n"
+    "example: torg query --collection offers --theme nature/fishing \\\n"
+    "             --near 17.886,66.053 --radius 30000\n";
+
+struct query_options {
+    const char *url;
+    const char *collection; /* when exactly one */
+    const char *format;
+    struct buffer parameters;
+};
+
+static int options_read(int argc, char **argv, struct query_options *ret_options)
+{
+    static const struct option longs[] = {
+        {"url", required_argument, NULL, 'u'},
+        {"collection", required_argument, NULL, 'c'},
+        {"near", required_argument, NULL, 'p'},
+        {"radius", required_argument, NULL, 'p'},
+        {"bbox", required_argument, NULL, 'p'},
+        {"theme", required_argument, NULL, 'p'},
+        {"q", required_argument, NULL, 'p'},
+        {"datetime", required_argument, NULL, 'p'},
+        {"origin", required_argument, NULL, 'p'},
+        {"municipality", required_argument, NULL, 'p'},
+        {"limit", required_argument, NULL, 'p'},
+        {"json", no_argument, NULL, 'j'},
+        {"csv", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
+    };
+    int index = 0;
+    int option;
+
+    ret_options->url = DEFAULT_URL;
+    while ((option = getopt_long(argc, argv, "", longs, &index)) != -1) {
+        switch (option) {
+        case 'u':
+            ret_options->url = optarg;
+            break;
+        case 'c':
+            if (ret_options->collection)
+                return cli_usage(COMMAND, "give --collection once, or not at all to search all");
+            ret_options->collection = optarg;
+            break;
+        case 'p': /* The API's own names: the server says what is wrong with a value. */
+            http_query_put(&ret_options->parameters, longs[index].name, optarg);
+            break;
+        case 'j':
+            ret_options->format = "geojson";
+            break;
+        case 'v':
+            ret_options->format = "csv";
+            break;
+        case 'h':
+            fputs(help, stdout);
+            return -1;
+        default:
+            return cli_usage(COMMAND, "the options are wrong");
+        }
+    }
+    if (optind < argc)
+        return cli_usage(COMMAND, "\"%s\" is not an option", argv[optind]);
+    return CLI_OK;
+}
+
+static const char *property(const json_t *feature, const char *name)
+{
+    const char *text =
+        json_string_value(json_object_get(json_object_get(feature, "properties"), name));
+
+    return text ? text : "";
+}
+
+/* A name in Swedish, or in whatever language there is. */
+static const char *feature_name(const json_t *feature)
+{
+    json_t *name = json_object_get(json_object_get(feature, "properties"), "name");
+    const char *text = json_string_value(name);
+    const char *language;
+    json_t *value;
+
+    if (!text)
+        text = json_string_value(json_object_get(name, "sv"));
+    if (text)
+        return text;
+    json_object_foreach(name, language, value) return json_string_value(value);
+    return "";
+}
+
+static void print_features(const json_t *answer)
+{
+    static const char *const titles[] = {">distance", "name", "collection", "municipality", "id"};
+    json_t *features = json_object_get(answer, "features");
+    struct cli_table table;
+    const json_t *feature;
+    size_t i;
+
+    cli_table_begin(&table, titles, ARRAY_SIZE(titles));
+    json_array_foreach(features, i, feature)
+    {
+        json_t *distance = json_object_get(json_object_get(feature, "properties"), "distance");
+        const char *id = json_string_value(json_object_get(feature, "id"));
+
+        if (json_is_number(distance))
+            cli_table_cell(&table, "%.3f km", json_number_value(distance) / 1000);
+        else
+            cli_table_cell(&table, "-");
+        cli_table_cell(&table, "%s", feature_name(feature));
+        cli_table_cell(&table, "%s", property(feature, "collection"));
+        cli_table_cell(&table, "%s", property(feature, "municipality"));
+        cli_table_cell(&table, "%s", id ? id : "");
+    }
+    cli_table_end(&table, stdout);
+    printf("%zu of %lld\n", json_array_size(features),
+           (long long)json_integer_value(json_object_get(answer, "numberMatched")));
+}
+
+static int print_answer(const struct http_answer *answer, const struct query_options *options)
+{
+    char problem[512];
+    json_t *json;
+
+    if (answer->status != 200) {
+        http_answer_problem(answer, problem, sizeof(problem));
+        return cli_fail(COMMAND, "the node answers %s", problem);
+    }
+    if (options->format) {
+        fwrite(answer->body.data, 1, answer->body.size, stdout);
+        return CLI_OK;
+    }
+    json = http_answer_json(answer);
+    if (!json)
+        return cli_fail(COMMAND, "the answer is not JSON: is this a torg node?");
+    print_features(json);
+    json_decref(json);
+    return CLI_OK;
+}
+
+static int ask(struct query_options *options)
+{
+    struct http_client *client = NULL;
+    struct http_answer answer = {0};
+    struct buffer path = {0};
+    int result;
+
+    if (options->format)
+        http_query_put(&options->parameters, "f", options->format);
+    if (options->collection)
+        buffer_printf(&path, "/torg/v1/collections/%s/items", options->collection);
+    else
+        buffer_put_str(&path, "/torg/v1/search");
+    buffer_put_span(&path, buffer_span(&options->parameters));
+    buffer_put_u8(&path, '\0');
+    if (path.err || http_client_new(options->url, NULL, &client)) {
+        result = cli_fail(COMMAND, "out of memory");
+    } else if (http_client_request(client, "GET", (const char *)path.data, NULL, (struct span){0},
+                                   &answer)) {
+        result =
+            cli_fail(COMMAND, "no answer from %s: %s", options->url, http_client_error(client));
+    } else {
+        result = print_answer(&answer, options);
+    }
+    http_answer_done(&answer);
+    http_client_free(client);
+    buffer_done(&path);
+    return result;
+}
+
+int cmd_query(int argc, char **argv)
+{
+    struct query_options options = {0};
+    int result = options_read(argc, argv, &options);
+
+    if (result == CLI_OK)
+        result = ask(&options);
+    buffer_done(&options.parameters);
+    return result < 0 ? CLI_OK : result;
+}
