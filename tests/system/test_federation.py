@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: EUPL-1.2
+"""Listings reach every node, through others, and stay when links and nodes go."""
+from harness import Federation, feature, run, until
+
+
+def found(node, name):
+    return node.api("/search", q=name)["numberMatched"]
+
+
+def test_relay_through_a_third():
+    """Arjeplog and Umeå are not connected: only Örnsköldsvik's relay can carry a listing."""
+    with Federation() as federation:
+        umea, ornskoldsvik, arjeplog = federation.line("Umea", "Ornskoldsvik", "Arjeplog")
+        for node in federation.nodes:
+            node.start()
+        federation.wait_equal()
+        umea.publish("offers", feature("Bastu vid havet", theme="bathing/sauna"))
+        until("Arjeplog has it", lambda: found(arjeplog, "bastu") == 1)
+        arjeplog.publish("offers", feature("Fiskekort Hornavan", theme="nature/fishing"))
+        until("Umeå has it", lambda: found(umea, "fiskekort") == 1)
+        federation.wait_equal()
+        for node in federation.nodes:
+            node.stop()
+            checked = node.verify()
+            assert checked.returncode == 0, checked.stdout
+
+
+def test_update_and_delete_reach_all():
+    with Federation() as federation:
+        a, b, c = federation.line("A", "B", "C")
+        for node in federation.nodes:
+            node.start()
+        listing = a.publish("offers", feature("Gammalt namn"))
+        until("C has it", lambda: found(c, "gammalt") == 1)
+        changed = a.write("PUT", f"/collections/offers/items/{listing}", feature("Nytt namn"))
+        assert changed.status in (200, 204), changed
+        until("C has the new name", lambda: found(c, "nytt") == 1 and found(c, "gammalt") == 0)
+        gone = a.write("DELETE", f"/collections/offers/items/{listing}")
+        assert gone.status in (200, 204), gone
+        until("C has dropped it", lambda: found(c, "nytt") == 0)
+        federation.wait_equal()
+
+
+def test_long_absence_and_restart_in_any_order():
+    with Federation() as federation:
+        a, b, c = federation.line("A", "B", "C")
+        a.start()
+        ids = [a.publish("offers", feature(f"Listing {i}")) for i in range(30)]
+        c.start()
+        b.start()
+        until("C has all", lambda: found(c, "listing") == 30)
+        b.stop()
+        for listing in ids[:20]:
+            assert a.write("DELETE", f"/collections/offers/items/{listing}").status in (200, 204)
+        a.publish("offers", feature("Listing after"))
+        c.stop()
+        b.start()
+        c.start()
+        until("C has caught up", lambda: found(c, "listing") == 11)
+        federation.wait_equal()
+
+
+def test_node_that_only_dials_out():
+    with Federation() as federation:
+        hub = federation.found("Hub")
+        leaf = federation.found("Leaf", listen=False)
+        federation.link(leaf, hub)
+        hub.start()
+        leaf.start()
+        leaf.publish("offers", feature("From the leaf"))
+        hub.publish("offers", feature("From the hub"))
+        until("the hub has it", lambda: found(hub, "from the leaf") == 1)
+        until("the leaf has it", lambda: found(leaf, "from the hub") == 1)
+
+
+def test_untrusted_origin_is_not_stored():
+    with Federation() as federation:
+        a, b = federation.found("A"), federation.found("B")
+        stranger = federation.found("Stranger")
+        federation.link(b, a)
+        federation.link(stranger, b)
+        for node in federation.nodes:
+            node.start()
+        stranger.publish("offers", feature("Unknown here"))
+        until("B has it, for it trusts the stranger", lambda: found(b, "unknown") == 1)
+        a.publish("offers", feature("Known"))
+        until("B has A's", lambda: found(b, "known") == 2)
+        assert "Stranger" not in a.origins()
+        assert found(a, "unknown") == 0
+
+
+if __name__ == "__main__":
+    run(test_relay_through_a_third, test_update_and_delete_reach_all,
+        test_long_absence_and_restart_in_any_order, test_node_that_only_dials_out,
+        test_untrusted_origin_is_not_stored)

@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: EUPL-1.2
+"""The page for people, in a real browser and without one."""
+import html.parser
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+
+from harness import Federation, feature, run, until
+
+CHROMIUM = shutil.which("chromium")
+
+
+def browse(url, width=1200, height=900):
+    """The page's DOM and a screenshot, as Chromium makes them, with scripts switched off."""
+    with tempfile.TemporaryDirectory() as profile:
+        picture = pathlib.Path(profile) / "page.png"
+        common = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
+                  "--no-first-run", "--disable-background-networking",
+                  "--disable-component-update", "--disable-sync",
+                  "--blink-settings=scriptEnabled=false",
+                  f"--user-data-dir={profile}/user", f"--window-size={width},{height}"]
+        dom = subprocess.run([*common, "--dump-dom", url], capture_output=True, text=True,
+                             timeout=120, check=True).stdout
+        subprocess.run([*common, f"--screenshot={picture}", url], capture_output=True,
+                       timeout=120, check=True)
+        return dom, picture.read_bytes()
+
+
+class Balanced(html.parser.HTMLParser):
+    """Every element that is opened is closed, and ids are unique."""
+
+    VOID = {"meta", "link", "input", "br", "hr", "img"}
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.ids, self.tags = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.ids += [value for name, value in attrs if name == "id"]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open[-1] == tag, (tag, self.open[-3:])
+        self.open.pop()
+
+
+def checked(text):
+    parser = Balanced()
+    parser.feed(text)
+    assert not parser.open, parser.open
+    assert len(parser.ids) == len(set(parser.ids)), parser.ids
+    assert "script" not in parser.tags
+    return text
+
+
+def test_search_by_place_theme_and_distance():
+    assert CHROMIUM, "install chromium: tools/packages.txt"
+    with Federation() as federation:
+        node = federation.found("Umeå kommun", municipality="2480").start()
+        node.publish("offers", feature("Bastuflotte", 20.00791, 63.68057, "bathing/sauna"))
+        node.publish("offers", feature("Långt borta", 17.886, 66.052, "bathing/sauna"))
+        front = node.get("/")
+        assert front.status == 200 and front.headers["Content-Type"].startswith("text/html")
+        assert "default-src 'none'" in front.headers["Content-Security-Policy"]
+        text = checked(front.body.decode())
+        fields = re.findall(r'<(?:input|select)[^>]*name="([^"]+)"', text)
+        assert "place" in fields and "theme" in fields and "radius" in fields, fields
+        found = node.get("/", place="Sörmjöle", theme="bathing", radius="30000")
+        assert found.status == 200
+        text = checked(found.body.decode())
+        assert "Bastuflotte" in text and "Långt borta" not in text
+        assert "Umeå kommun" in text
+        link = re.search(r'href="(/[^"]*)"[^>]*>[^<]*Bastuflotte', text)
+        assert link, text[:2000]
+        one = node.get(link[1])
+        assert one.status == 200 and "Bastuflotte" in checked(one.body.decode())
+        dom, picture = browse(f"http://127.0.0.1:{node.http_port}/?place=S%C3%B6rmj%C3%B6le")
+        assert "Bastuflotte" in dom
+        assert picture[:8] == b"\x89PNG\r\n\x1a\n" and len(picture) > 10000
+
+
+def test_what_companies_write_cannot_run():
+    with Federation() as federation:
+        node = federation.found("A").start()
+        evil = '<script>alert(1)</script>"><img src=x onerror=alert(2)>'
+        listing = node.publish("offers", feature(evil, description={"sv": evil}))
+        for path in ("/?place=Ume%C3%A5", "/?place=%3Cscript%3E&q=%22%3E%3Cscript%3E",
+                     "/listing/" + listing):
+            answer = node.get(path)
+            text = answer.body.decode()
+            if answer.status == 200:
+                checked(text)
+            assert "<script" not in text and "<img src=x" not in text, path
+
+
+def test_page_is_honest_when_a_node_is_away():
+    with Federation() as federation:
+        a, b = federation.line("A-by", "B-by")
+        a.start()
+        b.start()
+        a.publish("offers", feature("Från A", 20.2597, 63.8284))
+        until("B has it", lambda: b.api("/search", q="från a")["numberMatched"] == 1)
+        a.stop()
+        text = b.get("/", place="Umeå", radius="30000").body.decode()
+        assert "Från A" in text and "A-by" in text
+        assert b.get("/", place="Finnsintebyn").status in (200, 404)
+
+
+if __name__ == "__main__":
+    run(test_search_by_place_theme_and_distance, test_what_companies_write_cannot_run,
+        test_page_is_honest_when_a_node_is_away)

@@ -1,0 +1,260 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: EUPL-1.2
+"""The torg command, as people use it: import, export, query, status, tokens, help."""
+import csv
+import io
+import json
+import subprocess
+
+from harness import TORG, Federation, feature, run, torg, until
+
+COMMANDS = ["init", "card", "peer", "token", "import", "export", "query", "status", "verify",
+            "generate"]
+
+
+def counts(done):
+    """The import's last line as a dict: created, updated, unchanged, refused."""
+    words = done.stderr.strip().splitlines()[-1].split(": ")[-1].replace(",", "").split()
+    return {words[i + 1]: int(words[i]) for i in range(0, len(words), 2)}
+
+
+def importing(node, path, *options):
+    return torg("import", "--config", str(node.conf), *options, str(path), check=False)
+
+
+def test_help_everywhere():
+    overview = torg("--help").stdout
+    for command in COMMANDS:
+        assert f"  {command}" in overview
+        text = torg(command, "--help").stdout
+        assert "usage: torg " + command in text and "--help" in text, text
+    wrong = torg("frobnicate", check=False)
+    assert wrong.returncode == 2 and "frobnicate" in wrong.stderr
+    for command in COMMANDS:
+        wrong = torg(command, "--no-such-option", check=False)
+        assert wrong.returncode == 2, (command, wrong)
+        assert "--help" in wrong.stderr, (command, wrong)
+
+
+def test_init_overwrites_nothing():
+    with Federation() as federation:
+        node = federation.found("A")
+        before = {path: path.read_bytes() for path in node.directory.rglob("*") if path.is_file()}
+        again = torg("init", str(node.directory), "--name", "B", check=False)
+        assert again.returncode == 1 and "founded already" in again.stderr, again
+        after = {path: path.read_bytes() for path in node.directory.rglob("*") if path.is_file()}
+        assert before == after
+        for path in (node.directory / "keys").iterdir():
+            assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_peer_add_and_remove_keep_the_file():
+    with Federation() as federation:
+        a, b = federation.found("A"), federation.found("B")
+        original = a.conf.read_text() + "\n# a comment of the staff\n"
+        a.conf.write_text(original)
+        federation.link(a, b)
+        assert "[peer b]" in a.conf.read_text()
+        twice = torg("peer", "add", "b2", str(b.card), "--config", str(a.conf), check=False)
+        assert twice.returncode == 1 and "already" in twice.stderr, twice
+        assert "b" in torg("peer", "list", "--config", str(a.conf)).stdout
+        torg("peer", "remove", "b", "--config", str(a.conf))
+        text = a.conf.read_text()
+        assert "[peer b]" not in text and "origin b" not in text
+        assert "# a comment of the staff" in text
+        gone = torg("peer", "remove", "b", "--config", str(a.conf), check=False)
+        assert gone.returncode == 1
+
+
+def test_import_reports_each_row_and_updates():
+    with Federation() as federation:
+        node = federation.found("A").start()
+
+        def rows(price):
+            source = {"system": "register", "id": "7"}
+            return {"type": "FeatureCollection", "features": [
+                feature("Med källa", identifiers={"source": source},
+                        price={"amount": price, "currency": "SEK"}, kind="sell"),
+                feature("Fel pris", price={"amount": -1, "currency": "kronor"}, colour="red"),
+                feature("Omvänt", lon=63.8, lat=20.3),
+                feature("SWEREF", lon=758803.4, lat=7088280.8),
+                feature("", theme="Inte En Slug"),
+            ]}
+        path = federation.directory / "offers.geojson"
+        path.write_text(json.dumps(rows(100)))
+        report = federation.directory / "report.csv"
+
+        dry = importing(node, path, "--collection", "offers", "--dry-run")
+        assert dry.returncode == 1 and "dry run" in dry.stderr, dry
+        assert node.api("/collections/offers/items")["numberMatched"] == 0
+
+        done = importing(node, path, "--collection", "offers", "--report", str(report))
+        assert done.returncode == 1, done
+        assert counts(done) == {"created": 1, "updated": 0, "unchanged": 0, "refused": 4}, done
+        for text in ("price", "currency", "colour", "SWEREF 99 TM", "swapped", "themes", "name"):
+            assert text in done.stderr, f"{text} is not in:\n{done.stderr}"
+        with open(report, encoding="utf-8", newline="") as file:
+            written = list(csv.DictReader(file))
+        assert {row["row"] for row in written} == {"1", "2", "3", "4", "5"}
+
+        assert counts(importing(node, path, "--collection", "offers"))["unchanged"] == 1
+        path.write_text(json.dumps(rows(150)))
+        assert counts(importing(node, path, "--collection", "offers"))["updated"] == 1
+        items = node.api("/collections/offers/items")
+        assert items["numberMatched"] == 1
+        assert items["features"][0]["properties"]["price"]["amount"] == 150
+
+
+def test_import_csv_from_a_spreadsheet():
+    with Federation() as federation:
+        node = federation.found("A").start()
+        path = federation.directory / "companies.csv"
+        path.write_text("\ufeffname.sv;themes;longitude;latitude;municipality\r\n"
+                        "Björks Bastu;bathing/sauna;20,2630;63,8258;2480\r\n"
+                        '"Kafé ""Ön""";food/cafe;20,8667;63,8;2480\r\n'
+                        "Utan läge;food;;;0123x\r\n", encoding="utf-8")
+        done = importing(node, path, "--collection", "companies")
+        assert counts(done)["created"] == 2 and counts(done)["refused"] == 1, done
+        assert "municipality" in done.stderr
+        near = node.api("/collections/companies/items", near="20.2630,63.8258", radius=1000)
+        assert [f["properties"]["name"]["sv"] for f in near["features"]] == ["Björks Bastu"]
+        wrong = federation.directory / "wrong.csv"
+        wrong.write_text("name.sv,thems\nA,b\n")
+        done = importing(node, wrong, "--collection", "companies")
+        assert done.returncode == 1 and "thems" in done.stderr, done
+
+
+def test_export_can_be_imported_elsewhere():
+    with Federation() as federation:
+        a, b = federation.found("A").start(), federation.found("B").start()
+        path = federation.directory / "generated.geojsonseq"
+        torg("generate", "--count", "300", "--seed", "7", "--output", str(path))
+        done = importing(a, path)
+        assert counts(done)["created"] == 300, done
+        for form in ("geojson", "geojsonseq"):
+            out = federation.directory / f"out.{form}"
+            torg("export", "--config", str(a.conf), "--format", form, "--output", str(out))
+            importing(b, out)
+        for collection in ("offers", "events", "needs"):
+            out = federation.directory / f"{collection}.csv"
+            torg("export", "--config", str(a.conf), "--format", "csv", "--collection", collection,
+                 "--output", str(out))
+            assert counts(importing(b, out, "--collection", collection))["refused"] == 0
+        for collection in ("companies", "offers", "events", "places", "jobs", "needs", "courses"):
+            one = a.api(f"/collections/{collection}/items", limit=1000, datetime="../..")
+            two = b.api(f"/collections/{collection}/items", limit=1000, datetime="../..")
+            assert one["numberMatched"] == two["numberMatched"] > 0
+
+            def essence(answer):
+                return sorted(json.dumps([f["geometry"], {k: v for k, v in f["properties"].items()
+                                                          if k not in ("origin", "created",
+                                                                       "modified")}],
+                                         sort_keys=True) for f in answer["features"])
+            assert essence(one) == essence(two)
+
+
+def test_generate_is_deterministic():
+    one = torg("generate", "--count", "200", "--seed", "3").stdout
+    assert one == torg("generate", "--count", "200", "--seed", "3").stdout
+    assert one != torg("generate", "--count", "200", "--seed", "4").stdout
+    features = [json.loads(line) for line in one.splitlines()]
+    assert len(features) == 200
+    assert all(f["properties"]["example"] for f in features)
+
+
+def test_query_prints_a_table():
+    with Federation() as federation:
+        node = federation.found("A").start()
+        node.publish("offers", feature("Nära", lon=20.0, lat=63.9))
+        node.publish("offers", feature("Längre bort", lon=20.2, lat=63.9))
+        url = f"http://127.0.0.1:{node.http_port}"
+        out = torg("query", "--url", url, "--near", "20.0,63.9", "--radius", "50000").stdout
+        lines = out.splitlines()
+        assert "Nära" in lines[1] and "0.000 km" in lines[1], out
+        assert "Längre bort" in lines[2] and lines[-1] == "2 of 2", out
+        raw = json.loads(torg("query", "--url", url, "--collection", "offers", "--json").stdout)
+        assert raw["numberMatched"] == 2
+        table = list(csv.reader(io.StringIO(
+            torg("query", "--url", url, "--collection", "offers", "--csv").stdout)))
+        assert len(table) == 3
+        wrong = torg("query", "--url", url, "--near", "nowhere", check=False)
+        assert wrong.returncode == 1 and "near" in wrong.stderr, wrong
+
+
+def test_status_shows_lag_and_staleness():
+    with Federation() as federation:
+        a, b = federation.line("A", "B")
+        a.start()
+        b.start()
+        a.publish("offers", feature("Ett"))
+        federation.wait_equal()
+        status = json.loads(torg("status", "--json", "--config", str(b.conf)).stdout)
+        assert {o["name"] for o in status["origins"]} == {"A", "B"}
+        table = torg("status", "--config", str(b.conf)).stdout
+        assert "A" in table and "lag" in table and "age" in table, table
+        a.stop()
+
+        def peer_is_down():
+            peers = json.loads(torg("status", "--json", "--config", str(b.conf)).stdout)["peers"]
+            return peers[0]["state"] != "open"
+        until("B sees that A is gone", peer_is_down)
+        b.stop()
+        off = torg("status", "--config", str(b.conf), check=False)
+        assert off.returncode == 1 and "running" in off.stderr, off
+
+
+def test_tokens():
+    with Federation() as federation:
+        node = federation.found("A").start()
+        token = torg("token", "create", "--label", "Bokning", "--config", str(node.conf)).stdout
+        listed = json.loads(torg("token", "list", "--json", "--config", str(node.conf)).stdout)
+        assert [t["label"] for t in listed] == ["Bokning"]
+        assert token.strip() not in json.dumps(listed)
+
+        def post():
+            return node.request("POST", "/torg/v1/collections/offers/items", body=feature("X"),
+                                headers={"Authorization": f"Bearer {token.strip()}",
+                                         "Content-Type": "application/geo+json"}).status
+        assert post() == 201
+        torg("token", "revoke", listed[0]["id"], "--config", str(node.conf))
+        assert post() in (401, 403)
+
+
+def test_verify_finds_damage_and_repairs_the_index():
+    with Federation() as federation:
+        node = federation.found("A").start()
+        for i in range(50):
+            node.publish("offers", feature(f"Nummer {i}", lon=20 + i * 0.01, lat=63.8))
+        running = torg("verify", "--config", str(node.conf))
+        assert "all is right" in running.stdout
+        locked = torg("verify", "--repair", "--config", str(node.conf), check=False)
+        assert locked.returncode == 1 and "running" in locked.stderr, locked
+        node.stop()
+        assert "all is right" in torg("verify", "--repair", "--config", str(node.conf)).stdout
+        database = node.directory / "data" / "torg.mdb"
+        data = bytearray(database.read_bytes())
+        # In the log, the index and the text alike: every copy of one listing's name.
+        at = data.find(b"Nummer 31")
+        assert at > 0
+        while at >= 0:
+            data[at:at + 9] = b"Nummer XX"
+            at = data.find(b"Nummer 31", at)
+        database.write_bytes(data)
+        found = torg("verify", "--config", str(node.conf), check=False)
+        assert found.returncode == 1 and "wrong" in found.stdout, found
+        assert "offers" in found.stdout
+
+
+def test_nothing_there():
+    done = subprocess.run([TORG, "verify", "/nonexistent"], capture_output=True, text=True,
+                          check=False)
+    assert done.returncode == 1 and "no torg data" in done.stderr, done
+
+
+if __name__ == "__main__":
+    run(test_help_everywhere, test_init_overwrites_nothing,
+        test_peer_add_and_remove_keep_the_file, test_import_reports_each_row_and_updates,
+        test_import_csv_from_a_spreadsheet, test_export_can_be_imported_elsewhere,
+        test_generate_is_deterministic, test_query_prints_a_table,
+        test_status_shows_lag_and_staleness, test_tokens,
+        test_verify_finds_damage_and_repairs_the_index, test_nothing_there)
