@@ -141,17 +141,18 @@ static void check_string(struct check *c, struct profile_reader *in, size_t max,
                          enum listing_format format)
 {
     struct span text = profile_str(in, SIZE_MAX);
+    const char *fault = listing_value_text_fault(text, paragraphs);
 
     if (in->in.err)
         return;
-    if (text.size > max)
+    if (!fault && format == LISTING_FORMAT_MUNICIPALITY)
+        fault = listing_value_municipality_fault(text, c->country);
+    else if (!fault)
+        fault = listing_value_fault(format, text);
+    if (fault)
+        FAULT(c, "%s", fault);
+    else if (text.size > max)
         FAULT(c, "must be at most %zu bytes long (in UTF-8), is %zu", max, text.size);
-    if (listing_value_text_fault(text, paragraphs))
-        FAULT(c, "%s", listing_value_text_fault(text, paragraphs));
-    else if (format == LISTING_FORMAT_MUNICIPALITY)
-        fault_unless_null(c, listing_value_municipality_fault(text, c->country));
-    else
-        fault_unless_null(c, listing_value_fault(format, text));
 }
 
 static void check_text(struct check *c, struct profile_reader *in,
@@ -637,7 +638,7 @@ static void check_typed(struct check *c, struct profile_reader *in,
         text = profile_str(in, SIZE_MAX);
         if (text.size > property->max)
             FAULT(c, "must be at most %u bytes long, is %zu", (unsigned)property->max, text.size);
-        if (!in->in.err)
+        else if (!in->in.err)
             fault_unless_null(c, listing_value_uri_fault(text));
         break;
     case LISTING_TYPE_ENUM:

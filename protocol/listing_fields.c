@@ -118,45 +118,49 @@ static void read_identifiers(struct profile_reader *in, struct fields *f)
     }
 }
 
+/* Compares with a literal whose length the compiler knows: this runs for every key ingested. */
+#define IS(key, literal)                                                                           \
+    ((key).size == sizeof(literal) - 1 && memcmp((key).data, literal, sizeof(literal) - 1) == 0)
+
 /* The keys come in ascending order, but nothing here relies on it. */
 static void read_field(struct profile_reader *in, struct span key, bool happens, struct fields *f)
 {
     struct listing_fields *out = f->out;
 
     /* One flat list of names; the table's other properties do not matter to the index. */
-    if (span_equal(key, span_of_str("name")))
+    if (IS(key, "name"))
         read_name(in, f);
-    else if (span_equal(key, span_of_str("themes")))
+    else if (IS(key, "themes"))
         read_themes(in, f);
-    else if (span_equal(key, span_of_str("geometry")))
+    else if (IS(key, "geometry"))
         read_geometry(in, f);
-    else if (span_equal(key, span_of_str("created")))
+    else if (IS(key, "created"))
         out->created_ms = profile_int(in);
-    else if (span_equal(key, span_of_str("modified")))
+    else if (IS(key, "modified"))
         out->modified_ms = profile_int(in);
-    else if (span_equal(key, span_of_str("municipality")))
+    else if (IS(key, "municipality"))
         out->municipality = profile_str(in, 7);
-    else if (span_equal(key, span_of_str("countryCode")))
+    else if (IS(key, "countryCode"))
         out->country_code = profile_str(in, 2);
-    else if (span_equal(key, span_of_str("area")))
+    else if (IS(key, "area"))
         out->area = profile_str(in, 200);
-    else if (span_equal(key, span_of_str("asker")))
+    else if (IS(key, "asker"))
         out->asker = profile_str(in, 64);
-    else if (span_equal(key, span_of_str("form")))
+    else if (IS(key, "form"))
         out->form = profile_str(in, 64);
-    else if (span_equal(key, span_of_str("provider")))
+    else if (IS(key, "provider"))
         profile_bin_copy(in, out->provider, sizeof(out->provider));
-    else if (span_equal(key, span_of_str("validFrom")))
+    else if (IS(key, "validFrom"))
         f->valid_from_ms = profile_int(in);
-    else if (span_equal(key, span_of_str("validThrough")))
+    else if (IS(key, "validThrough"))
         f->valid_through_ms = profile_int(in);
-    else if (span_equal(key, span_of_str("identifiers")))
+    else if (IS(key, "identifiers"))
         read_identifiers(in, f);
-    else if (happens && span_equal(key, span_of_str("start")))
+    else if (happens && IS(key, "start"))
         read_moment(in, &f->start);
-    else if (happens && span_equal(key, span_of_str("end")))
+    else if (happens && IS(key, "end"))
         read_moment(in, &f->end);
-    else if (happens && span_equal(key, span_of_str("recurrence")))
+    else if (happens && IS(key, "recurrence"))
         read_recurrence(in, f);
     else
         profile_skip(in);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include "protocol/listing_geojson.h"
 
+#include "protocol/limits.h"
 #include "protocol/listing_shape.h"
 #include "protocol/listing_value.h"
 #include "protocol/num.h"
@@ -51,15 +52,24 @@ static void put_escaped(struct buffer *out, struct span text)
     buffer_put(out, text.data + run, text.size - run);
 }
 
+/* Text out of a body, which the profile's reader has found to be UTF-8. */
+static void put_quoted(struct buffer *out, struct span text)
+{
+    if (buffer_reserve(out, text.size + 2))
+        return;
+    buffer_put_u8(out, '"');
+    if (text.size)
+        put_escaped(out, text);
+    buffer_put_u8(out, '"');
+}
+
 void json_put_string(struct buffer *out, struct span text)
 {
-    buffer_put_u8(out, '"');
     if (text.size == 0 || utf8_valid(text)) {
-        if (text.size)
-            put_escaped(out, text);
-        buffer_put_u8(out, '"');
+        put_quoted(out, text);
         return;
     }
+    buffer_put_u8(out, '"');
     for (size_t i = 0; i < text.size;) {
         size_t size = 1;
 
@@ -83,11 +93,15 @@ static void refuse(struct profile_reader *in)
 }
 
 /* A value that the table does not know: as plain JSON, bytes as hex. */
-static void put_plain(struct buffer *out, struct profile_reader *in)
+static void put_plain(struct buffer *out, struct profile_reader *in, unsigned depth)
 {
     struct span bytes;
     uint32_t count;
 
+    if (depth > PROFILE_DEPTH_MAX) {
+        refuse(in);
+        return;
+    }
     switch (profile_peek(in)) {
     case PROFILE_NIL:
         profile_nil(in);
@@ -100,7 +114,7 @@ static void put_plain(struct buffer *out, struct profile_reader *in)
         num_put_int(out, profile_int(in));
         break;
     case PROFILE_STR:
-        json_put_string(out, profile_str(in, SIZE_MAX));
+        put_quoted(out, profile_str(in, SIZE_MAX));
         break;
     case PROFILE_BIN:
         bytes = profile_bin(in, SIZE_MAX);
@@ -113,12 +127,12 @@ static void put_plain(struct buffer *out, struct profile_reader *in)
         }
         buffer_put_u8(out, '"');
         break;
-    case PROFILE_ARRAY: /* Recursion is bounded: the body was skimmed, PROFILE_DEPTH_MAX deep. */
+    case PROFILE_ARRAY:
         count = profile_array(in);
         buffer_put_u8(out, '[');
         for (uint32_t i = 0; i < count && !in->in.err; i++) {
             buffer_put_str(out, i ? "," : "");
-            put_plain(out, in);
+            put_plain(out, in, depth + 1);
         }
         buffer_put_u8(out, ']');
         break;
@@ -127,9 +141,9 @@ static void put_plain(struct buffer *out, struct profile_reader *in)
         buffer_put_u8(out, '{');
         for (uint32_t i = 0; i < count && !in->in.err; i++) {
             buffer_put_str(out, i ? "," : "");
-            json_put_string(out, profile_str(in, SIZE_MAX));
+            put_quoted(out, profile_str(in, SIZE_MAX));
             buffer_put_u8(out, ':');
-            put_plain(out, in);
+            put_plain(out, in, depth + 1);
         }
         buffer_put_u8(out, '}');
         break;
@@ -143,28 +157,46 @@ static void put_text(struct buffer *out, struct profile_reader *in)
     buffer_put_u8(out, '{');
     for (uint32_t i = 0; i < count && !in->in.err; i++) {
         buffer_put_str(out, i ? "," : "");
-        json_put_string(out, profile_str(in, SIZE_MAX));
+        put_quoted(out, profile_str(in, SIZE_MAX));
         buffer_put_u8(out, ':');
-        json_put_string(out, profile_str(in, SIZE_MAX));
+        put_quoted(out, profile_str(in, SIZE_MAX));
     }
     buffer_put_u8(out, '}');
 }
 
-static void put_positions(struct buffer *out, struct profile_reader *in, unsigned depth)
+static void put_position(struct buffer *out, struct profile_reader *in, uint32_t *positions)
+{
+    int64_t lon, lat;
+
+    profile_array_of(in, 2);
+    lon = profile_int(in);
+    lat = profile_int(in);
+    /* One position out of range would make the whole answer invalid GeoJSON. */
+    if (lon < -LISTING_LON_E7_MAX || lon > LISTING_LON_E7_MAX || lat < -LISTING_LAT_E7_MAX ||
+        lat > LISTING_LAT_E7_MAX || ++*positions > LISTING_POSITIONS_MAX)
+        refuse(in);
+    num_put_fixed(out, lon, 7);
+    buffer_put_u8(out, ',');
+    num_put_fixed(out, lat, 7);
+}
+
+/* depth is at most 3: recursion is bounded by the table of shapes. */
+static void put_coordinates(struct buffer *out, struct profile_reader *in, unsigned depth,
+                            uint32_t *positions)
 {
     uint32_t count;
 
     buffer_put_u8(out, '[');
     if (depth == 0) {
-        profile_array_of(in, 2);
-        num_put_fixed(out, profile_int(in), 7);
-        buffer_put_u8(out, ',');
-        num_put_fixed(out, profile_int(in), 7);
+        put_position(out, in, positions);
     } else {
         count = profile_array(in);
+        if (count == 0)
+            refuse(in);
         for (uint32_t i = 0; i < count && !in->in.err; i++) {
-            buffer_put_str(out, i ? "," : "");
-            put_positions(out, in, depth - 1);
+            if (i)
+                buffer_put_u8(out, ',');
+            put_coordinates(out, in, depth - 1, positions);
         }
     }
     buffer_put_u8(out, ']');
@@ -173,24 +205,18 @@ static void put_positions(struct buffer *out, struct profile_reader *in, unsigne
 static void put_geometry(struct buffer *out, struct profile_reader *in)
 {
     const struct listing_shape *shape;
-    struct position min, max;
-    bool is_point;
-    struct profile_reader whole = *in;
-    struct span packed = profile_skip(in);
+    uint32_t positions = 0;
 
-    /* Positions out of range would make the whole answer invalid GeoJSON. */
-    if (in->in.err || listing_shape_box(packed, &min, &max, &is_point)) {
+    profile_array_of(in, 2);
+    shape = listing_shape_find(profile_str(in, 32));
+    if (!shape) {
         refuse(in);
         return;
     }
-    profile_array_of(&whole, 2);
-    shape = listing_shape_find(profile_str(&whole, 32));
-    if (!shape)
-        return;
     buffer_put_str(out, "{\"type\":\"");
     buffer_put_str(out, shape->name);
     buffer_put_str(out, "\",\"coordinates\":");
-    put_positions(out, &whole, shape->depth);
+    put_coordinates(out, in, shape->depth, &positions);
     buffer_put_u8(out, '}');
 }
 
@@ -307,12 +333,12 @@ static void put_object(struct buffer *out, struct profile_reader *in,
         }
         buffer_put_str(out, first ? "" : ",");
         first = false;
-        json_put_string(out, name);
+        put_quoted(out, name);
         buffer_put_u8(out, ':');
         if (field)
             put_value(out, in, field);
         else
-            put_plain(out, in);
+            put_plain(out, in, 0);
         if (property->tuple)
             field++;
     }
@@ -332,7 +358,7 @@ static void put_list(struct buffer *out, struct profile_reader *in,
         else if (property->type == LISTING_TYPE_IDS)
             put_reference(out, in);
         else
-            json_put_string(out, profile_str(in, SIZE_MAX));
+            put_quoted(out, profile_str(in, SIZE_MAX));
     }
     buffer_put_u8(out, ']');
 }
@@ -348,7 +374,7 @@ static void put_value(struct buffer *out, struct profile_reader *in,
     case LISTING_TYPE_STRING:
     case LISTING_TYPE_URI:
     case LISTING_TYPE_ENUM:
-        json_put_string(out, profile_str(in, SIZE_MAX));
+        put_quoted(out, profile_str(in, SIZE_MAX));
         break;
     case LISTING_TYPE_SLUGS:
     case LISTING_TYPE_STRINGS:
@@ -409,22 +435,27 @@ static void put_property(struct buffer *out, struct profile_reader *in, uint8_t 
                          struct span name)
 {
     const struct listing_property *property = listing_property_of(collection, name);
+    struct profile_reader before = *in;
     size_t size_before = out->size;
-    struct span value = profile_skip(in);
-    struct profile_reader value_in = profile_reader_of(value);
 
-    if (in->in.err || listing_property_reserved(name))
+    if (!property && listing_property_reserved(name)) {
+        profile_skip(in);
         return;
+    }
     if (!property)
         property = listing_property_find(name);
     buffer_put_u8(out, ',');
-    json_put_string(out, name);
+    put_quoted(out, name);
     buffer_put_u8(out, ':');
     if (property)
-        put_value(out, &value_in, property);
+        put_value(out, in, property);
     else
-        put_plain(out, &value_in);
-    if (value_in.in.err && !out->err)
+        put_plain(out, in, 0);
+    if (!in->in.err)
+        return;
+    *in = before;
+    profile_skip(in);
+    if (!out->err)
         out->size = size_before;
 }
 
@@ -438,8 +469,12 @@ static struct span find_geometry(struct span body)
         struct span name = profile_str(&in, SIZE_MAX);
         struct span value = profile_skip(&in);
 
-        if (!in.in.err && span_equal(name, span_of_str("geometry")))
+        int order = span_compare(name, span_of_str("geometry"));
+
+        if (!in.in.err && order == 0)
             return value;
+        if (order > 0) /* The keys ascend. */
+            break;
     }
     return (struct span){0};
 }

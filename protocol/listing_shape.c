@@ -134,7 +134,5 @@ const char *listing_shape_system(const struct listing_shape_range *range)
         (range->first_max > 360 * UNITS || range->first_min < -360 * UNITS ||
          range->second_max > 360 * UNITS || range->second_min < -360 * UNITS))
         return "Web Mercator (EPSG:3857) or another system in metres";
-    if (listing_shape_in_degrees(&swapped))
-        return "latitude before longitude";
     return NULL;
 }

@@ -193,23 +193,46 @@ enum torg_err zone_local_parse(struct span text, struct zone_local *ret_local)
     return TORG_OK;
 }
 
+/* The last count decimal digits of value: printf costs more than all the rest of a feature. */
+static void put_digits(struct buffer *out, int value, size_t count)
+{
+    char text[4];
+
+    for (size_t i = count; i > 0; i--) {
+        text[i - 1] = (char)('0' + value % 10);
+        value /= 10;
+    }
+    buffer_put(out, text, count);
+}
+
 void zone_local_put(struct buffer *out, const struct zone_local *local)
 {
     int64_t days = floor_days(local->local_ms);
-    int64_t rest_s = (local->local_ms - days * ZONE_DAY_MS) / 1000;
+    int rest_s = (int)((local->local_ms - days * ZONE_DAY_MS) / 1000);
     int year, month, day;
 
     date_of_days(days, &year, &month, &day);
-    buffer_printf(out, "%04d-%02d-%02d", year, month, day);
-    if (!local->date_only)
-        buffer_printf(out, "T%02d:%02d:%02d", (int)(rest_s / 3600), (int)(rest_s / 60 % 60),
-                      (int)(rest_s % 60));
+    put_digits(out, year, 4);
+    buffer_put_u8(out, '-');
+    put_digits(out, month, 2);
+    buffer_put_u8(out, '-');
+    put_digits(out, day, 2);
+    if (local->date_only)
+        return;
+    buffer_put_u8(out, 'T');
+    put_digits(out, rest_s / 3600, 2);
+    buffer_put_u8(out, ':');
+    put_digits(out, rest_s / 60 % 60, 2);
+    buffer_put_u8(out, ':');
+    put_digits(out, rest_s % 60, 2);
 }
 
 void zone_offset_put(struct buffer *out, int64_t offset_ms)
 {
-    int64_t minutes = (offset_ms < 0 ? -offset_ms : offset_ms) / 60000;
+    int minutes = (int)((offset_ms < 0 ? -offset_ms : offset_ms) / 60000);
 
-    buffer_printf(out, "%c%02d:%02d", offset_ms < 0 ? '-' : '+', (int)(minutes / 60),
-                  (int)(minutes % 60));
+    buffer_put_u8(out, offset_ms < 0 ? '-' : '+');
+    put_digits(out, minutes / 60, 2);
+    buffer_put_u8(out, ':');
+    put_digits(out, minutes % 60, 2);
 }
