@@ -39,6 +39,7 @@ struct sync_config {
     struct public_key node_key;
     bool has_own;
     struct origin_id own;
+    bool recovering;                      /* see sync_set_recovering */
     const struct sync_peer_config *peers; /* copied */
     size_t peer_count;
     const struct origin_id *trusted; /* origins that are stored and relayed; copied */
@@ -46,8 +47,10 @@ struct sync_config {
     uint32_t subscribe_mask; /* collections wanted of each */
     const char *software;    /* "torgd 0.1.0" */
     uint64_t seed;
-    struct sync_limits limits;
+    struct sync_limits limits; /* credits below SYNC_CREDIT_BYTES_MIN are raised to it */
 };
+/* Less could keep the largest frame from ever being sent. */
+#define SYNC_CREDIT_BYTES_MIN (2 * (FRAME_BYTES_MAX + 64))
 
 struct sync;
 
@@ -82,6 +85,12 @@ enum sync_action_kind {
     SYNC_ACTION_DIAL,  /* peer */
     SYNC_ACTION_STORE, /* write, in the writer; then STORED with ticket */
     SYNC_ACTION_NOTE,  /* something an operator wants in the log */
+    /*
+     * A peer has delivered a validly signed head of the own origin that is
+     * newer than, or beside, all that was published here: stop writing. epoch
+     * and hno say which; each is told once. A mere claim never causes this.
+     */
+    SYNC_ACTION_OWN_AHEAD,
 };
 
 struct sync_action {
@@ -91,16 +100,19 @@ struct sync_action {
     struct buffer bytes;      /* SEND; owned by the action list */
     struct sync_store *store; /* STORE; the caller takes it, sync_store_free ends it */
     uint64_t ticket;
-    enum torg_err err; /* CLOSE: why */
-    const char *event; /* NOTE, CLOSE: "peer.refused", static */
-    char text[160];    /* NOTE, CLOSE: " peer=arjeplog err=..." */
+    uint64_t epoch, hno; /* OWN_AHEAD */
+    enum torg_err err;   /* CLOSE: why */
+    const char *event;   /* NOTE, CLOSE, OWN_AHEAD: "peer.refused", static */
+    char text[256];      /* NOTE, CLOSE, OWN_AHEAD: " peer=arjeplog err=..." */
 };
 
 /* A replica_write with the bytes that it borrows, safe to hand to another thread. */
 struct sync_store {
     struct replica_write write;
-    struct buffer bytes[2];
-    void *entries;
+    struct buffer bytes[3];
+    struct replica_entry *entries;
+    struct listing_key *removed;
+    struct charter_signed *charters;
 };
 void sync_store_free(struct sync_store *store);
 
@@ -120,9 +132,22 @@ void sync_free(struct sync *sync);
  * One event. read shows a state in which every STORED and PUBLISHED told so far
  * is visible. Actions are appended; carry them out in order. TORG_E_NOMEM or a
  * storage error: the caller logs it and drops the link of the event.
+ *
+ * What the own origin shows at the first step counts as published, so take that
+ * step (a TICK) before the first local write. A link ends with its CLOSE action
+ * or with DISCONNECTED, whichever comes first; later events of it are ignored.
+ * Each DIAL is answered by CONNECTED or DIAL_FAILED, each STORE by STORED. Own
+ * commits are answered for only up to the last PUBLISHED, also if read shows more.
  */
 enum torg_err sync_step(struct sync *sync, const struct kv *read, const struct sync_event *event,
                         struct sync_actions *ret_actions);
+
+/*
+ * While recovering, the own origin is wanted from peers like any other. Else
+ * nothing of it is ever taken from outside. The caller writes nothing to its
+ * origin while it is recovering.
+ */
+void sync_set_recovering(struct sync *sync, bool recovering);
 
 /* New pins after a reload; links of peers that are gone are closed. */
 enum torg_err sync_reconfigure(struct sync *sync, const struct sync_config *config,
@@ -141,6 +166,7 @@ struct sync_peer_status {
     uint64_t queued_bytes;
     int64_t rtt_ms;          /* of the last PING; -1 if none */
     int64_t clock_offset_ms; /* its clock less ours, at HELLO */
+    bool answered;           /* on this connection it has said what it holds of what we want */
     char software[64];
     char last_error[96];
 };

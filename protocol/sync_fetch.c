@@ -1,0 +1,1242 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "protocol/sync_internal.h"
+
+/* ---- jobs ---- */
+
+void sync_fetch_free(struct sync_job *job)
+{
+    buffer_done(&job->head);
+    buffer_done(&job->headers);
+    buffer_done(&job->payloads);
+    frame_rows_done(&job->part);
+    free(job->wants);
+    free(job->items);
+    free(job->frontier);
+    free(job->removed);
+    *job = (struct sync_job){0};
+}
+
+static uint32_t job_index(const struct sync *sync, const struct sync_job *job)
+{
+    return (uint32_t)(job - sync->jobs);
+}
+
+/* A free place, if the peer may be asked for one thing more. */
+static struct sync_job *job_find(struct sync *sync, uint32_t peer)
+{
+    struct sync_job *found = NULL;
+    uint32_t with_peer = 0;
+
+    for (uint32_t i = 0; i < sync->limits.sync_sessions_total; i++) {
+        if (!sync->jobs[i].active)
+            found = found ? found : &sync->jobs[i];
+        else if (sync->jobs[i].peer == peer)
+            with_peer++;
+    }
+    if (!found || with_peer >= sync->limits.sync_sessions_peer)
+        return NULL;
+    return found;
+}
+
+static struct sync_job *job_begin(struct sync *sync, uint32_t origin, uint32_t peer,
+                                  enum sync_purpose purpose)
+{
+    struct sync_job *job = job_find(sync, peer);
+    const struct sync_row *row = &sync->peers[peer].rows[origin];
+
+    if (!job) {
+        sync->starved = true;
+        return NULL;
+    }
+    *job = (struct sync_job){
+        .active = true,
+        .serial = sync->next_serial++,
+        .purpose = purpose,
+        .origin = origin,
+        .peer = peer,
+        .link = sync->peers[peer].link->id,
+        .claim_epoch = row->epoch,
+        .claim_hno = row->hno,
+        .claim_charter_no = row->charter_no,
+    };
+    sync->origins[origin].job = job_index(sync, job);
+    return job;
+}
+
+static int64_t retry_wait_ms(unsigned failures)
+{
+    int64_t wait_ms = failures <= 1 ? 0 : SYNC_RETRY_MS_MIN;
+
+    for (unsigned i = 2; i < failures && wait_ms < SYNC_RETRY_MS_MAX; i++)
+        wait_ms *= 2;
+    return wait_ms < SYNC_RETRY_MS_MAX ? wait_ms : SYNC_RETRY_MS_MAX;
+}
+
+void sync_fetch_end(struct sync *sync, struct sync_job *job, enum sync_outcome outcome)
+{
+    struct sync_origin *origin = &sync->origins[job->origin];
+    struct sync_peer *peer = &sync->peers[job->peer];
+    bool same_link = peer->link && peer->link->id == job->link;
+    uint32_t index = job->origin;
+
+    if (outcome == SYNC_DONE) {
+        origin->failures = 0;
+        origin->failed_peer = SYNC_NONE;
+        if (same_link)
+            peer->rows[index].strikes = 0;
+    } else {
+        origin->failures++;
+        origin->failed_peer = job->peer;
+        origin->retry_ms = sync->now_ms + retry_wait_ms(origin->failures);
+        if (job->storage_full && origin->retry_ms < sync->now_ms + SYNC_DIAL_MS_MIN)
+            origin->retry_ms = sync->now_ms + SYNC_DIAL_MS_MIN;
+    }
+    if (outcome == SYNC_STRIKE || outcome == SYNC_DISTRUST)
+        sync_peer_strike(sync, job->peer, index, outcome == SYNC_DISTRUST);
+    origin->job = SYNC_NONE;
+    sync_fetch_free(job);
+    sync_origin_attend(sync, index);
+    if (sync->starved) {
+        sync->starved = false;
+        sync->origins_due_ms = sync->now_ms;
+    }
+}
+
+/* What the peer sent does not verify by itself: it is told, and others are asked. */
+static void blame(struct sync *sync, struct sync_job *job, const char *what)
+{
+    sync->counters.mismatches++;
+    sync_link_error(sync, job->peer, job->sid, FRAME_CODE_MISMATCH, what);
+    sync_fetch_end(sync, job, SYNC_DISTRUST);
+}
+
+enum torg_err sync_fetch_ask(struct sync *sync, struct sync_job *job, struct frame *frame)
+{
+    struct session *session = &sync->peers[job->peer].link->session;
+    enum torg_err err;
+
+    job->sid = sync->next_sid++;
+    switch (frame->type) {
+    case FRAME_PULL:
+        frame->pull.sid = job->sid;
+        break;
+    case FRAME_TRIE_REQ:
+        frame->trie_req.sid = job->sid;
+        break;
+    case FRAME_FETCH:
+        frame->fetch.sid = job->sid;
+        break;
+    default:
+        break; /* CHARTER_REQ has none */
+    }
+    job->asked = frame->type;
+    job->deadline_ms = sync->now_ms + SYNC_ANSWER_MS_MAX;
+    err = session_send(session, frame, sync->now_ms);
+    if (err == TORG_E_BUSY) {
+        sync_fetch_end(sync, job, SYNC_AGAIN); /* the session is closing */
+        return TORG_OK;
+    }
+    return err;
+}
+
+void sync_fetch_timeouts(struct sync *sync)
+{
+    for (uint32_t i = 0; i < sync->limits.sync_sessions_total; i++) {
+        struct sync_job *job = &sync->jobs[i];
+
+        if (!job->active || !job->asked || sync->now_ms < job->deadline_ms)
+            continue;
+        sync_note(sync, "fetch.timeout", " peer=%s request=%s", sync->peers[job->peer].name,
+                  frame_type_name(job->asked));
+        sync_fetch_end(sync, job, SYNC_STRIKE);
+    }
+}
+
+void sync_fetch_link_lost(struct sync *sync, uint32_t link)
+{
+    for (uint32_t i = 0; i < sync->limits.sync_sessions_total; i++) {
+        if (sync->jobs[i].active && sync->jobs[i].link == link)
+            sync_fetch_end(sync, &sync->jobs[i], SYNC_AGAIN);
+    }
+}
+
+int64_t sync_fetch_next_tick_ms(const struct sync *sync)
+{
+    int64_t next_ms = INT64_MAX;
+
+    for (uint32_t i = 0; i < sync->limits.sync_sessions_total; i++) {
+        const struct sync_job *job = &sync->jobs[i];
+
+        if (job->active && job->asked && job->deadline_ms < next_ms)
+            next_ms = job->deadline_ms;
+    }
+    return next_ms;
+}
+
+/* ---- who can help ---- */
+
+enum need { NEED_CHARTERS, NEED_HEAD, NEED_REST };
+
+/* How far a row is ahead of us: <0 behind, 0 the same head, >0 newer. */
+static int row_ahead(const struct sync_row *row, const struct sync_origin *origin)
+{
+    if (row->epoch == 0)
+        return -1;
+    return sync_number_compare(row->epoch, row->hno, origin->epoch, origin->hno);
+}
+
+static bool row_helps(const struct sync_row *row, const struct sync_origin *origin, enum need need)
+{
+    uint32_t lacking = origin->wanted & ~origin->complete;
+
+    if (!row->claimed)
+        return false;
+    switch (need) {
+    case NEED_CHARTERS:
+        return !origin->known || row->charter_no > origin->charter_no;
+    case NEED_HEAD:
+        return row->epoch >= origin->charter_epoch && row_ahead(row, origin) > 0 &&
+               (row->mask & origin->wanted || !origin->wanted);
+    case NEED_REST:
+        return row->epoch >= origin->charter_epoch && row_ahead(row, origin) == 0 &&
+               row->mask & lacking;
+    }
+    return false;
+}
+
+/* Fewer strikes first, then not the one that failed just now, then who has more. */
+static bool better(const struct sync *sync, const struct sync_origin *origin, uint32_t index,
+                   uint32_t a, uint32_t b)
+{
+    const struct sync_row *left = &sync->peers[a].rows[index];
+    const struct sync_row *right = &sync->peers[b].rows[index];
+    bool left_full = (origin->wanted & ~left->mask) == 0;
+    bool right_full = (origin->wanted & ~right->mask) == 0;
+
+    if (left->strikes != right->strikes)
+        return left->strikes < right->strikes;
+    if ((a == origin->failed_peer) != (b == origin->failed_peer))
+        return b == origin->failed_peer;
+    if (left_full != right_full)
+        return left_full;
+    return sync_number_compare(left->epoch, left->hno, right->epoch, right->hno) > 0;
+}
+
+static uint32_t choose(const struct sync *sync, uint32_t index, enum need need)
+{
+    const struct sync_origin *origin = &sync->origins[index];
+    uint32_t best = SYNC_NONE;
+
+    for (uint32_t i = 0; i < sync->peer_count; i++) {
+        const struct sync_peer *peer = &sync->peers[i];
+
+        if (!peer->link || peer->link->session.state != SESSION_OPEN)
+            continue;
+        if (!sync_peer_believed(sync, &peer->rows[index]) ||
+            !row_helps(&peer->rows[index], origin, need))
+            continue;
+        if (best == SYNC_NONE || better(sync, origin, index, i, best))
+            best = i;
+    }
+    return best;
+}
+
+/* ---- charters ---- */
+
+static enum torg_err charters_begin(struct sync *sync, uint32_t index, uint32_t peer)
+{
+    struct sync_origin *origin = &sync->origins[index];
+    struct sync_job *job = job_begin(sync, index, peer, SYNC_FOR_CHARTERS);
+    struct frame frame = {.type = FRAME_CHARTER_REQ};
+
+    if (!job)
+        return TORG_OK;
+    frame.charter_req.origin = origin->id;
+    frame.charter_req.from = origin->known ? origin->charter_no + 1 : 0;
+    return sync_fetch_ask(sync, job, &frame);
+}
+
+static enum torg_err charters_fill(struct sync_store *store, const struct frame_list *list)
+{
+    struct frame_list copy = {.count = list->count};
+    struct profile_reader in;
+
+    store->write.kind = REPLICA_WRITE_CHARTERS;
+    store->charters = calloc(list->count, sizeof(*store->charters));
+    buffer_put_span(&store->bytes[0], list->bytes);
+    if (!store->charters || store->bytes[0].err)
+        return TORG_E_NOMEM;
+    copy.bytes = buffer_span(&store->bytes[0]);
+    in = frame_list_reader(&copy);
+    for (uint32_t i = 0; i < list->count; i++) {
+        enum torg_err err = charter_signed_parse(profile_skip(&in), &store->charters[i]);
+
+        if (err)
+            return err;
+    }
+    store->write.charters = store->charters;
+    store->write.charter_count = list->count;
+    return TORG_OK;
+}
+
+static struct sync_pending job_pending(const struct sync *sync, const struct sync_job *job)
+{
+    return (struct sync_pending){
+        .origin = job->origin,
+        .link = job->link,
+        .job = job_index(sync, job),
+        .job_serial = job->serial,
+        .epoch = job->parsed.epoch,
+        .hno = job->parsed.hno,
+    };
+}
+
+static enum torg_err charters_answer(struct sync *sync, struct sync_job *job,
+                                     const struct frame *frame)
+{
+    struct sync_pending pending = job_pending(sync, job);
+    struct sync_store *store;
+    enum torg_err err;
+
+    if (frame->charter.charters.count == 0) {
+        sync_fetch_end(sync, job, SYNC_STRIKE);
+        return TORG_OK;
+    }
+    store = calloc(1, sizeof(*store));
+    err = store ? charters_fill(store, &frame->charter.charters) : TORG_E_NOMEM;
+    if (err) {
+        sync_store_free(store);
+        return err;
+    }
+    job->asked = 0;
+    return sync_store_submit(sync, store, &pending);
+}
+
+/* ---- heads in answers ---- */
+
+enum torg_err sync_fetch_head(struct sync *sync, struct sync_job *job, struct span head_bytes,
+                              bool *ret_usable)
+{
+    struct sync_origin *origin = &sync->origins[job->origin];
+    struct signed_span signed_head = frame_head(head_bytes);
+    struct head head;
+    enum torg_err err;
+
+    *ret_usable = false;
+    if (job->head.size && span_equal(buffer_span(&job->head), head_bytes)) {
+        *ret_usable = true;
+        return TORG_OK;
+    }
+    err = sync_head_check(sync, job->origin, head_bytes, &head);
+    /* The head that is held, of which something is still missing, will do as well. */
+    if (err == TORG_E_KNOWN && !sync_origin_whole(origin))
+        err = head_parse(signed_head.bytes, &head);
+    if (err == TORG_E_NOMEM || err == TORG_E_IO || err == TORG_E_CORRUPT)
+        return err;
+    if (err == TORG_E_GAP && !head_parse(signed_head.bytes, &head)) {
+        struct sync_row *row = &sync->peers[job->peer].rows[job->origin];
+
+        if (row->charter_no < head.charter_no)
+            row->charter_no = head.charter_no;
+    }
+    if (err) {
+        bool lags = err == TORG_E_KNOWN || err == TORG_E_STALE;
+        bool charters = err == TORG_E_GAP || err == TORG_E_UNEXPECTED;
+
+        sync_live_blame(sync, job->peer, job->origin, head_bytes, err);
+        sync_fetch_end(sync, job, lags ? SYNC_STRIKE : charters ? SYNC_AGAIN : SYNC_DISTRUST);
+        return TORG_OK;
+    }
+    buffer_clear(&job->head);
+    buffer_put_span(&job->head, head_bytes);
+    job->parsed = head;
+    *ret_usable = !job->head.err;
+    return job->head.err;
+}
+
+/* ---- what is to be fetched ---- */
+
+enum torg_err sync_fetch_want(struct sync_job *job, const struct sync_want *want)
+{
+    if (job->want_count == job->want_capacity) {
+        size_t capacity = job->want_capacity ? 2 * job->want_capacity : 64;
+        struct sync_want *grown = realloc(job->wants, capacity * sizeof(*grown));
+
+        if (!grown)
+            return TORG_E_NOMEM;
+        job->wants = grown;
+        job->want_capacity = capacity;
+    }
+    job->wants[job->want_count++] = *want;
+    return TORG_OK;
+}
+
+static enum torg_err delta_commit(struct sync *sync, struct sync_job *job);
+
+/* All that was wanted has been answered. */
+static enum torg_err fetched(struct sync *sync, struct sync_job *job)
+{
+    enum torg_err err = TORG_OK;
+
+    if (job->purpose == SYNC_FOR_DELTA)
+        return delta_commit(sync, job);
+    if (job->purpose == SYNC_FOR_MISSING) {
+        if (job->part.count)
+            err = sync_fetch_store_part(sync, job, REPLICA_WRITE_PAYLOADS);
+        if (!err && job->stores == 0)
+            sync_fetch_end(sync, job, SYNC_DONE);
+        return err;
+    }
+    if (job->part.count || job->removed_count)
+        err = sync_fetch_store_part(sync, job, REPLICA_WRITE_PART);
+    if (!err && job->stores == 0)
+        err = sync_trie_go_on(sync, job);
+    return err;
+}
+
+enum torg_err sync_fetch_more(struct sync *sync, struct sync_job *job)
+{
+    struct frame frame = {.type = FRAME_FETCH};
+    size_t next = job->want_next;
+
+    job->asked = 0;
+    if (next == job->want_count)
+        return fetched(sync, job);
+    frame_rows_clear(&sync->rows);
+    frame.fetch.collection = job->wants[next].collection;
+    while (next < job->want_count && sync->rows.count < FETCH_ENTRIES_MAX &&
+           job->wants[next].collection == frame.fetch.collection)
+        frame_rows_key(&sync->rows, &job->wants[next++].entry);
+    if (sync->rows.bytes.err)
+        return sync->rows.bytes.err;
+    job->want_first = job->want_next;
+    job->want_seen = job->want_next;
+    job->want_next = next;
+    frame.fetch.origin = sync->origins[job->origin].id;
+    frame.fetch.keys = frame_rows_list(&sync->rows);
+    return sync_fetch_ask(sync, job, &frame);
+}
+
+/* The want that an entry answers: they come in the order they were asked for, some left out. */
+static const struct sync_want *want_match(struct sync_job *job, const struct hash *header_hash)
+{
+    while (job->want_seen < job->want_next) {
+        const struct sync_want *want = &job->wants[job->want_seen++];
+
+        if (memcmp(&want->entry.header_hash, header_hash, sizeof(*header_hash)) == 0)
+            return want;
+    }
+    return NULL;
+}
+
+/* An entry of a reconcile, or a payload that was missing: gathered until there is enough. */
+static enum torg_err part_add(struct sync *sync, struct sync_job *job,
+                              const struct frame_entry *entry)
+{
+    bool reconcile = job->purpose == SYNC_FOR_TRIE;
+    enum torg_err err = TORG_OK;
+
+    if (!reconcile && !entry->has_payload)
+        return TORG_OK;
+    if (job->part.bytes.size > SYNC_PART_BYTES)
+        err = sync_fetch_store_part(sync, job,
+                                    reconcile ? REPLICA_WRITE_PART : REPLICA_WRITE_PAYLOADS);
+    if (err)
+        return err;
+    frame_rows_entry(&job->part, entry);
+    return job->part.bytes.err;
+}
+
+/* A payload of a delta waits until all are there. */
+static enum torg_err delta_add(struct sync_job *job, const struct sync_want *want,
+                               const struct frame_entry *entry)
+{
+    struct sync_item *item = &job->items[want->item];
+
+    item->payload_at = job->payloads.size;
+    item->payload_size = entry->payload.size;
+    buffer_put_span(&job->payloads, entry->payload);
+    return job->payloads.err;
+}
+
+/*
+ * One entry against what was asked for. *ret_fault says why it does not fit:
+ * the sender is to blame, or, with origin_fault, the origin itself.
+ */
+static enum torg_err entry_take(struct sync *sync, struct sync_job *job,
+                                const struct frame_entry *entry, const char **ret_fault,
+                                bool *ret_origin_fault)
+{
+    struct hash header_hash = change_header_hash(entry->header);
+    const struct sync_want *want = want_match(job, &header_hash);
+    struct replica_entry read;
+    enum torg_err err;
+
+    if (!want) {
+        *ret_fault = "an entry that was not asked for";
+        return TORG_OK;
+    }
+    err = replica_entry_read(entry->header, entry->payload, &read);
+    if (err == TORG_E_NOMEM)
+        return err;
+    if (err == TORG_E_MISMATCH) {
+        *ret_fault = "a payload differs from its header";
+        return TORG_OK;
+    }
+    /* Its hash stands under the signed root, so these bytes are what the origin signed. */
+    if (err || read.header.op != CHANGE_UPSERT || read.header.collection != want->collection ||
+        memcmp(&read.key, &want->entry.key, sizeof(read.key)) != 0) {
+        *ret_origin_fault = true;
+        return TORG_OK;
+    }
+    sync->counters.listings_in++;
+    sync->counters.payloads_in += entry->has_payload;
+    sync->counters.payload_bytes_in += entry->payload.size;
+    if (job->purpose == SYNC_FOR_DELTA)
+        return delta_add(job, want, entry);
+    return part_add(sync, job, entry);
+}
+
+/* No state that obeys the rules has this root: said once, and the next head is waited for. */
+static enum torg_err origin_faulty(struct sync *sync, struct sync_job *job)
+{
+    struct sync_pending pending = job_pending(sync, job);
+    struct sync_store *store = calloc(1, sizeof(*store));
+
+    if (!store)
+        return TORG_E_NOMEM;
+    buffer_put_span(&store->bytes[1], buffer_span(&job->head));
+    if (store->bytes[1].err) {
+        sync_store_free(store);
+        return TORG_E_NOMEM;
+    }
+    store->write.kind = REPLICA_WRITE_FAULTY;
+    store->write.head = frame_head(buffer_span(&store->bytes[1]));
+    sync_note(sync, "origin.faulty", " epoch=%" PRIu64 " hno=%" PRIu64, job->parsed.epoch,
+              job->parsed.hno);
+    pending.job = SYNC_NONE;
+    sync->origins[job->origin].retry_ms = sync->now_ms + SYNC_RETRY_MS_MAX;
+    sync_fetch_end(sync, job, SYNC_AGAIN);
+    return sync_store_submit(sync, store, &pending);
+}
+
+static enum torg_err entries_answer(struct sync *sync, struct sync_job *job,
+                                    const struct frame *frame)
+{
+    struct profile_reader in = frame_list_reader(&frame->entries.entries);
+    bool origin_fault = false;
+    const char *fault = NULL;
+    enum torg_err err = TORG_OK;
+
+    for (uint32_t i = 0; i < frame->entries.entries.count && !fault && !origin_fault && !err; i++) {
+        struct frame_entry entry = frame_read_entry(&in);
+
+        err = entry_take(sync, job, &entry, &fault, &origin_fault);
+    }
+    if (err)
+        return err;
+    if (fault) {
+        blame(sync, job, fault);
+        return TORG_OK;
+    }
+    if (origin_fault)
+        return origin_faulty(sync, job);
+    job->deadline_ms = sync->now_ms + SYNC_ANSWER_MS_MAX;
+    if (frame->entries.more && frame->entries.entries.count == 0) {
+        sync_fetch_end(sync, job, SYNC_STRIKE); /* it could go on for ever */
+        return TORG_OK;
+    }
+    if (frame->entries.more)
+        return TORG_OK;
+    return sync_fetch_more(sync, job);
+}
+
+/* ---- parts: reconcile and missing payloads ---- */
+
+static int key_order(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(struct listing_key));
+}
+
+static enum torg_err part_fill(struct sync_job *job, struct sync_store *store)
+{
+    struct frame_list list;
+    struct profile_reader in;
+
+    store->bytes[0] = job->part.bytes;
+    job->part.bytes = (struct buffer){0};
+    list = (struct frame_list){.count = job->part.count, .bytes = buffer_span(&store->bytes[0])};
+    job->part.count = 0;
+    store->removed = job->removed;
+    store->write.removed = job->removed;
+    store->write.removed_count = job->removed_count;
+    job->removed = NULL;
+    job->removed_count = 0;
+    if (store->removed)
+        qsort(store->removed, store->write.removed_count, sizeof(*store->removed), key_order);
+    store->entries = calloc(list.count ? list.count : 1, sizeof(*store->entries));
+    if (!store->entries)
+        return TORG_E_NOMEM;
+    in = frame_list_reader(&list);
+    for (uint32_t i = 0; i < list.count; i++) {
+        struct frame_entry entry = frame_read_entry(&in);
+        enum torg_err err = replica_entry_read(entry.header, entry.payload, &store->entries[i]);
+
+        if (err)
+            return err;
+    }
+    store->write.entries = store->entries;
+    store->write.entry_count = list.count;
+    return TORG_OK;
+}
+
+enum torg_err sync_fetch_store_part(struct sync *sync, struct sync_job *job,
+                                    enum replica_write_kind kind)
+{
+    struct sync_pending pending = job_pending(sync, job);
+    struct sync_store *store = calloc(1, sizeof(*store));
+    enum torg_err err;
+
+    if (!store)
+        return TORG_E_NOMEM;
+    store->write.kind = kind;
+    store->write.collection = job->collection;
+    store->write.mask = sync->origins[job->origin].wanted;
+    buffer_put_span(&store->bytes[1], buffer_span(&job->head));
+    err = store->bytes[1].err;
+    if (!err)
+        err = part_fill(job, store);
+    if (err) {
+        sync_store_free(store);
+        return err;
+    }
+    if (job->head.size)
+        store->write.head = frame_head(buffer_span(&store->bytes[1]));
+    return sync_store_submit(sync, store, &pending);
+}
+
+/* ---- delta ---- */
+
+static enum torg_err pull(struct sync *sync, uint32_t index, uint32_t peer,
+                          enum sync_purpose purpose)
+{
+    const struct sync_origin *origin = &sync->origins[index];
+    struct sync_job *job = job_begin(sync, index, peer, purpose);
+    struct frame frame = {.type = FRAME_PULL};
+
+    if (!job)
+        return TORG_OK;
+    frame.pull.origin = origin->id;
+    frame.pull.mask = purpose == SYNC_FOR_LOOK ? 0 : origin->wanted;
+    frame.pull.since_seq = origin->seq;
+    frame.pull.epoch = origin->epoch;
+    frame.pull.hno = origin->hno;
+    frame.pull.head_hash = origin->head_hash;
+    return sync_fetch_ask(sync, job, &frame);
+}
+
+/* A parsed header of a delta, for sorting by place. */
+struct delta_row {
+    uint8_t collection;
+    bool removed;
+    uint32_t item;
+    uint64_t payload_size;
+    struct trie_entry entry;
+};
+
+static int delta_row_order(const void *a, const void *b)
+{
+    const struct delta_row *left = a, *right = b;
+
+    if (left->collection != right->collection)
+        return left->collection < right->collection ? -1 : 1;
+    return memcmp(&left->entry.key, &right->entry.key, sizeof(left->entry.key));
+}
+
+/*
+ * The headers of a delta by (collection, key). TORG_E_MISMATCH when they are
+ * not what any log holds: numbers ascending above since, each listing once.
+ */
+static enum torg_err delta_rows(struct sync *sync, struct sync_job *job,
+                                const struct frame_list *headers, struct delta_row *rows)
+{
+    const struct sync_origin *origin = &sync->origins[job->origin];
+    struct profile_reader in = frame_list_reader(headers);
+    uint64_t last = origin->seq;
+
+    for (uint32_t i = 0; i < headers->count; i++) {
+        struct span bytes = profile_bin(&in, HEADER_BYTES_MAX);
+        struct replica_entry entry;
+
+        if (replica_entry_read(bytes, (struct span){0}, &entry))
+            return TORG_E_MISMATCH;
+        if (entry.header.seq <= last || entry.header.seq > job->parsed.seq ||
+            !(origin->wanted >> entry.header.collection & 1))
+            return TORG_E_MISMATCH;
+        last = entry.header.seq;
+        rows[i] = (struct delta_row){
+            .collection = entry.header.collection,
+            .removed = entry.header.op == CHANGE_DELETE,
+            .item = i,
+            .payload_size = entry.header.payload_size,
+            .entry = {.key = entry.key, .header_hash = entry.header_hash},
+        };
+        job->items[i] =
+            (struct sync_item){.header_at = job->headers.size, .header_size = bytes.size};
+        buffer_put_span(&job->headers, bytes);
+    }
+    if (job->headers.err)
+        return job->headers.err;
+    qsort(rows, headers->count, sizeof(*rows), delta_row_order);
+    for (uint32_t i = 1; i < headers->count; i++) {
+        if (delta_row_order(&rows[i - 1], &rows[i]) == 0)
+            return TORG_E_MISMATCH;
+    }
+    return TORG_OK;
+}
+
+/* The root of one collection after its rows, against the head's. */
+static enum torg_err delta_root_check(struct sync *sync, struct sync_job *job, uint8_t collection,
+                                      const struct trie_root *held, const struct delta_row *rows,
+                                      size_t count)
+{
+    const struct sync_origin *origin = &sync->origins[job->origin];
+    struct head_state promised = head_state_of(&job->parsed, collection);
+    struct trie_edit *edits = calloc(count ? count : 1, sizeof(*edits));
+    struct trie_plan *plan = NULL;
+    struct trie_store store;
+    struct replica_trie trie;
+    struct trie_root root;
+    enum torg_err err;
+
+    if (!edits)
+        return TORG_E_NOMEM;
+    for (size_t i = 0; i < count; i++)
+        edits[i] = (struct trie_edit){.entry = rows[i].entry, .removed = rows[i].removed};
+    replica_trie_init(&trie, sync->read, origin->number, collection, &store);
+    err = trie_plan_new(collection, &store, held, edits, count, &plan);
+    if (!err) {
+        root = trie_plan_root(plan);
+        if (root.count != promised.count ||
+            memcmp(&root.digest, &promised.root, sizeof(root.digest)) != 0)
+            err = TORG_E_MISMATCH;
+    }
+    trie_plan_free(plan);
+    replica_trie_done(&trie);
+    free(edits);
+    return err;
+}
+
+static enum torg_err delta_roots_check(struct sync *sync, struct sync_job *job,
+                                       const struct delta_row *rows, size_t count)
+{
+    struct replica_origin record;
+    size_t at = 0;
+    enum torg_err err;
+
+    err = replica_origin_get(sync->read, &sync->origins[job->origin].id, &record);
+    for (unsigned c = 1; c < COLLECTIONS_MAX && !err; c++) {
+        size_t from = at;
+
+        while (at < count && rows[at].collection == c)
+            at++;
+        if (sync->origins[job->origin].wanted >> c & 1)
+            err = delta_root_check(sync, job, (uint8_t)c, &record.held[c], &rows[from], at - from);
+    }
+    return err;
+}
+
+static enum torg_err delta_wants(struct sync_job *job, const struct delta_row *rows, size_t count)
+{
+    uint64_t payload_bytes = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        struct sync_want want = {
+            .collection = rows[i].collection,
+            .entry = rows[i].entry,
+            .item = rows[i].item,
+        };
+        enum torg_err err;
+
+        payload_bytes += rows[i].payload_size;
+        if (payload_bytes > DELTA_PAYLOAD_BYTES_MAX)
+            return TORG_E_MISMATCH; /* more than a delta may bring: reconcile takes it in parts */
+        if (rows[i].removed)
+            continue;
+        err = sync_fetch_want(job, &want);
+        if (err)
+            return err;
+    }
+    return TORG_OK;
+}
+
+static enum torg_err delta_judge(struct sync *sync, struct sync_job *job,
+                                 const struct frame_list *headers)
+{
+    struct delta_row *rows = calloc(headers->count ? headers->count : 1, sizeof(*rows));
+    enum torg_err err;
+
+    job->item_count = headers->count;
+    job->items = calloc(headers->count ? headers->count : 1, sizeof(*job->items));
+    err = rows && job->items ? TORG_OK : TORG_E_NOMEM;
+    if (!err)
+        err = delta_rows(sync, job, headers, rows);
+    if (!err)
+        err = delta_roots_check(sync, job, rows, headers->count);
+    if (!err)
+        err = delta_wants(job, rows, headers->count);
+    free(rows);
+    return err;
+}
+
+static enum torg_err delta_answer(struct sync *sync, struct sync_job *job,
+                                  const struct frame *frame)
+{
+    bool usable;
+    enum torg_err err;
+
+    if (job->purpose == SYNC_FOR_LOOK) {
+        /* Delivered or not, the claim has been looked into. */
+        sync_own_look(sync, job->origin, frame->delta.head);
+        sync_fetch_end(sync, job, SYNC_STRIKE);
+        return TORG_OK;
+    }
+    err = sync_fetch_head(sync, job, frame->delta.head, &usable);
+    if (err || !usable)
+        return err;
+    sync->counters.deltas_in++;
+    err = delta_judge(sync, job, &frame->delta.headers);
+    if (err == TORG_E_MISMATCH) {
+        /* An earlier relay may have lied about a tombstone: nobody here is to blame. */
+        sync->counters.mismatches++;
+        sync->origins[job->origin].reconcile = true;
+        sync_fetch_end(sync, job, SYNC_AGAIN);
+        return TORG_OK;
+    }
+    return err ? err : sync_fetch_more(sync, job);
+}
+
+static enum torg_err delta_commit(struct sync *sync, struct sync_job *job)
+{
+    struct sync_pending pending = job_pending(sync, job);
+    struct sync_store *store = calloc(1, sizeof(*store));
+    enum torg_err err = TORG_OK;
+
+    if (!store)
+        return TORG_E_NOMEM;
+    store->write.kind = REPLICA_WRITE_COMMIT;
+    store->write.mask = sync->origins[job->origin].wanted;
+    store->bytes[0] = job->headers;
+    store->bytes[1] = job->head;
+    store->bytes[2] = job->payloads;
+    job->headers = job->head = job->payloads = (struct buffer){0};
+    store->write.head = frame_head(buffer_span(&store->bytes[1]));
+    store->entries = calloc(job->item_count ? job->item_count : 1, sizeof(*store->entries));
+    if (!store->entries)
+        err = TORG_E_NOMEM;
+    for (size_t i = 0; i < job->item_count && !err; i++) {
+        const struct sync_item *item = &job->items[i];
+        struct span header = span_of(store->bytes[0].data + item->header_at, item->header_size);
+        struct span payload = {0};
+
+        if (item->payload_size)
+            payload = span_of(store->bytes[2].data + item->payload_at, item->payload_size);
+        err = replica_entry_read(header, payload, &store->entries[i]);
+    }
+    if (err) {
+        sync_store_free(store);
+        return err;
+    }
+    store->write.entries = store->entries;
+    store->write.entry_count = job->item_count;
+    return sync_store_submit(sync, store, &pending);
+}
+
+/* ---- payloads that are missing ---- */
+
+struct missing_scan {
+    struct sync_job *job;
+    uint32_t visited;
+    struct listing_key last;
+    bool full;
+    enum torg_err err;
+};
+
+static bool missing_visit(void *context, const struct listing_key *key, struct span header_bytes,
+                          struct span payload)
+{
+    struct missing_scan *scan = context;
+
+    if (scan->job->want_count == FETCH_ENTRIES_MAX || scan->visited == SYNC_SCAN_MAX) {
+        scan->full = true;
+        return false;
+    }
+    scan->visited++;
+    scan->last = *key;
+    if (payload.size == 0) {
+        struct sync_want want = {
+            .collection = scan->job->collection,
+            .entry = {.key = *key, .header_hash = change_header_hash(header_bytes)},
+        };
+
+        scan->err = sync_fetch_want(scan->job, &want);
+    }
+    return !scan->err;
+}
+
+/* The key after, as a big-endian number; all ones becomes zero. */
+static struct listing_key key_after(struct listing_key key)
+{
+    for (size_t i = sizeof(key.bytes); i-- > 0;) {
+        if (++key.bytes[i] != 0)
+            break;
+    }
+    return key;
+}
+
+/* The next peer to ask; SYNC_NONE after the last one. */
+static uint32_t missing_peer_from(const struct sync *sync, uint32_t from)
+{
+    for (uint32_t i = from; i < sync->peer_count; i++) {
+        const struct sync_link *link = sync->peers[i].link;
+
+        if (link && link->ready && link->answered && link->session.state == SESSION_OPEN)
+            return i;
+    }
+    return SYNC_NONE;
+}
+
+/* The search goes on behind what was looked at; behind the last, with the next peer. */
+static void missing_advance(struct sync *sync, struct sync_origin *origin,
+                            const struct missing_scan *scan)
+{
+    if (scan->full) {
+        origin->missing_from = key_after(scan->last);
+        return;
+    }
+    origin->missing_from = (struct listing_key){0};
+    origin->missing_collection++;
+    if (origin->missing_collection < COLLECTIONS_MAX)
+        return;
+    origin->missing_collection = 1;
+    origin->missing_peer++;
+    if (missing_peer_from(sync, origin->missing_peer) == SYNC_NONE) {
+        origin->missing_peer = 0;
+        origin->missing_retry_ms = sync->now_ms + SYNC_MISSING_MS;
+    }
+}
+
+/* Ask one peer for the payloads that the next stretch of listings lacks. */
+static enum torg_err missing_begin(struct sync *sync, uint32_t index)
+{
+    struct sync_origin *origin = &sync->origins[index];
+    uint32_t peer = missing_peer_from(sync, origin->missing_peer);
+    struct missing_scan scan = {0};
+    struct sync_job *job;
+    enum torg_err err;
+
+    if (peer == SYNC_NONE)
+        peer = missing_peer_from(sync, 0);
+    if (peer == SYNC_NONE)
+        return TORG_OK; /* somebody comes, and the origin is looked at again */
+    origin->missing_peer = peer;
+    job = job_begin(sync, index, peer, SYNC_FOR_MISSING);
+    if (!job)
+        return TORG_OK;
+    do {
+        scan = (struct missing_scan){.job = job, .visited = scan.visited};
+        job->collection = origin->missing_collection;
+        err = replica_listings(sync->read, origin->number, job->collection, &origin->missing_from,
+                               missing_visit, &scan);
+        if (!err)
+            err = scan.err;
+        if (err)
+            return err;
+        missing_advance(sync, origin, &scan);
+    } while (job->want_count == 0 && !scan.full && origin->missing_collection != 1);
+    /* A long search goes on in later steps. */
+    if (job->want_count == 0 && origin->missing_retry_ms <= sync->now_ms)
+        origin->missing_retry_ms = sync->now_ms + SYNC_RETRY_MS_MIN;
+    return sync_fetch_more(sync, job);
+}
+
+/* ---- what an origin needs ---- */
+
+static int64_t grace_ms(const struct sync *sync, uint32_t peer)
+{
+    int64_t rtt_ms = sync->peers[peer].link->session.rtt_ms;
+
+    return 3 * rtt_ms > SYNC_GRAFT_MS_MIN ? 3 * rtt_ms : SYNC_GRAFT_MS_MIN;
+}
+
+/* The next commit alone is missing, and somebody should be sending it: give it time. */
+static bool batch_may_come(struct sync *sync, uint32_t index, uint32_t peer)
+{
+    struct sync_origin *origin = &sync->origins[index];
+    const struct sync_row *row = &sync->peers[peer].rows[index];
+    int64_t due_ms;
+
+    if (origin->behind_since_ms < 0)
+        origin->behind_since_ms = sync->now_ms;
+    if (!origin->has_head || row->epoch != origin->epoch || row->hno != origin->hno + 1 ||
+        !sync_origin_whole(origin))
+        return false;
+    due_ms = origin->behind_since_ms + grace_ms(sync, peer);
+    if (sync->now_ms >= due_ms)
+        return false;
+    sync_origin_attend_at(sync, due_ms);
+    return true;
+}
+
+static void graft(struct sync *sync, uint32_t index, uint32_t peer)
+{
+    struct sync_row *row = &sync->peers[peer].rows[index];
+
+    if (row->eager_in)
+        return;
+    row->eager_in = true;
+    row->tree_due = SYNC_TREE_GRAFT;
+    sync->peers[peer].link->rows_due = true;
+}
+
+static enum torg_err head_begin(struct sync *sync, uint32_t index, uint32_t peer)
+{
+    struct sync_origin *origin = &sync->origins[index];
+    const struct sync_row *row = &sync->peers[peer].rows[index];
+    struct sync_job *job;
+
+    /* Of an origin of which nothing is wanted only the head is taken. */
+    if (!origin->wanted || (origin->has_head && sync_origin_whole(origin) && !origin->reconcile &&
+                            row->epoch == origin->epoch && (origin->wanted & ~row->mask) == 0))
+        return pull(sync, index, peer, SYNC_FOR_DELTA);
+    job = job_begin(sync, index, peer, SYNC_FOR_TRIE);
+    return job ? sync_trie_begin(sync, job) : TORG_OK;
+}
+
+static bool takes_no_heads(const struct sync_origin *origin)
+{
+    return origin->flags & REPLICA_FLAG_DISPUTED && origin->epoch == origin->charter_epoch;
+}
+
+/* If the last path that pushed to us is gone, ask the best of the others to push. */
+static void parent_check(struct sync *sync, uint32_t index)
+{
+    uint32_t best = SYNC_NONE;
+
+    for (uint32_t i = 0; i < sync->peer_count; i++) {
+        const struct sync_peer *peer = &sync->peers[i];
+        const struct sync_row *row = peer->rows ? &peer->rows[index] : NULL;
+
+        if (!peer->link || !peer->link->ready || !row->claimed)
+            continue;
+        if (row->eager_in)
+            return;
+        if (best == SYNC_NONE || better(sync, &sync->origins[index], index, i, best))
+            best = i;
+    }
+    if (best != SYNC_NONE)
+        graft(sync, index, best);
+}
+
+enum torg_err sync_fetch_attend(struct sync *sync, uint32_t index)
+{
+    struct sync_origin *origin = &sync->origins[index];
+    uint32_t peer;
+
+    if (origin->job != SYNC_NONE || origin->pending > (origin->pending_beat ? 1 : 0))
+        return TORG_OK;
+    parent_check(sync, index);
+    if (sync->now_ms < origin->retry_ms) {
+        sync_origin_attend_at(sync, origin->retry_ms);
+        return TORG_OK;
+    }
+    peer = choose(sync, index, NEED_CHARTERS);
+    if (peer != SYNC_NONE)
+        return charters_begin(sync, index, peer);
+    if (!origin->known)
+        return TORG_OK;
+    peer = takes_no_heads(origin) ? SYNC_NONE : choose(sync, index, NEED_HEAD);
+    if (origin->own && !sync->recovering)
+        return peer == SYNC_NONE ? TORG_OK : pull(sync, index, peer, SYNC_FOR_LOOK);
+    if (peer == SYNC_NONE && !sync_origin_whole(origin))
+        peer = choose(sync, index, NEED_REST);
+    if (peer != SYNC_NONE) {
+        if (batch_may_come(sync, index, peer))
+            return TORG_OK;
+        graft(sync, index, peer);
+        return head_begin(sync, index, peer);
+    }
+    origin->behind_since_ms = -1;
+    if (origin->missing == 0)
+        return TORG_OK;
+    if (sync->now_ms < origin->missing_retry_ms) {
+        sync_origin_attend_at(sync, origin->missing_retry_ms);
+        return TORG_OK;
+    }
+    return missing_begin(sync, index);
+}
+
+/* ---- answers ---- */
+
+static struct sync_job *job_of(struct sync *sync, uint32_t peer, const struct frame *frame,
+                               uint64_t sid)
+{
+    uint32_t link = sync->peers[peer].link->id;
+
+    for (uint32_t i = 0; i < sync->limits.sync_sessions_total; i++) {
+        struct sync_job *job = &sync->jobs[i];
+
+        if (!job->active || job->link != link || !job->asked)
+            continue;
+        if (frame->type == FRAME_CHARTER) {
+            if (job->asked == FRAME_CHARTER_REQ &&
+                memcmp(&sync->origins[job->origin].id, &frame->charter.origin,
+                       sizeof(frame->charter.origin)) == 0)
+                return job;
+        } else if (job->sid == sid) {
+            return job;
+        }
+    }
+    return NULL;
+}
+
+static void refused(struct sync *sync, struct sync_job *job, uint64_t code)
+{
+    struct sync_origin *origin = &sync->origins[job->origin];
+
+    if (code == FRAME_CODE_BUSY || code == FRAME_CODE_INTERNAL) {
+        sync_fetch_end(sync, job, SYNC_AGAIN);
+        return;
+    }
+    if (code == FRAME_CODE_NOT_HELD && job->purpose == SYNC_FOR_DELTA) {
+        origin->reconcile = true; /* too far behind for a delta; no fault in that */
+        sync_fetch_end(sync, job, SYNC_AGAIN);
+        return;
+    }
+    sync_fetch_end(sync, job, SYNC_STRIKE);
+}
+
+enum torg_err sync_fetch_answer(struct sync *sync, uint32_t peer, const struct frame *frame)
+{
+    uint64_t sid = 0;
+    uint8_t asked = 0;
+    struct sync_job *job;
+
+    switch (frame->type) {
+    case FRAME_ERROR:
+        sid = frame->error.sid;
+        break;
+    case FRAME_DELTA:
+        sid = frame->delta.sid;
+        asked = FRAME_PULL;
+        break;
+    case FRAME_TRIE:
+        sid = frame->trie.sid;
+        asked = FRAME_TRIE_REQ;
+        break;
+    case FRAME_ENTRIES:
+        sid = frame->entries.sid;
+        asked = FRAME_FETCH;
+        break;
+    case FRAME_CHARTER:
+        asked = FRAME_CHARTER_REQ;
+        break;
+    default:
+        return TORG_OK; /* ANCESTRY: this version asks for none */
+    }
+    job = job_of(sync, peer, frame, sid);
+    if (!job)
+        return TORG_OK; /* an answer that came too late */
+    if (frame->type == FRAME_ERROR) {
+        refused(sync, job, frame->error.code);
+        return TORG_OK;
+    }
+    if (job->asked != asked) {
+        blame(sync, job, "an answer of another kind");
+        return TORG_OK;
+    }
+    switch (frame->type) {
+    case FRAME_CHARTER:
+        return charters_answer(sync, job, frame);
+    case FRAME_DELTA:
+        return delta_answer(sync, job, frame);
+    case FRAME_ENTRIES:
+        return entries_answer(sync, job, frame);
+    default:
+        return sync_trie_answer(sync, job, frame);
+    }
+}
+
+/* ---- what the writer says ---- */
+
+static bool is_storage_trouble(enum torg_err err)
+{
+    return err == TORG_E_NOMEM || err == TORG_E_FULL || err == TORG_E_IO || err == TORG_E_BUSY ||
+           err == TORG_E_CORRUPT || err == TORG_E_LOCKED;
+}
+
+static void charters_stored(struct sync *sync, struct sync_job *job, enum torg_err err)
+{
+    struct session *session = &sync->peers[job->peer].link->session;
+
+    if (!err || err == TORG_E_KNOWN) {
+        sync_fetch_end(sync, job, err ? SYNC_STRIKE : SYNC_DONE);
+        return;
+    }
+    if (is_storage_trouble(err) || err == TORG_E_GAP || err == TORG_E_STALE) {
+        sync_fetch_end(sync, job, SYNC_AGAIN);
+        return;
+    }
+    session_close(session, err, FRAME_CODE_BAD_CHARTER, "a charter that does not follow");
+    sync_fetch_end(sync, job, SYNC_DISTRUST);
+}
+
+static void delta_stored(struct sync *sync, struct sync_job *job, enum torg_err err)
+{
+    if (!err || err == TORG_E_KNOWN || err == TORG_E_STALE) {
+        sync_fetch_end(sync, job, SYNC_DONE);
+        return;
+    }
+    if (!is_storage_trouble(err) && err != TORG_E_GAP) {
+        /* Something came in between, or tombstones lied: the trie knows. */
+        sync->counters.mismatches++;
+        sync->origins[job->origin].reconcile = true;
+    }
+    sync_fetch_end(sync, job, SYNC_AGAIN);
+}
+
+enum torg_err sync_fetch_stored(struct sync *sync, const struct sync_pending *pending,
+                                enum torg_err err)
+{
+    struct sync_job *job = &sync->jobs[pending->job];
+
+    if (!job->active || job->serial != pending->job_serial)
+        return TORG_OK; /* its connection is gone; what was stored stays */
+    job->stores--;
+    if (is_storage_trouble(err))
+        job->storage_full = true;
+    switch (job->purpose) {
+    case SYNC_FOR_CHARTERS:
+        charters_stored(sync, job, err);
+        return TORG_OK;
+    case SYNC_FOR_DELTA:
+        delta_stored(sync, job, err);
+        return TORG_OK;
+    default:
+        break;
+    }
+    if (err && err != TORG_E_KNOWN)
+        job->store_failed = true;
+    if (job->stores || job->asked)
+        return TORG_OK;
+    if (job->purpose == SYNC_FOR_MISSING || job->store_failed) {
+        sync_fetch_end(sync, job, job->store_failed ? SYNC_AGAIN : SYNC_DONE);
+        return TORG_OK;
+    }
+    return sync_trie_go_on(sync, job);
+}

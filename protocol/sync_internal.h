@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#ifndef TORG_PROTOCOL_SYNC_INTERNAL_H
+#define TORG_PROTOCOL_SYNC_INTERNAL_H
+
+#include "protocol/session.h"
+#include "protocol/sync.h"
+
+/*
+ * What the files of sync share. Nobody else includes this.
+ *
+ *   sync.c        begin and end, one step, what is common to all origins
+ *   sync_peer.c   dialling, back-off, connections that come and go
+ *   sync_link.c   frames of one connection; HAVE, SUB, SUMMARY, TREE, BEAT
+ *   sync_live.c   batches: published, received, relayed
+ *   sync_fetch.c  catching up: who is asked for what; charters, deltas, payloads
+ *   sync_trie.c   reconcile, the receiving side
+ *   sync_serve.c  answers to PULL, TRIE_REQ, FETCH, CHARTER_REQ, ANCESTRY_REQ
+ *   sync_store.c  what waits for the writer
+ */
+#define SYNC_NONE UINT32_MAX
+
+#define SYNC_DIAL_MS_MIN 1000
+#define SYNC_DIAL_MS_MAX 600000
+#define SYNC_DIAL_ANSWER_MS_MAX 60000
+#define SYNC_PROVED_MS 60000       /* a connection that lasted so long ends a back-off */
+#define SYNC_SIMULTANEOUS_MS 10000 /* two connections within this are one meeting */
+#define SYNC_SUMMARY_MS 60000
+#define SYNC_ANSWER_MS_MAX 10000
+#define SYNC_GRAFT_MS_MIN 50
+#define SYNC_STRIKES_MAX 3
+#define SYNC_DISTRUST_MS 600000
+#define SYNC_RETRY_MS_MIN 100
+#define SYNC_RETRY_MS_MAX 30000
+#define SYNC_MISSING_MS 60000
+#define SYNC_REQUESTS_MAX 4    /* that a peer may have waiting here */
+#define SYNC_HEADS_STEP_MAX 64 /* own heads sent as batches after one PUBLISHED */
+#define SYNC_FRONTIER_MAX 8192
+#define SYNC_REMOVED_MAX 8192
+#define SYNC_ROUNDS_MAX 8
+#define SYNC_PART_BYTES 262144
+#define SYNC_SCAN_MAX 4096 /* listings looked at for a missing payload in one step */
+#define SYNC_BEATS_BURST 4
+#define SYNC_BEAT_MS 60000
+
+/* What one peer says and wants of one origin. Outlives its connection, for the strikes' sake. */
+struct sync_row {
+    bool claimed; /* the rest up to charter_no is what its newest HAVE says */
+    uint64_t epoch, hno, seq;
+    uint8_t head_hash[16];
+    uint32_t mask;
+    uint64_t charter_no;
+    uint8_t strikes;
+    int64_t distrusted_until_ms;
+    uint32_t sub_mask; /* what it wants; 0 nothing */
+    bool eager_out;    /* it gets batches from us */
+    bool eager_in;     /* we want batches from it */
+    bool have_due, beat_due;
+    enum { SYNC_TREE_NONE, SYNC_TREE_PRUNE, SYNC_TREE_GRAFT } tree_due;
+};
+
+/* A request that waits for credit, or for our own head to be published. */
+struct sync_request {
+    uint8_t type; /* 0: free */
+    uint64_t sid;
+    struct buffer body;
+    uint32_t done; /* FETCH: how many keys have been answered */
+};
+
+struct sync_link {
+    uint32_t id;
+    bool dialled;
+    struct session session;
+    bool opened;       /* HELLO has been answered with SUB and SUMMARY */
+    bool ready;        /* its SUB and SUMMARY have come: it may be told things */
+    bool answered;     /* its answer to our SUMMARY has come */
+    bool answer_due;   /* a HAVE must leave even if it has no row */
+    bool rows_due;     /* some row has something due */
+    bool rows_blocked; /* the same, but there was no credit for it */
+    bool serve_due;    /* requests may be able to go on */
+    bool stalled;      /* as noted */
+    int64_t connected_ms;
+    int64_t summary_ms; /* when its last SUMMARY was answered */
+    struct sync_request requests[SYNC_REQUESTS_MAX];
+};
+
+struct sync_peer {
+    char name[64];
+    struct public_key keys[SYNC_PEER_KEYS_MAX];
+    uint8_t key_count;
+    bool dial;
+
+    struct sync_link *link; /* NULL when not connected */
+    struct public_key link_key;
+    struct sync_row *rows; /* one for each origin, made at its first connection */
+    bool dialling;
+    int64_t dial_started_ms;
+    int64_t next_dial_ms;
+    unsigned failures;
+    int64_t refused_until_ms; /* after a fault it is not let in at once */
+    struct sync_peer_status status;
+};
+
+struct sync_origin {
+    struct origin_id id;
+    bool own;
+
+    /* As of the last refresh. */
+    bool known; /* its charter 0 is held */
+    uint32_t number;
+    uint64_t charter_no, charter_epoch;
+    uint32_t public_mask;
+    bool has_head;
+    uint64_t epoch, hno, seq;
+    struct hash head_hash;
+    uint32_t wanted, complete; /* collections; complete is a subset of wanted */
+    uint64_t missing;          /* payloads */
+    uint64_t beat_epoch, beat_hno;
+    int64_t beat_ts_ms;
+    uint32_t flags;
+
+    /* With the writer. */
+    uint32_t pending;
+    bool pending_beat;
+    uint64_t expected_epoch, expected_hno; /* what is held once all that is pending succeeds */
+
+    /* Catching up. */
+    uint32_t job; /* index, or SYNC_NONE */
+    bool attention;
+    bool reconcile;          /* a delta did not do */
+    int64_t behind_since_ms; /* -1: not */
+    int64_t retry_ms;
+    unsigned failures;
+    uint32_t failed_peer;
+    int64_t missing_retry_ms;
+    uint32_t missing_peer; /* who is asked for missing payloads */
+    uint8_t missing_collection;
+    struct listing_key missing_from; /* where the search for them goes on */
+    struct buffer held_beat;         /* came before the charter that it needs */
+    uint32_t beat_tokens;
+    int64_t beat_at_ms;
+    bool ahead_told; /* OWN_AHEAD has been said of this head */
+    uint64_t ahead_epoch, ahead_hno;
+};
+
+/* A STORE that has not been answered. */
+struct sync_pending {
+    uint64_t ticket;
+    enum replica_write_kind kind;
+    uint32_t origin; /* SYNC_NONE after a reconfiguration */
+    uint32_t link;   /* where it came from */
+    uint32_t job;    /* SYNC_NONE: live */
+    uint64_t job_serial;
+    uint64_t epoch, hno;
+    size_t held_bytes;   /* live credit that is granted again afterwards */
+    struct buffer relay; /* what the peers get when it is durable: head, entries */
+    size_t relay_head_size;
+    uint32_t relay_count;
+};
+
+enum sync_purpose {
+    SYNC_FOR_CHARTERS,
+    SYNC_FOR_DELTA,
+    SYNC_FOR_TRIE,
+    SYNC_FOR_MISSING,
+    SYNC_FOR_LOOK, /* is there really a newer head of our own? */
+};
+
+/* One entry to be fetched. */
+struct sync_want {
+    uint8_t collection;
+    struct trie_entry entry;
+    uint32_t item; /* delta: which header */
+};
+
+/* A header of a delta, and what was fetched for it. */
+struct sync_item {
+    size_t header_at, header_size;   /* in job->headers */
+    size_t payload_at, payload_size; /* in job->payloads */
+};
+
+/* A subtree to be asked for. */
+struct sync_region {
+    struct trie_prefix prefix;
+    struct trie_root expected;
+    bool current; /* expected holds under job->root */
+};
+
+struct sync_job {
+    bool active;
+    uint64_t serial;
+    enum sync_purpose purpose;
+    uint32_t origin, peer, link;
+    uint64_t claim_epoch, claim_hno, claim_charter_no;
+    uint64_t sid;  /* of the request that is out; 0: none */
+    uint8_t asked; /* its frame type */
+    int64_t deadline_ms;
+    uint32_t stores;   /* STORE actions that are out */
+    bool store_failed; /* one of them; the job ends when all are back */
+
+    struct buffer head; /* signed, under which everything here goes on */
+    struct head parsed;
+
+    struct sync_want *wants;
+    size_t want_count, want_capacity;
+    size_t want_next;  /* the first that was not asked for */
+    size_t want_first; /* the first that the FETCH which is out asked for */
+    size_t want_seen;  /* the first that its answers have not passed */
+
+    struct buffer headers;
+    struct sync_item *items;
+    size_t item_count;
+    struct buffer payloads;
+
+    uint8_t collection;
+    uint32_t mask; /* collections to be compared */
+    struct trie_root root;
+    struct sync_region *frontier;
+    size_t frontier_count;
+    struct sync_region asked_regions[TRIE_PREFIXES_MAX];
+    size_t asked_count;
+    uint32_t whole;
+    struct listing_key *removed;
+    size_t removed_count;
+    struct frame_rows part; /* entries of the next PART */
+    unsigned rounds;
+    bool storage_full; /* a STORE failed for a reason of our own */
+};
+
+struct sync {
+    struct public_key node_key;
+    bool has_own, recovering;
+    char software[FRAME_SOFTWARE_BYTES_MAX + 1];
+    uint32_t subscribe_mask;
+    struct sync_limits limits;
+    uint64_t random;
+    struct sync_counters counters;
+
+    struct sync_peer *peers;
+    uint32_t peer_count;
+    struct sync_origin *origins; /* ascending by id */
+    uint32_t origin_count;
+    bool loaded;
+
+    struct sync_job *jobs; /* limits.sync_sessions_total */
+    uint64_t next_sid, next_serial, next_ticket;
+    uint32_t *attention; /* origins to look at, each once */
+    uint32_t attention_count;
+    int64_t origins_due_ms; /* when the earliest retry of an origin is due */
+    bool starved;           /* an origin waits for a job to end */
+
+    struct sync_pending *pending;
+    size_t pending_count, pending_capacity;
+
+    /* Of the running step. */
+    const struct kv *read;
+    int64_t now_ms, clock_ms;
+    struct sync_actions *actions;
+    struct buffer scratch;
+    struct frame_rows rows;
+};
+
+/* ---- sync.c ---- */
+enum torg_err sync_action_add(struct sync *sync, enum sync_action_kind kind,
+                              struct sync_action **ret_action);
+/* Something for the log; format gives " key=value" pairs. */
+void sync_note(struct sync *sync, const char *event, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+uint64_t sync_random(struct sync *sync);
+/* Index of an origin, SYNC_NONE if it is not trusted. */
+uint32_t sync_origin_index(const struct sync *sync, const struct origin_id *id);
+/* Read again what is held; peers are told if it has changed. */
+enum torg_err sync_origin_refresh(struct sync *sync, uint32_t index);
+/* Look at it before the step ends. */
+void sync_origin_attend(struct sync *sync, uint32_t index);
+/* Look at it again at at_ms. */
+void sync_origin_attend_at(struct sync *sync, int64_t at_ms);
+/* Whether all of it that is wanted is held as of its head. */
+bool sync_origin_whole(const struct sync_origin *origin);
+int sync_number_compare(uint64_t epoch_a, uint64_t hno_a, uint64_t epoch_b, uint64_t hno_b);
+/* A head that came from link: TORG_OK if it is valid and newer than what is held. */
+enum torg_err sync_head_check(struct sync *sync, uint32_t index, struct span head,
+                              struct head *ret_head);
+/* A valid head of our own origin that we did not publish: said once. */
+void sync_own_look(struct sync *sync, uint32_t index, struct span head);
+
+/* ---- sync_peer.c ---- */
+enum torg_err sync_peer_connected(struct sync *sync, const struct sync_event *event);
+void sync_peer_disconnected(struct sync *sync, uint32_t peer, const char *why);
+void sync_peer_dial_failed(struct sync *sync, uint32_t peer);
+/* Dials that are due, sessions that closed themselves, output that waits. */
+enum torg_err sync_peer_pump(struct sync *sync);
+int64_t sync_peer_next_tick_ms(const struct sync *sync);
+/* The peer that has link, SYNC_NONE if it is gone. */
+uint32_t sync_peer_of_link(const struct sync *sync, uint32_t link);
+void sync_peer_free(struct sync_peer *peer);
+/* Close its connection with a reason, now. */
+void sync_peer_close(struct sync *sync, uint32_t peer, enum torg_err err, enum frame_code code,
+                     const char *text);
+/* Is a claim of this peer believed just now? */
+bool sync_peer_believed(const struct sync *sync, const struct sync_row *row);
+/* It did not deliver. all: what it sent was wrong, not late. */
+void sync_peer_strike(struct sync *sync, uint32_t peer, uint32_t origin, bool all);
+
+/* ---- sync_link.c ---- */
+enum torg_err sync_link_bytes(struct sync *sync, uint32_t peer, struct span bytes);
+/* Whatever rows have due: HAVE, BEAT, TREE. */
+enum torg_err sync_link_flush(struct sync *sync, uint32_t peer);
+/* Our SUB, all over. */
+enum torg_err sync_link_subscribe(struct sync *sync, uint32_t peer);
+void sync_link_have_due(struct sync *sync, uint32_t origin);
+void sync_link_beat_due(struct sync *sync, uint32_t origin, uint32_t but_link);
+void sync_link_error(struct sync *sync, uint32_t peer, uint64_t sid, enum frame_code code,
+                     const char *detail);
+/* Fork evidence to everybody but the one it came from. */
+enum torg_err sync_link_proof(struct sync *sync, uint32_t origin, uint32_t but_link,
+                              struct span evidence);
+/* Two heads, or a head and a beat, that contradict each other. */
+enum torg_err sync_link_forked(struct sync *sync, uint32_t peer, uint32_t origin,
+                               const struct signed_span *other);
+/* Try a beat that waited for a charter. */
+enum torg_err sync_link_held_beat(struct sync *sync, uint32_t origin);
+
+/* ---- sync_live.c ---- */
+enum torg_err sync_live_published(struct sync *sync);
+/* entries NULL for a HEAD frame. */
+enum torg_err sync_live_received(struct sync *sync, uint32_t peer, struct span head,
+                                 const struct frame_list *entries, bool *ret_held);
+enum torg_err sync_live_relay(struct sync *sync, const struct sync_pending *pending);
+/* A fault in a head: nobody's, or the sender's, who is then closed. */
+void sync_live_blame(struct sync *sync, uint32_t peer, uint32_t origin, struct span head,
+                     enum torg_err err);
+
+/* ---- sync_fetch.c ---- */
+/* Start, go on or end what the origin needs. */
+enum torg_err sync_fetch_attend(struct sync *sync, uint32_t origin);
+/* A frame that answers a request. */
+enum torg_err sync_fetch_answer(struct sync *sync, uint32_t peer, const struct frame *frame);
+enum torg_err sync_fetch_stored(struct sync *sync, const struct sync_pending *pending,
+                                enum torg_err err);
+void sync_fetch_timeouts(struct sync *sync);
+void sync_fetch_link_lost(struct sync *sync, uint32_t link);
+int64_t sync_fetch_next_tick_ms(const struct sync *sync);
+void sync_fetch_free(struct sync_job *job);
+enum sync_outcome {
+    SYNC_DONE,     /* the peer delivered */
+    SYNC_AGAIN,    /* nobody's fault; try again */
+    SYNC_STRIKE,   /* it did not deliver what it claims */
+    SYNC_DISTRUST, /* what it sent does not verify */
+};
+void sync_fetch_end(struct sync *sync, struct sync_job *job, enum sync_outcome outcome);
+/* Ask for the next of job->wants; go on with the job when there is none. */
+enum torg_err sync_fetch_more(struct sync *sync, struct sync_job *job);
+/* Store what is gathered in job->part, and job->removed, as kind says. */
+enum torg_err sync_fetch_store_part(struct sync *sync, struct sync_job *job,
+                                    enum replica_write_kind kind);
+/* The signed head of an answer: TORG_OK if it may be used; else the job has ended. */
+enum torg_err sync_fetch_head(struct sync *sync, struct sync_job *job, struct span head,
+                              bool *ret_usable);
+/* Send a request of a job and wait for its answer. */
+enum torg_err sync_fetch_ask(struct sync *sync, struct sync_job *job, struct frame *frame);
+enum torg_err sync_fetch_want(struct sync_job *job, const struct sync_want *want);
+
+/* ---- sync_trie.c ---- */
+enum torg_err sync_trie_begin(struct sync *sync, struct sync_job *job);
+enum torg_err sync_trie_answer(struct sync *sync, struct sync_job *job, const struct frame *frame);
+/* Everything that was asked for and stored is done: what next? */
+enum torg_err sync_trie_go_on(struct sync *sync, struct sync_job *job);
+
+/* ---- sync_serve.c ---- */
+enum torg_err sync_serve_request(struct sync *sync, uint32_t peer, const struct frame *frame,
+                                 struct span body);
+enum torg_err sync_serve_pump(struct sync *sync, uint32_t peer);
+void sync_serve_free(struct sync_link *link);
+
+/* ---- sync_store.c ---- */
+bool sync_store_room(const struct sync *sync);
+/*
+ * Hand write to the writer: store takes over bytes and entries, which its spans
+ * must point into. pending is copied and gets its ticket; its relay is taken.
+ */
+enum torg_err sync_store_submit(struct sync *sync, struct sync_store *store,
+                                struct sync_pending *pending);
+enum torg_err sync_store_stored(struct sync *sync, uint64_t ticket, enum torg_err err);
+
+#endif

@@ -1,0 +1,712 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "protocol/sync_internal.h"
+
+#define HAVE_ROWS_MAX 512 /* in one frame, so that little credit moves much */
+#define BEATS_MAX 256
+#define TREE_ROWS_MAX 2048
+
+/* An origin that we do not have as a row's owner wants it counts as number 0. */
+static void digest_element(struct buffer *out, const struct sync_origin *origin, uint32_t mask)
+{
+    bool whole = origin->has_head && (mask & origin->public_mask & ~origin->complete) == 0;
+
+    pack_array(out, 4);
+    pack_bin(out, origin->id.bytes, sizeof(origin->id.bytes));
+    pack_uint(out, whole ? origin->epoch : 0);
+    pack_uint(out, whole ? origin->hno : 0);
+    pack_bin(out, whole ? origin->head_hash.bytes : (const uint8_t[32]){0}, 32);
+}
+
+static uint32_t bucket_of(const struct origin_id *id, unsigned bits)
+{
+    return (uint32_t)get_u16be(id->bytes) >> (16 - bits);
+}
+
+/* About four origins in each bucket. */
+static unsigned summary_bits(uint32_t origin_count)
+{
+    unsigned bits = 0;
+
+    while (bits < FRAME_SUMMARY_BITS_MAX && origin_count >> bits > 4)
+        bits++;
+    return bits;
+}
+
+/*
+ * Append 2^bits digests of what is held of what a peer wants (rows), or of what
+ * we want ourselves (rows NULL). Origins ascend, so buckets come one by one.
+ */
+static enum torg_err digests_put(const struct sync *sync, const struct sync_row *rows,
+                                 unsigned bits, struct buffer *out)
+{
+    struct buffer elements = {0};
+    uint32_t next = 0;
+    uint8_t digest[FRAME_DIGEST_BYTES];
+
+    for (uint32_t bucket = 0; bucket < UINT32_C(1) << bits; bucket++) {
+        buffer_clear(&elements);
+        for (; next < sync->origin_count; next++) {
+            const struct sync_origin *origin = &sync->origins[next];
+            uint32_t mask = rows ? rows[next].sub_mask : origin->wanted;
+
+            if (bucket_of(&origin->id, bits) != bucket)
+                break;
+            if (!rows || rows[next].sub_mask)
+                digest_element(&elements, origin, mask);
+        }
+        memset(digest, 0, sizeof(digest));
+        if (elements.size) {
+            struct hash hash = seal_hash(DOMAIN_SUMMARY, buffer_span(&elements));
+
+            memcpy(digest, hash.bytes, sizeof(digest));
+        }
+        buffer_put(out, digest, sizeof(digest));
+    }
+    if (elements.err && !out->err)
+        out->err = elements.err;
+    buffer_done(&elements);
+    return out->err;
+}
+
+/* ---- the greeting's second half ---- */
+
+enum torg_err sync_link_subscribe(struct sync *sync, uint32_t peer)
+{
+    struct frame frame = {.type = FRAME_SUB};
+    struct session *session = &sync->peers[peer].link->session;
+
+    frame_rows_clear(&sync->rows);
+    if (sync->origin_count > FRAME_SUB_ROWS_MAX) {
+        struct frame_sub_row all = {.kind = FRAME_SUB_ALL, .mask = sync->subscribe_mask};
+
+        frame_rows_sub(&sync->rows, &all);
+    }
+    for (uint32_t i = 0; sync->origin_count <= FRAME_SUB_ROWS_MAX && i < sync->origin_count; i++) {
+        const struct sync_origin *origin = &sync->origins[i];
+        struct frame_sub_row row = {
+            .kind = FRAME_SUB_ORIGIN,
+            .origin = origin->id,
+            .mask = origin->own ? COLLECTION_MASK_ALL : sync->subscribe_mask,
+        };
+
+        frame_rows_sub(&sync->rows, &row);
+    }
+    if (sync->rows.bytes.err)
+        return sync->rows.bytes.err;
+    frame.sub.rows = frame_rows_list(&sync->rows);
+    return session_send(session, &frame, sync->now_ms);
+}
+
+static enum torg_err summarise(struct sync *sync, uint32_t peer)
+{
+    struct frame frame = {.type = FRAME_SUMMARY};
+    enum torg_err err;
+
+    frame.summary.bits = summary_bits(sync->origin_count);
+    buffer_clear(&sync->scratch);
+    err = digests_put(sync, NULL, frame.summary.bits, &sync->scratch);
+    if (err)
+        return err;
+    frame.summary.digests = buffer_span(&sync->scratch);
+    return session_send(&sync->peers[peer].link->session, &frame, sync->now_ms);
+}
+
+static enum torg_err open_link(struct sync *sync, uint32_t peer)
+{
+    struct sync_link *link = sync->peers[peer].link;
+    enum torg_err err;
+
+    if (link->opened || link->session.state != SESSION_OPEN)
+        return TORG_OK;
+    link->opened = true;
+    sync_note(sync, "peer.up", " peer=%s link=%" PRIu32 " software=\"%s\" session=%" PRIu64,
+              sync->peers[peer].name, link->id, link->session.peer_software,
+              link->session.config.id);
+    err = sync_link_subscribe(sync, peer);
+    if (!err)
+        err = summarise(sync, peer);
+    return err == TORG_E_BUSY ? TORG_OK : err; /* closed meanwhile */
+}
+
+static void take_sub(struct sync *sync, uint32_t peer, const struct frame *frame)
+{
+    struct sync_row *rows = sync->peers[peer].rows;
+    struct sync_link *link = sync->peers[peer].link;
+    struct profile_reader in = frame_list_reader(&frame->sub.rows);
+
+    for (uint32_t i = 0; i < sync->origin_count; i++)
+        rows[i].sub_mask = 0;
+    for (uint32_t n = 0; n < frame->sub.rows.count; n++) {
+        struct frame_sub_row row = frame_read_sub(&in);
+        uint32_t index;
+
+        if (row.kind == FRAME_SUB_ALL) {
+            for (uint32_t i = 0; i < sync->origin_count; i++)
+                rows[i].sub_mask |= row.mask;
+        }
+        if (row.kind != FRAME_SUB_ORIGIN)
+            continue; /* this version has no named sets */
+        index = sync_origin_index(sync, &row.origin);
+        if (index != SYNC_NONE)
+            rows[index].sub_mask |= row.mask;
+    }
+    for (uint32_t i = 0; link->ready && i < sync->origin_count; i++)
+        rows[i].have_due = true;
+    link->rows_due = true;
+}
+
+/* Who was away when a dispute broke out hears of it now. */
+static enum torg_err proof_tell(struct sync *sync, uint32_t peer, uint32_t index)
+{
+    const struct sync_origin *origin = &sync->origins[index];
+    struct frame frame = {.type = FRAME_PROOF};
+    enum torg_err err;
+
+    if (!(origin->flags & REPLICA_FLAG_DISPUTED) || !sync->peers[peer].rows[index].sub_mask)
+        return TORG_OK;
+    err =
+        replica_proof_get(sync->read, origin->number, origin->charter_epoch, &frame.proof.evidence);
+    if (err)
+        return err == TORG_E_NOT_FOUND ? TORG_OK : err;
+    frame.proof.origin = origin->id;
+    err = session_send(&sync->peers[peer].link->session, &frame, sync->now_ms);
+    return err == TORG_E_BUSY ? TORG_OK : err;
+}
+
+static enum torg_err take_summary(struct sync *sync, uint32_t peer, const struct frame *frame)
+{
+    struct sync_link *link = sync->peers[peer].link;
+    struct sync_row *rows = sync->peers[peer].rows;
+    unsigned bits = frame->summary.bits;
+    enum torg_err err;
+
+    if (link->ready && sync->now_ms < link->summary_ms + SYNC_SUMMARY_MS) {
+        session_charge(&link->session, SESSION_CONTROL_BURST / 8, sync->now_ms);
+        return TORG_OK;
+    }
+    buffer_clear(&sync->scratch);
+    err = digests_put(sync, rows, bits, &sync->scratch);
+    if (err)
+        return err;
+    for (uint32_t i = 0; i < sync->origin_count; i++) {
+        size_t at = (size_t)bucket_of(&sync->origins[i].id, bits) * FRAME_DIGEST_BYTES;
+
+        if (memcmp(sync->scratch.data + at, frame->summary.digests.data + at, FRAME_DIGEST_BYTES))
+            rows[i].have_due = true;
+        rows[i].beat_due = true;
+        err = proof_tell(sync, peer, i);
+        if (err)
+            return err;
+    }
+    link->summary_ms = sync->now_ms;
+    link->ready = true;
+    link->answer_due = true;
+    link->rows_due = true;
+    return TORG_OK;
+}
+
+/* ---- what peers hold ---- */
+
+static void take_have(struct sync *sync, uint32_t peer, const struct frame *frame)
+{
+    struct sync_row *rows = sync->peers[peer].rows;
+    struct profile_reader in = frame_list_reader(&frame->have.rows);
+
+    sync->peers[peer].link->answered = true;
+    for (uint32_t n = 0; n < frame->have.rows.count; n++) {
+        struct frame_have_row have = frame_read_have(&in);
+        uint32_t index = sync_origin_index(sync, &have.origin);
+        struct sync_row *row;
+
+        if (index == SYNC_NONE)
+            continue;
+        row = &rows[index];
+        row->claimed = true;
+        row->epoch = have.epoch;
+        row->hno = have.hno;
+        row->seq = have.seq;
+        memcpy(row->head_hash, have.head_hash, sizeof(row->head_hash));
+        row->mask = have.mask;
+        row->charter_no = have.charter_no;
+        sync_origin_attend(sync, index);
+    }
+}
+
+void sync_link_have_due(struct sync *sync, uint32_t origin)
+{
+    for (uint32_t i = 0; i < sync->peer_count; i++) {
+        struct sync_peer *peer = &sync->peers[i];
+
+        if (!peer->link || !peer->rows[origin].sub_mask)
+            continue;
+        peer->rows[origin].have_due = true;
+        peer->link->rows_due = true;
+    }
+}
+
+static void have_row_add(struct sync *sync, const struct sync_origin *origin)
+{
+    struct frame_have_row row = {
+        .origin = origin->id,
+        .epoch = origin->epoch,
+        .hno = origin->hno,
+        .seq = origin->seq,
+        .mask = origin->complete,
+        .charter_no = origin->charter_no,
+    };
+
+    memcpy(row.head_hash, origin->head_hash.bytes, sizeof(row.head_hash));
+    if (origin->flags & REPLICA_FLAG_DISPUTED)
+        row.state |= FRAME_STATE_DISPUTED;
+    if (origin->flags & REPLICA_FLAG_FAULTY)
+        row.state |= FRAME_STATE_FAULTY;
+    frame_rows_have(&sync->rows, &row);
+}
+
+/* HAVE of the due rows from *from on; TORG_E_BUSY leaves them due. */
+static enum torg_err have_send(struct sync *sync, uint32_t peer, uint32_t *from)
+{
+    struct sync_row *rows = sync->peers[peer].rows;
+    struct frame frame = {.type = FRAME_HAVE};
+    uint32_t i;
+    enum torg_err err;
+
+    frame_rows_clear(&sync->rows);
+    for (i = *from; i < sync->origin_count && sync->rows.count < HAVE_ROWS_MAX; i++) {
+        if (rows[i].have_due && rows[i].sub_mask && sync->origins[i].known)
+            have_row_add(sync, &sync->origins[i]);
+    }
+    if (sync->rows.bytes.err)
+        return sync->rows.bytes.err;
+    if (sync->rows.count || sync->peers[peer].link->answer_due) {
+        frame.have.rows = frame_rows_list(&sync->rows);
+        err = session_send(&sync->peers[peer].link->session, &frame, sync->now_ms);
+        if (err)
+            return err;
+        sync->peers[peer].link->answer_due = false;
+    }
+    for (uint32_t sent = *from; sent < i; sent++)
+        rows[sent].have_due = false;
+    *from = i;
+    return TORG_OK;
+}
+
+/* ---- beats ---- */
+
+void sync_link_beat_due(struct sync *sync, uint32_t origin, uint32_t but_link)
+{
+    for (uint32_t i = 0; i < sync->peer_count; i++) {
+        struct sync_peer *peer = &sync->peers[i];
+
+        if (!peer->link || peer->link->id == but_link || !peer->rows[origin].sub_mask)
+            continue;
+        peer->rows[origin].beat_due = true;
+        peer->link->rows_due = true;
+    }
+}
+
+static enum torg_err beats_send(struct sync *sync, uint32_t peer, uint32_t *from)
+{
+    struct sync_row *rows = sync->peers[peer].rows;
+    struct frame frame = {.type = FRAME_BEAT};
+    uint32_t i;
+    enum torg_err err = TORG_OK;
+
+    frame_rows_clear(&sync->rows);
+    for (i = *from; i < sync->origin_count && sync->rows.count < BEATS_MAX && !err; i++) {
+        struct span beat;
+
+        if (!rows[i].beat_due || !rows[i].sub_mask || !sync->origins[i].beat_epoch)
+            continue;
+        err = replica_beat_get(sync->read, sync->origins[i].number, &beat);
+        if (!err)
+            frame_rows_packed(&sync->rows, beat);
+    }
+    if (!err)
+        err = sync->rows.bytes.err;
+    if (err)
+        return err;
+    if (sync->rows.count) {
+        frame.beat.beats = frame_rows_list(&sync->rows);
+        err = session_send(&sync->peers[peer].link->session, &frame, sync->now_ms);
+        if (err)
+            return err;
+    }
+    for (uint32_t sent = *from; sent < i; sent++)
+        rows[sent].beat_due = false;
+    *from = i;
+    return TORG_OK;
+}
+
+/* Four at once, then one a minute: more tells nobody more. */
+static bool beat_allowed(struct sync *sync, struct sync_origin *origin)
+{
+    while (origin->beat_tokens < SYNC_BEATS_BURST &&
+           sync->now_ms >= origin->beat_at_ms + SYNC_BEAT_MS) {
+        origin->beat_tokens++;
+        origin->beat_at_ms += SYNC_BEAT_MS;
+    }
+    if (origin->beat_tokens == SYNC_BEATS_BURST)
+        origin->beat_at_ms = sync->now_ms;
+    if (origin->beat_tokens == 0)
+        return false;
+    origin->beat_tokens--;
+    return true;
+}
+
+static bool beat_is_newer(const struct sync_origin *origin, const struct beat *beat)
+{
+    int order = sync_number_compare(beat->epoch, beat->hno, origin->beat_epoch, origin->beat_hno);
+
+    return order > 0 || (order == 0 && beat->ts_ms > origin->beat_ts_ms);
+}
+
+static enum torg_err beat_store(struct sync *sync, uint32_t index, uint32_t link, struct span raw)
+{
+    struct sync_pending pending = {.origin = index, .link = link, .job = SYNC_NONE};
+    struct sync_store *store = calloc(1, sizeof(*store));
+    struct profile_reader in;
+
+    if (!store)
+        return TORG_E_NOMEM;
+    store->write.kind = REPLICA_WRITE_BEAT;
+    buffer_put_span(&store->bytes[0], raw);
+    if (store->bytes[0].err) {
+        sync_store_free(store);
+        return TORG_E_NOMEM;
+    }
+    in = profile_reader_of(buffer_span(&store->bytes[0]));
+    store->write.beat = signed_read(&in, BEAT_BYTES_MAX);
+    return sync_store_submit(sync, store, &pending);
+}
+
+/* Keep one beat for when the charter that names its key has come. */
+static enum torg_err beat_hold(struct sync_origin *origin, struct span raw)
+{
+    buffer_clear(&origin->held_beat);
+    buffer_put_span(&origin->held_beat, raw);
+    return origin->held_beat.err;
+}
+
+/* One beat; peer SYNC_NONE: one that was held back. */
+static enum torg_err beat_take(struct sync *sync, uint32_t peer, struct span raw)
+{
+    struct profile_reader in = profile_reader_of(raw);
+    struct signed_span signed_beat = signed_read(&in, BEAT_BYTES_MAX);
+    struct replica_origin record;
+    struct sync_origin *origin;
+    struct beat beat;
+    uint32_t index;
+    enum torg_err err;
+
+    err = beat_parse(signed_beat.bytes, &beat);
+    if (err)
+        goto blame;
+    index = sync_origin_index(sync, &beat.origin);
+    if (index == SYNC_NONE)
+        return TORG_OK;
+    origin = &sync->origins[index];
+    if (origin->own || origin->pending_beat || !beat_is_newer(origin, &beat))
+        return TORG_OK;
+    if (!origin->known)
+        return beat_hold(origin, raw);
+    err = replica_origin_get(sync->read, &origin->id, &record);
+    if (err)
+        return err;
+    err = replica_beat_check(sync->read, &record, &signed_beat, &beat);
+    if (err == TORG_E_GAP)
+        return beat_hold(origin, raw);
+    if (err == TORG_E_UNEXPECTED && peer != SYNC_NONE)
+        return sync_link_forked(sync, peer, index, &signed_beat);
+    if (err == TORG_E_KNOWN || err == TORG_E_STALE || err == TORG_E_UNEXPECTED)
+        return TORG_OK;
+    if (err)
+        goto blame;
+    if (!beat_allowed(sync, origin) || !sync_store_room(sync))
+        return TORG_OK;
+    return beat_store(sync, index, peer == SYNC_NONE ? 0 : sync->peers[peer].link->id, raw);
+blame:
+    if (err == TORG_E_NOMEM || err == TORG_E_IO || err == TORG_E_CORRUPT)
+        return err;
+    if (peer != SYNC_NONE)
+        session_close_fault(&sync->peers[peer].link->session, err, session_code_of(err));
+    return TORG_OK;
+}
+
+static enum torg_err take_beats(struct sync *sync, uint32_t peer, const struct frame *frame)
+{
+    struct profile_reader in = frame_list_reader(&frame->beat.beats);
+    enum torg_err err = TORG_OK;
+
+    for (uint32_t i = 0; i < frame->beat.beats.count && !err; i++)
+        err = beat_take(sync, peer, profile_skip(&in));
+    return err;
+}
+
+enum torg_err sync_link_held_beat(struct sync *sync, uint32_t index)
+{
+    struct buffer raw = sync->origins[index].held_beat;
+    enum torg_err err = TORG_OK;
+
+    sync->origins[index].held_beat = (struct buffer){0};
+    if (raw.size)
+        err = beat_take(sync, SYNC_NONE, buffer_span(&raw));
+    buffer_done(&raw);
+    return err;
+}
+
+/* ---- fork evidence ---- */
+
+enum torg_err sync_link_proof(struct sync *sync, uint32_t origin, uint32_t but_link,
+                              struct span evidence)
+{
+    struct frame frame = {.type = FRAME_PROOF};
+    enum torg_err err = TORG_OK;
+
+    frame.proof.origin = sync->origins[origin].id;
+    frame.proof.evidence = evidence;
+    for (uint32_t i = 0; i < sync->peer_count && !err; i++) {
+        struct sync_link *link = sync->peers[i].link;
+
+        if (!link || !link->ready || link->id == but_link || !sync->peers[i].rows[origin].sub_mask)
+            continue;
+        err = session_send(&link->session, &frame, sync->now_ms);
+        if (err == TORG_E_BUSY)
+            err = TORG_OK;
+    }
+    return err;
+}
+
+static enum torg_err proof_store(struct sync *sync, uint32_t index, uint32_t link,
+                                 struct span evidence)
+{
+    struct sync_pending pending = {.origin = index, .link = link, .job = SYNC_NONE};
+    struct sync_store *store;
+
+    if (!sync_store_room(sync))
+        return TORG_OK;
+    buffer_put_span(&pending.relay, evidence);
+    store = calloc(1, sizeof(*store));
+    if (!store || pending.relay.err)
+        goto nomem;
+    store->write.kind = REPLICA_WRITE_PROOF;
+    buffer_put_span(&store->bytes[0], evidence);
+    if (store->bytes[0].err)
+        goto nomem;
+    store->write.proof = buffer_span(&store->bytes[0]);
+    return sync_store_submit(sync, store, &pending);
+nomem:
+    buffer_done(&pending.relay);
+    sync_store_free(store);
+    return TORG_E_NOMEM;
+}
+
+enum torg_err sync_link_forked(struct sync *sync, uint32_t peer, uint32_t index,
+                               const struct signed_span *other)
+{
+    const struct sync_origin *origin = &sync->origins[index];
+    struct buffer evidence = {0};
+    struct signed_span ours;
+    struct span stored;
+    enum torg_err err;
+
+    if (origin->flags & REPLICA_FLAG_DISPUTED || origin->own)
+        return TORG_OK; /* said already; and of our own, sync_own_look has spoken */
+    err = replica_head_get(sync->read, origin->number, origin->epoch, origin->hno, &stored);
+    if (err)
+        return err;
+    ours = frame_head(stored);
+    replica_proof_pack(&ours, other, NULL, 0, &evidence);
+    err = evidence.err;
+    if (!err) {
+        sync_note(sync, "origin.forked", " peer=%s epoch=%" PRIu64 " hno=%" PRIu64,
+                  sync->peers[peer].name, origin->epoch, origin->hno);
+        err = proof_store(sync, index, 0, buffer_span(&evidence));
+    }
+    buffer_done(&evidence);
+    return err;
+}
+
+static enum torg_err take_proof(struct sync *sync, uint32_t peer, const struct frame *frame)
+{
+    uint32_t index = sync_origin_index(sync, &frame->proof.origin);
+
+    if (index == SYNC_NONE || !sync->origins[index].known ||
+        sync->origins[index].flags & REPLICA_FLAG_DISPUTED)
+        return TORG_OK;
+    session_charge(&sync->peers[peer].link->session, SESSION_CONTROL_BURST / 64, sync->now_ms);
+    return proof_store(sync, index, sync->peers[peer].link->id, frame->proof.evidence);
+}
+
+/* ---- the tree ---- */
+
+static void take_tree(struct sync *sync, uint32_t peer, const struct frame *frame)
+{
+    struct profile_reader in = frame_list_reader(&frame->tree.rows);
+
+    for (uint32_t i = 0; i < frame->tree.rows.count; i++) {
+        struct frame_tree_row row = frame_read_tree(&in);
+        uint32_t index = sync_origin_index(sync, &row.origin);
+
+        if (index != SYNC_NONE)
+            sync->peers[peer].rows[index].eager_out = row.graft;
+    }
+}
+
+static enum torg_err tree_send(struct sync *sync, uint32_t peer, uint32_t *from)
+{
+    struct sync_row *rows = sync->peers[peer].rows;
+    struct frame frame = {.type = FRAME_TREE};
+    uint32_t i;
+
+    frame_rows_clear(&sync->rows);
+    for (i = *from; i < sync->origin_count && sync->rows.count < TREE_ROWS_MAX; i++) {
+        struct frame_tree_row row = {
+            .origin = sync->origins[i].id,
+            .graft = rows[i].tree_due == SYNC_TREE_GRAFT,
+        };
+
+        if (rows[i].tree_due != SYNC_TREE_NONE)
+            frame_rows_tree(&sync->rows, &row);
+        rows[i].tree_due = SYNC_TREE_NONE;
+    }
+    *from = i;
+    if (sync->rows.bytes.err)
+        return sync->rows.bytes.err;
+    if (sync->rows.count == 0)
+        return TORG_OK;
+    frame.tree.rows = frame_rows_list(&sync->rows);
+    return session_send(&sync->peers[peer].link->session, &frame, sync->now_ms);
+}
+
+enum torg_err sync_link_flush(struct sync *sync, uint32_t peer)
+{
+    static enum torg_err (*const senders[])(struct sync *, uint32_t, uint32_t *) = {
+        tree_send,
+        have_send,
+        beats_send,
+    };
+    struct sync_link *link = sync->peers[peer].link;
+    enum torg_err err = TORG_OK;
+
+    if (!link->ready)
+        return TORG_OK; /* its SUMMARY comes, or the session ends */
+    for (size_t i = 0; i < ARRAY_SIZE(senders) && !err; i++) {
+        uint32_t from = 0;
+
+        do
+            err = senders[i](sync, peer, &from);
+        while (!err && from < sync->origin_count);
+    }
+    link->rows_due = false;
+    link->rows_blocked = err == TORG_E_BUSY;
+    return err == TORG_E_BUSY ? TORG_OK : err;
+}
+
+/* ---- frames ---- */
+
+void sync_link_error(struct sync *sync, uint32_t peer, uint64_t sid, enum frame_code code,
+                     const char *detail)
+{
+    struct frame frame = {.type = FRAME_ERROR};
+    struct session *session = &sync->peers[peer].link->session;
+
+    frame.error.sid = sid;
+    frame.error.code = code;
+    frame.error.detail = span_of_str(detail);
+    session_charge(session, 1, sync->now_ms);
+    if (session_send(session, &frame, sync->now_ms))
+        return; /* closed, or no memory: the peer's request times out */
+}
+
+static void take_error(struct sync *sync, uint32_t peer, const struct frame *frame)
+{
+    sync_note(sync, "peer.error", " peer=%s code=%s", sync->peers[peer].name,
+              frame_code_name(frame->error.code));
+}
+
+/* A flat switch: who takes which frame. */
+static enum torg_err frame_take(struct sync *sync, uint32_t peer, const struct frame *frame,
+                                bool *ret_held)
+{
+    switch ((enum frame_type)frame->type) {
+    case FRAME_SUB:
+        take_sub(sync, peer, frame);
+        return TORG_OK;
+    case FRAME_SUMMARY:
+        return take_summary(sync, peer, frame);
+    case FRAME_HAVE:
+        take_have(sync, peer, frame);
+        return TORG_OK;
+    case FRAME_HEAD:
+        return sync_live_received(sync, peer, frame->head.head, NULL, ret_held);
+    case FRAME_BATCH:
+        return sync_live_received(sync, peer, frame->batch.head, &frame->batch.entries, ret_held);
+    case FRAME_BEAT:
+        return take_beats(sync, peer, frame);
+    case FRAME_TREE:
+        take_tree(sync, peer, frame);
+        return TORG_OK;
+    case FRAME_PROOF:
+        return take_proof(sync, peer, frame);
+    case FRAME_PULL:
+    case FRAME_TRIE_REQ:
+    case FRAME_FETCH:
+    case FRAME_CHARTER_REQ:
+    case FRAME_ANCESTRY_REQ:
+        return sync_serve_request(sync, peer, frame, sync->peers[peer].link->session.frame_body);
+    case FRAME_ERROR:
+        if (frame->error.sid)
+            return sync_fetch_answer(sync, peer, frame);
+        take_error(sync, peer, frame);
+        return TORG_OK;
+    case FRAME_CHARTER:
+    case FRAME_DELTA:
+    case FRAME_TRIE:
+    case FRAME_ENTRIES:
+    case FRAME_ANCESTRY:
+        return sync_fetch_answer(sync, peer, frame);
+    case FRAME_HELLO:
+    case FRAME_CREDIT:
+    case FRAME_PING:
+    case FRAME_PONG:
+    case FRAME_GOAWAY:
+        return TORG_OK; /* the session has dealt with it */
+    }
+    return TORG_OK;
+}
+
+enum torg_err sync_link_bytes(struct sync *sync, uint32_t peer, struct span bytes)
+{
+    struct sync_link *link = sync->peers[peer].link;
+    struct session *session = &link->session;
+    enum torg_err err;
+
+    session_input(session, bytes, sync->now_ms);
+    while (session->state != SESSION_CLOSED) {
+        struct frame frame;
+        bool held = false;
+
+        err = session_next(session, sync->now_ms, sync->clock_ms, &frame);
+        if (session->state == SESSION_CLOSED || err == TORG_E_TRUNCATED)
+            break;
+        if (err == TORG_E_UNEXPECTED)
+            continue;
+        if (!err)
+            err = open_link(sync, peer);
+        if (!err)
+            err = frame_take(sync, peer, &frame, &held);
+        if (err)
+            return err;
+        if (!held)
+            session_release(session, session->frame_class, session->frame_bytes);
+    }
+    link->serve_due = true;
+    if (link->rows_blocked)
+        link->rows_due = true;
+    return open_link(sync, peer);
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "protocol/sync_internal.h"
+
+void sync_store_free(struct sync_store *store)
+{
+    if (!store)
+        return;
+    for (size_t i = 0; i < ARRAY_SIZE(store->bytes); i++)
+        buffer_done(&store->bytes[i]);
+    free(store->entries);
+    free(store->removed);
+    free(store->charters);
+    free(store);
+}
+
+/* Live batches only: what was fetched was asked for, a job at a time, and is let through. */
+bool sync_store_room(const struct sync *sync)
+{
+    return sync->pending_count < sync->limits.store_queue_writes;
+}
+
+static enum torg_err pending_add(struct sync *sync, struct sync_pending *pending)
+{
+    if (sync->pending_count == sync->pending_capacity) {
+        size_t capacity = sync->pending_capacity ? 2 * sync->pending_capacity : 16;
+        struct sync_pending *grown =
+            realloc(sync->pending, capacity * sizeof(*grown)); /* NOLINT: counts are small */
+
+        if (!grown)
+            return TORG_E_NOMEM;
+        sync->pending = grown;
+        sync->pending_capacity = capacity;
+    }
+    sync->pending[sync->pending_count++] = *pending;
+    return TORG_OK;
+}
+
+enum torg_err sync_store_submit(struct sync *sync, struct sync_store *store,
+                                struct sync_pending *pending)
+{
+    struct sync_origin *origin = &sync->origins[pending->origin];
+    struct sync_action *action = NULL;
+    enum torg_err err;
+
+    pending->ticket = sync->next_ticket;
+    pending->kind = store->write.kind;
+    store->write.origin = origin->id;
+    store->write.now_ms = sync->clock_ms;
+    err = pending_add(sync, pending);
+    if (err)
+        goto done;
+    err = sync_action_add(sync, SYNC_ACTION_STORE, &action);
+    if (err) {
+        sync->pending_count--;
+        goto done;
+    }
+    sync->next_ticket++;
+    action->ticket = pending->ticket;
+    action->store = store;
+    origin->pending++;
+    if (pending->kind == REPLICA_WRITE_BEAT)
+        origin->pending_beat = true;
+    if (pending->kind == REPLICA_WRITE_COMMIT) {
+        origin->expected_epoch = pending->epoch;
+        origin->expected_hno = pending->hno;
+    }
+    if (pending->job != SYNC_NONE)
+        sync->jobs[pending->job].stores++;
+    return TORG_OK;
+done:
+    buffer_done(&pending->relay);
+    sync_store_free(store);
+    return err;
+}
+
+/* What a live write's answer means; those of jobs go to sync_fetch_stored. */
+static enum torg_err live_stored(struct sync *sync, const struct sync_pending *pending,
+                                 enum torg_err err)
+{
+    switch (err) {
+    case TORG_OK:
+        if (pending->kind == REPLICA_WRITE_COMMIT)
+            return sync_live_relay(sync, pending);
+        if (pending->kind == REPLICA_WRITE_BEAT)
+            sync_link_beat_due(sync, pending->origin, pending->link);
+        return TORG_OK;
+    case TORG_E_MISMATCH:
+        sync->counters.mismatches++;
+        return TORG_OK;
+    case TORG_E_NOMEM:
+    case TORG_E_FULL:
+    case TORG_E_IO:
+    case TORG_E_BUSY:
+        /* Ours to solve; nothing is asked for until that has had time. */
+        sync->origins[pending->origin].retry_ms = sync->now_ms + SYNC_DIAL_MS_MIN;
+        sync_origin_attend_at(sync, sync->origins[pending->origin].retry_ms);
+        return TORG_OK;
+    default:
+        return TORG_OK; /* known, stale, a gap: what else is needed will be asked for */
+    }
+}
+
+enum torg_err sync_store_stored(struct sync *sync, uint64_t ticket, enum torg_err err)
+{
+    struct sync_pending pending;
+    struct sync_origin *origin;
+    enum torg_err result;
+    uint32_t peer;
+    size_t at = 0;
+
+    while (at < sync->pending_count && sync->pending[at].ticket != ticket)
+        at++;
+    if (at == sync->pending_count)
+        return TORG_OK;
+    pending = sync->pending[at];
+    memmove(&sync->pending[at], &sync->pending[at + 1],
+            (--sync->pending_count - at) * sizeof(pending));
+    peer = sync_peer_of_link(sync, pending.link);
+    if (peer != SYNC_NONE && pending.held_bytes)
+        session_release(&sync->peers[peer].link->session, FRAME_CLASS_LIVE, pending.held_bytes);
+    if (pending.origin == SYNC_NONE) {
+        buffer_done(&pending.relay);
+        return TORG_OK;
+    }
+    origin = &sync->origins[pending.origin];
+    origin->pending--;
+    if (pending.kind == REPLICA_WRITE_BEAT)
+        origin->pending_beat = false;
+    result = sync_origin_refresh(sync, pending.origin);
+    if (!result && pending.job == SYNC_NONE)
+        result = live_stored(sync, &pending, err);
+    else if (!result)
+        result = sync_fetch_stored(sync, &pending, err);
+    if (!result && pending.kind == REPLICA_WRITE_CHARTERS && !err)
+        result = sync_link_held_beat(sync, pending.origin);
+    sync_origin_attend(sync, pending.origin);
+    buffer_done(&pending.relay);
+    return result;
+}

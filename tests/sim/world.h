@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#ifndef TORG_TESTS_SIM_WORLD_H
+#define TORG_TESTS_SIM_WORLD_H
+
+#include "protocol/frame.h"
+#include "protocol/replica.h"
+#include "protocol/sync.h"
+#include "tests/support/kv_mem.h"
+
+/*
+ * Many nodes in one process: each a sync, a store in memory and a writer, on a
+ * made-up network under a made-up clock. One seed decides everything, so a run
+ * can be had again. Whatever goes wrong in the world's own works ends the
+ * program; what goes wrong in the nodes is the caller's to see, by its watcher.
+ *
+ * Connections are streams, as TCP gives them: bytes arrive in order, late, cut
+ * anywhere, or never, when the connection breaks. A blocked pair of nodes
+ * delivers nothing until it is unblocked, or a session gives up waiting.
+ */
+#define WORLD_NODES_MAX 32
+#define WORLD_NONE UINT32_MAX
+#define WORLD_COLLECTIONS 5 /* those that worlds write to; see world_collection */
+
+struct world;
+struct world_event;
+
+/* A listing that an origin signed, and while which of its heads it was live. */
+struct world_version {
+    uint8_t collection;
+    struct listing_key key;
+    struct listing_id id;
+    struct hash header_hash;
+    struct buffer header;
+    struct buffer payload;
+    uint64_t from; /* the commit that brought it, counted from 1 over all epochs */
+    uint64_t to;   /* the commit that ended it; 0 while it lives */
+};
+
+/* A commit of an origin, by its place in the order of all. */
+struct world_commit {
+    uint64_t epoch, hno;
+};
+
+struct world_node {
+    struct world *world;
+    uint32_t index;
+    char name[16];
+    struct public_key node_key;
+    bool has_own;
+    bool dial_only; /* nobody can reach it */
+    struct origin_id own;
+    struct replica_signer signer;
+    struct secret_key root;
+    struct buffer charters[4]; /* signed */
+    size_t charter_count;
+
+    struct kv_mem *store;
+    struct sync *sync;
+    bool up;
+    uint32_t life;   /* events for an earlier one are stale */
+    int64_t tick_ms; /* when the next one is due; INT64_MAX: none is */
+    struct sync_peer_config peers[WORLD_NODES_MAX];
+    uint32_t peer_nodes[WORLD_NODES_MAX];
+    size_t peer_count;
+    uint32_t next_link;
+    uint32_t subscribe_mask;
+    uint64_t seed;
+    uint64_t restarts;
+
+    /* The writer. */
+    struct world_job *jobs; /* in the order they came */
+    bool writing;
+    bool crash_on_fault; /* the next storage fault is the end of this life */
+    bool dead_writer;    /* --break: nothing is ever answered */
+
+    /* Everything that its origin ever signed. */
+    struct world_version *versions;
+    size_t version_count, version_capacity;
+    struct world_commit *commits;
+    size_t commit_count, commit_capacity;
+};
+
+/* What a test wants to see. All may be NULL. */
+struct world_watcher {
+    void *context;
+    /* Inside the write transaction, after one write that was applied. */
+    void (*applied)(void *context, struct world_node *node, const struct kv *kv,
+                    const struct origin_id *origin);
+    /* A frame that a node sends, before it is on the wire. */
+    void (*sending)(void *context, struct world_node *node, uint8_t type, struct span body);
+    /* A node was started; its store is as the last life left it. */
+    void (*started)(void *context, struct world_node *node);
+};
+
+struct world_options {
+    uint64_t seed;
+    int64_t delay_min_ms, delay_max_ms; /* of each connection, drawn once */
+    int64_t commit_min_ms, commit_max_ms;
+    struct sync_limits limits;
+    bool trace; /* print each line as it happens */
+    bool strict_store;
+};
+
+struct world {
+    struct world_options options;
+    struct world_watcher watcher;
+    uint64_t random;
+    int64_t now_ms;
+    struct world_node nodes[WORLD_NODES_MAX];
+    uint32_t node_count;
+    bool blocked[WORLD_NODES_MAX][WORLD_NODES_MAX];
+    struct world_event **heap;
+    size_t heap_count, heap_capacity;
+    uint64_t next_event;
+    struct world_wire *wires;
+    uint64_t events, bytes, frames;
+    uint64_t trace_hash;
+    char **lines; /* the newest ones */
+    size_t line_next;
+    int64_t clock_offset_ms[WORLD_NODES_MAX];
+    uint8_t mute_type; /* --break: frames of this type never arrive */
+    uint64_t dropped_frames;
+};
+
+struct world_options world_options_default(uint64_t seed);
+void world_init(struct world *world, const struct world_options *options);
+void world_done(struct world *world);
+
+/* Before the first start. has_own: it is a municipality, else a mere relay. */
+uint32_t world_node_add(struct world *world, bool has_own);
+/* a knows b and dials it; b knows a. */
+void world_peer(struct world *world, uint32_t a, uint32_t b, bool b_dials_too);
+void world_start(struct world *world, uint32_t node);
+void world_crash(struct world *world, uint32_t node);
+
+/* Everything that happens until then. */
+void world_run(struct world *world, int64_t until_ms);
+void world_block(struct world *world, uint32_t a, uint32_t b, bool blocked);
+/* Break the connections between two nodes; they notice it, each in its time. */
+void world_cut(struct world *world, uint32_t a, uint32_t b);
+/* After so many write operations the store fails; or with crash, the node ends there. */
+void world_fault(struct world *world, uint32_t node, uint64_t after, enum torg_err err, bool crash);
+
+/* The i-th collection that worlds use, 0 <= i < WORLD_COLLECTIONS; unknown ones among them. */
+uint8_t world_collection(unsigned i);
+/* count random changes of a node's own origin, as one job for its writer. */
+void world_write(struct world *world, uint32_t node, unsigned count);
+/* The same with sized payloads and no deletes. */
+void world_write_sized(struct world *world, uint32_t node, unsigned count, size_t payload_size);
+/* A next charter: a new signing key, or with new_epoch also a new epoch; then an empty commit. */
+void world_rotate(struct world *world, uint32_t node, bool new_epoch);
+void world_beat(struct world *world, uint32_t node);
+
+/* The version of a listing that the origin signed with that hash; NULL if it never did. */
+const struct world_version *world_version_of(const struct world_node *origin, uint8_t collection,
+                                             const struct listing_key *key,
+                                             const struct hash *header_hash);
+/* Which of an origin's commits, from 1, a head is; 0 if it never signed one with that number. */
+uint64_t world_commit_of(const struct world_node *origin, uint64_t epoch, uint64_t hno);
+struct world_node *world_origin(struct world *world, const struct origin_id *id);
+/* Newest head that a node holds of an origin; false if none. */
+bool world_head(struct world *world, uint32_t node, const struct origin_id *origin,
+                struct replica_origin *ret_record);
+/* Do all nodes hold everything of all origins? why (if not NULL) gets the first difference. */
+bool world_converged(struct world *world, char *why, size_t why_size);
+
+uint64_t world_random(struct world *world);
+uint64_t world_below(struct world *world, uint64_t limit);
+bool world_chance(struct world *world, unsigned percent);
+void world_trace(struct world *world, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* The newest lines of the trace, to stderr. */
+void world_trace_print(const struct world *world);
+
+#endif
