@@ -34,6 +34,13 @@
 /* An arc over 90 degrees comes from an arc sine near 1, which loses half its digits. */
 #define MARGIN_FAR_M 1.0
 #define RAD_OF_DEG (M_PI / 180.0)
+/* Within this angle, about 300 km, the meridian's own curvature bounds boxes. */
+#define NEAR_RAD_MAX 0.05
+/* Circles up to this are decided by chords: all of them are within CHORD_NEAR_M_MAX. */
+#define CIRCLE_NEAR_M_MAX 8000000.0
+/* Where the series of geo_circle_side are as exact as libm. */
+#define SERIES_LAT_RAD_MAX 0.06
+#define SERIES_HALF_LON_RAD_MAX 0.15
 
 static struct geod_geodesic wgs84;
 static pthread_once_t wgs84_once = PTHREAD_ONCE_INIT;
@@ -82,58 +89,6 @@ double geo_distance_m(struct geo_point centre, struct geo_point point)
 
 /* ---- bounds between points ---- */
 
-struct geo_centre geo_centre_of(struct geo_point point)
-{
-    struct geo_centre centre = {.point = point};
-    double lat = point.lat_deg * RAD_OF_DEG, lon = point.lon_deg * RAD_OF_DEG;
-    double vertical_m;
-
-    centre.sin_lat = sin(lat);
-    centre.cos_lat = cos(lat);
-    centre.x = centre.cos_lat * cos(lon);
-    centre.y = centre.cos_lat * sin(lon);
-    centre.z = centre.sin_lat;
-    vertical_m = WGS84_A_M / sqrt(1.0 - WGS84_E2 * centre.sin_lat * centre.sin_lat);
-    centre.earth_x = vertical_m * centre.x;
-    centre.earth_y = vertical_m * centre.y;
-    centre.earth_z = vertical_m * (1.0 - WGS84_E2) * centre.z;
-    return centre;
-}
-
-/* Far apart the chord says little; the angle between the two normals says it within 1 %. */
-static void bounds_by_angle(const struct geo_centre *a, const struct geo_centre *b, double chord_m,
-                            double *ret_lower_m, double *ret_upper_m)
-{
-    double x = a->y * b->z - a->z * b->y;
-    double y = a->z * b->x - a->x * b->z;
-    double z = a->x * b->y - a->y * b->x;
-    double dot = a->x * b->x + a->y * b->y + a->z * b->z;
-    double angle = atan2(sqrt(x * x + y * y + z * z), dot);
-
-    *ret_lower_m = fmax(CURVATURE_M_MIN * angle, chord_m) - MARGIN_M;
-    *ret_upper_m = CURVATURE_M_MAX * angle + MARGIN_M;
-}
-
-void geo_distance_bounds(const struct geo_centre *centre, struct geo_point point,
-                         double *ret_lower_m, double *ret_upper_m)
-{
-    struct geo_centre other = geo_centre_of(point);
-    double x = centre->earth_x - other.earth_x;
-    double y = centre->earth_y - other.earth_y;
-    double z = centre->earth_z - other.earth_z;
-    double chord_m = sqrt(x * x + y * y + z * z);
-
-    if (!(chord_m <= CHORD_NEAR_M_MAX)) {
-        bounds_by_angle(centre, &other, chord_m, ret_lower_m, ret_upper_m);
-        return;
-    }
-    *ret_lower_m = 2.0 * CURVATURE_TWISTED_M_MAX * asin(chord_m / (2.0 * CURVATURE_TWISTED_M_MAX));
-    *ret_lower_m = fmax(*ret_lower_m - MARGIN_M, 0.0);
-    *ret_upper_m = 2.0 * CURVATURE_M_MIN * asin(chord_m / (2.0 * CURVATURE_M_MIN)) + MARGIN_M;
-}
-
-/* ---- bounds of boxes ---- */
-
 /* The meridian's radius of curvature at the latitude closest to the equator within reach. */
 static double meridian_m_min(double lat_rad, double reach_rad)
 {
@@ -147,24 +102,69 @@ static double meridian_m_min(double lat_rad, double reach_rad)
     return WGS84_A_M * (1.0 - WGS84_E2) / (w * sqrt(w));
 }
 
-/* The largest radius of curvature at the latitude farthest from the equator within reach. */
-static double vertical_m_max(double lat_rad, double reach_rad)
+struct geo_centre geo_centre_of(struct geo_point point)
 {
-    double highest = fmin(fabs(lat_rad) + reach_rad, M_PI / 2);
-    double sine = sin(highest);
+    struct geo_centre centre = {.point = point};
+    double lat = point.lat_deg * RAD_OF_DEG, lon = point.lon_deg * RAD_OF_DEG;
+    double vertical_m;
 
-    return WGS84_A_M / sqrt(1.0 - WGS84_E2 * sine * sine);
+    centre.sin_lat = sin(lat);
+    centre.cos_lat = cos(lat);
+    centre.x = centre.cos_lat * cos(lon);
+    centre.y = centre.cos_lat * sin(lon);
+    centre.z = centre.sin_lat;
+    vertical_m = WGS84_A_M / sqrt(1.0 - WGS84_E2 * centre.sin_lat * centre.sin_lat);
+    centre.axis_m = vertical_m * centre.cos_lat;
+    centre.plane_m = vertical_m * (1.0 - WGS84_E2) * centre.sin_lat;
+    centre.meridian_near_m =
+        meridian_m_min(lat, NEAR_RAD_MAX * (CURVATURE_M_MAX / CURVATURE_M_MIN));
+    return centre;
 }
 
-/* The angle between two directions from the sines of half the differences. */
-static double arc_rad(double lat_a, double cos_a, double lat_b, double cos_b, double half_lon_sine)
+/* From latitude's sine and cosine, and the sine of half the difference in longitude. */
+static double chord2_m2(const struct geo_centre *centre, double sin_lat, double cos_lat,
+                        double half_lon_sine)
 {
-    double half_lat_sine = sin((lat_a - lat_b) / 2);
-    double haversine =
-        half_lat_sine * half_lat_sine + cos_a * cos_b * half_lon_sine * half_lon_sine;
+    double vertical_m = WGS84_A_M / sqrt(1.0 - WGS84_E2 * sin_lat * sin_lat);
+    double axis_m = vertical_m * cos_lat;
+    double out_m = axis_m - centre->axis_m;
+    double up_m = vertical_m * (1.0 - WGS84_E2) * sin_lat - centre->plane_m;
 
-    return 2.0 * asin(sqrt(fmin(haversine, 1.0)));
+    return out_m * out_m + up_m * up_m +
+           4.0 * axis_m * centre->axis_m * half_lon_sine * half_lon_sine;
 }
+
+/* Far apart the chord says little; the angle between the two normals says it within 1 %. */
+static double normals_angle(const struct geo_centre *a, double lat, double lon)
+{
+    double bx = cos(lat) * cos(lon), by = cos(lat) * sin(lon), bz = sin(lat);
+    double x = a->y * bz - a->z * by;
+    double y = a->z * bx - a->x * bz;
+    double z = a->x * by - a->y * bx;
+
+    return atan2(sqrt(x * x + y * y + z * z), a->x * bx + a->y * by + a->z * bz);
+}
+
+void geo_distance_bounds(const struct geo_centre *centre, struct geo_point point,
+                         double *ret_lower_m, double *ret_upper_m)
+{
+    double lat = point.lat_deg * RAD_OF_DEG;
+    double half_lon = (point.lon_deg - centre->point.lon_deg) * (RAD_OF_DEG / 2);
+    double chord_m = sqrt(chord2_m2(centre, sin(lat), cos(lat), sin(half_lon)));
+    double angle;
+
+    if (!(chord_m <= CHORD_NEAR_M_MAX)) {
+        angle = normals_angle(centre, lat, point.lon_deg * RAD_OF_DEG);
+        *ret_lower_m = fmax(CURVATURE_M_MIN * angle, chord_m) - MARGIN_M;
+        *ret_upper_m = CURVATURE_M_MAX * angle + MARGIN_M;
+        return;
+    }
+    *ret_lower_m = 2.0 * CURVATURE_TWISTED_M_MAX * asin(chord_m / (2.0 * CURVATURE_TWISTED_M_MAX));
+    *ret_lower_m = fmax(*ret_lower_m - MARGIN_M, 0.0);
+    *ret_upper_m = 2.0 * CURVATURE_M_MIN * asin(chord_m / (2.0 * CURVATURE_M_MIN)) + MARGIN_M;
+}
+
+/* ---- bounds of boxes ---- */
 
 /* Degrees between two meridians, 0..180. */
 static double lon_apart_deg(double a_deg, double b_deg)
@@ -175,51 +175,52 @@ static double lon_apart_deg(double a_deg, double b_deg)
 }
 
 /*
- * The smallest angle from a direction to a box of latitudes and longitudes.
- * Beside the box it lies on the nearer of its two meridian edges: on each
- * circle of latitude the angle grows with the difference in longitude. Along
- * that meridian the cosine is a sine wave with its crest at the latitude
- * where the great circle square to the meridian meets it.
+ * The haversine of the angle between two directions is a sum of a part that
+ * grows with the difference in latitude and one that grows with that in
+ * longitude and the cosine of the latitude: bounded part by part.
  */
-static double box_angle_min(double lon_deg, double lat_rad, double cos_lat, double sin_lat,
-                            const struct geo_box *box)
+static double haversine_angle(double half_lat, double half_lon, double cosines)
 {
-    double south = box->south_deg * RAD_OF_DEG, north = box->north_deg * RAD_OF_DEG;
-    double apart_deg, half_lon_sine, crest, best;
+    double lat_sine = sin(half_lat), lon_sine = sin(half_lon);
 
-    if (lon_deg >= box->west_deg && lon_deg <= box->east_deg)
-        return fmax(fmax(south - lat_rad, lat_rad - north), 0.0);
-    apart_deg = fmin(lon_apart_deg(lon_deg, box->west_deg), lon_apart_deg(lon_deg, box->east_deg));
-    half_lon_sine = sin(apart_deg / 2 * RAD_OF_DEG);
-    best = fmin(arc_rad(lat_rad, cos_lat, south, cos(south), half_lon_sine),
-                arc_rad(lat_rad, cos_lat, north, cos(north), half_lon_sine));
-    crest = atan2(sin_lat, cos_lat * cos(apart_deg * RAD_OF_DEG));
-    if (crest > south && crest < north)
-        best = fmin(best, arc_rad(lat_rad, cos_lat, crest, cos(crest), half_lon_sine));
-    return best;
+    return 2.0 * asin(sqrt(fmin(lat_sine * lat_sine + cosines * lon_sine * lon_sine, 1.0)));
 }
 
-void geo_box_bounds(const struct geo_centre *centre, struct position min, struct position max,
-                    double *ret_lower_m, double *ret_upper_m)
+double geo_box_lower_m(const struct geo_centre *centre, struct position min, struct position max)
 {
     struct geo_point southwest = geo_point_of(min), northeast = geo_point_of(max);
-    struct geo_box box = {southwest.lon_deg, southwest.lat_deg, northeast.lon_deg,
-                          northeast.lat_deg};
-    double lat = centre->point.lat_deg * RAD_OF_DEG;
-    double opposite_lon_deg =
-        centre->point.lon_deg > 0.0 ? centre->point.lon_deg - 180.0 : centre->point.lon_deg + 180.0;
-    double nearest =
-        box_angle_min(centre->point.lon_deg, lat, centre->cos_lat, centre->sin_lat, &box);
-    /* The farthest from here is the nearest to the other side of the earth. */
-    double opposite =
-        box_angle_min(opposite_lon_deg, -lat, centre->cos_lat, -centre->sin_lat, &box);
-    double farthest = M_PI - opposite;
-    double reach = nearest * (CURVATURE_M_MAX / CURVATURE_M_MIN);
+    double lat_deg = centre->point.lat_deg, lon_deg = centre->point.lon_deg;
+    double lat_apart = fmax(fmax(southwest.lat_deg - lat_deg, lat_deg - northeast.lat_deg), 0.0);
+    double highest = fmax(fabs(southwest.lat_deg), fabs(northeast.lat_deg));
+    double lon_apart = 0.0, angle, lower_m;
 
-    *ret_lower_m = meridian_m_min(lat, reach) * nearest - (nearest > 1.5 ? MARGIN_FAR_M : MARGIN_M);
-    *ret_lower_m = fmax(*ret_lower_m, 0.0);
-    *ret_upper_m =
-        vertical_m_max(lat, farthest) * farthest + (opposite > 1.5 ? MARGIN_FAR_M : MARGIN_M);
+    if (lon_deg < southwest.lon_deg || lon_deg > northeast.lon_deg)
+        lon_apart = fmin(lon_apart_deg(lon_deg, southwest.lon_deg),
+                         lon_apart_deg(lon_deg, northeast.lon_deg));
+    if (lat_apart == 0.0 && lon_apart == 0.0)
+        return 0.0;
+    angle = haversine_angle(lat_apart * (RAD_OF_DEG / 2), lon_apart * (RAD_OF_DEG / 2),
+                            centre->cos_lat * cos(highest * RAD_OF_DEG));
+    lower_m = angle * (angle <= NEAR_RAD_MAX ? centre->meridian_near_m : CURVATURE_M_MIN);
+    return fmax(lower_m - (angle > 1.5 ? MARGIN_FAR_M : MARGIN_M), 0.0);
+}
+
+double geo_box_upper_m(const struct geo_centre *centre, struct position min, struct position max)
+{
+    struct geo_point southwest = geo_point_of(min), northeast = geo_point_of(max);
+    double lat_deg = centre->point.lat_deg, lon_deg = centre->point.lon_deg;
+    double lat_apart = fmax(northeast.lat_deg - lat_deg, lat_deg - southwest.lat_deg);
+    double opposite_deg = lon_deg > 0.0 ? lon_deg - 180.0 : lon_deg + 180.0;
+    double lowest = 0.0, lon_apart = 180.0, angle;
+
+    if (opposite_deg < southwest.lon_deg || opposite_deg > northeast.lon_deg)
+        lon_apart = fmax(lon_apart_deg(lon_deg, southwest.lon_deg),
+                         lon_apart_deg(lon_deg, northeast.lon_deg));
+    if (southwest.lat_deg > 0.0 || northeast.lat_deg < 0.0)
+        lowest = fmin(fabs(southwest.lat_deg), fabs(northeast.lat_deg));
+    angle = haversine_angle(lat_apart * (RAD_OF_DEG / 2), lon_apart * (RAD_OF_DEG / 2),
+                            centre->cos_lat * cos(lowest * RAD_OF_DEG));
+    return CURVATURE_M_MAX * angle + (angle > 1.5 ? MARGIN_FAR_M : MARGIN_M);
 }
 
 /* ---- windows ---- */
@@ -322,6 +323,68 @@ bool geo_window_holds(const struct geo_window *window, struct position min, stru
     return (min.lat_e7 >= window->south_e7) & (max.lat_e7 <= window->north_e7) &
            (((min.lon_e7 >= window->west_e7[0]) & (max.lon_e7 <= window->east_e7[0])) |
             ((min.lon_e7 >= window->west_e7[1]) & (max.lon_e7 <= window->east_e7[1])));
+}
+
+/* ---- circles ---- */
+
+/*
+ * The bounds of geo_distance_bounds solved for the chord once, so that a
+ * position needs no arc sine: those with shorter chords than the one are in,
+ * with longer chords than the other out.
+ */
+struct geo_circle geo_circle_of(struct geo_point centre, double radius_m)
+{
+    struct geo_circle circle = {.centre = geo_centre_of(centre), .radius_m = radius_m};
+    double inner_m = radius_m - MARGIN_M, outer_m = radius_m + MARGIN_M;
+
+    circle.window = geo_window_of_circle(centre, radius_m);
+    circle.chord2_in_m2 = -1.0;
+    circle.chord2_out_m2 = INFINITY;
+    if (radius_m > CIRCLE_NEAR_M_MAX)
+        return circle;
+    if (inner_m > 0.0)
+        circle.chord2_in_m2 =
+            pow(2.0 * CURVATURE_M_MIN * sin(inner_m / (2.0 * CURVATURE_M_MIN)), 2);
+    circle.chord2_out_m2 =
+        pow(2.0 * CURVATURE_TWISTED_M_MAX * sin(outer_m / (2.0 * CURVATURE_TWISTED_M_MAX)), 2);
+    return circle;
+}
+
+static enum geo_side circle_side_far(const struct geo_circle *circle, struct position position)
+{
+    double lower_m, upper_m;
+
+    geo_distance_bounds(&circle->centre, geo_point_of(position), &lower_m, &upper_m);
+    if (upper_m <= circle->radius_m)
+        return GEO_IN;
+    return lower_m > circle->radius_m ? GEO_OUT : GEO_BORDER;
+}
+
+/*
+ * Sines and cosines by their series about the centre; with these limits what
+ * is cut off is below 3e-17, less than the rounding of a double.
+ */
+enum geo_side geo_circle_side(const struct geo_circle *circle, struct position position)
+{
+    const struct geo_centre *centre = &circle->centre;
+    double lat = (position.lat_e7 / 1e7 - centre->point.lat_deg) * RAD_OF_DEG;
+    double half_lon = (position.lon_e7 / 1e7 - centre->point.lon_deg) * (RAD_OF_DEG / 2);
+    double lat2 = lat * lat, half_lon2 = half_lon * half_lon;
+    double sine, cosine, half_lon_sine, chord2;
+
+    if (!(fabs(lat) <= SERIES_LAT_RAD_MAX && fabs(half_lon) <= SERIES_HALF_LON_RAD_MAX) ||
+        circle->chord2_out_m2 == INFINITY)
+        return circle_side_far(circle, position);
+    sine = lat * (1 - lat2 / 6 * (1 - lat2 / 20 * (1 - lat2 / 42)));
+    cosine = 1 - lat2 / 2 * (1 - lat2 / 12 * (1 - lat2 / 30 * (1 - lat2 / 56)));
+    half_lon_sine =
+        half_lon *
+        (1 - half_lon2 / 6 * (1 - half_lon2 / 20 * (1 - half_lon2 / 42 * (1 - half_lon2 / 72))));
+    chord2 = chord2_m2(centre, centre->sin_lat * cosine + centre->cos_lat * sine,
+                       centre->cos_lat * cosine - centre->sin_lat * sine, half_lon_sine);
+    if (chord2 <= circle->chord2_in_m2)
+        return GEO_IN;
+    return chord2 > circle->chord2_out_m2 ? GEO_OUT : GEO_BORDER;
 }
 
 /* ---- coordinate systems ---- */

@@ -44,9 +44,10 @@ double geo_distance_m(struct geo_point centre, struct geo_point point);
  */
 struct geo_centre {
     struct geo_point point;
-    double x, y, z;                   /* unit vector of the geodetic position */
-    double sin_lat, cos_lat;          /* of the centre */
-    double earth_x, earth_y, earth_z; /* metres from the middle of the earth */
+    double x, y, z;          /* unit vector of the geodetic position */
+    double sin_lat, cos_lat; /* of the centre */
+    double axis_m, plane_m;  /* metres from the earth's axis, and from the equator's plane */
+    double meridian_near_m;  /* the least meridional radius of curvature near the centre */
 };
 struct geo_centre geo_centre_of(struct geo_point point);
 void geo_distance_bounds(const struct geo_centre *centre, struct geo_point point,
@@ -54,10 +55,11 @@ void geo_distance_bounds(const struct geo_centre *centre, struct geo_point point
 /*
  * Lower bound of the distance to anything in the box, upper bound of the
  * farthest. min <= max in both fields: such a box does not cross the
- * antimeridian. Within 0.7 %, closer far from the equator.
+ * antimeridian. For boxes of a degree or less within 1 % of the distance and
+ * a small part of their size.
  */
-void geo_box_bounds(const struct geo_centre *centre, struct position min, struct position max,
-                    double *ret_lower_m, double *ret_upper_m);
+double geo_box_lower_m(const struct geo_centre *centre, struct position min, struct position max);
+double geo_box_upper_m(const struct geo_centre *centre, struct position min, struct position max);
 
 /*
  * What a box or a circle covers in whole units of 1e-7 degree: latitudes, and
@@ -77,6 +79,22 @@ struct geo_window geo_window_of_circle(struct geo_point centre, double radius_m)
 bool geo_window_overlaps(const struct geo_window *window, struct position min, struct position max);
 /* Is the box wholly inside one of the ranges? */
 bool geo_window_holds(const struct geo_window *window, struct position min, struct position max);
+
+/*
+ * A circle made ready for deciding about many positions: by the chord, without
+ * trigonometry for what is near, and GEO_BORDER where only geo_distance_m can
+ * tell: about a millionth of the radius wide at 100 km.
+ */
+enum geo_side { GEO_OUT, GEO_IN, GEO_BORDER };
+struct geo_circle {
+    struct geo_centre centre;
+    double radius_m;
+    struct geo_window window;
+    double chord2_in_m2, chord2_out_m2; /* up to the one surely in, above the other surely out */
+};
+/* radius_m >= 0; INFINITY gives everything. */
+struct geo_circle geo_circle_of(struct geo_point centre, double radius_m);
+enum geo_side geo_circle_side(const struct geo_circle *circle, struct position position);
 
 /* Coordinate systems that the importer and the API know. */
 enum geo_crs { GEO_CRS84, GEO_EPSG_4326, GEO_EPSG_3006, GEO_EPSG_25833, GEO_EPSG_3857, GEO_RT90 };

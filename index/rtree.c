@@ -26,37 +26,28 @@ struct walk {
     struct walk_place stack[STACK_MAX];
 };
 
-static enum torg_err walk_hit(struct walk *walk, const struct rtree_node *leaf, unsigned i,
-                              const struct rtree_reach *reach)
-{
-    struct rtree_hit hit = {.document = rtree_node_u32(leaf->document, i), .distance_m = -1};
-
-    walk->count++;
-    if (!walk->visit)
-        return TORG_OK;
-    if (walk->want_distance && walk->filter.query.has_centre)
-        hit.distance_m = reach->exact
-                             ? reach->lower_m
-                             : rtree_filter_distance_m(&walk->filter, rtree_node_point(leaf, i));
-    if (!walk->visit(walk->context, &hit))
-        walk->stopped = true;
-    return TORG_OK;
-}
-
 static enum torg_err walk_leaf(struct walk *walk, const struct rtree_node *leaf, unsigned inside)
 {
-    struct rtree_reach reach = {0};
+    bool want_distance = walk->want_distance && walk->filter.query.has_centre;
+    struct rtree_chosen chosen;
     enum torg_err err;
-    bool match;
 
-    walk->filter.work.items += leaf->count;
-    for (unsigned i = 0; i < leaf->count && !walk->stopped; i++) {
-        reach.exact = false;
-        err = rtree_filter_item(&walk->filter, walk->collection, leaf, i, inside, &match, &reach);
-        if (!err && match)
-            err = walk_hit(walk, leaf, i, &reach);
-        if (err)
-            return err;
+    err = rtree_filter_leaf(&walk->filter, walk->collection, leaf, inside, &chosen);
+    if (err)
+        return err;
+    walk->count += chosen.count;
+    if (!walk->visit)
+        return TORG_OK;
+    for (unsigned k = 0; k < chosen.count && !walk->stopped; k++) {
+        unsigned i = chosen.index[k];
+        struct rtree_hit hit = {.document = rtree_node_u32(leaf->document, i), .distance_m = -1};
+
+        if (want_distance)
+            hit.distance_m =
+                chosen.distance_m[k] >= 0
+                    ? chosen.distance_m[k]
+                    : rtree_filter_distance_m(&walk->filter, rtree_node_point(leaf, i));
+        walk->stopped = !walk->visit(walk->context, &hit);
     }
     return TORG_OK;
 }
@@ -64,10 +55,9 @@ static enum torg_err walk_leaf(struct walk *walk, const struct rtree_node *leaf,
 static void walk_inner(struct walk *walk, const struct rtree_node *node, unsigned inside)
 {
     for (unsigned i = 0; i < node->count; i++) {
-        struct rtree_reach reach;
         unsigned child_inside;
 
-        if (!rtree_filter_child(&walk->filter, node, i, inside, &child_inside, &reach))
+        if (!rtree_filter_child(&walk->filter, node, i, inside, &child_inside))
             continue;
         if (!walk->visit && child_inside == RTREE_INSIDE_ALL) {
             walk->count += rtree_node_u32(node->items, i);

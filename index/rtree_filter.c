@@ -69,15 +69,13 @@ enum torg_err rtree_filter_init(struct rtree_filter *filter, const struct kv *kv
     filter->themed = query->group_count > 0;
     filter_times(filter);
     filter->box = query->has_box ? geo_window_of_box(&query->box) : geo_window_all();
-    filter->circle = geo_window_all();
-    if (query->has_centre) {
-        filter->circle = geo_window_of_circle(query->centre, query->radius_m);
-        filter->centre = geo_centre_of(query->centre);
-    }
+    if (query->has_centre)
+        filter->circle = geo_circle_of(query->centre, query->radius_m);
     if (filter->themed) {
         filter->answers = calloc(COMBINATIONS, 1); /* Pages that are not asked for stay unmapped. */
         if (!filter->answers)
             return TORG_E_NOMEM;
+        filter->answers[RTREE_THEME_RECORD] = ANSWER_YES; /* Until its record is asked. */
     }
     return TORG_OK;
 }
@@ -139,22 +137,20 @@ static bool child_time(const struct rtree_filter *filter, const struct rtree_nod
 
 /* The circle last: its window decides most cases, the bounds cost trigonometry. */
 static bool child_circle(const struct rtree_filter *filter, struct position min,
-                         struct position max, unsigned *inside, struct rtree_reach *reach)
+                         struct position max, unsigned *inside)
 {
-    if (!geo_window_overlaps(&filter->circle, min, max))
+    const struct geo_circle *circle = &filter->circle;
+
+    if (!geo_window_overlaps(&circle->window, min, max) ||
+        geo_box_lower_m(&circle->centre, min, max) > circle->radius_m)
         return false;
-    geo_box_bounds(&filter->centre, min, max, &reach->lower_m, &reach->upper_m);
-    reach->exact = false;
-    if (reach->lower_m > filter->query.radius_m)
-        return false;
-    if (reach->upper_m <= filter->query.radius_m)
+    if (geo_box_upper_m(&circle->centre, min, max) <= circle->radius_m)
         *inside |= RTREE_INSIDE_CIRCLE;
     return true;
 }
 
 bool rtree_filter_child(const struct rtree_filter *filter, const struct rtree_node *node,
-                        unsigned i, unsigned inside, unsigned *ret_inside,
-                        struct rtree_reach *ret_reach)
+                        unsigned i, unsigned inside, unsigned *ret_inside)
 {
     struct position min = rtree_node_min(node, i), max = rtree_node_max(node, i);
 
@@ -172,118 +168,170 @@ bool rtree_filter_child(const struct rtree_filter *filter, const struct rtree_no
     }
     if (!(inside & RTREE_INSIDE_TIME) && !child_time(filter, node, i, &inside))
         return false;
-    if (!(inside & RTREE_INSIDE_CIRCLE) && !child_circle(filter, min, max, &inside, ret_reach))
+    if (!(inside & RTREE_INSIDE_CIRCLE) && !child_circle(filter, min, max, &inside))
         return false;
     *ret_inside = inside;
     return true;
 }
 
-/* ---- items ---- */
+/* ---- items: each pass keeps some of those that are left ---- */
 
-static enum torg_err item_themes(struct rtree_filter *filter, uint16_t number, bool *ret_match)
+/* Is an area, or within the window? Without branches: most are neither sure nor rare. */
+static void pass_window(const struct geo_window *window, const struct rtree_node *leaf,
+                        bool areas_stay, struct rtree_chosen *chosen)
+{
+    uint32_t stay = areas_stay ? RTREE_FLAG_AREA : 0;
+    unsigned kept = 0;
+
+    for (unsigned k = 0; k < chosen->count; k++) {
+        unsigned i = chosen->index[k];
+        int32_t lon = rtree_node_i32(leaf->lon, i), lat = rtree_node_i32(leaf->lat, i);
+        bool in = (lat >= window->south_e7) & (lat <= window->north_e7) &
+                  (((lon >= window->west_e7[0]) & (lon <= window->east_e7[0])) |
+                   ((lon >= window->west_e7[1]) & (lon <= window->east_e7[1])));
+
+        chosen->index[kept] = (uint8_t)i;
+        kept += in | ((rtree_node_u32(leaf->through, i) & stay) != 0);
+    }
+    chosen->count = kept;
+}
+
+/* The record decides later about those that the dictionary does not hold. */
+static enum torg_err pass_themes(struct rtree_filter *filter, const struct rtree_node *leaf,
+                                 struct rtree_chosen *chosen)
 {
     struct theme_set themes;
-    enum torg_err err;
+    unsigned kept = 0;
 
-    if (filter->answers[number] == ANSWER_UNKNOWN) {
-        err = rtree_item_themes(filter->kv, number, &themes);
-        if (err)
-            return err;
-        filter->answers[number] = groups_match(&filter->query, &themes) ? ANSWER_YES : ANSWER_NO;
+    for (unsigned k = 0; k < chosen->count; k++) {
+        unsigned i = chosen->index[k];
+        uint16_t number = rtree_node_u16(leaf->theme, i);
+        uint8_t *answer = &filter->answers[number];
+
+        if (*answer == ANSWER_UNKNOWN) {
+            enum torg_err err = rtree_item_themes(filter->kv, number, &themes);
+
+            if (err)
+                return err;
+            *answer = groups_match(&filter->query, &themes) ? ANSWER_YES : ANSWER_NO;
+        }
+        chosen->index[kept] = (uint8_t)i;
+        kept += *answer == ANSWER_YES;
     }
-    *ret_match = filter->answers[number] == ANSWER_YES;
+    chosen->count = kept;
     return TORG_OK;
 }
 
-/* Where minutes, points and the dictionary cannot decide, the record does. */
-static enum torg_err item_by_record(struct rtree_filter *filter, uint8_t collection,
-                                    uint32_t document, unsigned inside, bool *ret_match)
+static void pass_time(const struct rtree_filter *filter, const struct rtree_node *leaf,
+                      struct rtree_chosen *chosen)
+{
+    unsigned kept = 0;
+
+    for (unsigned k = 0; k < chosen->count; k++) {
+        unsigned i = chosen->index[k];
+
+        chosen->index[kept] = (uint8_t)i;
+        kept += ((rtree_node_u32(leaf->from, i) & RTREE_MINUTE_MASK) <= filter->through_minute) &
+                ((rtree_node_u32(leaf->through, i) & RTREE_MINUTE_MASK) >= filter->from_minute);
+    }
+    chosen->count = kept;
+}
+
+/* Can the leaf's fields not decide about this item? */
+static bool item_needs_record(const struct rtree_filter *filter, const struct rtree_node *leaf,
+                              unsigned i, unsigned inside)
+{
+    uint32_t from = rtree_node_u32(leaf->from, i), through = rtree_node_u32(leaf->through, i);
+
+    if (!(from & RTREE_FLAG_RECORD))
+        return false;
+    if (!(inside & RTREE_INSIDE_BOX) && (through & RTREE_FLAG_AREA))
+        return true;
+    if (!(inside & RTREE_INSIDE_TIME) && ((from & RTREE_MINUTE_MASK) == filter->through_minute ||
+                                          (through & RTREE_MINUTE_MASK) == filter->from_minute))
+        return true;
+    return !(inside & RTREE_INSIDE_THEMES) && rtree_node_u16(leaf->theme, i) == RTREE_THEME_RECORD;
+}
+
+static enum torg_err pass_records(struct rtree_filter *filter, uint8_t collection,
+                                  const struct rtree_node *leaf, unsigned inside,
+                                  struct rtree_chosen *chosen)
 {
     const struct rtree_query *query = &filter->query;
     struct rtree_item item;
-    enum torg_err err;
+    unsigned kept = 0;
 
-    err = rtree_item_record(filter->kv, collection, document, &item);
+    for (unsigned k = 0; k < chosen->count; k++) {
+        unsigned i = chosen->index[k];
+        bool match = true;
+
+        if (item_needs_record(filter, leaf, i, inside)) {
+            enum torg_err err =
+                rtree_item_record(filter->kv, collection, rtree_node_u32(leaf->document, i), &item);
+
+            if (err)
+                return err;
+            match = geo_window_overlaps(&filter->box, item.min, item.max) &&
+                    item.time_from_ms <= query->time_through_ms &&
+                    item.time_through_ms >= query->time_from_ms &&
+                    groups_match(query, &item.themes);
+        }
+        chosen->index[kept] = (uint8_t)i;
+        kept += match;
+    }
+    chosen->count = kept;
+    return TORG_OK;
+}
+
+static void pass_circle(struct rtree_filter *filter, const struct rtree_node *leaf,
+                        struct rtree_chosen *chosen)
+{
+    unsigned kept = 0;
+
+    for (unsigned k = 0; k < chosen->count; k++) {
+        unsigned i = chosen->index[k];
+        struct position point = rtree_node_point(leaf, i);
+        enum geo_side side = geo_circle_side(&filter->circle, point);
+        double distance_m = -1.0;
+
+        if (side == GEO_BORDER) {
+            distance_m = rtree_filter_distance_m(filter, point);
+            side = distance_m <= filter->query.radius_m ? GEO_IN : GEO_OUT;
+        }
+        chosen->index[kept] = (uint8_t)i;
+        chosen->distance_m[kept] = distance_m;
+        kept += side == GEO_IN;
+    }
+    chosen->count = kept;
+}
+
+enum torg_err rtree_filter_leaf(struct rtree_filter *filter, uint8_t collection,
+                                const struct rtree_node *leaf, unsigned inside,
+                                struct rtree_chosen *ret_chosen)
+{
+    struct rtree_chosen *chosen = ret_chosen;
+    enum torg_err err = TORG_OK;
+
+    filter->work.items += leaf->count;
+    chosen->count = leaf->count;
+    for (unsigned i = 0; i < leaf->count; i++)
+        chosen->index[i] = (uint8_t)i;
+    if (!(inside & RTREE_INSIDE_CIRCLE))
+        pass_window(&filter->circle.window, leaf, false, chosen);
+    if (!(inside & RTREE_INSIDE_BOX))
+        pass_window(&filter->box, leaf, true, chosen);
+    if (!(inside & RTREE_INSIDE_THEMES))
+        err = pass_themes(filter, leaf, chosen);
+    if (!err && !(inside & RTREE_INSIDE_TIME))
+        pass_time(filter, leaf, chosen);
+    if (!err && inside != RTREE_INSIDE_ALL)
+        err = pass_records(filter, collection, leaf, inside, chosen);
     if (err)
         return err;
-    *ret_match =
-        ((inside & RTREE_INSIDE_BOX) || geo_window_overlaps(&filter->box, item.min, item.max)) &&
-        item.time_from_ms <= query->time_through_ms &&
-        item.time_through_ms >= query->time_from_ms && groups_match(query, &item.themes);
-    return TORG_OK;
-}
-
-/* Is time decided by the minutes? If not, ret_record. */
-static bool item_time(const struct rtree_filter *filter, uint32_t from, uint32_t through,
-                      bool *ret_record)
-{
-    uint32_t first = from & RTREE_MINUTE_MASK, last = through & RTREE_MINUTE_MASK;
-
-    if (first > filter->through_minute || last < filter->from_minute)
-        return false;
-    if ((from & RTREE_FLAG_RECORD) &&
-        (first == filter->through_minute || last == filter->from_minute))
-        *ret_record = true;
-    return true;
-}
-
-static enum torg_err item_but_circle(struct rtree_filter *filter, uint8_t collection,
-                                     const struct rtree_node *leaf, unsigned i, unsigned inside,
-                                     struct position point, bool *ret_match)
-{
-    uint32_t from = rtree_node_u32(leaf->from, i), through = rtree_node_u32(leaf->through, i);
-    uint16_t theme;
-    enum torg_err err;
-    bool record = false;
-
-    *ret_match = false;
-    if (!(inside & RTREE_INSIDE_BOX)) {
-        if (through & RTREE_FLAG_AREA)
-            record = true;
-        else if (!geo_window_overlaps(&filter->box, point, point))
-            return TORG_OK;
-    }
-    if (!(inside & RTREE_INSIDE_TIME) && !item_time(filter, from, through, &record))
-        return TORG_OK;
-    if (!(inside & RTREE_INSIDE_THEMES)) {
-        theme = rtree_node_u16(leaf->theme, i);
-        if (theme == RTREE_THEME_RECORD) {
-            record = true;
-        } else {
-            err = item_themes(filter, theme, ret_match);
-            if (err || !*ret_match)
-                return err;
-        }
-    }
-    if (record)
-        return item_by_record(filter, collection, rtree_node_u32(leaf->document, i), inside,
-                              ret_match);
-    *ret_match = true;
-    return TORG_OK;
-}
-
-enum torg_err rtree_filter_item(struct rtree_filter *filter, uint8_t collection,
-                                const struct rtree_node *leaf, unsigned i, unsigned inside,
-                                bool *ret_match, struct rtree_reach *ret_reach)
-{
-    struct position point = rtree_node_point(leaf, i);
-    enum torg_err err;
-
-    if (!(inside & RTREE_INSIDE_CIRCLE) && !geo_window_overlaps(&filter->circle, point, point)) {
-        *ret_match = false;
-        return TORG_OK;
-    }
-    err = item_but_circle(filter, collection, leaf, i, inside, point, ret_match);
-    if (err || !*ret_match || (inside & RTREE_INSIDE_CIRCLE))
-        return err;
-    geo_distance_bounds(&filter->centre, geo_point_of(point), &ret_reach->lower_m,
-                        &ret_reach->upper_m);
-    ret_reach->exact = false;
-    if (ret_reach->lower_m <= filter->query.radius_m &&
-        ret_reach->upper_m > filter->query.radius_m) {
-        ret_reach->exact = true;
-        ret_reach->lower_m = ret_reach->upper_m = rtree_filter_distance_m(filter, point);
-    }
-    *ret_match = ret_reach->lower_m <= filter->query.radius_m;
+    if (!(inside & RTREE_INSIDE_CIRCLE))
+        pass_circle(filter, leaf, chosen);
+    else
+        for (unsigned k = 0; k < chosen->count; k++)
+            chosen->distance_m[k] = -1.0;
     return TORG_OK;
 }

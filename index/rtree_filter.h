@@ -14,8 +14,7 @@ struct rtree_filter {
     struct rtree_query query;
     bool timed, themed;
     struct geo_window box;
-    struct geo_window circle;
-    struct geo_centre centre;
+    struct geo_circle circle;
     uint32_t from_minute, through_minute; /* of the query */
     uint16_t from_day, through_day;
     uint8_t *answers; /* by combination number: 0 not asked yet, 1 no, 2 yes; when themed */
@@ -31,12 +30,6 @@ enum rtree_inside {
     RTREE_INSIDE_ALL = 15,
 };
 
-/* How far an item is, as far as it was needed to know. */
-struct rtree_reach {
-    bool exact;
-    double lower_m, upper_m; /* both the distance when exact */
-};
-
 /* TORG_E_INVALID for a box, a centre or a radius out of range. */
 enum torg_err rtree_filter_init(struct rtree_filter *filter, const struct kv *kv,
                                 const struct rtree_query *query);
@@ -50,20 +43,23 @@ enum torg_err rtree_filter_visit(struct rtree_filter *filter, unsigned level);
 
 /*
  * May something below the i-th child match? inside is what is known of the
- * node; ret_inside what is known of the child; ret_reach the bounds of its
- * distance when has_centre and it is not known to be inside.
+ * node; ret_inside what is known of the child.
  */
 bool rtree_filter_child(const struct rtree_filter *filter, const struct rtree_node *node,
-                        unsigned i, unsigned inside, unsigned *ret_inside,
-                        struct rtree_reach *ret_reach);
+                        unsigned i, unsigned inside, unsigned *ret_inside);
 
 /*
- * Does the i-th item of a leaf match? With a centre ret_reach has its bounds,
- * or the distance where only that could decide; not set when nothing asked.
+ * The items of a leaf that match, in order. Question after question goes over
+ * those that are left, the cheap ones first.
  */
-enum torg_err rtree_filter_item(struct rtree_filter *filter, uint8_t collection,
-                                const struct rtree_node *leaf, unsigned i, unsigned inside,
-                                bool *ret_match, struct rtree_reach *ret_reach);
+struct rtree_chosen {
+    unsigned count;
+    uint8_t index[RTREE_LEAF_MAX];
+    double distance_m[RTREE_LEAF_MAX]; /* where only the geodesic could decide; else -1 */
+};
+enum torg_err rtree_filter_leaf(struct rtree_filter *filter, uint8_t collection,
+                                const struct rtree_node *leaf, unsigned inside,
+                                struct rtree_chosen *ret_chosen);
 
 /* The exact distance of a position from the query's centre. */
 double rtree_filter_distance_m(struct rtree_filter *filter, struct position point);

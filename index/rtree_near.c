@@ -91,62 +91,63 @@ static struct place heap_pop(struct rtree_near *near)
     return first;
 }
 
-/* Has everything with these bounds been handed out on an earlier page? */
-static bool near_passed(const struct rtree_near *near, double upper_m)
+/* The queue's key of an item: its distance if it had to be computed, else the bound. */
+static enum torg_err near_push_item(struct rtree_near *near, uint8_t collection,
+                                    const struct rtree_node *leaf, unsigned i, double distance_m)
 {
-    return near->has_after && upper_m < near->after_m;
+    struct place item = {
+        .number = rtree_node_u32(leaf->document, i),
+        .kind = PLACE_EXACT,
+        .collection = collection,
+        .distance_m = distance_m,
+        .point = rtree_node_point(leaf, i),
+    };
+    double upper_m = distance_m;
+
+    if (distance_m < 0) {
+        item.kind = PLACE_ITEM;
+        geo_distance_bounds(&near->filter.circle.centre, geo_point_of(item.point), &item.distance_m,
+                            &upper_m);
+    }
+    if (near->has_after && upper_m < near->after_m)
+        return TORG_OK; /* It was on an earlier page. */
+    return heap_push(near, &item);
 }
 
 static enum torg_err near_push_leaf(struct rtree_near *near, const struct place *place,
                                     const struct rtree_node *leaf)
 {
-    struct rtree_filter *filter = &near->filter;
-    enum torg_err err = TORG_OK;
-    bool match;
+    struct rtree_chosen chosen;
+    enum torg_err err;
 
-    filter->work.items += leaf->count;
-    for (unsigned i = 0; i < leaf->count && !err; i++) {
-        struct rtree_reach reach = {0};
-        struct place item = {.collection = place->collection, .point = rtree_node_point(leaf, i)};
-
-        err = rtree_filter_item(filter, place->collection, leaf, i, place->inside, &match, &reach);
-        if (err || !match)
-            continue;
-        if (place->inside & RTREE_INSIDE_CIRCLE)
-            geo_distance_bounds(&filter->centre, geo_point_of(item.point), &reach.lower_m,
-                                &reach.upper_m);
-        if (near_passed(near, reach.upper_m))
-            continue;
-        item.number = rtree_node_u32(leaf->document, i);
-        item.kind = reach.exact ? PLACE_EXACT : PLACE_ITEM;
-        item.distance_m = reach.lower_m;
-        err = heap_push(near, &item);
-    }
+    err = rtree_filter_leaf(&near->filter, place->collection, leaf, place->inside, &chosen);
+    for (unsigned k = 0; !err && k < chosen.count; k++)
+        err = near_push_item(near, place->collection, leaf, chosen.index[k], chosen.distance_m[k]);
     return err;
 }
 
 static enum torg_err near_push_children(struct rtree_near *near, const struct place *place,
                                         const struct rtree_node *node)
 {
-    struct rtree_filter *filter = &near->filter;
+    const struct geo_centre *centre = &near->filter.circle.centre;
     enum torg_err err = TORG_OK;
 
     for (unsigned i = 0; i < node->count && !err; i++) {
-        struct rtree_reach reach = {0};
-        struct place child = {.kind = PLACE_NODE, .collection = place->collection};
+        struct place child = {
+            .number = rtree_node_u32(node->child, i),
+            .kind = PLACE_NODE,
+            .collection = place->collection,
+            .level = (uint8_t)(node->level - 1),
+        };
+        struct position min = rtree_node_min(node, i), max = rtree_node_max(node, i);
         unsigned inside;
 
-        if (!rtree_filter_child(filter, node, i, place->inside, &inside, &reach))
+        if (!rtree_filter_child(&near->filter, node, i, place->inside, &inside))
             continue;
-        if (place->inside & RTREE_INSIDE_CIRCLE)
-            geo_box_bounds(&filter->centre, rtree_node_min(node, i), rtree_node_max(node, i),
-                           &reach.lower_m, &reach.upper_m);
-        if (near_passed(near, reach.upper_m))
-            continue;
-        child.number = rtree_node_u32(node->child, i);
-        child.level = (uint8_t)(node->level - 1);
+        if (near->has_after && geo_box_upper_m(centre, min, max) < near->after_m)
+            continue; /* All of it was on earlier pages. */
         child.inside = (uint8_t)inside;
-        child.distance_m = reach.lower_m;
+        child.distance_m = geo_box_lower_m(centre, min, max);
         err = heap_push(near, &child);
     }
     return err;

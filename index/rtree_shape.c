@@ -77,13 +77,15 @@ struct cost {
 static int cost_compare(const void *left, const void *right)
 {
     const struct cost *a = left, *b = right;
-    const double first[4] = {a->overlap, a->growth, a->margin, a->area};
-    const double second[4] = {b->overlap, b->growth, b->margin, b->area};
 
-    for (int i = 0; i < 4; i++) {
-        if (first[i] != second[i])
-            return first[i] < second[i] ? -1 : 1;
-    }
+    if (a->overlap != b->overlap)
+        return a->overlap < b->overlap ? -1 : 1;
+    if (a->growth != b->growth)
+        return a->growth < b->growth ? -1 : 1;
+    if (a->margin != b->margin)
+        return a->margin < b->margin ? -1 : 1;
+    if (a->area != b->area)
+        return a->area < b->area ? -1 : 1;
     return (a->index > b->index) - (a->index < b->index);
 }
 
@@ -100,32 +102,44 @@ static double overlap_growth(const struct box *boxes, unsigned count, unsigned c
     return growth;
 }
 
-unsigned rtree_shape_choose(const struct rtree_entry *children, unsigned count,
-                            const struct rtree_entry *entry, bool bottom)
+/* What taking the entry in costs each child; returns the cheapest. */
+static unsigned costs_fill(const struct box *boxes, unsigned count, const struct box *added,
+                           struct cost *costs)
 {
-    struct box boxes[RTREE_INNER_MAX + 1], added;
-    struct cost costs[RTREE_INNER_MAX + 1];
-    double weight = lon_weight(entry->min, entry->max);
-    unsigned candidates;
+    unsigned best = 0;
 
-    assert(count > 0 && count <= ARRAY_SIZE(boxes));
-    added = box_of(entry, weight);
     for (unsigned i = 0; i < count; i++) {
-        struct box grown;
+        struct box grown = box_union(&boxes[i], added);
 
-        boxes[i] = box_of(&children[i], weight);
-        grown = box_union(&boxes[i], &added);
         costs[i] = (struct cost){
             .growth = box_area(&grown) - box_area(&boxes[i]),
             .margin = box_margin(&grown) - box_margin(&boxes[i]),
             .area = box_area(&boxes[i]),
             .index = i,
         };
+        if (cost_compare(&costs[i], &costs[best]) < 0)
+            best = i;
     }
-    qsort(costs, count, sizeof(costs[0]), cost_compare);
+    return best;
+}
+
+unsigned rtree_shape_choose(const struct rtree_entry *children, unsigned count,
+                            const struct rtree_entry *entry, bool bottom)
+{
+    struct box boxes[RTREE_INNER_MAX + 1], added;
+    struct cost costs[RTREE_INNER_MAX + 1];
+    double weight = lon_weight(entry->min, entry->max);
+    unsigned best, candidates;
+
+    assert(count > 0 && count <= ARRAY_SIZE(boxes));
+    added = box_of(entry, weight);
+    for (unsigned i = 0; i < count; i++)
+        boxes[i] = box_of(&children[i], weight);
+    best = costs_fill(boxes, count, &added, costs);
     /* A child that need not grow is best by every measure. */
-    if (!bottom || (costs[0].growth <= 0 && costs[0].margin <= 0))
-        return costs[0].index;
+    if (!bottom || (costs[best].growth <= 0 && costs[best].margin <= 0))
+        return best;
+    qsort(costs, count, sizeof(costs[0]), cost_compare);
     candidates = count < CANDIDATES ? count : CANDIDATES;
     for (unsigned i = 0; i < candidates; i++) {
         struct box grown = box_union(&boxes[costs[i].index], &added);

@@ -135,7 +135,8 @@ static void test_box_bounds_hold_every_point(void **state)
         double lower_m, upper_m;
 
         random_box(&seed, a, &min, &max);
-        geo_box_bounds(&centre, min, max, &lower_m, &upper_m);
+        lower_m = geo_box_lower_m(&centre, min, max);
+        upper_m = geo_box_upper_m(&centre, min, max);
         for (int j = 0; j < 12; j++) {
             struct position in = {pick_between(&seed, min.lon_e7, max.lon_e7),
                                   pick_between(&seed, min.lat_e7, max.lat_e7)};
@@ -162,7 +163,8 @@ static void test_box_bounds_are_close(void **state)
         double lower_m, upper_m, nearest_m = INFINITY, farthest_m = 0;
 
         random_box(&seed, a, &min, &max);
-        geo_box_bounds(&centre, min, max, &lower_m, &upper_m);
+        lower_m = geo_box_lower_m(&centre, min, max);
+        upper_m = geo_box_upper_m(&centre, min, max);
         for (int j = 0; j < 81; j++) { /* the border, where both extremes are as a rule */
             double part = (j % 20) / 20.0;
             double lon = min.lon_e7 + part * ((double)max.lon_e7 - min.lon_e7);
@@ -181,9 +183,12 @@ static void test_box_bounds_are_close(void **state)
             double size_m =
                 geo_distance_m(geo_point_of(min), geo_point_of(max)) + 0.003 * farthest_m;
 
-            if (lower_m > 0 && nearest_m - lower_m > 0.011 * nearest_m + size_m / 4 + 3)
+            /* Close to the other side of the earth everything is far, and a bound need not be
+             * close. */
+            if (lower_m > 0 && nearest_m < 15000000 &&
+                nearest_m - lower_m > 0.011 * nearest_m + size_m / 4 + 3)
                 fail_msg("box %d: nearest %.3f, bound %.3f", i, nearest_m, lower_m);
-            if (upper_m - farthest_m > 0.011 * farthest_m + size_m / 4 + 3)
+            if (farthest_m < 15000000 && upper_m - farthest_m > 0.011 * farthest_m + size_m / 4 + 3)
                 fail_msg("box %d: farthest %.3f, bound %.3f", i, farthest_m, upper_m);
         }
     }
@@ -204,6 +209,41 @@ static bool box_has(const struct geo_box *box, struct position at)
             in |= lon[i] >= box->west_deg || lon[i] <= box->east_deg;
     }
     return in;
+}
+
+/* In or out must be true, and the border narrow, or every listing costs a geodesic. */
+static void test_circle_side_is_true(void **state)
+{
+    uint64_t seed = 0xc1de, border = 0, rounds = 800000;
+
+    (void)state;
+    for (uint64_t i = 0; i < rounds; i++) {
+        struct geo_point a = random_point(&seed);
+        struct position b = position_of(random_partner(&seed, a));
+        double exact_m = geo_distance_m(a, geo_point_of(b)), radius_m = exact_m;
+        struct geo_circle circle;
+        enum geo_side side;
+
+        switch (test_random_below(&seed, 3)) {
+        case 0:
+            radius_m *= uniform(&seed, 0.9, 1.1);
+            break;
+        case 1: /* a hair's breadth */
+            radius_m = fmax(radius_m + uniform(&seed, -3e-6, 3e-6), 0);
+            break;
+        default:
+            break;
+        }
+        circle = geo_circle_of(a, radius_m);
+        side = geo_circle_side(&circle, b);
+        if ((side == GEO_IN && exact_m > radius_m) || (side == GEO_OUT && exact_m <= radius_m))
+            fail_msg("round %" PRIu64 ": %.9f %.9f to %d %d: side %d, %.9f of %.9f", i, a.lon_deg,
+                     a.lat_deg, b.lon_e7, b.lat_e7, (int)side, exact_m, radius_m);
+        if (side == GEO_BORDER && exact_m < 100000 && fabs(exact_m - radius_m) > 0.021)
+            fail_msg("round %" PRIu64 ": %.9f of %.9f is no border", i, exact_m, radius_m);
+        border += side == GEO_BORDER;
+    }
+    assert_true(border < rounds);
 }
 
 /* One unit wrong at an edge, and a listing on a tile's border is in both tiles or in none. */
@@ -368,6 +408,7 @@ int main(void)
         cmocka_unit_test(test_bounds_hold_the_geodesic),
         cmocka_unit_test(test_box_bounds_hold_every_point),
         cmocka_unit_test(test_box_bounds_are_close),
+        cmocka_unit_test(test_circle_side_is_true),
         cmocka_unit_test(test_box_window_is_exact),
         cmocka_unit_test(test_circle_window_holds_the_circle),
         cmocka_unit_test(test_validity),

@@ -22,6 +22,7 @@ enum flavour { SWEDEN, WORLD, POLES, ANTIMERIDIAN, ONE_SPOT, FLAVOURS };
 struct world {
     uint64_t seed;
     enum flavour flavour;
+    bool brief;               /* all times within a few days: then whole subtrees can be inside */
     struct rtree_item *items; /* owned; document = index + 1 */
     bool *alive;              /* owned */
     size_t count, capacity;
@@ -29,7 +30,8 @@ struct world {
 
 static void world_init(struct world *world, uint64_t seed, enum flavour flavour, size_t capacity)
 {
-    *world = (struct world){.seed = seed, .flavour = flavour, .capacity = capacity};
+    *world = (struct world){
+        .seed = seed, .flavour = flavour, .brief = seed % 2 == 0, .capacity = capacity};
     world->items = calloc(capacity, sizeof(*world->items));
     world->alive = calloc(capacity, sizeof(*world->alive));
     assert_non_null(world->items);
@@ -90,10 +92,13 @@ static struct position position_of(struct geo_point point)
                              (int32_t)lround(point.lat_deg * 1e7)};
 }
 
-static int64_t random_time(uint64_t *seed, int64_t open)
+static int64_t random_time(struct world *world, int64_t open)
 {
-    int64_t ms = NOW_MS + (int64_t)(spread(seed, 200) * 24 * (double)HOUR_MS);
+    uint64_t *seed = &world->seed;
+    int64_t ms = NOW_MS + (int64_t)(spread(seed, world->brief ? 5 : 200) * 24 * (double)HOUR_MS);
 
+    if (world->brief)
+        return test_random_below(seed, 3) ? ms : ms / (24 * HOUR_MS) * (24 * HOUR_MS);
     switch (test_random_below(seed, 8)) {
     case 0: /* now, to the minute and around it: where words cannot decide */
         return NOW_MS / 60000 * 60000 + (int64_t)test_random_below(seed, 5) - 2;
@@ -142,8 +147,8 @@ static struct rtree_item *world_add(struct world *world)
                                                                        : item->point.lat_e7 + width;
     }
     item->themes = random_themes(seed);
-    item->time_from_ms = random_time(seed, INT64_MIN);
-    item->time_through_ms = random_time(seed, INT64_MAX);
+    item->time_from_ms = random_time(world, INT64_MIN);
+    item->time_through_ms = random_time(world, INT64_MAX);
     return item;
 }
 
@@ -322,12 +327,12 @@ static void query_random_times(struct world *world, struct rtree_query *query)
         query->time_from_ms = query->time_through_ms = item->time_through_ms;
         break;
     case 2:
-        query->time_from_ms = random_time(&world->seed, INT64_MIN);
+        query->time_from_ms = random_time(world, INT64_MIN);
         query->time_through_ms = item->time_from_ms;
         break;
     default:
-        query->time_from_ms = random_time(&world->seed, INT64_MIN);
-        query->time_through_ms = random_time(&world->seed, INT64_MAX);
+        query->time_from_ms = random_time(world, INT64_MIN);
+        query->time_through_ms = random_time(world, INT64_MAX);
         break;
     }
 }
@@ -572,7 +577,7 @@ static void test_histories_agree_with_brute_force(void **state)
         for (int flavour = 0; flavour < FLAVOURS; flavour++) {
             struct mem mem = mem_open(false);
 
-            run_history(&mem.kv, seeds[i], (enum flavour)flavour, phases, ARRAY_SIZE(phases), 60);
+            run_history(&mem.kv, seeds[i], (enum flavour)flavour, phases, ARRAY_SIZE(phases), 40);
             mem_close(&mem);
         }
     }
@@ -626,6 +631,75 @@ static void test_in_the_store(void **state)
     store_close(store);
     snprintf(command, sizeof(command), "rm -r %s", directory);
     assert_int_equal(system(command), 0);
+}
+
+static bool ignore_hit(void *context, const struct rtree_hit *hit)
+{
+    (void)context;
+    (void)hit;
+    return true;
+}
+
+/* When all combinations have been given out, further ones must still be told apart. */
+static void test_full_dictionary(void **state)
+{
+    static const struct phase phases[] = {{INSERT, 500}, {BULK, 300}, {REMOVE, 400}, {INSERT, 100}};
+    static const uint8_t next_key[] = {0, 'c'}, next[] = {0xff, 0xfa};
+    struct mem mem = mem_open(false);
+
+    (void)state;
+    assert_ok(kv_put(&mem.kv, KV_THEME, span_of(next_key, 2), span_of(next, 2)));
+    run_history(&mem.kv, 0xd1c, SWEDEN, phases, ARRAY_SIZE(phases), 60);
+    mem_close(&mem);
+}
+
+static double leaves_per_query(const struct kv *kv)
+{
+    struct rtree_query query = {
+        .has_box = true, .time_from_ms = INT64_MIN, .time_through_ms = INT64_MAX};
+    uint64_t seed = 0x1ea, leaves = 0;
+
+    for (int i = 0; i < 500; i++) {
+        struct geo_point at = {-170 + 340 * test_random_unit(&seed),
+                               -60 + 120 * test_random_unit(&seed)};
+        struct rtree_work work;
+
+        query.box =
+            (struct geo_box){at.lon_deg - 5, at.lat_deg - 3, at.lon_deg + 5, at.lat_deg + 3};
+        assert_ok(rtree_search(kv, COLLECTION, &query, false, ignore_hit, NULL, &work));
+        leaves += work.leaves;
+    }
+    return (double)leaves / 500;
+}
+
+/* A tree of the wrong shape still answers right; only everybody waits. */
+static void test_shape(void **state)
+{
+    struct mem packed = mem_open(false), grown = mem_open(false);
+    struct rtree tree = {.kv = &packed.kv, .collection = COLLECTION};
+    double of_packed, of_grown;
+    struct world world;
+
+    (void)state;
+    world_init(&world, 0x5a, WORLD, 15000);
+    for (size_t i = 0; i < 15000; i++) { /* Points: areas would blur it. */
+        struct rtree_item *item = world_add(&world);
+
+        item->min = item->max = item->point;
+        world.alive[i] = true;
+    }
+    bulk_load(&world, &tree, 0);
+    tree.kv = &grown.kv;
+    for (size_t i = 0; i < world.count; i++)
+        assert_ok(rtree_insert(&tree, &world.items[i]));
+    of_packed = leaves_per_query(&packed.kv);
+    of_grown = leaves_per_query(&grown.kv);
+    print_message("leaves a query: packed %.2f, grown %.2f\n", of_packed, of_grown);
+    assert_true(of_packed < 2.5);
+    assert_true(of_grown < 2.0);
+    world_done(&world);
+    mem_close(&packed);
+    mem_close(&grown);
 }
 
 /* One queue over several collections must merge them as one. */
@@ -768,6 +842,11 @@ static void damage(struct kv *kv, uint64_t *seed)
     case 2:
         bytes.size = 0;
         break;
+    case 3: /* a node without entries */
+        bytes.size = bytes.size > RTREE_NODE_HEADER_BYTES ? RTREE_NODE_HEADER_BYTES : bytes.size;
+        if (bytes.size > 4)
+            bytes.data[2] = bytes.data[3] = 0;
+        break;
     default:
         for (uint64_t i = 0, n = 1 + test_random_below(seed, 8); i < n; i++)
             bytes.data[test_random_below(seed, bytes.size)] ^=
@@ -780,13 +859,6 @@ static void damage(struct kv *kv, uint64_t *seed)
         assert_ok(kv_put(kv, table, buffer_span(&key), buffer_span(&bytes)));
     buffer_done(&key);
     buffer_done(&bytes);
-}
-
-static bool ignore_hit(void *context, const struct rtree_hit *hit)
-{
-    (void)context;
-    (void)hit;
-    return true;
 }
 
 static bool ignore_item(void *context, const struct rtree_item *item)
@@ -937,6 +1009,8 @@ int main(void)
         cmocka_unit_test(test_no_span_outlives_a_write),
         cmocka_unit_test(test_bulk_sizes),
         cmocka_unit_test(test_in_the_store),
+        cmocka_unit_test(test_full_dictionary),
+        cmocka_unit_test(test_shape),
         cmocka_unit_test(test_near_over_collections),
         cmocka_unit_test(test_counting_does_not_visit_what_is_inside),
         cmocka_unit_test(test_invalid_is_refused),
