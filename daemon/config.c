@@ -163,6 +163,47 @@ const struct config_key *config_key_at(size_t i)
     return i < ARRAY_SIZE(keys) ? &keys[i].shown : NULL;
 }
 
+static size_t value_size(const struct key *key)
+{
+    switch (key->kind) {
+    case VALUE_LISTEN:
+        return sizeof(struct config_address) * CONFIG_LISTEN_MAX;
+    case VALUE_BYTES64:
+        return sizeof(uint64_t);
+    case VALUE_NUMBER:
+    case VALUE_BYTES32:
+    case VALUE_SECONDS:
+    case VALUE_LEVEL:
+        return sizeof(uint32_t);
+    case VALUE_PEER_ADDRESS:
+    case VALUE_PEER_KEY:
+    case VALUE_PEER_KEY_NEXT:
+    case VALUE_ORIGIN:
+        return 0; /* in lists, which are reloaded */
+    default:
+        return key->size;
+    }
+}
+
+/* What a running daemon takes over. */
+static bool key_reloads(const struct key *key)
+{
+    return value_size(key) == 0 || key->section == SECTION_LOG ||
+           (key->offset >= AT(sync) && key->offset < AT(sync) + SIZE(sync));
+}
+
+const struct config_key *config_restart_key(const struct config *before, const struct config *after)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+        const uint8_t *old = (const uint8_t *)before + keys[i].offset;
+        const uint8_t *new = (const uint8_t *)after + keys[i].offset;
+
+        if (!key_reloads(&keys[i]) && memcmp(old, new, value_size(&keys[i])) != 0)
+            return &keys[i].shown;
+    }
+    return NULL;
+}
+
 /* ---- the parse ---- */
 
 struct parse {

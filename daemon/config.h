@@ -104,4 +104,8 @@ struct config_key {
 };
 const struct config_key *config_key_at(size_t i); /* NULL past the end */
 
+/* The first key whose new value only counts after a restart; NULL if there is none. */
+const struct config_key *config_restart_key(const struct config *before,
+                                            const struct config *after);
+
 #endif
