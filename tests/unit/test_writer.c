@@ -1,0 +1,1061 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include "daemon/writer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "daemon/guard.h"
+#include "daemon/log.h"
+#include "index/settings.h"
+#include "protocol/profile.h"
+#include "tests/support/test.h"
+#include "tests/support/town.h"
+
+#define MIB (UINT64_C(1) << 20)
+#define WAIT_S 20
+
+/* A disk that fails on demand; see test_store.c. The guard's slots are 136 bytes, LMDB's pages not.
+ */
+#define INTERPOSED(name) __asm__(name) __attribute__((visibility("default"), used))
+static _Atomic int disk_sync_errno;
+
+int disk_fdatasync(int fd) INTERPOSED("fdatasync");
+
+int disk_fdatasync(int fd)
+{
+    if (disk_sync_errno) {
+        errno = disk_sync_errno;
+        return -1;
+    }
+    return (int)syscall(SYS_fdatasync, fd);
+}
+
+/* ---- a node's directory: store, guard, own origin ---- */
+
+struct desk {
+    char directory[64];
+    struct town own, other;
+    struct theme_tree *themes;
+    struct store *store;
+    struct writer *writer;
+    uint64_t map_bytes;
+};
+
+static void store_start(struct desk *desk)
+{
+    struct store_options options = store_options_default();
+
+    options.map_bytes = desk->map_bytes;
+    assert_ok(store_open(desk->directory, &options, &desk->store));
+}
+
+/* What torg init does. */
+static void desk_found(struct desk *desk)
+{
+    struct charter_signed charters[TOWN_CHARTERS_MAX];
+    struct replica_write write = {.kind = REPLICA_WRITE_CHARTERS, .origin = desk->own.id};
+    struct kv kv;
+
+    write.charters = charters;
+    write.charter_count = town_charters(&desk->own, 0, charters);
+    assert_ok(store_write_begin(desk->store, &kv));
+    assert_ok(replica_apply(&kv, &write, NULL));
+    assert_ok(settings_own_set(&kv, &desk->own.id));
+    assert_ok(store_write_commit(&kv));
+}
+
+static struct writer_options options_of(const struct desk *desk)
+{
+    return (struct writer_options){
+        .store = desk->store,
+        .themes = desk->themes,
+        .directory = desk->directory,
+        .has_own = true,
+        .own = desk->own.id,
+        .signer = desk->own.signer,
+        .queue_max = 10000,
+        .no_beats = true,
+    };
+}
+
+static void writer_start(struct desk *desk)
+{
+    struct writer_options options = options_of(desk);
+
+    assert_ok(writer_new(&options, &desk->writer));
+}
+
+static void desk_init(struct desk *desk, uint64_t map_bytes)
+{
+    *desk = (struct desk){.map_bytes = map_bytes};
+    snprintf(desk->directory, sizeof(desk->directory), "/tmp/torg-test-writer.XXXXXX");
+    assert_non_null(mkdtemp(desk->directory));
+    town_init(&desk->own, 1);
+    town_init(&desk->other, 2);
+    assert_ok(theme_tree_builtin(&desk->themes));
+    store_start(desk);
+    desk_found(desk);
+}
+
+static void desk_stop(struct desk *desk)
+{
+    writer_free(desk->writer);
+    desk->writer = NULL;
+    store_close(desk->store);
+    desk->store = NULL;
+}
+
+static void remove_file(const struct desk *desk, const char *name)
+{
+    char path[128];
+
+    snprintf(path, sizeof(path), "%s/%s", desk->directory, name);
+    unlink(path);
+}
+
+static void desk_done(struct desk *desk)
+{
+    desk_stop(desk);
+    theme_tree_free(desk->themes);
+    town_done(&desk->own);
+    town_done(&desk->other);
+    remove_file(desk, "torg.mdb");
+    remove_file(desk, "torg.mdb-lock");
+    remove_file(desk, "torg.lock");
+    remove_file(desk, GUARD_FILE);
+    assert_int_equal(rmdir(desk->directory), 0);
+}
+
+static struct replica_origin own_origin(const struct desk *desk)
+{
+    struct replica_origin origin;
+    struct kv kv;
+
+    assert_ok(store_read_begin(desk->store, &kv));
+    assert_ok(replica_origin_get(&kv, &desk->own.id, &origin));
+    store_read_end(&kv);
+    return origin;
+}
+
+static bool listing_is_live(const struct desk *desk, const struct listing_id *id)
+{
+    struct replica_origin origin = own_origin(desk);
+    struct listing_key key = listing_key_of(id);
+    struct span header, payload;
+    enum torg_err err;
+    struct kv kv;
+
+    assert_ok(store_read_begin(desk->store, &kv));
+    err = replica_listing_get(&kv, origin.number, COLLECTION_OFFERS, &key, &header, &payload);
+    store_read_end(&kv);
+    assert_true(err == TORG_OK || err == TORG_E_NOT_FOUND);
+    return err == TORG_OK;
+}
+
+/* ---- changes ---- */
+
+static struct listing_id id_of(uint64_t number)
+{
+    struct listing_id id;
+    uint64_t random = number;
+
+    put_u64be(id.bytes, test_random(&random));
+    put_u64be(id.bytes + 8, number);
+    return id;
+}
+
+/* A payload that is in the profile and no listing: replicated and not shown. */
+static struct buffer payload_of(uint64_t number, size_t size)
+{
+    struct buffer body = {0}, payload = {0};
+    uint8_t nonce[16] = {0};
+    char *text = calloc(1, size + 1);
+
+    memset(text, 'x', size);
+    put_u64be(nonce, number);
+    pack_map(&body, 1);
+    pack_str(&body, span_of_str("text"));
+    pack_str(&body, span_of(text, size));
+    payload_pack(nonce, PAYLOAD_SCHEMA, buffer_span(&body), &payload);
+    assert_ok(payload.err);
+    buffer_done(&body);
+    free(text);
+    return payload;
+}
+
+/* ---- answers ---- */
+
+struct answer {
+    pthread_mutex_t mutex;
+    pthread_cond_t came;
+    unsigned count;
+    struct writer_result result;
+};
+
+#define ANSWER_INIT                                                                                \
+    {                                                                                              \
+        .mutex = PTHREAD_MUTEX_INITIALIZER, .came = PTHREAD_COND_INITIALIZER                       \
+    }
+
+static void on_done(void *context, const struct writer_result *result)
+{
+    struct answer *answer = context;
+
+    pthread_mutex_lock(&answer->mutex);
+    answer->count++;
+    answer->result = *result;
+    pthread_cond_broadcast(&answer->came);
+    pthread_mutex_unlock(&answer->mutex);
+}
+
+static struct writer_result answer_wait(struct answer *answer, unsigned count)
+{
+    struct writer_result result;
+    struct timespec until;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += WAIT_S;
+    pthread_mutex_lock(&answer->mutex);
+    while (answer->count < count)
+        if (pthread_cond_timedwait(&answer->came, &answer->mutex, &until) == ETIMEDOUT)
+            fail_msg("no answer");
+    result = answer->result;
+    pthread_mutex_unlock(&answer->mutex);
+    return result;
+}
+
+static struct writer_result put_size(struct desk *desk, uint64_t number, size_t size)
+{
+    struct answer answer = ANSWER_INIT;
+    struct buffer payload = payload_of(number, size);
+    struct local_change change = {
+        .collection = COLLECTION_OFFERS, .id = id_of(number), .payload = buffer_span(&payload)};
+    enum torg_err err = writer_submit_local(desk->writer, &change, 1, NULL, NULL, on_done, &answer);
+
+    buffer_done(&payload);
+    return err ? (struct writer_result){.err = err} : answer_wait(&answer, 1);
+}
+
+static struct writer_result put(struct desk *desk, uint64_t number)
+{
+    return put_size(desk, number, 10);
+}
+
+static struct writer_result del(struct desk *desk, uint64_t number)
+{
+    struct answer answer = ANSWER_INIT;
+    struct local_change change = {.collection = COLLECTION_OFFERS, .id = id_of(number)};
+
+    assert_ok(writer_submit_local(desk->writer, &change, 1, NULL, NULL, on_done, &answer));
+    return answer_wait(&answer, 1);
+}
+
+/* ---- a gate: a run job that holds the writer, so that jobs gather behind it ---- */
+
+struct gate {
+    pthread_mutex_t mutex;
+    pthread_cond_t moved;
+    bool entered, open;
+    struct answer answer;
+};
+
+static enum torg_err run_gate(void *context, struct kv *kv)
+{
+    struct gate *gate = context;
+
+    (void)kv;
+    pthread_mutex_lock(&gate->mutex);
+    gate->entered = true;
+    pthread_cond_broadcast(&gate->moved);
+    while (!gate->open)
+        pthread_cond_wait(&gate->moved, &gate->mutex);
+    pthread_mutex_unlock(&gate->mutex);
+    return TORG_OK;
+}
+
+static void gate_done(void *context, const struct writer_result *result)
+{
+    struct gate *gate = context;
+
+    on_done(&gate->answer, result);
+}
+
+static void gate_close(struct desk *desk, struct gate *gate)
+{
+    *gate = (struct gate){.mutex = PTHREAD_MUTEX_INITIALIZER,
+                          .moved = PTHREAD_COND_INITIALIZER,
+                          .answer = ANSWER_INIT};
+    assert_ok(writer_submit_run(desk->writer, run_gate, NULL, gate_done, gate));
+    pthread_mutex_lock(&gate->mutex);
+    while (!gate->entered)
+        pthread_cond_wait(&gate->moved, &gate->mutex);
+    pthread_mutex_unlock(&gate->mutex);
+}
+
+static void gate_open(struct gate *gate)
+{
+    pthread_mutex_lock(&gate->mutex);
+    gate->open = true;
+    pthread_cond_broadcast(&gate->moved);
+    pthread_mutex_unlock(&gate->mutex);
+    answer_wait(&gate->answer, 1);
+}
+
+/* ---- tests ---- */
+
+/* Errors that a test provokes are not for its reader. */
+static void quiet(bool on)
+{
+    static int null = -1;
+
+    if (null < 0)
+        null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    log_set_descriptor(on ? null : STDERR_FILENO);
+}
+
+static void test_a_write_is_signed_durable_and_guarded(void **state)
+{
+    struct desk desk;
+    struct writer_result result;
+    struct replica_origin origin;
+    struct guard guard;
+    struct listing_id id = id_of(7);
+    uint64_t epoch, hno;
+
+    (void)state;
+    desk_init(&desk, 64 * MIB);
+    writer_start(&desk);
+    assert_int_equal(writer_state(desk.writer), WRITER_READY);
+    assert_false(writer_own_head(desk.writer, &epoch, &hno));
+    result = put(&desk, 7);
+    assert_ok(result.err);
+    assert_int_equal(result.hno, 1);
+    assert_int_equal(result.seq, 1);
+    result = put(&desk, 8);
+    assert_int_equal(result.hno, 2);
+    assert_true(writer_own_head(desk.writer, &epoch, &hno));
+    assert_int_equal(hno, 2);
+    origin = own_origin(&desk);
+    assert_int_equal(origin.head.hno, 2);
+    assert_true(listing_is_live(&desk, &id));
+    writer_free(desk.writer);
+    desk.writer = NULL;
+    assert_ok(guard_open(desk.directory, &guard));
+    assert_true(guard.has_mark);
+    assert_int_equal(guard.mark.hno, 2);
+    assert_memory_equal(&guard.mark.head_hash, &origin.head_hash, sizeof(struct hash));
+    guard_done(&guard);
+    desk_done(&desk);
+}
+
+/* One commit for each would make a hundred clients wait for a hundred syncs. */
+static void test_what_waits_becomes_one_commit(void **state)
+{
+    struct desk desk;
+    struct gate gate;
+    struct answer answer = ANSWER_INIT;
+    struct writer_counters before, after;
+
+    (void)state;
+    desk_init(&desk, 64 * MIB);
+    writer_start(&desk);
+    gate_close(&desk, &gate);
+    writer_counters(desk.writer, &before);
+    for (uint64_t i = 0; i < 100; i++) {
+        struct buffer payload = payload_of(i, 10);
+        struct local_change change = {
+            .collection = COLLECTION_OFFERS, .id = id_of(i), .payload = buffer_span(&payload)};
+
+        assert_ok(writer_submit_local(desk.writer, &change, 1, NULL, NULL, on_done, &answer));
+        buffer_done(&payload);
+    }
+    writer_counters(desk.writer, &after);
+    assert_int_equal(after.queue, 100);
+    gate_open(&gate);
+    answer_wait(&answer, 100);
+    writer_counters(desk.writer, &after);
+    assert_int_equal(after.own_commits - before.own_commits, 1);
+    assert_int_equal(after.own_changes - before.own_changes, 100);
+    assert_int_equal(own_origin(&desk).head.hno, 1);
+    assert_int_equal(own_origin(&desk).head.seq, 100);
+    desk_done(&desk);
+}
+
+/* A commit holds each listing once: the second write of one must not get lost, nor come first. */
+static void test_two_writes_of_one_listing_are_two_commits(void **state)
+{
+    struct desk desk;
+    struct gate gate;
+    struct answer answers[3] = {ANSWER_INIT, ANSWER_INIT, ANSWER_INIT};
+    struct listing_id id = id_of(5);
+    struct writer_result first, second, third;
+
+    (void)state;
+    desk_init(&desk, 64 * MIB);
+    writer_start(&desk);
+    gate_close(&desk, &gate);
+    for (int i = 0; i < 3; i++) {
+        struct buffer payload = payload_of((uint64_t)i, 10);
+        struct local_change change = {.collection = COLLECTION_OFFERS, .id = id};
+
+        if (i != 1) /* put, delete, put */
+            change.payload = buffer_span(&payload);
+        assert_ok(writer_submit_local(desk.writer, &change, 1, NULL, NULL, on_done, &answers[i]));
+        buffer_done(&payload);
+    }
+    gate_open(&gate);
+    first = answer_wait(&answers[0], 1);
+    second = answer_wait(&answers[1], 1);
+    third = answer_wait(&answers[2], 1);
+    assert_int_equal(first.hno, 1);
+    assert_int_equal(second.hno, 2);
+    assert_int_equal(third.hno, 3);
+    assert_true(listing_is_live(&desk, &id));
+    desk_done(&desk);
+}
+
+static void test_a_large_crowd_is_split_at_the_commit_limit(void **state)
+{
+    struct desk desk;
+    struct gate gate;
+    struct answer answer = ANSWER_INIT;
+    struct local_change *changes = calloc(COMMIT_CHANGES_MAX + 1, sizeof(*changes));
+    struct buffer payload = payload_of(1, 10);
+
+    (void)state;
+    desk_init(&desk, 256 * MIB);
+    writer_start(&desk);
+    for (uint64_t i = 0; i < COMMIT_CHANGES_MAX + 1; i++)
+        changes[i] = (struct local_change){
+            .collection = COLLECTION_OFFERS, .id = id_of(i), .payload = buffer_span(&payload)};
+    assert_err(writer_submit_local(desk.writer, changes, COMMIT_CHANGES_MAX + 1, NULL, NULL,
+                                   on_done, &answer),
+               TORG_E_INVALID);
+    gate_close(&desk, &gate);
+    for (size_t i = 0; i < 3; i++)
+        assert_ok(
+            writer_submit_local(desk.writer, changes + i * 300, 300, NULL, NULL, on_done, &answer));
+    assert_ok(writer_submit_local(desk.writer, changes, 200, NULL, NULL, on_done, &answer));
+    gate_open(&gate);
+    answer_wait(&answer, 4);
+    assert_int_equal(own_origin(&desk).head.hno, 2);
+    assert_int_equal(own_origin(&desk).head.seq, 1100);
+    /* Two changes of one listing in one job: neither is the newest. */
+    changes[1] = changes[0];
+    assert_err(writer_submit_local(desk.writer, changes, 2, NULL, NULL, on_done, &answer),
+               TORG_E_INVALID);
+    buffer_done(&payload);
+    free(changes);
+    desk_done(&desk);
+}
+
+static enum torg_err prepare_refuse(void *context, const struct kv *kv)
+{
+    (void)context;
+    (void)kv;
+    return TORG_E_STALE;
+}
+
+static enum torg_err run_refuse(void *context, struct kv *kv)
+{
+    (void)context;
+    (void)kv;
+    return TORG_E_KNOWN;
+}
+
+/* One client's wrong condition or bad change must not cost its neighbours their writes. */
+static void test_a_refused_job_harms_no_other(void **state)
+{
+    struct desk desk;
+    struct gate gate;
+    struct answer answers[4] = {ANSWER_INIT, ANSWER_INIT, ANSWER_INIT, ANSWER_INIT};
+    struct answer run = ANSWER_INIT;
+    struct listing_id ids[4];
+
+    (void)state;
+    desk_init(&desk, 64 * MIB);
+    writer_start(&desk);
+    gate_close(&desk, &gate);
+    for (uint64_t i = 0; i < 4; i++) {
+        struct buffer payload = payload_of(i, 10);
+        struct local_change change = {
+            .collection = COLLECTION_OFFERS, .id = id_of(i), .payload = buffer_span(&payload)};
+
+        ids[i] = change.id;
+        if (i == 2)
+            change.collection = 31; /* the charter does not name it */
+        assert_ok(writer_submit_local(desk.writer, &change, 1, i == 1 ? prepare_refuse : NULL, NULL,
+                                      on_done, &answers[i]));
+        buffer_done(&payload);
+    }
+    assert_ok(writer_submit_run(desk.writer, run_refuse, NULL, on_done, &run));
+    gate_open(&gate);
+    assert_ok(answer_wait(&answers[0], 1).err);
+    assert_err(answer_wait(&answers[1], 1).err, TORG_E_STALE);
+    assert_err(answer_wait(&answers[2], 1).err, TORG_E_INVALID);
+    assert_ok(answer_wait(&answers[3], 1).err);
+    assert_err(answer_wait(&run, 1).err, TORG_E_KNOWN);
+    assert_true(listing_is_live(&desk, &ids[0]));
+    assert_false(listing_is_live(&desk, &ids[1]));
+    assert_false(listing_is_live(&desk, &ids[2]));
+    assert_true(listing_is_live(&desk, &ids[3]));
+    desk_done(&desk);
+}
+
+static void test_a_full_queue_says_busy(void **state)
+{
+    struct desk desk;
+    struct gate gate;
+    struct answer answer = ANSWER_INIT;
+    struct writer_options options;
+    struct local_change change = {.collection = COLLECTION_OFFERS, .id = id_of(1)};
+
+    (void)state;
+    desk_init(&desk, 64 * MIB);
+    options = options_of(&desk);
+    options.queue_max = 2;
+    assert_ok(writer_new(&options, &desk.writer));
+    gate_close(&desk, &gate);
+    assert_ok(writer_submit_local(desk.writer, &change, 1, NULL, NULL, on_done, &answer));
+    assert_ok(writer_submit_local(desk.writer, &change, 1, NULL, NULL, on_done, &answer));
+    assert_err(writer_submit_local(desk.writer, &change, 1, NULL, NULL, on_done, &answer),
+               TORG_E_BUSY);
+    gate_open(&gate);
+    answer_wait(&answer, 2);
+    desk_done(&desk);
+}
+
+/* Full is not the end: what was acknowledged stays, reads go on, deletes make room. */
+static void test_a_full_map_refuses_writes_but_not_deletes(void **state)
+{
+    struct desk desk;
+    struct writer_result result;
+    struct listing_id id;
+    uint64_t count = 0;
+
+    (void)state;
+    desk_init(&desk, 4 * MIB);
+    writer_start(&desk);
+    while (count < 1000) {
+        result = put_size(&desk, count, 30000);
+        if (result.err)
+            break;
+        count++;
+    }
+    assert_err(result.err, TORG_E_FULL);
+    assert_true(count > 10);
+    assert_int_equal(writer_state(desk.writer), WRITER_FULL);
+    for (uint64_t i = 0; i < count; i++) {
+        id = id_of(i);
+        assert_true(listing_is_live(&desk, &id));
+    }
+    assert_int_equal(own_origin(&desk).head.seq, count);
+    for (uint64_t i = 0; i < count; i += 2)
+        assert_ok(del(&desk, i).err);
+    assert_ok(put(&desk, 5000).err);
+    assert_int_equal(writer_state(desk.writer), WRITER_READY);
+    desk_done(&desk);
+}
+
+/* A commit that may or may not be on disk: nothing is signed on top of a guess. */
+static void test_a_failed_sync_stops_writing_until_a_restart(void **state)
+{
+    struct desk desk;
+    struct listing_id id = id_of(1);
+    struct answer answer = ANSWER_INIT;
+
+    (void)state;
+    desk_init(&desk, 64 * MIB);
+    writer_start(&desk);
+    quiet(true);
+    assert_ok(put(&desk, 1).err);
+    disk_sync_errno = EIO;
+    assert_err(put(&desk, 2).err, TORG_E_IO);
+    disk_sync_errno = 0;
+    assert_int_equal(writer_state(desk.writer), WRITER_FAILED);
+    assert_non_null(strstr(writer_state_reason(desk.writer), "start torgd again"));
+    assert_err(put(&desk, 3).err, TORG_E_IO);
+    assert_err(writer_submit_run(desk.writer, run_refuse, NULL, on_done, &answer), TORG_E_IO);
+    assert_true(listing_is_live(&desk, &id));
+    desk_stop(&desk);
+    store_start(&desk);
+    writer_start(&desk);
+    assert_int_equal(writer_state(desk.writer), WRITER_READY);
+    assert_ok(put(&desk, 3).err);
+    quiet(false);
+    desk_done(&desk);
+}
+
+/* ---- the guard and the database at start ---- */
+
+static void copy_file(const struct desk *desk, const char *from, const char *to)
+{
+    char command[400];
+
+    snprintf(command, sizeof(command), "cp %s/%s %s/%s", desk->directory, from, desk->directory,
+             to);
+    assert_int_equal(system(command), 0);
+}
+
+static void test_one_ahead_of_the_guard_is_normal(void **state)
+{
+    struct desk desk;
+
+    (void)state;
+    desk_init(&desk, 64 * MIB);
+    writer_start(&desk);
+    assert_ok(put(&desk, 1).err);
+    copy_file(&desk, GUARD_FILE, "guard.old");
+    assert_ok(put(&desk, 2).err);
+    desk_stop(&desk);
+    copy_file(&desk, "guard.old", GUARD_FILE); /* as if the crash came before its write */
+    store_start(&desk);
+    writer_start(&desk);
+    assert_int_equal(writer_state(desk.writer), WRITER_READY);
+    assert_int_equal(put(&desk, 3).hno, 3);
+    remove_file(&desk, "guard.old");
+    desk_done(&desk);
+}
+
+/* A restored old database would sign numbers again that the world has seen. */
+static void test_a_database_behind_its_guard_takes_no_writes(void **state)
+{
+    struct desk desk;
+    struct guard guard;
+    struct guard_mark mark;
+
+    (void)state;
+    desk_init(&desk, 64 * MIB);
+    writer_start(&desk);
+    assert_ok(put(&desk, 1).err);
+    desk_stop(&desk);
+    copy_file(&desk, "torg.mdb", "old");
+    store_start(&desk);
+    writer_start(&desk);
+    assert_ok(put(&desk, 2).err);
+    assert_ok(put(&desk, 3).err);
+    desk_stop(&desk);
+    assert_ok(guard_open(desk.directory, &guard));
+    mark = guard.mark;
+    guard_done(&guard);
+    copy_file(&desk, "torg.mdb", "new");
+    copy_file(&desk, "old", "torg.mdb");
+    remove_file(&desk, "torg.mdb-lock");
+    store_start(&desk);
+    writer_start(&desk);
+    assert_int_equal(writer_state(desk.writer), WRITER_RECOVERING);
+    assert_true(writer_wants_own(desk.writer));
+    assert_err(put(&desk, 4).err, TORG_E_RECOVERING);
+    /* A peer that knows less does not end it. */
+    writer_told(desk.writer, true, true, mark.epoch, 1);
+    usleep(50000);
+    assert_int_equal(writer_state(desk.writer), WRITER_RECOVERING);
+    desk_stop(&desk);
+    assert_ok(guard_open(desk.directory, &guard)); /* what it names stands */
+    assert_int_equal(guard.mark.hno, 3);
+    guard_done(&guard);
+    remove_file(&desk, "old");
+    remove_file(&desk, "new");
+    desk_done(&desk);
+}
+
+static void wait_state(const struct desk *desk, enum writer_state state)
+{
+    for (int i = 0; i < WAIT_S * 100 && writer_state(desk->writer) != state; i++)
+        usleep(10000);
+    assert_string_equal(writer_state_name(writer_state(desk->writer)), writer_state_name(state));
+}
+
+static void test_a_lost_guard_needs_a_peer_or_the_operator(void **state)
+{
+    struct desk desk;
+    struct writer_options options;
+
+    (void)state;
+    desk_init(&desk, 64 * MIB);
+    writer_start(&desk);
+    assert_ok(put(&desk, 1).err);
+    assert_ok(put(&desk, 2).err);
+    desk_stop(&desk);
+    remove_file(&desk, GUARD_FILE);
+    store_start(&desk);
+    writer_start(&desk);
+    assert_int_equal(writer_state(desk.writer), WRITER_RECOVERING);
+    assert_non_null(strstr(writer_state_reason(desk.writer), "--confirm-guard"));
+    /* A peer that holds nothing of this origin cannot know. */
+    writer_told(desk.writer, true, true, 0, 0);
+    usleep(50000);
+    assert_int_equal(writer_state(desk.writer), WRITER_RECOVERING);
+    /* One that has what we have can. */
+    writer_told(desk.writer, true, true, 1, 2);
+    wait_state(&desk, WRITER_READY);
+    assert_int_equal(put(&desk, 3).hno, 3);
+    desk_stop(&desk);
+    /* Nobody there: the operator says so. */
+    remove_file(&desk, GUARD_FILE);
+    store_start(&desk);
+    options = options_of(&desk);
+    options.confirm_guard = true;
+    assert_ok(writer_new(&options, &desk.writer));
+    assert_int_equal(writer_state(desk.writer), WRITER_READY);
+    assert_int_equal(put(&desk, 4).hno, 4);
+    desk_stop(&desk);
+    store_start(&desk);
+    writer_start(&desk); /* and only once */
+    assert_int_equal(writer_state(desk.writer), WRITER_READY);
+    desk_done(&desk);
+}
+
+static void test_asking_holds_writes_back(void **state)
+{
+    struct desk desk;
+    struct writer_options options;
+
+    (void)state;
+    desk_init(&desk, 64 * MIB);
+    options = options_of(&desk);
+    options.ask = true;
+    assert_ok(writer_new(&options, &desk.writer));
+    assert_int_equal(writer_state(desk.writer), WRITER_RECOVERING);
+    assert_false(writer_wants_own(desk.writer));
+    assert_err(put(&desk, 1).err, TORG_E_RECOVERING);
+    writer_told(desk.writer, false, true, 0, 0);
+    assert_int_equal(writer_state(desk.writer), WRITER_RECOVERING);
+    writer_told(desk.writer, true, true, 0, 0);
+    assert_int_equal(writer_state(desk.writer), WRITER_READY);
+    assert_ok(put(&desk, 1).err);
+    desk_done(&desk);
+}
+
+static void test_a_foreign_own_head_stops_writing(void **state)
+{
+    struct desk desk;
+
+    (void)state;
+    desk_init(&desk, 64 * MIB);
+    writer_start(&desk);
+    quiet(true);
+    assert_ok(put(&desk, 1).err);
+    writer_ahead(desk.writer, 1, 5);
+    assert_int_equal(writer_state(desk.writer), WRITER_RECOVERING);
+    assert_true(writer_wants_own(desk.writer));
+    assert_err(put(&desk, 2).err, TORG_E_RECOVERING);
+    /* One with a number that we have signed ourselves. */
+    writer_ahead(desk.writer, 1, 1);
+    assert_int_equal(writer_state(desk.writer), WRITER_FORKED);
+    assert_false(writer_wants_own(desk.writer));
+    assert_err(put(&desk, 2).err, TORG_E_RECOVERING);
+    quiet(false);
+    desk_done(&desk);
+}
+
+/* ---- peers' writes ---- */
+
+/* As sync hands them over: everything that it borrows goes with it. */
+static struct sync_store *store_of(struct town_write *from)
+{
+    struct sync_store *store = calloc(1, sizeof(*store));
+
+    assert_non_null(store);
+    store->write = from->write;
+    store->bytes[0] = from->bytes;
+    store->entries = from->entries;
+    store->removed = from->removed;
+    if (from->write.charter_count) {
+        store->charters = calloc(from->write.charter_count, sizeof(*store->charters));
+        assert_non_null(store->charters);
+        memcpy(store->charters, from->charters,
+               from->write.charter_count * sizeof(*store->charters));
+        store->write.charters = store->charters;
+    }
+    *from = (struct town_write){0};
+    return store;
+}
+
+static void other_commits(struct desk *desk, uint64_t first, size_t count)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        struct buffer payload = payload_of(first + i, 10);
+        struct local_change change = {.collection = COLLECTION_OFFERS,
+                                      .id = id_of(first + i),
+                                      .payload = buffer_span(&payload)};
+
+        assert_ok(town_commit(&desk->other, &change, 1));
+        buffer_done(&payload);
+    }
+}
+
+static struct sync_store *other_charters(struct desk *desk)
+{
+    struct town_write write;
+
+    town_charters_write(&desk->other, &write);
+    return store_of(&write);
+}
+
+static struct sync_store *other_delta(struct desk *desk)
+{
+    struct town_write write;
+    struct kv kv;
+
+    assert_ok(kv_mem_read_begin(desk->other.mem, &kv));
+    town_delta(&desk->other, &kv, 0, COLLECTION_MASK_ALL, &write);
+    kv_mem_read_end(&kv);
+    return store_of(&write);
+}
+
+/* Two origins move in one transaction; a peer's wrong batch stops neither. */
+static void test_peers_writes_share_the_transaction(void **state)
+{
+    struct desk desk;
+    struct gate gate;
+    struct answer answers[4] = {ANSWER_INIT, ANSWER_INIT, ANSWER_INIT, ANSWER_INIT};
+    struct writer_counters before, after;
+    struct local_change change = {.collection = COLLECTION_OFFERS, .id = id_of(1)};
+    struct buffer payload = payload_of(1, 10);
+    struct sync_store *wrong;
+    struct replica_origin origin;
+    struct kv kv;
+
+    (void)state;
+    desk_init(&desk, 64 * MIB);
+    writer_start(&desk);
+    change.payload = buffer_span(&payload);
+    other_commits(&desk, 100, 5);
+    gate_close(&desk, &gate);
+    writer_counters(desk.writer, &before);
+    wrong = other_delta(&desk);
+    wrong->write.entry_count--; /* the roots cannot come out */
+    assert_ok(writer_submit_store(desk.writer, other_charters(&desk), NULL, on_done, &answers[0]));
+    assert_ok(writer_submit_store(desk.writer, wrong, NULL, on_done, &answers[1]));
+    assert_ok(writer_submit_local(desk.writer, &change, 1, NULL, NULL, on_done, &answers[2]));
+    assert_ok(writer_submit_store(desk.writer, other_delta(&desk), NULL, on_done, &answers[3]));
+    gate_open(&gate);
+    assert_ok(answer_wait(&answers[0], 1).err);
+    assert_err(answer_wait(&answers[1], 1).err, TORG_E_MISMATCH);
+    assert_ok(answer_wait(&answers[2], 1).err);
+    assert_ok(answer_wait(&answers[3], 1).err);
+    writer_counters(desk.writer, &after);
+    assert_int_equal(after.commits - before.commits, 2); /* the gate's, and this one */
+    assert_int_equal(after.jobs_refused - before.jobs_refused, 1);
+    assert_ok(store_read_begin(desk.store, &kv));
+    assert_ok(replica_origin_get(&kv, &desk.other.id, &origin));
+    store_read_end(&kv);
+    assert_int_equal(origin.head.hno, 5);
+    assert_int_equal(origin.held[COLLECTION_OFFERS].count, 5);
+    assert_int_equal(own_origin(&desk).head.hno, 1);
+    buffer_done(&payload);
+    desk_done(&desk);
+}
+
+/* While no own write is taken, the others' listings still come in. */
+static void test_peers_writes_go_on_while_recovering(void **state)
+{
+    struct desk desk;
+    struct answer answer = ANSWER_INIT;
+
+    (void)state;
+    desk_init(&desk, 64 * MIB);
+    writer_start(&desk);
+    other_commits(&desk, 100, 1);
+    quiet(true);
+    writer_ahead(desk.writer, 1, 9);
+    assert_err(put(&desk, 1).err, TORG_E_RECOVERING);
+    assert_ok(writer_submit_store(desk.writer, other_charters(&desk), NULL, on_done, &answer));
+    assert_ok(answer_wait(&answer, 1).err);
+    assert_ok(writer_submit_store(desk.writer, other_delta(&desk), NULL, on_done, &answer));
+    assert_ok(answer_wait(&answer, 2).err);
+    quiet(false);
+    desk_done(&desk);
+}
+
+/* ---- beats and publishing ---- */
+
+struct heard {
+    struct loop *loop;
+    _Atomic unsigned published;
+};
+
+static void on_published(void *context)
+{
+    struct heard *heard = context;
+
+    heard->published++;
+    loop_stop(heard->loop);
+}
+
+static void test_a_start_beats_and_a_commit_is_published(void **state)
+{
+    struct desk desk;
+    struct heard heard = {0};
+    struct writer_options options;
+    struct replica_origin origin;
+
+    (void)state;
+    desk_init(&desk, 64 * MIB);
+    options = options_of(&desk);
+    options.no_beats = false;
+    assert_ok(loop_new(8, &heard.loop));
+    assert_ok(writer_new(&options, &desk.writer));
+    for (int i = 0; i < WAIT_S * 100 && !own_origin(&desk).has_beat; i++)
+        usleep(10000);
+    origin = own_origin(&desk);
+    assert_true(origin.has_beat);
+    assert_true(origin.beat.writer > 0);
+    assert_int_equal(origin.beat.rival, 0);
+    writer_on_published(desk.writer, heard.loop, on_published, &heard);
+    assert_ok(put(&desk, 1).err);
+    assert_ok(loop_run(heard.loop));
+    assert_true(heard.published >= 1);
+    desk_stop(&desk);
+    loop_free(heard.loop);
+    desk_done(&desk);
+}
+
+/* ---- kill -9 ---- */
+
+#define KILL_ROUNDS 25
+
+/* Writes until it is killed, and notes in shared memory what was acknowledged. */
+static void child_writes(struct desk *desk, _Atomic uint64_t *acknowledged, uint64_t from)
+{
+    store_start(desk);
+    writer_start(desk);
+    for (uint64_t number = from;; number++) {
+        if (writer_state(desk->writer) != WRITER_READY || put(desk, number).err)
+            _exit(1);
+        *acknowledged = number;
+    }
+}
+
+/* What was acknowledged must be there, and no number may be signed twice. */
+static void test_kill_9_loses_nothing_that_was_acknowledged(void **state)
+{
+    struct desk desk;
+    uint64_t random = 0xa02c, from = 1;
+    _Atomic uint64_t *acknowledged = mmap(NULL, sizeof(*acknowledged), PROT_READ | PROT_WRITE,
+                                          MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    (void)state;
+    desk_init(&desk, 64 * MIB);
+    desk_stop(&desk);
+    for (int round = 0; round < KILL_ROUNDS; round++) {
+        pid_t child = fork();
+        int status;
+
+        assert_true(child >= 0);
+        if (child == 0)
+            child_writes(&desk, acknowledged, from);
+        usleep((useconds_t)(20000 + test_random_below(&random, 60000)));
+        assert_int_equal(kill(child, SIGKILL), 0);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFSIGNALED(status));
+        store_start(&desk);
+        writer_start(&desk);
+        assert_int_equal(writer_state(desk.writer), WRITER_READY);
+        for (uint64_t number = 1; number <= *acknowledged; number++) {
+            struct listing_id id = id_of(number);
+
+            if (!listing_is_live(&desk, &id))
+                fail_msg("round %d: %" PRIu64 " of %" PRIu64 " is gone", round, number,
+                         *acknowledged);
+        }
+        from = own_origin(&desk).head.seq + 1;
+        desk_stop(&desk);
+    }
+    assert_true(*acknowledged > 0);
+    munmap(acknowledged, sizeof(*acknowledged));
+    desk_done(&desk);
+}
+
+/* ---- many threads ---- */
+
+#define THREADS 4
+#define WRITES 200
+
+struct client {
+    struct desk *desk;
+    uint64_t first;
+    unsigned acknowledged;
+};
+
+static void *run_client(void *context)
+{
+    struct client *client = context;
+
+    for (uint64_t i = 0; i < WRITES; i++) {
+        struct listing_id id = id_of(client->first + i);
+
+        if (put(client->desk, client->first + i).err == TORG_OK &&
+            listing_is_live(client->desk, &id))
+            client->acknowledged++;
+    }
+    return NULL;
+}
+
+static void test_many_clients_at_one_time(void **state)
+{
+    struct desk desk;
+    struct client clients[THREADS];
+    pthread_t threads[THREADS];
+    struct writer_counters counters;
+
+    (void)state;
+    desk_init(&desk, 64 * MIB);
+    writer_start(&desk);
+    for (uint64_t i = 0; i < THREADS; i++) {
+        clients[i] = (struct client){.desk = &desk, .first = i * 10000};
+        pthread_create(&threads[i], NULL, run_client, &clients[i]);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(clients[i].acknowledged, WRITES);
+    }
+    writer_counters(desk.writer, &counters);
+    assert_int_equal(counters.own_changes, THREADS * WRITES);
+    assert_int_equal(own_origin(&desk).head.seq, THREADS * WRITES);
+    assert_int_equal(own_origin(&desk).head.hno, counters.own_commits);
+    desk_done(&desk);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    return seal_init() ? -1 : 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_write_is_signed_durable_and_guarded),
+        cmocka_unit_test(test_what_waits_becomes_one_commit),
+        cmocka_unit_test(test_two_writes_of_one_listing_are_two_commits),
+        cmocka_unit_test(test_a_large_crowd_is_split_at_the_commit_limit),
+        cmocka_unit_test(test_a_refused_job_harms_no_other),
+        cmocka_unit_test(test_a_full_queue_says_busy),
+        cmocka_unit_test(test_a_full_map_refuses_writes_but_not_deletes),
+        cmocka_unit_test(test_a_failed_sync_stops_writing_until_a_restart),
+        cmocka_unit_test(test_one_ahead_of_the_guard_is_normal),
+        cmocka_unit_test(test_a_database_behind_its_guard_takes_no_writes),
+        cmocka_unit_test(test_a_lost_guard_needs_a_peer_or_the_operator),
+        cmocka_unit_test(test_asking_holds_writes_back),
+        cmocka_unit_test(test_a_foreign_own_head_stops_writing),
+        cmocka_unit_test(test_peers_writes_share_the_transaction),
+        cmocka_unit_test(test_peers_writes_go_on_while_recovering),
+        cmocka_unit_test(test_a_start_beats_and_a_commit_is_published),
+        cmocka_unit_test(test_kill_9_loses_nothing_that_was_acknowledged),
+        cmocka_unit_test(test_many_clients_at_one_time),
+    };
+
+    return cmocka_run_group_tests(tests, setup, NULL);
+}
