@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include "protocol/listing_geojson.h"
 
+#include <string.h>
+
 #include "protocol/limits.h"
 #include "protocol/listing_shape.h"
 #include "protocol/listing_value.h"
@@ -29,6 +31,9 @@ static void put_escape(struct buffer *out, uint8_t c)
         break;
     case '\t':
         buffer_put_str(out, "\\t");
+        break;
+    case '\0': /* Right in JSON, but jansson, PostgreSQL and others refuse it. */
+        buffer_put_str(out, "\xef\xbf\xbd");
         break;
     default:
         buffer_printf(out, "\\u%04x", c);
@@ -92,6 +97,15 @@ static void refuse(struct profile_reader *in)
         in->in.err = TORG_E_INVALID;
 }
 
+/* A key and its colon. With a zero in it, it could become equal to another key. */
+static void put_key(struct buffer *out, struct profile_reader *in, struct span name)
+{
+    if (name.size && memchr(name.data, 0, name.size))
+        refuse(in);
+    put_quoted(out, name);
+    buffer_put_u8(out, ':');
+}
+
 /* A value that the table does not know: as plain JSON, bytes as hex. */
 static void put_plain(struct buffer *out, struct profile_reader *in, unsigned depth)
 {
@@ -141,8 +155,7 @@ static void put_plain(struct buffer *out, struct profile_reader *in, unsigned de
         buffer_put_u8(out, '{');
         for (uint32_t i = 0; i < count && !in->in.err; i++) {
             buffer_put_str(out, i ? "," : "");
-            put_quoted(out, profile_str(in, SIZE_MAX));
-            buffer_put_u8(out, ':');
+            put_key(out, in, profile_str(in, SIZE_MAX));
             put_plain(out, in, depth + 1);
         }
         buffer_put_u8(out, '}');
@@ -157,8 +170,7 @@ static void put_text(struct buffer *out, struct profile_reader *in)
     buffer_put_u8(out, '{');
     for (uint32_t i = 0; i < count && !in->in.err; i++) {
         buffer_put_str(out, i ? "," : "");
-        put_quoted(out, profile_str(in, SIZE_MAX));
-        buffer_put_u8(out, ':');
+        put_key(out, in, profile_str(in, SIZE_MAX));
         put_quoted(out, profile_str(in, SIZE_MAX));
     }
     buffer_put_u8(out, '}');
@@ -333,8 +345,7 @@ static void put_object(struct buffer *out, struct profile_reader *in,
         }
         buffer_put_str(out, first ? "" : ",");
         first = false;
-        put_quoted(out, name);
-        buffer_put_u8(out, ':');
+        put_key(out, in, name);
         if (field)
             put_value(out, in, field);
         else
@@ -445,8 +456,7 @@ static void put_property(struct buffer *out, struct profile_reader *in, uint8_t 
     if (!property)
         property = listing_property_find(name);
     buffer_put_u8(out, ',');
-    put_quoted(out, name);
-    buffer_put_u8(out, ':');
+    put_key(out, in, name);
     if (property)
         put_value(out, in, property);
     else
