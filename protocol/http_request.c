@@ -14,7 +14,7 @@ static const struct {
     {HTTP_PUT, "PUT"}, {HTTP_PATCH, "PATCH"}, {HTTP_DELETE, "DELETE"},
 };
 
-const char *http_method_name(enum http_method method)
+const char *http_request_method_name(enum http_method method)
 {
     for (size_t i = 0; i < ARRAY_SIZE(methods); i++) {
         if (methods[i].method == method)
@@ -88,7 +88,7 @@ static struct span trim(struct span text)
     return span_from(text, start, end);
 }
 
-bool http_name_equal(struct span a, const char *b)
+bool http_request_name_equal(struct span a, const char *b)
 {
     if (a.size != strlen(b))
         return false;
@@ -117,7 +117,7 @@ static enum torg_err too_long(struct span input, struct http_refusal *ret_refusa
     return refuse(ret_refusal, 414, "the request's target is longer than 8192 bytes");
 }
 
-enum torg_err http_head_find(struct span input, size_t *at, size_t *ret_size,
+enum torg_err http_request_head_find(struct span input, size_t *at, size_t *ret_size,
                              struct http_refusal *ret_refusal)
 {
     size_t end = input.size < HTTP_HEAD_BYTES_MAX ? input.size : HTTP_HEAD_BYTES_MAX;
@@ -203,7 +203,7 @@ static bool split_absolute(struct span *target, struct span *ret_host)
         size_t size = strlen(schemes[i]);
         size_t end = size;
 
-        if (target->size < size || !http_name_equal(span_of(target->data, size), schemes[i]))
+        if (target->size < size || !http_request_name_equal(span_of(target->data, size), schemes[i]))
             continue;
         while (end < target->size && target->data[end] != '/' && target->data[end] != '?')
             end++;
@@ -301,7 +301,7 @@ static enum torg_err parse_field(struct span line, struct http_request *request,
 const struct span *http_request_field(const struct http_request *request, const char *name)
 {
     for (size_t i = 0; i < request->field_count; i++) {
-        if (http_name_equal(request->fields[i].name, name))
+        if (http_request_name_equal(request->fields[i].name, name))
             return &request->fields[i].value;
     }
     return NULL;
@@ -320,7 +320,7 @@ static enum torg_err check_single_fields(const struct http_request *request,
         size_t count = 0;
 
         for (size_t j = 0; j < request->field_count; j++)
-            count += http_name_equal(request->fields[j].name, names[i]);
+            count += http_request_name_equal(request->fields[j].name, names[i]);
         if (count > 1)
             return refuse(ret_refusal, 400,
                           "a field that may stand once stands twice (Host, Content-Length, "
@@ -378,7 +378,7 @@ static enum torg_err parse_framing(struct http_request *request, struct http_ref
         return TORG_OK;
     if (request->minor == 0)
         return refuse(ret_refusal, 400, "HTTP/1.0 has no Transfer-Encoding");
-    if (!http_name_equal(*coding, "chunked"))
+    if (!http_request_name_equal(*coding, "chunked"))
         return refuse(ret_refusal, 501, "the only transfer coding known here is chunked");
     request->framing = HTTP_BODY_CHUNKED;
     return TORG_OK;
@@ -391,10 +391,10 @@ static void parse_connection(struct http_request *request)
         struct span list = request->fields[i].value;
         struct span element;
 
-        if (!http_name_equal(request->fields[i].name, "connection"))
+        if (!http_request_name_equal(request->fields[i].name, "connection"))
             continue;
-        while (http_list_next(&list, &element)) {
-            if (http_name_equal(element, "close"))
+        while (http_request_list_next(&list, &element)) {
+            if (http_request_name_equal(element, "close"))
                 request->keep_alive = false;
         }
     }
@@ -406,7 +406,7 @@ static enum torg_err parse_expect(struct http_request *request, struct http_refu
 
     if (!expect || request->minor == 0)
         return TORG_OK; /* RFC 9110, 10.1.1: HTTP/1.0 knows no 100 */
-    if (!http_name_equal(*expect, "100-continue"))
+    if (!http_request_name_equal(*expect, "100-continue"))
         return refuse(ret_refusal, 417, "the only expectation known here is 100-continue");
     request->expect_continue = request->framing != HTTP_BODY_NONE;
     return TORG_OK;
@@ -431,7 +431,7 @@ enum torg_err http_request_parse(struct span head, struct http_request *ret_requ
         if (err)
             return err;
     }
-    if (line.size > 0 || head.size > 0) /* Only if it did not come from http_head_find. */
+    if (line.size > 0 || head.size > 0) /* Only if it did not come from http_request_head_find. */
         return refuse(ret_refusal, 400, "the head does not end in one empty line");
     err = check_single_fields(&request, ret_refusal);
     if (!err)
@@ -449,7 +449,7 @@ enum torg_err http_request_parse(struct span head, struct http_request *ret_requ
 
 /* ---- lists ---- */
 
-bool http_list_next(struct span *list, struct span *ret_element)
+bool http_request_list_next(struct span *list, struct span *ret_element)
 {
     while (list->size > 0) {
         bool quoted = false;
@@ -489,7 +489,7 @@ static unsigned parse_quality(struct span text)
     return value <= 1000 ? value : 0;
 }
 
-unsigned http_list_quality(struct span element, struct span *ret_token)
+unsigned http_request_list_quality(struct span element, struct span *ret_token)
 {
     unsigned quality = 1000;
     size_t end = 0;
@@ -559,7 +559,7 @@ static enum torg_err chunk_step(struct http_chunked *chunked, uint8_t c)
     }
 }
 
-enum torg_err http_chunked_read(struct http_chunked *chunked, struct span input, size_t size_max,
+enum torg_err http_request_chunked_read(struct http_chunked *chunked, struct span input, size_t size_max,
                                 struct buffer *body, size_t *ret_used)
 {
     size_t used = 0;
@@ -619,7 +619,7 @@ static enum torg_err decode_until(struct span *text, const char *stop, bool plus
     return utf8_valid(*ret_decoded) ? TORG_OK : TORG_E_INVALID;
 }
 
-enum torg_err http_query_parse(struct span query, struct http_query *ret_query)
+enum torg_err http_request_query_parse(struct span query, struct http_query *ret_query)
 {
     char *out = ret_query->text;
 
@@ -649,7 +649,7 @@ enum torg_err http_query_parse(struct span query, struct http_query *ret_query)
     return TORG_OK;
 }
 
-enum torg_err http_path_parse(struct span path, struct http_path *ret_path)
+enum torg_err http_request_path_parse(struct span path, struct http_path *ret_path)
 {
     char *out = ret_path->text;
 
@@ -675,7 +675,7 @@ enum torg_err http_path_parse(struct span path, struct http_path *ret_path)
     return TORG_OK;
 }
 
-void http_put_escaped(struct buffer *out, struct span text)
+void http_request_put_escaped(struct buffer *out, struct span text)
 {
     static const char digits[] = "0123456789ABCDEF";
 

@@ -27,7 +27,7 @@ enum http_method {
     HTTP_PATCH = 1 << 5,
     HTTP_DELETE = 1 << 6,
 };
-const char *http_method_name(enum http_method method);
+const char *http_request_method_name(enum http_method method);
 
 enum http_framing { HTTP_BODY_NONE, HTTP_BODY_LENGTH, HTTP_BODY_CHUNKED };
 
@@ -64,7 +64,7 @@ struct http_refusal {
  * the head was taken away. TORG_OK: *ret_size bytes are the head, with its empty
  * line. TORG_E_TRUNCATED: more bytes are needed. TORG_E_INVALID: refused.
  */
-enum torg_err http_head_find(struct span input, size_t *at, size_t *ret_size,
+enum torg_err http_request_head_find(struct span input, size_t *at, size_t *ret_size,
                              struct http_refusal *ret_refusal);
 /* A whole head, as found. TORG_E_INVALID: refused, and the connection must be closed. */
 enum torg_err http_request_parse(struct span head, struct http_request *ret_request,
@@ -73,17 +73,17 @@ enum torg_err http_request_parse(struct span head, struct http_request *ret_requ
 /* The first field of that name (any case); NULL if there is none. */
 const struct span *http_request_field(const struct http_request *request, const char *name);
 /* ASCII without regard to case. */
-bool http_name_equal(struct span a, const char *b);
+bool http_request_name_equal(struct span a, const char *b);
 /*
  * The next element of a comma-separated list ("gzip, br;q=0.5"), without white
  * space around it; commas in quoted strings do not split. false at the end.
  */
-bool http_list_next(struct span *list, struct span *ret_element);
+bool http_request_list_next(struct span *list, struct span *ret_element);
 /*
  * The quality of an element in thousandths, 1000 without a q parameter, 0 when
  * it is not well formed; *ret_token is what stands before the first ';'.
  */
-unsigned http_list_quality(struct span element, struct span *ret_token);
+unsigned http_request_list_quality(struct span element, struct span *ret_token);
 
 /* A chunked body, decoded piece by piece. All zero is the beginning. */
 struct http_chunked {
@@ -97,7 +97,7 @@ struct http_chunked {
  * After TORG_OK either done is set or more input is needed. TORG_E_INVALID: bad
  * framing. TORG_E_TOO_BIG: body would pass size_max. TORG_E_NOMEM.
  */
-enum torg_err http_chunked_read(struct http_chunked *chunked, struct span input, size_t size_max,
+enum torg_err http_request_chunked_read(struct http_chunked *chunked, struct span input, size_t size_max,
                                 struct buffer *body, size_t *ret_used);
 
 /* Decoded names and values, text copied: valid UTF-8 without control characters. */
@@ -113,7 +113,7 @@ struct http_query {
  * A query string, or a form's body: "theme=food%2Fcafe&q=caf%C3%A9+au+lait".
  * TORG_E_INVALID: bad escape, not UTF-8, control characters. TORG_E_TOO_BIG.
  */
-enum torg_err http_query_parse(struct span query, struct http_query *ret_query);
+enum torg_err http_request_query_parse(struct span query, struct http_query *ret_query);
 
 /* The segments of a path between its slashes, decoded; "/a/b/" has three, the last one empty. */
 struct http_path {
@@ -121,10 +121,10 @@ struct http_path {
     struct span segments[HTTP_PATH_SEGMENTS_MAX];
     char text[HTTP_HEAD_BYTES_MAX];
 };
-/* As http_query_parse; also TORG_E_INVALID for an encoded slash. */
-enum torg_err http_path_parse(struct span path, struct http_path *ret_path);
+/* As http_request_query_parse; also TORG_E_INVALID for an encoded slash. */
+enum torg_err http_request_path_parse(struct span path, struct http_path *ret_path);
 
 /* Append text with everything percent-encoded but unreserved characters (RFC 3986). */
-void http_put_escaped(struct buffer *out, struct span text);
+void http_request_put_escaped(struct buffer *out, struct span text);
 
 #endif

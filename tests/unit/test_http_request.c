@@ -19,7 +19,7 @@ static int parse_bytes(struct span input, struct http_request *request)
     enum torg_err err = TORG_E_TRUNCATED;
 
     for (size_t given = 1; given <= input.size && err == TORG_E_TRUNCATED; given++)
-        err = http_head_find(span_of(input.data, given), &at, &size, &refusal);
+        err = http_request_head_find(span_of(input.data, given), &at, &size, &refusal);
     if (err == TORG_E_TRUNCATED)
         return -1;
     if (!err)
@@ -275,10 +275,10 @@ static void test_refused_before_the_head_is_whole(void **state)
     size_t size;
 
     (void)state;
-    assert_err(http_head_find(span_of_str("GET / HTTP/1.1\nHost"), &at, &size, &refusal),
+    assert_err(http_request_head_find(span_of_str("GET / HTTP/1.1\nHost"), &at, &size, &refusal),
                TORG_E_INVALID);
     at = 0;
-    assert_err(http_head_find(span_of_str("GET / HTTP/1.1\r\nHost: a\r\n\r"), &at, &size, &refusal),
+    assert_err(http_request_head_find(span_of_str("GET / HTTP/1.1\r\nHost: a\r\n\r"), &at, &size, &refusal),
                TORG_E_TRUNCATED);
 }
 
@@ -289,21 +289,21 @@ static void test_lists(void **state)
     struct span token;
 
     (void)state;
-    assert_true(http_list_next(&list, &element));
-    assert_int_equal(http_list_quality(element, &token), 500);
+    assert_true(http_request_list_next(&list, &element));
+    assert_int_equal(http_request_list_quality(element, &token), 500);
     assert_span(token, "gzip");
-    assert_true(http_list_next(&list, &element));
+    assert_true(http_request_list_next(&list, &element));
     assert_span(element, "br");
-    assert_int_equal(http_list_quality(element, &token), 1000);
-    assert_true(http_list_next(&list, &element));
+    assert_int_equal(http_request_list_quality(element, &token), 1000);
+    assert_true(http_request_list_next(&list, &element));
     assert_span(element, "\"a,\\\"b\"");
-    assert_true(http_list_next(&list, &element));
-    assert_int_equal(http_list_quality(element, &token), 1000);
-    assert_false(http_list_next(&list, &element));
-    assert_int_equal(http_list_quality(span_of_str("a;q=2"), &token), 0);
-    assert_int_equal(http_list_quality(span_of_str("a; Q=0.001"), &token), 1);
-    assert_int_equal(http_list_quality(span_of_str("a;q="), &token), 0);
-    assert_int_equal(http_list_quality(span_of_str("a;q=1.5"), &token), 0);
+    assert_true(http_request_list_next(&list, &element));
+    assert_int_equal(http_request_list_quality(element, &token), 1000);
+    assert_false(http_request_list_next(&list, &element));
+    assert_int_equal(http_request_list_quality(span_of_str("a;q=2"), &token), 0);
+    assert_int_equal(http_request_list_quality(span_of_str("a; Q=0.001"), &token), 1);
+    assert_int_equal(http_request_list_quality(span_of_str("a;q="), &token), 0);
+    assert_int_equal(http_request_list_quality(span_of_str("a;q=1.5"), &token), 0);
 }
 
 /* All at once and byte by byte must give the same. */
@@ -319,7 +319,7 @@ static enum torg_err dechunk(const char *text, size_t step, struct buffer *body,
         size_t given = size - *ret_used < step ? size - *ret_used : step;
         size_t used;
 
-        err = http_chunked_read(&chunked, span_of(text + *ret_used, given), 64, body, &used);
+        err = http_request_chunked_read(&chunked, span_of(text + *ret_used, given), 64, body, &used);
         *ret_used += used;
     }
     if (!err && !chunked.done)
@@ -385,7 +385,7 @@ static void test_query_strings(void **state)
 
     (void)state;
     assert_ok(
-        http_query_parse(span_of_str("theme=food%2Fcafe&q=caf%C3%A9+au%2Blait&&flag&=&e="), &q));
+        http_request_query_parse(span_of_str("theme=food%2Fcafe&q=caf%C3%A9+au%2Blait&&flag&=&e="), &q));
     assert_int_equal(q.count, 4);
     assert_span(q.pairs[0].name, "theme");
     assert_span(q.pairs[0].value, "food/cafe");
@@ -393,12 +393,12 @@ static void test_query_strings(void **state)
     assert_span(q.pairs[2].name, "flag");
     assert_span(q.pairs[2].value, "");
     assert_span(q.pairs[3].name, "e");
-    assert_ok(http_query_parse(span_of_str("a=b=c"), &q));
+    assert_ok(http_request_query_parse(span_of_str("a=b=c"), &q));
     assert_span(q.pairs[0].value, "b=c");
-    assert_ok(http_query_parse((struct span){0}, &q));
+    assert_ok(http_request_query_parse((struct span){0}, &q));
     assert_int_equal(q.count, 0);
     for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
-        if (http_query_parse(span_of_str(refused[i]), &q) != TORG_E_INVALID)
+        if (http_request_query_parse(span_of_str(refused[i]), &q) != TORG_E_INVALID)
             fail_msg("accepted: %s", refused[i]);
     }
 }
@@ -411,9 +411,9 @@ static void test_too_many_pairs(void **state)
     (void)state;
     for (int i = 0; i < HTTP_QUERY_PAIRS_MAX; i++)
         buffer_put_str(&text, "a=b&");
-    assert_ok(http_query_parse(buffer_span(&text), &q));
+    assert_ok(http_request_query_parse(buffer_span(&text), &q));
     buffer_put_str(&text, "a=b");
-    assert_err(http_query_parse(buffer_span(&text), &q), TORG_E_TOO_BIG);
+    assert_err(http_request_query_parse(buffer_span(&text), &q), TORG_E_TOO_BIG);
     buffer_done(&text);
 }
 
@@ -422,16 +422,16 @@ static void test_paths(void **state)
     struct http_path p;
 
     (void)state;
-    assert_ok(http_path_parse(span_of_str("/torg/v1/collections/"), &p));
+    assert_ok(http_request_path_parse(span_of_str("/torg/v1/collections/"), &p));
     assert_int_equal(p.count, 4);
     assert_span(p.segments[0], "torg");
     assert_span(p.segments[3], "");
-    assert_ok(http_path_parse(span_of_str("/%C3%A5+b"), &p));
+    assert_ok(http_request_path_parse(span_of_str("/%C3%A5+b"), &p));
     assert_span(p.segments[0], "\xc3\xa5+b"); /* A plus is a space in queries only. */
-    assert_err(http_path_parse(span_of_str("/a%2Fb"), &p), TORG_E_INVALID);
-    assert_err(http_path_parse(span_of_str("/a%00"), &p), TORG_E_INVALID);
-    assert_err(http_path_parse(span_of_str("*"), &p), TORG_E_INVALID);
-    assert_err(http_path_parse(span_of_str("/1/2/3/4/5/6/7/8/9/10/11/12/13"), &p), TORG_E_TOO_BIG);
+    assert_err(http_request_path_parse(span_of_str("/a%2Fb"), &p), TORG_E_INVALID);
+    assert_err(http_request_path_parse(span_of_str("/a%00"), &p), TORG_E_INVALID);
+    assert_err(http_request_path_parse(span_of_str("*"), &p), TORG_E_INVALID);
+    assert_err(http_request_path_parse(span_of_str("/1/2/3/4/5/6/7/8/9/10/11/12/13"), &p), TORG_E_TOO_BIG);
 }
 
 static void test_escaping_comes_back(void **state)
@@ -441,9 +441,9 @@ static void test_escaping_comes_back(void **state)
 
     (void)state;
     buffer_put_str(&out, "q=");
-    http_put_escaped(&out, span_of_str("r\xc3\xb6ka & <gravad>+100%~"));
+    http_request_put_escaped(&out, span_of_str("r\xc3\xb6ka & <gravad>+100%~"));
     assert_span(buffer_span(&out), "q=r%C3%B6ka%20%26%20%3Cgravad%3E%2B100%25~");
-    assert_ok(http_query_parse(buffer_span(&out), &q));
+    assert_ok(http_request_query_parse(buffer_span(&out), &q));
     assert_span(q.pairs[0].value, "r\xc3\xb6ka & <gravad>+100%~");
     buffer_done(&out);
 }

@@ -1,0 +1,551 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include "daemon/http_conn.h"
+#include "daemon/http_reply.h"
+
+#include <assert.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "daemon/log.h"
+
+#define BODY_PIECE_BYTES 16384
+
+enum conn_state {
+    CONN_IDLE,    /* no byte of a request yet */
+    CONN_HEAD,    /* some bytes of a head */
+    CONN_BODY,    /* the head is judged, the body is coming */
+    CONN_RUNNING, /* a handler waits for the writer */
+    CONN_WRITING, /* an answer is on its way */
+    CONN_LINGER,  /* closed for writing: the last answer must not be lost to a reset */
+};
+
+struct http_conn {
+    struct http_worker *worker;
+    struct http_conn *before, *after;
+    struct bufferevent *bev;
+    struct event *timer;
+    uint64_t ticket;
+    enum conn_state state;
+    bool closing; /* after the answer */
+    size_t head_at;
+    struct http_chunked chunked;
+    uint64_t started_us;
+    size_t lingered_bytes;
+    struct http_exchange *exchange;
+};
+
+static uint64_t monotonic_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static int64_t clock_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void count(struct http_conn *conn, enum metrics_counter counter, uint64_t value)
+{
+    metrics_add(conn->worker->options->node->metrics, counter, value);
+}
+
+static void set_deadline(struct http_conn *conn, uint64_t timeout_ms)
+{
+    struct timeval tv = {.tv_sec = (time_t)(timeout_ms / 1000),
+                         .tv_usec = (suseconds_t)(timeout_ms % 1000 * 1000)};
+
+    (void)event_add(conn->timer, &tv);
+}
+
+/* ---- exchanges ---- */
+
+static struct http_exchange *exchange_new(struct http_conn *conn)
+{
+    struct http_exchange *exchange = calloc(1, sizeof(*exchange));
+
+    if (!exchange)
+        return NULL;
+    exchange->worker = conn->worker;
+    exchange->conn = conn;
+    exchange->node = conn->worker->options->node;
+    exchange->service = conn->worker->options->service;
+    exchange->now_ms = clock_ms();
+    exchange->started_us = conn->started_us;
+    conn->worker->exchanges++;
+    conn->exchange = exchange;
+    return exchange;
+}
+
+static void exchange_free(struct http_exchange *exchange)
+{
+    struct http_worker *worker;
+
+    if (!exchange)
+        return;
+    worker = exchange->worker;
+    buffer_done(&exchange->body);
+    buffer_done(&exchange->reply.fields);
+    buffer_done(&exchange->reply.body);
+    free(exchange);
+    worker->exchanges--;
+}
+
+struct loop *http_exchange_loop(const struct http_exchange *exchange)
+{
+    return exchange->worker->loop;
+}
+
+/* ---- the end of a connection ---- */
+
+struct http_conn *http_conn_next(const struct http_conn *conn)
+{
+    return conn->after;
+}
+
+bool http_conn_idle(const struct http_conn *conn)
+{
+    return conn->state == CONN_IDLE || conn->state == CONN_HEAD || conn->state == CONN_LINGER;
+}
+
+struct http_conn *http_conn_find(struct http_worker *worker, uint64_t ticket)
+{
+    struct http_conn *conn = worker->first;
+
+    while (conn && conn->ticket != ticket)
+        conn = conn->after;
+    return conn;
+}
+
+void http_conn_close(struct http_conn *conn)
+{
+    struct http_worker *worker = conn->worker;
+
+    if (conn->exchange && conn->exchange->pending)
+        conn->exchange->conn = NULL; /* The write goes on; nobody hears of it. */
+    else
+        exchange_free(conn->exchange);
+    if (conn->after)
+        conn->after->before = conn->before;
+    if (conn->before)
+        conn->before->after = conn->after;
+    else
+        worker->first = conn->after;
+    worker->connections--;
+    http_gate_leave(worker->gate, conn->ticket);
+    if (conn->timer)
+        event_free(conn->timer);
+    bufferevent_free(conn->bev);
+    free(conn);
+    http_worker_check_drained(worker);
+}
+
+static void linger(struct http_conn *conn)
+{
+    (void)shutdown(bufferevent_getfd(conn->bev), SHUT_WR);
+    conn->state = CONN_LINGER;
+    http_gate_waiting(conn->worker->gate, conn->ticket); /* It may give way to a new one. */
+    set_deadline(conn, HTTP_LINGER_TIMEOUT_MS);
+    (void)evbuffer_drain(bufferevent_get_input(conn->bev), SIZE_MAX);
+    (void)bufferevent_enable(conn->bev, EV_READ);
+}
+
+static void linger_read(struct http_conn *conn)
+{
+    struct evbuffer *input = bufferevent_get_input(conn->bev);
+
+    conn->lingered_bytes += evbuffer_get_length(input);
+    (void)evbuffer_drain(input, SIZE_MAX);
+    if (conn->lingered_bytes > HTTP_LINGER_BYTES_MAX)
+        http_conn_close(conn);
+}
+
+/* ---- answers ---- */
+
+static void free_body(const void *data, size_t size, void *context)
+{
+    (void)size;
+    (void)context;
+    free((void *)(uintptr_t)data);
+}
+
+/* From here on the connection writes; true on success. */
+static bool start_writing(struct http_conn *conn, struct buffer *head, struct buffer *body)
+{
+    struct evbuffer *output = bufferevent_get_output(conn->bev);
+    uint64_t size = head->size + (body ? body->size : 0);
+
+    if (evbuffer_add(output, head->data, head->size))
+        return false;
+    if (body && body->size > 0) {
+        if (evbuffer_add_reference(output, body->data, body->size, free_body, NULL))
+            return false;
+        *body = (struct buffer){0}; /* The output owns its bytes now. */
+    }
+    conn->state = CONN_WRITING;
+    (void)bufferevent_disable(conn->bev, EV_READ);
+    set_deadline(conn, HTTP_WRITE_TIMEOUT_MS + size * 1000 / HTTP_WRITE_BYTES_PER_S_MIN);
+    count(conn, METRIC_HTTP_BYTES_SENT, size);
+    return true;
+}
+
+static void count_status(struct http_conn *conn, int status)
+{
+    static const enum metrics_counter by_class[] = {
+        METRIC_HTTP_REQUESTS_2XX, METRIC_HTTP_REQUESTS_3XX, METRIC_HTTP_REQUESTS_4XX,
+        METRIC_HTTP_REQUESTS_5XX};
+
+    count(conn, by_class[status / 100 - 2], 1);
+}
+
+/* Bytes that are no request: say why, and close. Ends the connection if it cannot. */
+static void refuse(struct http_conn *conn, const struct http_refusal *refusal)
+{
+    struct buffer out = {0};
+
+    count(conn, METRIC_HTTP_BAD_REQUESTS, 1);
+    count_status(conn, refusal->status);
+    log_event(LOG_DEBUG, "http.refused", "listener=%s status=%d why=\"%s\"",
+              conn->worker->options->name, refusal->status, refusal->detail);
+    http_gate_busy(conn->worker->gate, conn->ticket);
+    conn->closing = true;
+    http_reply_plain(refusal, &out);
+    if (out.err || !start_writing(conn, &out, NULL))
+        http_conn_close(conn);
+    buffer_done(&out);
+}
+
+/* No query and no address: what people look for stays with them. */
+static void log_answer(const struct http_conn *conn, const struct http_exchange *exchange,
+                       size_t body_bytes)
+{
+    log_event(LOG_DEBUG, "http.answered", "method=%s route=%s status=%d bytes=%zu us=%llu",
+              http_request_method_name(exchange->request.method),
+              exchange->route ? exchange->route->path : "-", exchange->reply.status, body_bytes,
+              (unsigned long long)(monotonic_us() - conn->started_us));
+}
+
+static void send_reply(struct http_conn *conn)
+{
+    struct http_exchange *exchange = conn->exchange;
+    struct http_reply *reply = &exchange->reply;
+    bool with_body = exchange->request.method != HTTP_HEAD && reply->status != 304;
+    struct buffer head = {0};
+
+    if (!exchange->request.keep_alive || conn->worker->draining)
+        exchange->close = true;
+    conn->closing = exchange->close;
+    count_status(conn, reply->status);
+    if (http_reply_finish(exchange, &head)) {
+        buffer_done(&head);
+        http_conn_close(conn); /* No memory for 500 bytes: nothing to be said. */
+        return;
+    }
+    log_answer(conn, exchange, reply->body.size);
+    if (!start_writing(conn, &head, with_body ? &reply->body : NULL)) {
+        buffer_done(&head);
+        http_conn_close(conn);
+        return;
+    }
+    buffer_done(&head);
+}
+
+void http_exchange_finish(struct http_exchange *exchange)
+{
+    struct http_worker *worker = exchange->worker;
+    struct http_conn *conn = exchange->conn;
+
+    assert(exchange->pending);
+    exchange->pending = false;
+    if (conn) {
+        send_reply(conn);
+        return;
+    }
+    exchange_free(exchange);
+    http_worker_check_drained(worker);
+}
+
+/* ---- requests: each step returns whether another can follow ---- */
+
+static bool run(struct http_conn *conn)
+{
+    struct http_exchange *exchange = conn->exchange;
+
+    conn->state = CONN_RUNNING;
+    (void)event_del(conn->timer);
+    (void)bufferevent_disable(conn->bev, EV_READ);
+    http_router_run(exchange);
+    if (!exchange->pending)
+        send_reply(conn);
+    return false;
+}
+
+static bool begin_body(struct http_conn *conn)
+{
+    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    struct http_exchange *exchange = conn->exchange;
+
+    if (exchange->reply.status) {
+        /* The body that was announced is not read: the connection cannot go on. */
+        exchange->close = exchange->request.framing != HTTP_BODY_NONE;
+        send_reply(conn);
+        return false;
+    }
+    if (exchange->request.framing == HTTP_BODY_NONE)
+        return run(conn);
+    if (exchange->request.expect_continue)
+        (void)bufferevent_write(conn->bev, go_on, sizeof(go_on) - 1);
+    conn->state = CONN_BODY;
+    conn->chunked = (struct http_chunked){0};
+    set_deadline(conn, HTTP_BODY_TIMEOUT_MS);
+    return true;
+}
+
+static bool take_head(struct http_conn *conn, const uint8_t *data, size_t size)
+{
+    static const struct http_refusal no_memory = {503, "there is no memory for this request now"};
+    struct http_exchange *exchange = exchange_new(conn);
+    struct http_refusal refusal;
+
+    if (!exchange) {
+        refuse(conn, &no_memory);
+        return false;
+    }
+    memcpy(exchange->head, data, size);
+    exchange->head_size = size;
+    (void)evbuffer_drain(bufferevent_get_input(conn->bev), size);
+    conn->head_at = 0;
+    if (http_request_parse(span_of(exchange->head, size), &exchange->request, &refusal)) {
+        conn->exchange = NULL;
+        exchange_free(exchange);
+        refuse(conn, &refusal);
+        return false;
+    }
+    http_gate_busy(conn->worker->gate, conn->ticket);
+    http_router_begin(&conn->worker->options->routes, exchange);
+    return begin_body(conn);
+}
+
+static bool step_head(struct http_conn *conn)
+{
+    struct evbuffer *input = bufferevent_get_input(conn->bev);
+    size_t size = evbuffer_get_length(input);
+    struct http_refusal refusal;
+    const uint8_t *data;
+    size_t head_size;
+    enum torg_err err;
+
+    if (size == 0)
+        return false;
+    if (conn->state == CONN_IDLE) {
+        conn->state = CONN_HEAD;
+        conn->started_us = monotonic_us();
+        set_deadline(conn, HTTP_HEAD_TIMEOUT_MS);
+    }
+    if (size > HTTP_HEAD_BYTES_MAX)
+        size = HTTP_HEAD_BYTES_MAX;
+    data = evbuffer_pullup(input, (ev_ssize_t)size);
+    if (!data) {
+        http_conn_close(conn);
+        return false;
+    }
+    err = http_request_head_find(span_of(data, size), &conn->head_at, &head_size, &refusal);
+    if (err == TORG_E_TRUNCATED)
+        return false;
+    if (err) {
+        refuse(conn, &refusal);
+        return false;
+    }
+    return take_head(conn, data, head_size);
+}
+
+static bool body_failed(struct http_conn *conn, enum torg_err err)
+{
+    struct http_exchange *exchange = conn->exchange;
+
+    if (err == TORG_E_TOO_BIG)
+        http_reply_problem(exchange, 413, NULL, "The body may have at most %d bytes.",
+                           HTTP_BODY_BYTES_MAX);
+    else if (err == TORG_E_INVALID)
+        http_reply_problem(exchange, 400, NULL, "The body is not in the strict chunked coding.");
+    else
+        http_reply_error(exchange, err);
+    exchange->close = true;
+    send_reply(conn);
+    return false;
+}
+
+static enum torg_err read_sized(struct http_exchange *exchange, struct evbuffer *input, bool *done)
+{
+    size_t left = (size_t)exchange->request.content_length - exchange->body.size;
+    size_t size = evbuffer_get_length(input);
+    enum torg_err err;
+
+    if (size > left)
+        size = left;
+    err = buffer_reserve(&exchange->body, size);
+    if (err)
+        return err;
+    if (size > 0 &&
+        evbuffer_remove(input, exchange->body.data + exchange->body.size, size) != (int)size)
+        return TORG_E_INTERNAL;
+    exchange->body.size += size;
+    *done = size == left;
+    return TORG_OK;
+}
+
+static enum torg_err read_chunked(struct http_conn *conn, struct evbuffer *input, bool *done)
+{
+    enum torg_err err = TORG_OK;
+
+    while (!err && !conn->chunked.done && evbuffer_get_length(input) > 0) {
+        size_t size = evbuffer_get_length(input);
+        const uint8_t *data;
+        size_t used;
+
+        if (size > BODY_PIECE_BYTES)
+            size = BODY_PIECE_BYTES;
+        data = evbuffer_pullup(input, (ev_ssize_t)size);
+        if (!data)
+            return TORG_E_NOMEM;
+        err = http_request_chunked_read(&conn->chunked, span_of(data, size), HTTP_BODY_BYTES_MAX,
+                                        &conn->exchange->body, &used);
+        (void)evbuffer_drain(input, used);
+    }
+    *done = conn->chunked.done;
+    return err;
+}
+
+static bool step_body(struct http_conn *conn)
+{
+    struct evbuffer *input = bufferevent_get_input(conn->bev);
+    bool done = false;
+    enum torg_err err;
+
+    if (conn->exchange->request.framing == HTTP_BODY_LENGTH)
+        err = read_sized(conn->exchange, input, &done);
+    else
+        err = read_chunked(conn, input, &done);
+    if (err)
+        return body_failed(conn, err);
+    return done ? run(conn) : false;
+}
+
+static void advance(struct http_conn *conn)
+{
+    bool again = true;
+
+    while (again)
+        again = conn->state == CONN_BODY ? step_body(conn) : step_head(conn);
+}
+
+/* The answer has left: the next request may already be there. */
+static void answered(struct http_conn *conn)
+{
+    metrics_http_time_us(conn->worker->options->node->metrics, monotonic_us() - conn->started_us);
+    exchange_free(conn->exchange);
+    conn->exchange = NULL;
+    if (conn->worker->draining) {
+        http_conn_close(conn);
+        return;
+    }
+    if (conn->closing) {
+        linger(conn);
+        return;
+    }
+    conn->state = CONN_IDLE;
+    http_gate_waiting(conn->worker->gate, conn->ticket);
+    set_deadline(conn, HTTP_IDLE_TIMEOUT_MS);
+    (void)bufferevent_enable(conn->bev, EV_READ);
+    advance(conn); /* Bytes that came before would not call back again. */
+}
+
+/* ---- libevent's callbacks ---- */
+
+static void on_read(struct bufferevent *bev, void *context)
+{
+    struct http_conn *conn = context;
+
+    (void)bev;
+    if (conn->state == CONN_LINGER)
+        linger_read(conn);
+    else if (conn->state != CONN_RUNNING && conn->state != CONN_WRITING)
+        advance(conn);
+}
+
+static void on_written(struct bufferevent *bev, void *context)
+{
+    struct http_conn *conn = context;
+
+    (void)bev;
+    if (conn->state == CONN_WRITING) /* not for 100 Continue */
+        answered(conn);
+}
+
+static void on_event(struct bufferevent *bev, short what, void *context)
+{
+    (void)bev;
+    if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR))
+        http_conn_close(context);
+}
+
+static void on_deadline(evutil_socket_t fd, short what, void *context)
+{
+    static const struct http_refusal head_late = {408, "the request did not come within 10 s"};
+    struct http_conn *conn = context;
+
+    (void)fd;
+    (void)what;
+    if (conn->state != CONN_LINGER && conn->state != CONN_IDLE)
+        count(conn, METRIC_HTTP_TIMEOUTS, 1);
+    if (conn->state == CONN_HEAD) {
+        refuse(conn, &head_late);
+    } else if (conn->state == CONN_BODY) {
+        http_reply_problem(conn->exchange, 408, NULL, "The body did not come within 60 s.");
+        conn->exchange->close = true;
+        send_reply(conn);
+    } else {
+        http_conn_close(conn);
+    }
+}
+
+enum torg_err http_conn_open(struct http_worker *worker, evutil_socket_t fd, uint64_t ticket)
+{
+    struct event_base *base = loop_base(worker->loop);
+    struct http_conn *conn = calloc(1, sizeof(*conn));
+
+    if (conn)
+        conn->bev = bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
+    if (!conn || !conn->bev) {
+        evutil_closesocket(fd);
+        free(conn);
+        http_gate_leave(worker->gate, ticket);
+        return TORG_E_NOMEM;
+    }
+    conn->worker = worker;
+    conn->ticket = ticket;
+    conn->after = worker->first;
+    if (conn->after)
+        conn->after->before = conn;
+    worker->first = conn;
+    worker->connections++;
+    conn->timer = evtimer_new(base, on_deadline, conn);
+    if (!conn->timer) {
+        http_conn_close(conn);
+        return TORG_E_NOMEM;
+    }
+    count(conn, METRIC_HTTP_CONNECTIONS, 1);
+    bufferevent_setcb(conn->bev, on_read, on_written, on_event, conn);
+    (void)bufferevent_enable(conn->bev, EV_READ | EV_WRITE);
+    set_deadline(conn, HTTP_HEAD_TIMEOUT_MS); /* The first head counts from here. */
+    return TORG_OK;
+}

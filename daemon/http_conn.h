@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#ifndef TORG_DAEMON_HTTP_CONN_H
+#define TORG_DAEMON_HTTP_CONN_H
+
+#include <event2/util.h>
+
+#include "daemon/http_workers.h"
+
+/*
+ * One connection: bytes in, exchanges through the router, answers out, one
+ * after the other; what a client sends ahead waits in the kernel. Whole-head,
+ * whole-body and whole-answer deadlines, so that a byte a second is no way to
+ * stay. Whatever leaves doubt about where a message ends closes it.
+ */
+#define HTTP_HEAD_TIMEOUT_MS 10000
+#define HTTP_BODY_TIMEOUT_MS 60000
+#define HTTP_IDLE_TIMEOUT_MS 60000
+#define HTTP_WRITE_TIMEOUT_MS 60000
+#define HTTP_WRITE_BYTES_PER_S_MIN 8192 /* a slower reader is not waited for */
+#define HTTP_LINGER_TIMEOUT_MS 2000
+#define HTTP_LINGER_BYTES_MAX 1048576
+
+/* Takes fd. On an error it is closed and the ticket has left the gate. */
+enum torg_err http_conn_open(struct http_worker *worker, evutil_socket_t fd, uint64_t ticket);
+/* Close at once; a pending exchange goes on without it. */
+void http_conn_close(struct http_conn *conn);
+/* The worker's connection with that ticket; NULL if it is gone. */
+struct http_conn *http_conn_find(struct http_worker *worker, uint64_t ticket);
+/* Nothing is being asked or answered on it. */
+bool http_conn_idle(const struct http_conn *conn);
+struct http_conn *http_conn_next(const struct http_conn *conn);
+
+#endif

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include "daemon/http_federation.h"
+#include "daemon/http_link.h"
+#include "daemon/http_reply.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "daemon/http_origins.h"
+#include "daemon/json_out.h"
+#include "daemon/peers.h"
+#include "index/store.h"
+
+static bool is_zero(const struct hash *hash)
+{
+    static const struct hash zero;
+
+    return memcmp(hash, &zero, sizeof(zero)) == 0;
+}
+
+static void put_flags(struct buffer *out, const struct http_origin *origin, bool complete,
+                      bool missing, int64_t now_ms)
+{
+    json_out_begin(out, "flags", '[');
+    if (http_origins_stale(origin, now_ms))
+        json_out_text(out, NULL, "stale");
+    if (http_origins_expired(origin, now_ms))
+        json_out_text(out, NULL, "expired");
+    if (origin->flags & REPLICA_FLAG_DISPUTED)
+        json_out_text(out, NULL, "disputed");
+    if (origin->flags & REPLICA_FLAG_FAULTY)
+        json_out_text(out, NULL, "faulty");
+    if (!complete)
+        json_out_text(out, NULL, "partial");
+    if (missing)
+        json_out_text(out, NULL, "missing-payloads");
+    json_out_end(out, ']');
+}
+
+static void put_collection(struct buffer *out, const struct replica_origin *held, uint8_t number)
+{
+    struct head_state promised = head_state_of(&held->head, number);
+    const struct trie_root *root = &held->held[number];
+    char hex[2 * sizeof(struct hash) + 1];
+
+    json_out_begin(out, NULL, '{');
+    if (collection_name(number))
+        json_out_text(out, "id", collection_name(number));
+    json_out_int(out, "number", number);
+    json_out_int(out, "count", root->count);
+    hex_encode(root->digest.bytes, sizeof(root->digest.bytes), hex);
+    json_out_text(out, "root", hex);
+    json_out_bool(out, "complete", (replica_complete_mask(held, 1u << number) >> number & 1) != 0);
+    json_out_int(out, "promised", promised.count);
+    json_out_int(out, "missingPayloads", held->missing[number]);
+    json_out_end(out, '}');
+}
+
+static bool any_missing(const struct replica_origin *held)
+{
+    bool missing = false;
+
+    for (uint8_t i = 1; i < COLLECTIONS_MAX; i++)
+        missing = missing || held->missing[i] > 0;
+    return missing;
+}
+
+static void put_head(struct buffer *out, const struct replica_origin *held)
+{
+    char hex[2 * sizeof(struct hash) + 1];
+
+    json_out_begin(out, "head", '{');
+    json_out_int(out, "epoch", (int64_t)held->head.epoch);
+    json_out_int(out, "hno", (int64_t)held->head.hno);
+    json_out_int(out, "seq", (int64_t)held->head.seq);
+    json_out_time(out, "time", held->head.ts_ms);
+    if (!is_zero(&held->head_hash)) {
+        hex_encode(held->head_hash.bytes, sizeof(held->head_hash.bytes), hex);
+        json_out_text(out, "hash", hex);
+    }
+    json_out_end(out, '}');
+    if (held->has_beat)
+        json_out_time(out, "beat", held->beat.ts_ms);
+    if (held->received_ms > 0)
+        json_out_time(out, "received", held->received_ms);
+}
+
+/* How many heads the best-informed peer claims beyond ours; only within one epoch. */
+static void put_lag(struct buffer *out, const struct node *node, const struct replica_origin *held)
+{
+    uint64_t epoch;
+    uint64_t hno;
+    uint64_t lag = 0;
+
+    if (!node->peers || !peers_claimed_head(node->peers, &held->id, &epoch, &hno))
+        return;
+    if (epoch == held->head.epoch && hno > held->head.hno)
+        lag = hno - held->head.hno;
+    else if (epoch > held->head.epoch)
+        lag = hno;
+    json_out_int(out, "lag", (int64_t)lag);
+}
+
+static void put_origin(struct http_exchange *exchange, const struct replica_origin *held,
+                       const struct http_origin *origin)
+{
+    struct buffer *out = &exchange->reply.body;
+    bool complete =
+        held->has_head && replica_complete_mask(held, COLLECTION_MASK_ALL) == COLLECTION_MASK_ALL;
+    uint64_t listings = 0;
+
+    json_out_begin(out, NULL, '{');
+    json_out_text(out, "id", origin->hex);
+    json_out_text(out, "name", origin->name);
+    json_out_text(out, "ownerKind", origin->owner_kind);
+    json_out_bool(out, "own", origin->own);
+    json_out_int(out, "charter", (int64_t)held->charter_no);
+    if (held->has_head) {
+        put_head(out, held);
+        json_out_time(out, "asOf", origin->own ? exchange->now_ms : origin->as_of_ms);
+        json_out_int(out, "age_s", http_origins_age_s(origin, exchange->now_ms));
+        put_lag(out, exchange->node, held);
+    }
+    json_out_text(out, "state", !held->has_head ? "empty" : complete ? "complete" : "partial");
+    put_flags(out, origin, complete, any_missing(held), exchange->now_ms);
+    json_out_begin(out, "collections", '[');
+    for (uint8_t i = 1; i < COLLECTIONS_MAX; i++) {
+        if (held->held[i].count > 0 || head_state_of(&held->head, i).count > 0)
+            put_collection(out, held, i);
+        listings += held->held[i].count;
+    }
+    json_out_end(out, ']');
+    json_out_int(out, "listings", (int64_t)listings);
+    json_out_end(out, '}');
+}
+
+static enum torg_err put_origins(struct http_exchange *exchange, const struct kv *kv,
+                                 const struct http_origins *origins)
+{
+    struct buffer *out = &exchange->reply.body;
+    struct replica_origin *held = malloc(sizeof(*held));
+    enum torg_err err = TORG_OK;
+
+    if (!held)
+        return TORG_E_NOMEM;
+    json_out_begin(out, "origins", '[');
+    for (size_t i = 0; i < origins->count && !err; i++) {
+        err = replica_origin_by_number(kv, origins->items[i].number, held);
+        if (!err)
+            put_origin(exchange, held, &origins->items[i]);
+    }
+    json_out_end(out, ']');
+    free(held);
+    return err;
+}
+
+static int64_t monotonic_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void put_peer(struct http_exchange *exchange, const struct peer_view *peer)
+{
+    const struct sync_peer_status *status = &peer->status;
+    struct buffer *out = &exchange->reply.body;
+
+    json_out_begin(out, NULL, '{');
+    json_out_text(out, "name", peer->name);
+    json_out_text(out, "state", sync_peer_state_name(status->state));
+    json_out_int(out, "since_s", (monotonic_ms() - status->since_ms) / 1000);
+    if (status->state == SYNC_PEER_OPEN)
+        json_out_text(out, "software", status->software);
+    if (status->rtt_ms >= 0)
+        json_out_int(out, "rtt_ms", status->rtt_ms);
+    if (status->last_error[0])
+        json_out_text(out, "lastError", status->last_error);
+    json_out_end(out, '}');
+}
+
+static enum torg_err put_peers(struct http_exchange *exchange)
+{
+    struct buffer *out = &exchange->reply.body;
+    const struct peers *peers = exchange->node->peers;
+    size_t count = peers ? peers_view(peers, NULL, 0) : 0;
+    struct peer_view *views = calloc(count + 1, sizeof(*views));
+    size_t shown;
+
+    if (!views)
+        return TORG_E_NOMEM;
+    shown = count ? peers_view(peers, views, count) : 0;
+    json_out_begin(out, "peers", '[');
+    for (size_t i = 0; i < shown && i < count; i++)
+        put_peer(exchange, &views[i]);
+    json_out_end(out, ']');
+    free(views);
+    return TORG_OK;
+}
+
+static enum torg_err answer(struct http_exchange *exchange, const struct kv *kv)
+{
+    struct buffer *out = &exchange->reply.body;
+    const struct query all = {0};
+    const struct http_origins *origins;
+    enum torg_err err = http_origins_get(exchange, kv, &origins);
+
+    if (err)
+        return err;
+    http_reply_begin(exchange, 200, http_params_format_type(HTTP_FORMAT_JSON));
+    http_origins_reply_as_of(exchange, origins, &all);
+    json_out_begin(out, NULL, '{');
+    json_out_text(out, "node", exchange->node->config->name);
+    json_out_text(out, "software", "torgd " TORG_VERSION);
+    json_out_time(out, "timeStamp", exchange->now_ms);
+    err = put_origins(exchange, kv, origins);
+    if (!err)
+        err = put_peers(exchange);
+    if (err)
+        return err;
+    json_out_begin(out, "links", '[');
+    http_link_self(exchange, out, http_params_format_type(HTTP_FORMAT_JSON));
+    buffer_put_str(out, "]}\n");
+    return out->err;
+}
+
+enum torg_err http_federation(struct http_exchange *exchange)
+{
+    struct kv kv;
+    enum torg_err err = store_read_begin(exchange->node->store, &kv);
+
+    if (err)
+        return err;
+    err = answer(exchange, &kv);
+    store_read_end(&kv);
+    return err;
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#ifndef TORG_DAEMON_HTTP_FEDERATION_H
+#define TORG_DAEMON_HTTP_FEDERATION_H
+
+#include "daemon/http_router.h"
+
+/*
+ * /federation: what this node holds of every origin, how old and how complete
+ * it is, and how its peers are. Staleness is never hidden. Peers' addresses are
+ * not told.
+ */
+http_handler http_federation;
+
+#endif

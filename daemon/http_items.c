@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include "daemon/http_items.h"
+#include "daemon/http_link.h"
+#include "daemon/http_reply.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "daemon/http_origins.h"
+#include "daemon/json_out.h"
+#include "index/store.h"
+#include "protocol/listing_csv.h"
+#include "protocol/num.h"
+
+#define RECORD_SEPARATOR 0x1e /* RFC 8142 */
+#define ETAG_TEXT_SIZE 34     /* 32 hex digits in quotes */
+
+/* One list: what was asked, what was found, where it is written. */
+struct list {
+    struct http_exchange *exchange;
+    const struct kv *kv;
+    const struct query *query;
+    struct query_page page;
+    struct buffer *out;
+    size_t written; /* hits */
+    bool has_next;
+    struct query_cursor next;
+};
+
+uint8_t http_items_collection(struct http_exchange *exchange)
+{
+    uint8_t collection = collection_of_name(exchange->captures[0]);
+
+    if (collection && (COLLECTION_MASK_PUBLIC >> collection & 1))
+        return collection;
+    http_reply_problem(exchange, 404, NULL,
+                       "There is no such collection; /collections lists them.");
+    return 0;
+}
+
+bool http_items_id(struct http_exchange *exchange, struct feature_id *ret_id)
+{
+    if (feature_id_parse(exchange->captures[1], ret_id) == TORG_OK)
+        return true;
+    http_reply_problem(exchange, 404, NULL, "There is no listing with this id.");
+    return false;
+}
+
+/* ---- formats ---- */
+
+static void put_distance(struct buffer *out, double distance_m)
+{
+    num_put_fixed(out, llround(distance_m * 1000), 3);
+}
+
+/* The stored feature ends with "}}", so that a property can be put in before. */
+static void put_feature(struct list *list, const struct document *document, double distance_m)
+{
+    struct span feature = document->feature;
+
+    if (!list->query->has_near) {
+        buffer_put_span(list->out, feature);
+        return;
+    }
+    buffer_put(list->out, feature.data, feature.size - 2);
+    buffer_put_str(list->out, ",\"distance\":");
+    put_distance(list->out, distance_m);
+    buffer_put_str(list->out, "}}");
+}
+
+static enum torg_err put_csv(struct list *list, const struct document *document, double distance_m)
+{
+    struct listing_meta meta;
+    struct span body;
+    enum torg_err err = catalogue_body(list->kv, document, &meta, &body);
+
+    if (err)
+        return err;
+    if (list->query->has_near) {
+        put_distance(list->out, distance_m);
+        buffer_put_u8(list->out, ',');
+    }
+    return listing_put_csv(&meta, body, list->out);
+}
+
+static enum torg_err put_hit(struct list *list, const struct rtree_hit *hit)
+{
+    struct document document;
+    enum torg_err err = catalogue_document(list->kv, hit->document, &document);
+
+    if (err)
+        return err == TORG_E_NOT_FOUND ? TORG_E_CORRUPT : err; /* The index named it just now. */
+    switch (list->exchange->params.format) {
+    case HTTP_FORMAT_CSV:
+        return put_csv(list, &document, hit->distance_m);
+    case HTTP_FORMAT_GEOJSONSEQ:
+        buffer_put_u8(list->out, RECORD_SEPARATOR);
+        put_feature(list, &document, hit->distance_m);
+        buffer_put_u8(list->out, '\n');
+        break;
+    default:
+        if (list->written > 0)
+            buffer_put_str(list->out, ",\n");
+        put_feature(list, &document, hit->distance_m);
+    }
+    return list->out->err;
+}
+
+/* All hits, or as many as an answer may hold: the next page then begins there. */
+static enum torg_err put_hits(struct list *list)
+{
+    list->has_next = list->page.has_next;
+    list->next = list->page.next;
+    for (size_t i = 0; i < list->page.count; i++) {
+        const struct rtree_hit *hit = &list->page.hits[i];
+        enum torg_err err = put_hit(list, hit);
+
+        if (err)
+            return err;
+        list->written++;
+        if (list->out->size > HTTP_ANSWER_BYTES_MAX && list->written < list->page.count) {
+            list->has_next = true;
+            list->next =
+                (struct query_cursor){.distance_m = hit->distance_m, .document = hit->document};
+            break;
+        }
+    }
+    return TORG_OK;
+}
+
+static void put_next_url(const struct list *list, struct buffer *out)
+{
+    struct buffer cursor = {0};
+
+    http_params_cursor_put(&cursor, &list->next, http_params_binding(&list->exchange->params));
+    http_link_put_again(list->exchange, HTTP_PARAM_BIT(CURSOR) | HTTP_PARAM_BIT(OFFSET), "cursor",
+                        buffer_span(&cursor), out);
+    if (cursor.err && !out->err)
+        out->err = cursor.err;
+    buffer_done(&cursor);
+}
+
+static void put_href(struct list *list, const char *rel, const char *type, struct buffer *href)
+{
+    json_out_begin(list->out, NULL, '{');
+    json_out_text(list->out, "rel", rel);
+    json_out_text(list->out, "type", type);
+    json_out_span(list->out, "href", buffer_span(href));
+    json_out_end(list->out, '}');
+    if (href->err && !list->out->err)
+        list->out->err = href->err;
+}
+
+static void put_links(struct list *list, uint8_t collection)
+{
+    static const enum http_format others[] = {HTTP_FORMAT_GEOJSONSEQ, HTTP_FORMAT_CSV};
+    struct http_exchange *exchange = list->exchange;
+    struct buffer href = {0};
+
+    json_out_begin(list->out, "links", '[');
+    http_link_self(exchange, list->out, http_params_format_type(HTTP_FORMAT_GEOJSON));
+    if (list->has_next) {
+        put_next_url(list, &href);
+        put_href(list, "next", http_params_format_type(HTTP_FORMAT_GEOJSON), &href);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+        if (!(exchange->route->formats & others[i]))
+            continue;
+        buffer_clear(&href);
+        http_link_put_again(exchange, HTTP_PARAM_BIT(F), "f",
+                            span_of_str(http_params_format_name(others[i])), &href);
+        put_href(list, "alternate", http_params_format_type(others[i]), &href);
+    }
+    if (collection)
+        http_link_put(exchange, list->out, "collection", "application/json", NULL,
+                      "/collections/%s", collection_name(collection));
+    json_out_end(list->out, ']');
+    buffer_done(&href);
+}
+
+static enum torg_err put_geojson(struct list *list, uint8_t collection)
+{
+    enum torg_err err;
+
+    json_out_begin(list->out, NULL, '{');
+    json_out_text(list->out, "type", "FeatureCollection");
+    json_out_int(list->out, "numberMatched", (int64_t)list->page.matched);
+    json_out_time(list->out, "timeStamp", list->exchange->now_ms);
+    json_out_begin(list->out, "features", '[');
+    err = put_hits(list);
+    if (err)
+        return err;
+    json_out_end(list->out, ']');
+    json_out_int(list->out, "numberReturned", (int64_t)list->written);
+    put_links(list, collection);
+    buffer_put_str(list->out, "}\n");
+    return list->out->err;
+}
+
+/* The same facts as fields, for formats that have no place for them. */
+static enum torg_err put_plain(struct list *list, uint8_t collection)
+{
+    struct http_exchange *exchange = list->exchange;
+    struct buffer href = {0};
+    enum torg_err err;
+
+    if (exchange->params.format == HTTP_FORMAT_CSV) {
+        if (list->query->has_near)
+            buffer_put_str(list->out, "distance,");
+        csv_put_header(collection, list->out);
+    }
+    err = put_hits(list);
+    if (err)
+        return err;
+    http_reply_field(exchange, "OGC-NumberMatched", "%llu", (unsigned long long)list->page.matched);
+    http_reply_field(exchange, "OGC-NumberReturned", "%zu", list->written);
+    if (list->has_next) {
+        put_next_url(list, &href);
+        buffer_put_u8(&href, 0);
+        err = href.err;
+        if (!err)
+            http_reply_field(exchange, "Link", "<%s>; rel=\"next\"; type=\"%s\"",
+                             (const char *)href.data,
+                             http_params_format_type(exchange->params.format));
+    }
+    buffer_done(&href);
+    return err ? err : list->out->err;
+}
+
+/* ---- lists ---- */
+
+static bool check_cursor(struct http_exchange *exchange)
+{
+    struct http_params *params = &exchange->params;
+    struct problems problems;
+
+    if (!(params->given & HTTP_PARAM_BIT(CURSOR)))
+        return true;
+    params->query.has_cursor = true;
+    params->query.cursor = params->cursor;
+    if (params->cursor_binding == http_params_binding(params))
+        return true;
+    problems.count = 0;
+    problems_add(&problems, "cursor",
+                 "belongs to another query: take the next link as it is, or begin again without");
+    http_reply_problems(exchange, 400, "invalid-parameter", "The cursor does not fit the query.",
+                        &problems);
+    return false;
+}
+
+static enum torg_err read_list(struct http_exchange *exchange, const struct kv *kv,
+                               uint8_t collection)
+{
+    struct http_params *params = &exchange->params;
+    struct list list = {
+        .exchange = exchange, .kv = kv, .query = &params->query, .out = &exchange->reply.body};
+    const struct http_origins *origins;
+    enum torg_err err;
+
+    err = http_origins_get(exchange, kv, &origins);
+    if (err)
+        return err;
+    http_origins_resolve(origins, params);
+    if (!params->never)
+        err = query_run(kv, exchange->node->themes, &params->query, &list.page);
+    if (err)
+        return err;
+    http_reply_begin(exchange, 200, http_params_format_type(params->format));
+    http_origins_reply_as_of(exchange, origins, &params->query);
+    if (params->format == HTTP_FORMAT_GEOJSON)
+        err = put_geojson(&list, collection);
+    else
+        err = put_plain(&list, collection);
+    query_page_done(&list.page);
+    return err;
+}
+
+static enum torg_err answer_list(struct http_exchange *exchange, uint8_t collection)
+{
+    struct kv kv;
+    enum torg_err err;
+
+    if (!check_cursor(exchange))
+        return TORG_OK;
+    err = store_read_begin(exchange->node->store, &kv);
+    if (err)
+        return err;
+    err = read_list(exchange, &kv, collection);
+    store_read_end(&kv);
+    return err;
+}
+
+enum torg_err http_items_list(struct http_exchange *exchange)
+{
+    uint8_t collection = http_items_collection(exchange);
+
+    if (!collection)
+        return TORG_OK;
+    exchange->params.query.collections = 1u << collection;
+    return answer_list(exchange, collection);
+}
+
+enum torg_err http_items_search(struct http_exchange *exchange)
+{
+    if (!exchange->params.query.collections)
+        exchange->params.query.collections = COLLECTION_MASK_PUBLIC;
+    return answer_list(exchange, 0);
+}
+
+/* ---- one listing ---- */
+
+static void etag_put(const uint8_t etag[16], char out[ETAG_TEXT_SIZE + 1])
+{
+    out[0] = '"';
+    hex_encode(etag, 16, out + 1);
+    out[ETAG_TEXT_SIZE - 1] = '"';
+    out[ETAG_TEXT_SIZE] = '\0';
+}
+
+bool http_items_etag_matches(struct span field, const uint8_t etag[16], bool weak)
+{
+    char text[ETAG_TEXT_SIZE + 1];
+    struct span element;
+
+    etag_put(etag, text);
+    while (http_request_list_next(&field, &element)) {
+        if (weak && element.size > 2 && memcmp(element.data, "W/", 2) == 0)
+            element = span_of(element.data + 2, element.size - 2);
+        if (span_equal(element, span_of_str("*")) || span_equal(element, span_of_str(text)))
+            return true;
+    }
+    return false;
+}
+
+static void put_one(struct http_exchange *exchange, const struct document *document, const char *id)
+{
+    struct buffer *out = &exchange->reply.body;
+    const char *collection = collection_name(document->collection);
+    const char *type = http_params_format_type(HTTP_FORMAT_GEOJSON);
+
+    buffer_put(out, document->feature.data, document->feature.size - 1);
+    json_out_begin(out, "links", '[');
+    http_link_put(exchange, out, "self", type, NULL, "/collections/%s/items/%s", collection, id);
+    http_link_put(exchange, out, "collection", "application/json", NULL, "/collections/%s",
+                  collection);
+    json_out_end(out, ']');
+    buffer_put_str(out, "}\n");
+}
+
+enum torg_err http_items_reply_one(struct http_exchange *exchange, const struct kv *kv,
+                                   uint8_t collection, const struct feature_id *id, int status)
+{
+    const struct span *known = http_request_field(&exchange->request, "if-none-match");
+    const struct http_origins *origins;
+    struct query of_origin = {0};
+    struct document document;
+    char etag[ETAG_TEXT_SIZE + 1];
+    char text[FEATURE_ID_SIZE + 1];
+    enum torg_err err = catalogue_find(kv, collection, id, &document);
+
+    if (!err)
+        err = http_origins_get(exchange, kv, &origins);
+    if (err)
+        return err;
+    etag_put(document.etag, etag);
+    feature_id_format(id, text);
+    of_origin.origins[of_origin.origin_count++] = document.origin_number;
+    if (status == 200 && known && http_items_etag_matches(*known, document.etag, true)) {
+        http_reply_begin(exchange, 304, NULL);
+    } else {
+        http_reply_begin(exchange, status, http_params_format_type(HTTP_FORMAT_GEOJSON));
+        put_one(exchange, &document, text);
+    }
+    exchange->reply.has_etag = true;
+    http_reply_field(exchange, "ETag", "%s", etag);
+    http_origins_reply_as_of(exchange, origins, &of_origin);
+    return TORG_OK;
+}
+
+enum torg_err http_items_one(struct http_exchange *exchange)
+{
+    uint8_t collection = http_items_collection(exchange);
+    struct feature_id id;
+    struct kv kv;
+    enum torg_err err;
+
+    if (!collection || !http_items_id(exchange, &id))
+        return TORG_OK;
+    err = store_read_begin(exchange->node->store, &kv);
+    if (err)
+        return err;
+    err = http_items_reply_one(exchange, &kv, collection, &id, 200);
+    store_read_end(&kv);
+    if (err == TORG_E_NOT_FOUND) {
+        http_reply_problem(exchange, 404, NULL, "There is no listing with this id.");
+        return TORG_OK;
+    }
+    return err;
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include "daemon/http_link.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "daemon/json_out.h"
+
+#define HREF_BYTES_MAX 1024
+
+void http_link_put_root(const struct http_exchange *exchange, struct buffer *out)
+{
+    const char *configured = exchange->node->config->base_url;
+
+    if (configured[0]) {
+        buffer_put_str(out, configured);
+    } else if (exchange->request.host.size > 0) {
+        buffer_put_str(out, "http://");
+        buffer_put_span(out, exchange->request.host);
+    }
+}
+
+void http_link_put_base(const struct http_exchange *exchange, struct buffer *out)
+{
+    http_link_put_root(exchange, out);
+    buffer_put_str(out, exchange->node->config->base_path);
+}
+
+static void put_link(struct buffer *out, const char *rel, const char *type, const char *title,
+                     const struct buffer *href)
+{
+    json_out_begin(out, NULL, '{');
+    json_out_text(out, "rel", rel);
+    json_out_span(out, "href", buffer_span(href));
+    if (type)
+        json_out_text(out, "type", type);
+    if (title)
+        json_out_text(out, "title", title);
+    json_out_end(out, '}');
+    if (href->err && !out->err)
+        out->err = href->err;
+}
+
+void http_link_put(const struct http_exchange *exchange, struct buffer *out, const char *rel,
+                   const char *type, const char *title, const char *format, ...)
+{
+    char text[HREF_BYTES_MAX];
+    struct buffer href = {0};
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    http_link_put_base(exchange, &href);
+    buffer_put_str(&href, text);
+    put_link(out, rel, type, title, &href);
+    buffer_done(&href);
+}
+
+void http_link_self(const struct http_exchange *exchange, struct buffer *out, const char *type)
+{
+    struct buffer href = {0};
+
+    http_link_put_root(exchange, &href);
+    buffer_put_span(&href, exchange->request.path);
+    if (exchange->request.query.size > 0) {
+        buffer_put_u8(&href, '?');
+        buffer_put_span(&href, exchange->request.query);
+    }
+    put_link(out, "self", type, NULL, &href);
+    buffer_done(&href);
+}
+
+static bool is_left_out(struct span name, uint32_t without)
+{
+    for (enum http_param i = 0; i < HTTP_PARAM_COUNT; i++) {
+        if ((without >> i & 1) && span_equal(name, span_of_str(http_params_text(i)->name)))
+            return true;
+    }
+    return false;
+}
+
+void http_link_put_again(const struct http_exchange *exchange, uint32_t without, const char *name,
+                         struct span value, struct buffer *out)
+{
+    char separator = '?';
+
+    http_link_put_root(exchange, out);
+    buffer_put_span(out, exchange->request.path);
+    for (size_t i = 0; i < exchange->query.count; i++) {
+        const struct http_pair *pair = &exchange->query.pairs[i];
+
+        if (is_left_out(pair->name, without))
+            continue;
+        buffer_put_u8(out, (uint8_t)separator);
+        http_request_put_escaped(out, pair->name);
+        buffer_put_u8(out, '=');
+        http_request_put_escaped(out, pair->value);
+        separator = '&';
+    }
+    if (name) {
+        buffer_printf(out, "%c%s=", separator, name);
+        http_request_put_escaped(out, value);
+    }
+}

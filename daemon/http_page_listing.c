@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/html.h"
+#include "daemon/http_page.h"
+#include "daemon/http_page_parts.h"
+#include "daemon/http_reply.h"
+#include "index/store.h"
+
+/* One listing's page. */
+struct shown {
+    struct http_page_parts page;
+    struct document document;
+    const json_t *properties;
+};
+
+static const char *text_of(const struct shown *shown, const char *name)
+{
+    return http_page_parts_text(&shown->page, json_object_get(shown->properties, name));
+}
+
+static void fact_begin(const struct shown *shown, enum http_word word)
+{
+    buffer_printf(shown->page.out, "<dt>%s</dt><dd>", http_page_parts_word(&shown->page, word));
+}
+
+static void fact_end(const struct shown *shown)
+{
+    buffer_put_str(shown->page.out, "</dd>\n");
+}
+
+static void put_fact(const struct shown *shown, enum http_word word, const char *text)
+{
+    if (!text || !text[0])
+        return;
+    fact_begin(shown, word);
+    html_text(shown->page.out, text);
+    fact_end(shown);
+}
+
+/* Only what is certainly a web address becomes a link. */
+static void put_link(const struct shown *shown, enum http_word word, const char *url)
+{
+    if (!url || (strncmp(url, "https://", 8) != 0 && strncmp(url, "http://", 7) != 0))
+        return;
+    fact_begin(shown, word);
+    buffer_put_str(shown->page.out, "<a rel=\"nofollow noreferrer\" href=\"");
+    html_text(shown->page.out, url);
+    buffer_put_str(shown->page.out, "\">");
+    html_text(shown->page.out, url);
+    buffer_put_str(shown->page.out, "</a>");
+    fact_end(shown);
+}
+
+/* "2026-11-28T18:00:00+01:00[Europe/Stockholm]" as "2026-11-28 18:00" */
+static void put_moment(struct buffer *out, const char *text)
+{
+    size_t size = strlen(text);
+
+    html_span(out, span_of(text, size < 10 ? size : 10));
+    if (size >= 16 && text[10] == 'T') {
+        buffer_put_u8(out, ' ');
+        html_span(out, span_of(text + 11, 5));
+    }
+}
+
+static void put_when(const struct shown *shown)
+{
+    const char *start = json_string_value(json_object_get(shown->properties, "start"));
+    const char *end = json_string_value(json_object_get(shown->properties, "end"));
+    const char *through = json_string_value(json_object_get(shown->properties, "validThrough"));
+
+    if (start) {
+        fact_begin(shown, WORD_WHEN);
+        put_moment(shown->page.out, start);
+        if (end) {
+            buffer_put_str(shown->page.out, " – ");
+            put_moment(shown->page.out, end);
+        }
+        fact_end(shown);
+    }
+    if (through) {
+        fact_begin(shown, WORD_VALID_THROUGH);
+        put_moment(shown->page.out, through);
+        fact_end(shown);
+    }
+}
+
+static void put_price(const struct shown *shown)
+{
+    const json_t *price = json_object_get(shown->properties, "price");
+    const json_t *amount = json_object_get(price, "amount");
+    const char *currency = json_string_value(json_object_get(price, "currency"));
+    const char *unit = text_of(shown, "priceUnit");
+    struct buffer *out = shown->page.out;
+
+    if (!json_is_number(amount) || !currency)
+        return;
+    fact_begin(shown, WORD_PRICE);
+    if (json_number_value(amount) == 0) {
+        buffer_put_str(out, http_page_parts_word(&shown->page, WORD_FREE));
+    } else {
+        http_words_put_number(out, shown->page.language, json_number_value(amount));
+        buffer_put_u8(out, ' ');
+        html_text(out, strcmp(currency, "SEK") == 0 && shown->page.language == HTTP_SWEDISH
+                           ? "kr"
+                           : currency);
+        if (unit[0]) {
+            buffer_put_str(out, " / ");
+            html_text(out, unit);
+        }
+    }
+    fact_end(shown);
+}
+
+static void put_where(const struct shown *shown)
+{
+    const json_t *address = json_object_get(shown->properties, "address");
+    const char *const parts[] = {
+        json_string_value(json_object_get(address, "street")),
+        json_string_value(json_object_get(address, "postalCode")),
+        json_string_value(json_object_get(address, "locality")),
+        http_page_parts_municipality(&shown->document),
+    };
+    struct buffer *out = shown->page.out;
+    const char *before = NULL;
+
+    for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+        if (!parts[i] || !parts[i][0] || (before && strcmp(before, parts[i]) == 0))
+            continue;
+        if (!before)
+            fact_begin(shown, WORD_WHERE);
+        else
+            buffer_put_str(out, i == 2 ? " " : ", ");
+        html_text(out, parts[i]);
+        before = parts[i];
+    }
+    if (shown->document.has_geometry) {
+        double lat = shown->document.point.lat_e7 / 1e7;
+        double lon = shown->document.point.lon_e7 / 1e7;
+
+        if (!before)
+            fact_begin(shown, WORD_WHERE);
+        buffer_printf(out,
+                      "%s<a rel=\"noreferrer\" href=\"https://www.openstreetmap.org/"
+                      "?mlat=%.5f&amp;mlon=%.5f#map=13/%.5f/%.5f\">%s</a>",
+                      before ? "<br>" : "", lat, lon, lat, lon,
+                      http_page_parts_word(&shown->page, WORD_MAP));
+        before = "";
+    }
+    if (before)
+        fact_end(shown);
+    put_fact(shown, WORD_AREA, text_of(shown, "area"));
+}
+
+static void put_contact(const struct shown *shown)
+{
+    static const char *const names[] = {"name", "telephone", "email"};
+    const json_t *contact = json_object_get(shown->properties, "contact");
+    bool any = false;
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        const char *text = json_string_value(json_object_get(contact, names[i]));
+
+        if (!text || !text[0])
+            continue;
+        if (!any)
+            fact_begin(shown, WORD_CONTACT);
+        else
+            buffer_put_str(shown->page.out, "<br>");
+        html_text(shown->page.out, text);
+        any = true;
+    }
+    if (any)
+        fact_end(shown);
+}
+
+static void put_themes(const struct shown *shown)
+{
+    const json_t *themes = json_object_get(shown->properties, "themes");
+    const struct theme_tree *tree = shown->page.exchange->node->themes;
+    const char *tag = shown->page.language == HTTP_ENGLISH ? "en" : "sv";
+    size_t count = json_array_size(themes);
+
+    if (count == 0)
+        return;
+    fact_begin(shown, WORD_THEME);
+    for (size_t i = 0; i < count; i++) {
+        const char *slug = json_string_value(json_array_get(themes, i));
+        const struct theme *theme = slug ? theme_tree_find(tree, span_of_str(slug)) : NULL;
+
+        if (i > 0)
+            buffer_put_str(shown->page.out, ", ");
+        if (slug)
+            html_text(shown->page.out, theme ? theme_name(theme, tag) : slug);
+    }
+    fact_end(shown);
+}
+
+static void put_facts(const struct shown *shown)
+{
+    const json_t *booking = json_object_get(shown->properties, "booking");
+    char provider[96];
+
+    buffer_put_str(shown->page.out, "<dl class=\"facts\">\n");
+    (void)snprintf(provider, sizeof(provider), "<dt>%s</dt><dd>",
+                   http_page_parts_word(&shown->page, WORD_PROVIDER));
+    if (http_page_parts_provider(&shown->page, shown->properties, provider))
+        fact_end(shown);
+    put_where(shown);
+    put_when(shown);
+    put_price(shown);
+    put_link(shown, WORD_BOOK, json_string_value(json_object_get(booking, "url")));
+    put_themes(shown);
+    put_contact(shown);
+    put_link(shown, WORD_WEBSITE, json_string_value(json_object_get(shown->properties, "url")));
+    buffer_put_str(shown->page.out, "</dl>\n");
+}
+
+static void put_listing(const struct shown *shown, const char *id)
+{
+    const struct http_page_parts *page = &shown->page;
+    const struct http_words_collection *words = http_words_collection(shown->document.collection);
+    struct buffer *out = page->out;
+    const char *name = text_of(shown, "name");
+    const char *description = text_of(shown, "description");
+
+    http_page_parts_begin(page, 200, span_of_str(name));
+    buffer_put_str(out, "<article id=\"content\"><h1>");
+    html_text(out, name);
+    buffer_printf(out, "</h1>\n<p class=\"source\"><span class=\"kind\">%s</span>",
+                  words ? words->one[page->language] : "");
+    http_page_parts_source(page, &shown->document);
+    buffer_put_str(out, "</p>\n");
+    if (description[0]) {
+        buffer_put_str(out, "<div class=\"lead\">");
+        html_paragraphs(out, span_of_str(description));
+        buffer_put_str(out, "</div>\n");
+    }
+    put_facts(shown);
+    buffer_put_str(out, "<p class=\"more\"><a href=\"/");
+    http_page_parts_lang(page, '?');
+    buffer_printf(out, "\">%s</a> <a href=\"", http_page_parts_word(page, WORD_BACK));
+    html_text(out, page->exchange->node->config->base_path);
+    buffer_printf(out, "/collections/%s/items/%s\">%s</a></p>\n</article>\n",
+                  collection_name(shown->document.collection), id,
+                  http_page_parts_word(page, WORD_AS_DATA));
+    http_page_parts_end(page);
+}
+
+/* The page's address names no collection: an id is rarely in two, and then any will do. */
+static enum torg_err find_anywhere(const struct kv *kv, const struct feature_id *id,
+                                   struct document *ret_document)
+{
+    for (uint8_t i = 1; i < COLLECTIONS_MAX; i++) {
+        enum torg_err err = TORG_E_NOT_FOUND;
+
+        if (COLLECTION_MASK_PUBLIC >> i & 1)
+            err = catalogue_find(kv, i, id, ret_document);
+        if (err != TORG_E_NOT_FOUND)
+            return err;
+    }
+    return TORG_E_NOT_FOUND;
+}
+
+static enum torg_err answer(struct http_exchange *exchange, const struct kv *kv,
+                            const struct feature_id *id)
+{
+    const struct http_origins *origins;
+    struct shown shown;
+    char text[FEATURE_ID_SIZE + 1];
+    json_t *feature;
+    enum torg_err err = http_origins_get(exchange, kv, &origins);
+
+    if (err)
+        return err;
+    shown.page = http_page_parts_of(exchange, kv, origins);
+    err = find_anywhere(kv, id, &shown.document);
+    if (!err)
+        err = http_page_parts_feature(&shown.document, &feature, &shown.properties);
+    if (err)
+        return err;
+    feature_id_format(id, text);
+    put_listing(&shown, text);
+    json_decref(feature);
+    return exchange->reply.body.err;
+}
+
+enum torg_err http_page_listing(struct http_exchange *exchange)
+{
+    struct feature_id id;
+    struct kv kv;
+    enum torg_err err;
+
+    if (feature_id_parse(exchange->captures[0], &id))
+        return TORG_E_NOT_FOUND;
+    err = store_read_begin(exchange->node->store, &kv);
+    if (err)
+        return err;
+    err = answer(exchange, &kv, &id);
+    store_read_end(&kv);
+    return err;
+}

@@ -1,0 +1,634 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include "daemon/http_params.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "index/aggregate.h"
+#include "protocol/num.h"
+#include "protocol/seal.h"
+
+/* What a parser needs; texts in why go to the sender. */
+struct reading {
+    struct http_params *params;
+    unsigned formats;
+    char why[160];
+};
+
+static bool fail(struct reading *reading, const char *why)
+{
+    (void)snprintf(reading->why, sizeof(reading->why), "%s", why);
+    return false;
+}
+
+/* The part of text before the next separator; text goes on behind it. */
+static bool split_next(struct span *text, char separator, struct span *ret_part)
+{
+    const uint8_t *end;
+
+    if (!text->data)
+        return false;
+    end = text->size ? memchr(text->data, separator, text->size) : NULL;
+    if (end) {
+        *ret_part = span_of(text->data, (size_t)(end - text->data));
+        *text = span_of(end + 1, text->size - ret_part->size - 1);
+    } else {
+        *ret_part = *text;
+        *text = (struct span){0};
+    }
+    return true;
+}
+
+/* Exactly count numbers; false if there are others, or anything else. */
+static bool read_numbers(struct span text, double *out, size_t count)
+{
+    struct span part;
+    size_t got = 0;
+
+    while (split_next(&text, ',', &part)) {
+        if (got == count || num_parse_double(part, &out[got]))
+            return false;
+        got++;
+    }
+    return got == count;
+}
+
+static bool read_near(struct reading *reading, struct span value)
+{
+    struct query *query = &reading->params->query;
+    double numbers[2];
+
+    if (!read_numbers(value, numbers, 2))
+        return fail(reading, "must be longitude,latitude in degrees, such as 20.26,63.83");
+    query->near = (struct geo_point){.lon_deg = numbers[0], .lat_deg = numbers[1]};
+    if (!geo_point_valid(query->near))
+        return fail(reading, "longitude must be -180 to 180, latitude -90 to 90");
+    query->has_near = true;
+    return true;
+}
+
+static bool read_radius(struct reading *reading, struct span value)
+{
+    double radius_m;
+
+    if (num_parse_double(value, &radius_m) || radius_m < 0 || radius_m > GEO_RADIUS_M_MAX)
+        return fail(reading, "must be metres, 0 to 20004000");
+    reading->params->query.radius_m = radius_m;
+    return true;
+}
+
+static bool read_bbox(struct reading *reading, struct span value)
+{
+    struct query *query = &reading->params->query;
+    double n[6];
+
+    if (read_numbers(value, n, 6)) {
+        n[2] = n[3]; /* Heights are passed over: listings have none. */
+        n[3] = n[4];
+    } else if (!read_numbers(value, n, 4)) {
+        return fail(reading, "must be west,south,east,north in degrees");
+    }
+    query->box =
+        (struct geo_box){.west_deg = n[0], .south_deg = n[1], .east_deg = n[2], .north_deg = n[3]};
+    if (!geo_box_valid(&query->box))
+        return fail(reading, "must be west,south,east,north in degrees: longitudes -180 to 180, "
+                             "latitudes -90 to 90, south not above north");
+    query->has_box = true;
+    return true;
+}
+
+/* One value: themes that must all be there. */
+static bool read_theme(struct reading *reading, struct span value)
+{
+    struct query *query = &reading->params->query;
+    struct query_theme_group group = {0};
+    struct span slug;
+
+    while (split_next(&value, ',', &slug)) {
+        if (group.count == RTREE_THEME_SETS_MAX)
+            return fail(reading, "holds more than 8 themes in one value");
+        if (!theme_slug_valid(slug))
+            return fail(reading, "must be themes such as food/cafe; /themes lists them");
+        group.slugs[group.count++] = slug;
+    }
+    if (query->group_count == RTREE_THEME_GROUPS_MAX)
+        return fail(reading, "stands more than 16 times");
+    query->groups[query->group_count++] = group;
+    return true;
+}
+
+static bool read_q(struct reading *reading, struct span value)
+{
+    if (value.size > QUERY_TEXT_BYTES_MAX)
+        return fail(reading, "is longer than 200 bytes");
+    reading->params->query.text = value;
+    return true;
+}
+
+static bool read_instant(struct span text, int64_t *ret_from_ms, int64_t *ret_through_ms)
+{
+    if (num_parse_date(text, ret_from_ms, ret_through_ms) == TORG_OK)
+        return true;
+    if (num_parse_time(text, ret_from_ms))
+        return false;
+    *ret_through_ms = *ret_from_ms;
+    return true;
+}
+
+static bool is_open(struct span text)
+{
+    return text.size == 0 || span_equal(text, span_of_str(".."));
+}
+
+/* Repeated values are intersected, for GDAL sends the two ends apart. */
+static bool read_datetime(struct reading *reading, struct span value)
+{
+    struct query *query = &reading->params->query;
+    int64_t from_ms = INT64_MIN;
+    int64_t through_ms = INT64_MAX;
+    int64_t unused;
+    struct span start;
+    struct span end = value;
+    bool interval = value.size && memchr(value.data, '/', value.size);
+    bool valid;
+
+    if (interval) {
+        split_next(&end, '/', &start);
+        valid = (is_open(start) || read_instant(start, &from_ms, &unused)) &&
+                (is_open(end) || read_instant(end, &unused, &through_ms)) && from_ms <= through_ms;
+    } else {
+        valid = read_instant(value, &from_ms, &through_ms);
+    }
+    if (!valid)
+        return fail(reading, "must be a date, a time such as 2026-11-21T09:00:00Z, or an interval "
+                             "start/end, either of which may be ..");
+    if (!query->has_datetime) {
+        query->from_ms = INT64_MIN;
+        query->through_ms = INT64_MAX;
+    }
+    query->has_datetime = true;
+    query->from_ms = from_ms > query->from_ms ? from_ms : query->from_ms;
+    query->through_ms = through_ms < query->through_ms ? through_ms : query->through_ms;
+    reading->params->never = query->from_ms > query->through_ms;
+    return true;
+}
+
+static bool is_hex(struct span text)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        if (!text.data[i] || !strchr("0123456789abcdefABCDEF", text.data[i]))
+            return false;
+    }
+    return true;
+}
+
+static bool read_origin(struct reading *reading, struct span value)
+{
+    struct http_params *params = reading->params;
+
+    if (value.size < HTTP_ORIGIN_DIGITS_MIN || value.size > 2 * sizeof(struct origin_id) ||
+        !is_hex(value))
+        return fail(reading, "must be an origin's id or at least its first 16 hex digits; "
+                             "/federation lists them");
+    if (params->origin_count == QUERY_VALUES_MAX)
+        return fail(reading, "stands more than 64 times");
+    params->origins[params->origin_count++] = value;
+    return true;
+}
+
+static bool read_municipality(struct reading *reading, struct span value)
+{
+    struct query *query = &reading->params->query;
+    struct span code;
+
+    while (split_next(&value, ',', &code)) {
+        bool digits = code.size == 4;
+
+        for (size_t i = 0; i < code.size; i++)
+            digits = digits && code.data[i] >= '0' && code.data[i] <= '9';
+        if (!digits)
+            return fail(reading, "must be an SCB code of four digits, such as 2480");
+        if (query->municipality_count == QUERY_VALUES_MAX)
+            return fail(reading, "names more than 64 municipalities");
+        query->municipalities[query->municipality_count++] = code;
+    }
+    return true;
+}
+
+static bool read_collections(struct reading *reading, struct span value)
+{
+    struct span name;
+
+    while (split_next(&value, ',', &name)) {
+        uint8_t number = collection_of_name(name);
+
+        if (!number || !(COLLECTION_MASK_PUBLIC >> number & 1))
+            return fail(reading, "must name collections, such as companies,offers; /collections "
+                                 "lists them");
+        reading->params->query.collections |= 1u << number;
+    }
+    return true;
+}
+
+static bool read_limit(struct reading *reading, struct span value)
+{
+    int64_t limit;
+    enum torg_err err = num_parse_int(value, 0, INT64_MAX, &limit);
+
+    if (err && err != TORG_E_TOO_BIG)
+        return fail(reading, "must be a whole number, 0 to 10000");
+    if (err && value.data[0] == '-')
+        return fail(reading, "must be a whole number, 0 to 10000");
+    if (err || limit > QUERY_LIMIT_MAX)
+        limit = QUERY_LIMIT_MAX;
+    reading->params->query.limit = (uint32_t)limit;
+    return true;
+}
+
+static bool read_offset(struct reading *reading, struct span value)
+{
+    int64_t offset;
+
+    if (num_parse_int(value, 0, HTTP_OFFSET_MAX, &offset))
+        return fail(reading, "must be a whole number, 0 to 1000000; follow the next links instead");
+    reading->params->query.offset = (uint32_t)offset;
+    return true;
+}
+
+static bool read_cursor(struct reading *reading, struct span value)
+{
+    struct http_params *params = reading->params;
+
+    if (http_params_cursor_parse(value, &params->cursor, &params->cursor_binding))
+        return fail(reading, "is no cursor of this node; take the next link as it is");
+    return true;
+}
+
+static bool read_by(struct reading *reading, struct span value)
+{
+    static const struct {
+        const char *name;
+        enum aggregate_by by;
+    } words[] = {
+        {"theme", AGGREGATE_BY_THEME},
+        {"area", AGGREGATE_BY_AREA},
+        {"municipality", AGGREGATE_BY_MUNICIPALITY},
+    };
+    struct span part;
+
+    while (split_next(&value, ',', &part)) {
+        unsigned by = 0;
+
+        for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+            if (span_equal(part, span_of_str(words[i].name)))
+                by = words[i].by;
+        }
+        if (!by)
+            return fail(reading, "must be theme, area or municipality, or several with commas");
+        reading->params->by |= by;
+    }
+    return true;
+}
+
+static bool read_place(struct reading *reading, struct span value)
+{
+    if (value.size > QUERY_TEXT_BYTES_MAX)
+        return fail(reading, "is longer than 200 bytes");
+    reading->params->place = value;
+    return true;
+}
+
+static bool read_lang(struct reading *reading, struct span value)
+{
+    if (!span_equal(value, span_of_str("sv")) && !span_equal(value, span_of_str("en")))
+        return fail(reading, "must be sv or en");
+    memcpy(reading->params->language, value.data, 2);
+    return true;
+}
+
+static const struct {
+    enum http_format format;
+    const char *name;
+    const char *type;
+} formats[] = {
+    {HTTP_FORMAT_JSON, "json", "application/json"},
+    {HTTP_FORMAT_GEOJSON, "geojson", "application/geo+json"},
+    {HTTP_FORMAT_GEOJSONSEQ, "geojsonseq", "application/geo+json-seq"},
+    {HTTP_FORMAT_CSV, "csv", "text/csv; charset=utf-8"},
+    {HTTP_FORMAT_HTML, "html", "text/html; charset=utf-8"},
+    {HTTP_FORMAT_OPENAPI, "json", "application/vnd.oai.openapi+json;version=3.0"},
+};
+
+const char *http_params_format_name(enum http_format format)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
+        if (formats[i].format == format)
+            return formats[i].name;
+    }
+    return "";
+}
+
+const char *http_params_format_type(enum http_format format)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
+        if (formats[i].format == format)
+            return formats[i].type;
+    }
+    return "";
+}
+
+static bool read_f(struct reading *reading, struct span value)
+{
+    size_t used = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
+        if (span_equal(value, span_of_str(formats[i].name)) &&
+            (reading->formats & formats[i].format)) {
+            reading->params->format = formats[i].format;
+            return true;
+        }
+    }
+    /* Where features are asked for, json means GeoJSON. */
+    if (span_equal(value, span_of_str("json")) && (reading->formats & HTTP_FORMAT_GEOJSON)) {
+        reading->params->format = HTTP_FORMAT_GEOJSON;
+        return true;
+    }
+    used = (size_t)snprintf(reading->why, sizeof(reading->why), "must be one of:");
+    for (size_t i = 0; i < ARRAY_SIZE(formats) && used < sizeof(reading->why); i++) {
+        if (reading->formats & formats[i].format)
+            used += (size_t)snprintf(reading->why + used, sizeof(reading->why) - used, " %s",
+                                     formats[i].name);
+    }
+    return false;
+}
+
+static const struct param {
+    struct http_param_text text;
+    bool (*read)(struct reading *reading, struct span value);
+} table[HTTP_PARAM_COUNT] = {
+    [HTTP_PARAM_NEAR] =
+        {{"near", false,
+          "{\"type\":\"array\",\"items\":{\"type\":\"number\"},\"minItems\":2,"
+          "\"maxItems\":2}",
+          "Longitude and latitude in degrees (CRS84). The answer comes nearest first, with the "
+          "distance in metres along the ellipsoid in the property distance; listings without a "
+          "geometry are left out."},
+         read_near},
+    [HTTP_PARAM_RADIUS] = {{"radius", false,
+                            "{\"type\":\"number\",\"minimum\":0,\"maximum\":20004000}",
+                            "With near: how far, in metres. Without it: the nearest, however far."},
+                           read_radius},
+    [HTTP_PARAM_BBOX] =
+        {{"bbox", false,
+          "{\"type\":\"array\",\"items\":{\"type\":\"number\"},\"minItems\":4,"
+          "\"maxItems\":6}",
+          "West, south, east, north in degrees (CRS84); west may be greater than east, over the "
+          "antimeridian. Listings without a geometry match every box."},
+         read_bbox},
+    [HTTP_PARAM_THEME] =
+        {{"theme", true, "{\"type\":\"array\",\"items\":{\"type\":\"string\"},\"maxItems\":16}",
+          "A theme, with its narrower ones. Repeated: any of them. With commas inside one value: "
+          "all of them."},
+         read_theme},
+    [HTTP_PARAM_Q] = {{"q", false, "{\"type\":\"string\",\"maxLength\":200}",
+                       "The name contains this, without regard to case and accents."},
+                      read_q},
+    [HTTP_PARAM_DATETIME] =
+        {{"datetime", true, "{\"type\":\"array\",\"items\":{\"type\":\"string\"}}",
+          "A date, an RFC 3339 time, or an interval start/end with .. for an open end; repeated "
+          "values are intersected. Absent: what is shown now."},
+         read_datetime},
+    [HTTP_PARAM_ORIGIN] =
+        {{"origin", true,
+          "{\"type\":\"array\",\"items\":{\"type\":\"string\",\"pattern\":"
+          "\"^[0-9a-fA-F]{16,64}$\"},\"maxItems\":64}",
+          "Only listings of this origin: its id, or at least its first 16 hex digits. Repeated: "
+          "any of them."},
+         read_origin},
+    [HTTP_PARAM_MUNICIPALITY] =
+        {{"municipality", true,
+          "{\"type\":\"array\",\"items\":{\"type\":\"string\",\"pattern\":"
+          "\"^[0-9]{4}(,[0-9]{4})*$\"},\"maxItems\":64}",
+          "SCB code of the municipality where the listing is. Repeated or with commas: any of "
+          "them."},
+         read_municipality},
+    [HTTP_PARAM_COLLECTIONS] = {{"collections", true,
+                                 "{\"type\":\"array\",\"items\":{\"type\":\"string\"}}",
+                                 "Only these collections. Repeated or with commas: any of them."},
+                                read_collections},
+    [HTTP_PARAM_LIMIT] = {{"limit", false, "{\"type\":\"integer\",\"minimum\":0,\"default\":20}",
+                           "At most so many; more than 10000 are taken as 10000. 0 only counts."},
+                          read_limit},
+    [HTTP_PARAM_OFFSET] =
+        {{"offset", false, "{\"type\":\"integer\",\"minimum\":0,\"maximum\":1000000}",
+          "Skip so many. The next links are better: they stay right while listings change."},
+         read_offset},
+    [HTTP_PARAM_CURSOR] = {{"cursor", false, "{\"type\":\"string\",\"maxLength\":28}",
+                            "Where the page begins; only as the next link has it."},
+                           read_cursor},
+    [HTTP_PARAM_BY] =
+        {{"by", true,
+          "{\"type\":\"array\",\"items\":{\"type\":\"string\",\"enum\":[\"theme\","
+          "\"area\",\"municipality\"]}}",
+          "What the table's rows stand for. Repeated or with commas: each combination. Absent: "
+          "theme."},
+         read_by},
+    [HTTP_PARAM_PLACE] = {{"place", false, "{\"type\":\"string\",\"maxLength\":200}",
+                           "A place name or a postal code."},
+                          read_place},
+    [HTTP_PARAM_LANG] = {{"lang", false, "{\"type\":\"string\",\"enum\":[\"sv\",\"en\"]}",
+                          "The language of the page."},
+                         read_lang},
+    [HTTP_PARAM_F] = {{"f", false, "{\"type\":\"string\"}",
+                       "The format of the answer; goes before the Accept field."},
+                      read_f},
+};
+
+const struct http_param_text *http_params_text(enum http_param param)
+{
+    return &table[param].text;
+}
+
+static void add_unknown(struct span name, uint32_t allowed, struct problems *problems)
+{
+    struct buffer list = {0};
+    char shown[64];
+
+    for (enum http_param i = 0; i < HTTP_PARAM_COUNT; i++) {
+        if (allowed >> i & 1)
+            buffer_printf(&list, "%s%s", list.size ? ", " : "", table[i].text.name);
+    }
+    if (!list.size)
+        buffer_put_str(&list, "none");
+    buffer_put_u8(&list, 0);
+    (void)snprintf(shown, sizeof(shown), "%.*s", (int)(name.size < 60 ? name.size : 60),
+                   (const char *)name.data);
+    problems_add(problems, shown, "is no parameter here; allowed: %s",
+                 list.err ? "" : (const char *)list.data);
+    buffer_done(&list);
+}
+
+static enum http_param find_param(struct span name, uint32_t allowed)
+{
+    for (enum http_param i = 0; i < HTTP_PARAM_COUNT; i++) {
+        if ((allowed >> i & 1) && span_equal(name, span_of_str(table[i].text.name)))
+            return i;
+    }
+    return HTTP_PARAM_COUNT;
+}
+
+static void read_pair(struct reading *reading, const struct http_pair *pair, uint32_t allowed,
+                      bool form, struct problems *problems)
+{
+    enum http_param i = find_param(pair->name, allowed);
+    const struct param *param = &table[i < HTTP_PARAM_COUNT ? i : 0];
+
+    if (i == HTTP_PARAM_COUNT) {
+        add_unknown(pair->name, allowed, problems);
+    } else if (pair->value.size == 0 && form) {
+        return;
+    } else if (pair->value.size == 0) {
+        problems_add(problems, param->text.name, "is empty");
+    } else if ((reading->params->given >> i & 1) && !param->text.repeatable) {
+        problems_add(problems, param->text.name, "stands twice");
+    } else {
+        reading->params->given |= 1u << i;
+        if (!param->read(reading, pair->value))
+            problems_add(problems, param->text.name, "%s", reading->why);
+    }
+}
+
+enum torg_err http_params_read(const struct http_query *pairs, uint32_t allowed, unsigned accepted,
+                               bool form, struct http_params *ret_params, struct problems *problems)
+{
+    struct reading reading = {.params = ret_params, .formats = accepted};
+    size_t before = problems->count;
+
+    *ret_params = (struct http_params){
+        .query = {.radius_m = INFINITY, .limit = HTTP_LIMIT_DEFAULT},
+        .language = "sv",
+    };
+    for (size_t i = 0; i < pairs->count; i++)
+        read_pair(&reading, &pairs->pairs[i], allowed, form, problems);
+    if ((ret_params->given & HTTP_PARAM_BIT(RADIUS)) && !form &&
+        !(ret_params->given & HTTP_PARAM_BIT(NEAR)))
+        problems_add(problems, "radius", "needs near");
+    return problems->count > before ? TORG_E_INVALID : TORG_OK;
+}
+
+/* ---- cursors ---- */
+
+static void put_double(struct buffer *out, double value)
+{
+    uint64_t bits;
+
+    memcpy(&bits, &value, sizeof(bits));
+    buffer_put_u64be(out, bits);
+}
+
+static void put_counted(struct buffer *out, struct span text)
+{
+    buffer_put_u32be(out, (uint32_t)text.size);
+    buffer_put_span(out, text);
+}
+
+uint64_t http_params_binding(const struct http_params *params)
+{
+    const struct query *query = &params->query;
+    struct buffer text = {0};
+    uint8_t hash[16];
+
+    buffer_put_u32be(&text, query->collections);
+    buffer_put_u8(&text, query->has_near);
+    put_double(&text, query->has_near ? query->near.lon_deg : 0);
+    put_double(&text, query->has_near ? query->near.lat_deg : 0);
+    put_double(&text, query->radius_m);
+    buffer_put_u8(&text, query->has_box);
+    if (query->has_box) {
+        put_double(&text, query->box.west_deg);
+        put_double(&text, query->box.south_deg);
+        put_double(&text, query->box.east_deg);
+        put_double(&text, query->box.north_deg);
+    }
+    buffer_put_u8(&text, query->group_count);
+    for (size_t i = 0; i < query->group_count; i++) {
+        buffer_put_u8(&text, query->groups[i].count);
+        for (size_t j = 0; j < query->groups[i].count; j++)
+            put_counted(&text, query->groups[i].slugs[j]);
+    }
+    put_counted(&text, query->text);
+    buffer_put_u8(&text, query->has_datetime);
+    buffer_put_u64be(&text, query->has_datetime ? (uint64_t)query->from_ms : 0);
+    buffer_put_u64be(&text, query->has_datetime ? (uint64_t)query->through_ms : 0);
+    buffer_put_u32be(&text, (uint32_t)params->origin_count);
+    for (size_t i = 0; i < params->origin_count; i++)
+        put_counted(&text, params->origins[i]);
+    buffer_put_u32be(&text, (uint32_t)query->municipality_count);
+    for (size_t i = 0; i < query->municipality_count; i++)
+        put_counted(&text, query->municipalities[i]);
+    seal_hash16("torg/cursor/1", buffer_span(&text), hash);
+    buffer_done(&text);
+    return get_u64be(hash);
+}
+
+/* base64url of RFC 4648, section 5, without padding */
+static const char base64url[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+#define CURSOR_FORMAT 1
+#define CURSOR_BYTES 21 /* format, binding, distance, document: seven groups of three */
+
+void http_params_cursor_put(struct buffer *out, const struct query_cursor *cursor, uint64_t binding)
+{
+    struct buffer bytes = {0};
+
+    buffer_put_u8(&bytes, CURSOR_FORMAT);
+    buffer_put_u64be(&bytes, binding);
+    put_double(&bytes, cursor->distance_m);
+    buffer_put_u32be(&bytes, cursor->document);
+    if (bytes.err && !out->err)
+        out->err = bytes.err;
+    for (size_t i = 0; i + 2 < bytes.size; i += 3) {
+        uint32_t group =
+            (uint32_t)bytes.data[i] << 16 | (uint32_t)bytes.data[i + 1] << 8 | bytes.data[i + 2];
+
+        for (int shift = 18; shift >= 0; shift -= 6)
+            buffer_put_u8(out, (uint8_t)base64url[group >> shift & 63]);
+    }
+    buffer_done(&bytes);
+}
+
+enum torg_err http_params_cursor_parse(struct span text, struct query_cursor *ret_cursor,
+                                       uint64_t *ret_binding)
+{
+    struct query_cursor cursor;
+    uint8_t bytes[CURSOR_BYTES];
+    uint64_t bits;
+
+    if (text.size != HTTP_CURSOR_TEXT_SIZE)
+        return TORG_E_INVALID;
+    for (size_t i = 0; i < text.size / 4; i++) {
+        uint32_t group = 0;
+
+        for (size_t j = 0; j < 4; j++) {
+            const char *digit = memchr(base64url, text.data[4 * i + j], 64);
+
+            if (!digit)
+                return TORG_E_INVALID;
+            group = group << 6 | (uint32_t)(digit - base64url);
+        }
+        bytes[3 * i] = (uint8_t)(group >> 16);
+        bytes[3 * i + 1] = (uint8_t)(group >> 8);
+        bytes[3 * i + 2] = (uint8_t)group;
+    }
+    bits = get_u64be(bytes + 9);
+    memcpy(&cursor.distance_m, &bits, sizeof(bits));
+    cursor.document = get_u32be(bytes + 17);
+    if (bytes[0] != CURSOR_FORMAT || !isfinite(cursor.distance_m) || cursor.distance_m < -1 ||
+        cursor.distance_m > GEO_RADIUS_M_MAX)
+        return TORG_E_INVALID;
+    *ret_binding = get_u64be(bytes + 1);
+    *ret_cursor = cursor;
+    return TORG_OK;
+}

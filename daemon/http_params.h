@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#ifndef TORG_DAEMON_HTTP_PARAMS_H
+#define TORG_DAEMON_HTTP_PARAMS_H
+
+#include "index/query.h"
+#include "protocol/http_request.h"
+#include "protocol/problem.h"
+
+/*
+ * Query parameters: one table says how each is called, read and described. A
+ * route names those that it takes; everything else is refused with a list of
+ * what is allowed. Reading knows no store: origins stay prefixes here.
+ */
+enum http_param {
+    HTTP_PARAM_NEAR,
+    HTTP_PARAM_RADIUS,
+    HTTP_PARAM_BBOX,
+    HTTP_PARAM_THEME,
+    HTTP_PARAM_Q,
+    HTTP_PARAM_DATETIME,
+    HTTP_PARAM_ORIGIN,
+    HTTP_PARAM_MUNICIPALITY,
+    HTTP_PARAM_COLLECTIONS,
+    HTTP_PARAM_LIMIT,
+    HTTP_PARAM_OFFSET,
+    HTTP_PARAM_CURSOR,
+    HTTP_PARAM_BY,
+    HTTP_PARAM_PLACE,
+    HTTP_PARAM_LANG,
+    HTTP_PARAM_F,
+    HTTP_PARAM_COUNT
+};
+#define HTTP_PARAM_BIT(name) (1u << HTTP_PARAM_##name)
+#define HTTP_PARAMS_FILTER                                                                         \
+    (HTTP_PARAM_BIT(NEAR) | HTTP_PARAM_BIT(RADIUS) | HTTP_PARAM_BIT(BBOX) |                        \
+     HTTP_PARAM_BIT(THEME) | HTTP_PARAM_BIT(Q) | HTTP_PARAM_BIT(DATETIME) |                        \
+     HTTP_PARAM_BIT(ORIGIN) | HTTP_PARAM_BIT(MUNICIPALITY))
+#define HTTP_PARAMS_PAGE                                                                           \
+    (HTTP_PARAM_BIT(LIMIT) | HTTP_PARAM_BIT(OFFSET) | HTTP_PARAM_BIT(CURSOR) | HTTP_PARAM_BIT(F))
+
+/* What an answer may be written as; a route names those that it can. */
+enum http_format {
+    HTTP_FORMAT_JSON = 1,
+    HTTP_FORMAT_GEOJSON = 2,
+    HTTP_FORMAT_GEOJSONSEQ = 4,
+    HTTP_FORMAT_CSV = 8,
+    HTTP_FORMAT_HTML = 16,
+    HTTP_FORMAT_OPENAPI = 32, /* JSON with a type of its own */
+};
+#define HTTP_FORMAT_LAST HTTP_FORMAT_OPENAPI
+
+#define HTTP_LIMIT_DEFAULT 20
+#define HTTP_OFFSET_MAX 1000000
+#define HTTP_ORIGIN_DIGITS_MIN 16
+#define HTTP_CURSOR_TEXT_SIZE 28
+
+struct http_params {
+    uint32_t given;     /* HTTP_PARAM_BIT of each that was there */
+    struct query query; /* without origins, now_ms and, in a collection, collections */
+    bool never;         /* intersected times leave nothing: the answer is empty */
+    size_t origin_count;
+    struct span origins[QUERY_VALUES_MAX]; /* hex digits, lower case or upper */
+    struct query_cursor cursor;
+    uint64_t cursor_binding; /* the query that the cursor belongs to */
+    unsigned by;             /* AGGREGATE_BY_*, or-ed; 0 if not given */
+    struct span place;       /* as typed */
+    char language[3];        /* "sv" or "en" */
+    enum http_format format; /* 0 if not given */
+};
+
+/*
+ * Read the pairs, whose text must outlive params. allowed: which parameters the
+ * route takes; formats: what f may say. form: the request comes from a form of
+ * the page, where fields that were left empty count as absent. Each mistake
+ * becomes a problem whose path is the parameter's name.
+ */
+enum torg_err http_params_read(const struct http_query *pairs, uint32_t allowed, unsigned formats,
+                               bool form, struct http_params *ret_params,
+                               struct problems *problems);
+
+/*
+ * Stands for everything that decides what a query matches and in which order:
+ * a cursor that was made under another binding is refused.
+ */
+uint64_t http_params_binding(const struct http_params *params);
+void http_params_cursor_put(struct buffer *out, const struct query_cursor *cursor,
+                            uint64_t binding);
+enum torg_err http_params_cursor_parse(struct span text, struct query_cursor *ret_cursor,
+                                       uint64_t *ret_binding);
+
+/* For the API document. NULL-terminated strings of static storage. */
+struct http_param_text {
+    const char *name;
+    bool repeatable;
+    const char *schema; /* a JSON Schema as OpenAPI 3.0 has it */
+    const char *description;
+};
+const struct http_param_text *http_params_text(enum http_param param);
+/* "json", "csv" ...: what f says for one format. */
+const char *http_params_format_name(enum http_format format);
+const char *http_params_format_type(enum http_format format);
+
+#endif

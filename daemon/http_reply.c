@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <zlib.h>
+
+#include "daemon/http_reply.h"
+
+#include "daemon/http_page.h"
+#include "daemon/http_router.h"
+#include "daemon/log.h"
+#include "protocol/listing_geojson.h"
+
+#define GZIP_BYTES_MIN 1024
+#define DETAIL_BYTES_MAX 400
+#define FIELD_BYTES_MAX 2048
+
+static const struct {
+    int status;
+    const char *text;
+} statuses[] = {
+    {100, "Continue"},
+    {200, "OK"},
+    {201, "Created"},
+    {204, "No Content"},
+    {304, "Not Modified"},
+    {400, "Bad Request"},
+    {401, "Unauthorized"},
+    {403, "Forbidden"},
+    {404, "Not Found"},
+    {405, "Method Not Allowed"},
+    {406, "Not Acceptable"},
+    {408, "Request Timeout"},
+    {409, "Conflict"},
+    {411, "Length Required"},
+    {412, "Precondition Failed"},
+    {413, "Content Too Large"},
+    {414, "URI Too Long"},
+    {415, "Unsupported Media Type"},
+    {417, "Expectation Failed"},
+    {422, "Unprocessable Content"},
+    {431, "Request Header Fields Too Large"},
+    {500, "Internal Server Error"},
+    {501, "Not Implemented"},
+    {503, "Service Unavailable"},
+    {505, "HTTP Version Not Supported"},
+    {507, "Insufficient Storage"},
+};
+
+const char *http_reply_status_text(int status)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(statuses); i++) {
+        if (statuses[i].status == status)
+            return statuses[i].text;
+    }
+    return "Unknown";
+}
+
+static void put_date(struct buffer *out, int64_t ms)
+{
+    static const char days[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+    static const char months[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                     "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    time_t seconds = (time_t)(ms / 1000);
+    struct tm tm;
+
+    if (!gmtime_r(&seconds, &tm))
+        return;
+    buffer_printf(out, "%s, %02d %s %04d %02d:%02d:%02d GMT", days[tm.tm_wday], tm.tm_mday,
+                  months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+}
+
+/* ---- what handlers say ---- */
+
+void http_reply_begin(struct http_exchange *exchange, int status, const char *type)
+{
+    exchange->reply.status = status;
+    exchange->reply.type = type;
+    buffer_clear(&exchange->reply.body);
+}
+
+static void put_field(struct buffer *out, const char *name, const char *value)
+{
+    buffer_printf(out, "%s: ", name);
+    for (const char *c = value; *c; c++) {
+        if ((unsigned char)*c >= 0x20 && *c != 0x7f)
+            buffer_put_u8(out, (uint8_t)*c); /* No value may begin a line of its own. */
+    }
+    buffer_put_str(out, "\r\n");
+}
+
+void http_reply_field(struct http_exchange *exchange, const char *name, const char *format, ...)
+{
+    char value[FIELD_BYTES_MAX];
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(value, sizeof(value), format, args);
+    va_end(args);
+    put_field(&exchange->reply.fields, name, value);
+}
+
+/* ---- errors ---- */
+
+static void put_problem_head(struct buffer *out, int status, const char *kind, const char *detail)
+{
+    if (kind)
+        buffer_printf(out, "{\"type\":\"urn:torg:problem:%s\"", kind);
+    else
+        buffer_put_str(out, "{\"type\":\"about:blank\"");
+    buffer_put_str(out, ",\"title\":");
+    json_put_string(out, span_of_str(http_reply_status_text(status)));
+    buffer_printf(out, ",\"status\":%d,\"detail\":", status);
+    json_put_string(out, span_of_str(detail));
+}
+
+static void begin_problem(struct http_exchange *exchange, int status, const char *kind,
+                          const char *detail)
+{
+    struct http_reply *reply = &exchange->reply;
+
+    buffer_clear(&reply->fields);
+    reply->has_etag = false;
+    reply->cache = "no-store";
+    if (reply->page) {
+        http_page_problem(exchange, status, detail);
+        return;
+    }
+    http_reply_begin(exchange, status, "application/problem+json");
+    put_problem_head(&reply->body, status, kind, detail);
+    if (exchange->request.path.size > 0) {
+        buffer_put_str(&reply->body, ",\"instance\":");
+        json_put_string(&reply->body, exchange->request.path);
+    }
+}
+
+static void end_problem(struct http_exchange *exchange)
+{
+    if (!exchange->reply.page)
+        buffer_put_str(&exchange->reply.body, "}\n");
+}
+
+void http_reply_problem(struct http_exchange *exchange, int status, const char *kind,
+                        const char *format, ...)
+{
+    char detail[DETAIL_BYTES_MAX];
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(detail, sizeof(detail), format, args);
+    va_end(args);
+    begin_problem(exchange, status, kind, detail);
+    end_problem(exchange);
+}
+
+void http_reply_problems(struct http_exchange *exchange, int status, const char *kind,
+                         const char *detail, const struct problems *problems)
+{
+    size_t shown = problems->count < PROBLEMS_MAX ? problems->count : PROBLEMS_MAX;
+    struct buffer *body = &exchange->reply.body;
+
+    begin_problem(exchange, status, kind, detail);
+    if (exchange->reply.page)
+        return;
+    buffer_put_str(body, ",\"errors\":[");
+    for (size_t i = 0; i < shown; i++) {
+        buffer_put_str(body, i ? ",{\"path\":" : "{\"path\":");
+        json_put_string(body, span_of_str(problems->items[i].path));
+        buffer_put_str(body, ",\"detail\":");
+        json_put_string(body, span_of_str(problems->items[i].text));
+        buffer_put_u8(body, '}');
+    }
+    buffer_put_u8(body, ']');
+    if (problems->count > shown)
+        buffer_printf(body, ",\"errorCount\":%zu", problems->count);
+    end_problem(exchange);
+}
+
+/* Flat: one line for each error that the layers below can mean. */
+void http_reply_error(struct http_exchange *exchange, enum torg_err err)
+{
+    switch (err) {
+    case TORG_E_NOT_FOUND:
+        http_reply_problem(exchange, 404, NULL, "There is no such thing here.");
+        return;
+    case TORG_E_EXPENSIVE:
+        http_reply_problem(exchange, 400, "query-too-expensive",
+                           "This query would look at too many listings: give a smaller radius or "
+                           "bbox, a theme, or a municipality.");
+        return;
+    case TORG_E_FULL:
+        http_reply_problem(exchange, 507, "storage-full",
+                           "The store is full: nothing was changed. Reading goes on.");
+        return;
+    case TORG_E_RECOVERING:
+        http_reply_problem(exchange, 503, "recovering", "No writes now: %s.",
+                           writer_state_reason(exchange->node->writer));
+        http_reply_field(exchange, "Retry-After", "10");
+        return;
+    case TORG_E_BUSY:
+        http_reply_problem(exchange, 503, "busy", "Too much is waiting; try again shortly.");
+        http_reply_field(exchange, "Retry-After", "1");
+        return;
+    case TORG_E_IO:
+        http_reply_problem(exchange, 503, "storage",
+                           "The disk refused. Whether the write happened shows after a restart.");
+        return;
+    case TORG_E_NOMEM:
+        http_reply_problem(exchange, 503, "memory", "There is no memory for this answer now.");
+        http_reply_field(exchange, "Retry-After", "5");
+        return;
+    default:
+        log_event(LOG_ERROR, "http.failed", "route=%s err=\"%s\"",
+                  exchange->route ? exchange->route->path : "-", torg_err_text(err));
+        http_reply_problem(exchange, 500, NULL, "This node failed to answer; its log says why.");
+    }
+}
+
+/* ---- what goes out ---- */
+
+static bool compress_body(struct buffer *body)
+{
+    z_stream stream = {0};
+    struct buffer packed = {0};
+    bool done = false;
+
+    /* 15 + 16: the largest window, in gzip's frame. Level 1 is most of the gain. */
+    if (body->size > UINT32_MAX ||
+        deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+        return false;
+    if (buffer_reserve(&packed, deflateBound(&stream, body->size)))
+        goto done;
+    stream.next_in = body->data;
+    stream.avail_in = (uInt)body->size;
+    stream.next_out = packed.data;
+    stream.avail_out = (uInt)(packed.capacity < UINT32_MAX ? packed.capacity : UINT32_MAX);
+    if (deflate(&stream, Z_FINISH) != Z_STREAM_END || stream.total_out >= body->size)
+        goto done;
+    packed.size = stream.total_out;
+    buffer_done(body);
+    *body = packed;
+    packed = (struct buffer){0};
+    done = true;
+done:
+    (void)deflateEnd(&stream);
+    buffer_done(&packed);
+    return done;
+}
+
+static void put_security_fields(const struct http_exchange *exchange, struct buffer *out)
+{
+    put_field(out, "X-Content-Type-Options", "nosniff");
+    if (exchange->reply.page) {
+        put_field(out, "Content-Security-Policy",
+                  "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
+                  "base-uri 'none'; frame-ancestors 'none'");
+        put_field(out, "Referrer-Policy", "no-referrer"); /* A search has a place in its URL. */
+        return;
+    }
+    put_field(out, "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
+    if (exchange->request.method & (HTTP_GET | HTTP_HEAD | HTTP_OPTIONS)) {
+        put_field(out, "Access-Control-Allow-Origin", "*");
+        put_field(out, "Access-Control-Expose-Headers",
+                  "ETag, Link, torg-as-of, OGC-NumberMatched, OGC-NumberReturned");
+    }
+}
+
+enum torg_err http_reply_finish(struct http_exchange *exchange, struct buffer *ret_head)
+{
+    struct http_reply *reply = &exchange->reply;
+    bool compressed = false;
+
+    if (reply->body.size >= GZIP_BYTES_MIN && !reply->has_etag &&
+        http_router_accepts_gzip(&exchange->request))
+        compressed = compress_body(&reply->body);
+    buffer_printf(ret_head, "HTTP/1.1 %d %s\r\nDate: ", reply->status,
+                  http_reply_status_text(reply->status));
+    put_date(ret_head, exchange->now_ms);
+    buffer_put_str(ret_head, "\r\n");
+    if (reply->status != 304 && reply->status != 204) {
+        buffer_printf(ret_head, "Content-Length: %zu\r\n", reply->body.size);
+        if (reply->body.size > 0)
+            put_field(ret_head, "Content-Type", reply->type);
+    }
+    if (compressed)
+        put_field(ret_head, "Content-Encoding", "gzip");
+    put_field(ret_head, "Cache-Control", reply->cache ? reply->cache : "no-cache");
+    put_field(ret_head, "Vary", "Accept, Accept-Encoding");
+    put_security_fields(exchange, ret_head);
+    buffer_put_span(ret_head, buffer_span(&reply->fields));
+    if (exchange->close)
+        put_field(ret_head, "Connection", "close");
+    buffer_put_str(ret_head, "\r\n");
+    return ret_head->err;
+}
+
+void http_reply_plain(const struct http_refusal *refusal, struct buffer *out)
+{
+    struct buffer body = {0};
+
+    put_problem_head(&body, refusal->status, NULL, refusal->detail);
+    buffer_put_str(&body, "}\n");
+    buffer_printf(out,
+                  "HTTP/1.1 %d %s\r\nContent-Length: %zu\r\n"
+                  "Content-Type: application/problem+json\r\nCache-Control: no-store\r\n"
+                  "X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n",
+                  refusal->status, http_reply_status_text(refusal->status), body.size);
+    buffer_put_span(out, buffer_span(&body));
+    buffer_done(&body);
+}

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include "daemon/http_router.h"
+#include "daemon/http_reply.h"
+
+#include <string.h>
+
+#include "index/store.h"
+
+/* ---- what the client accepts ---- */
+
+static struct span media_type(const char *type)
+{
+    return span_of(type, strcspn(type, ";"));
+}
+
+/* How closely range fits type: 3 exactly, 2 "application/" and a star, 1 all, 0 not. */
+static unsigned range_fit(struct span range, struct span type)
+{
+    const uint8_t *slash = memchr(type.data, '/', type.size);
+    size_t group = (size_t)(slash - type.data) + 1;
+
+    if (span_equal(range, span_of_str("*/*")))
+        return 1;
+    if (range.size == group + 1 && range.data[group] == '*' &&
+        memcmp(range.data, type.data, group) == 0)
+        return 2;
+    return span_equal(range, type) ? 3 : 0;
+}
+
+unsigned http_router_accepts(const struct http_request *request, const char *type)
+{
+    unsigned best_fit = 0;
+    unsigned quality = 0;
+    bool any = false;
+
+    for (size_t i = 0; i < request->field_count; i++) {
+        struct span list = request->fields[i].value;
+        struct span element;
+        struct span range;
+
+        if (!http_request_name_equal(request->fields[i].name, "accept"))
+            continue;
+        while (http_request_list_next(&list, &element)) {
+            unsigned q = http_request_list_quality(element, &range);
+            unsigned fit = range.size ? range_fit(range, media_type(type)) : 0;
+
+            any = true;
+            if (fit > best_fit) {
+                best_fit = fit;
+                quality = q;
+            }
+        }
+    }
+    return any ? quality : 1000;
+}
+
+bool http_router_accepts_gzip(const struct http_request *request)
+{
+    for (size_t i = 0; i < request->field_count; i++) {
+        struct span list = request->fields[i].value;
+        struct span element;
+        struct span coding;
+
+        if (!http_request_name_equal(request->fields[i].name, "accept-encoding"))
+            continue;
+        while (http_request_list_next(&list, &element)) {
+            if (http_request_list_quality(element, &coding) > 0 &&
+                http_request_name_equal(coding, "gzip"))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* The best of the route's formats; 0 if the client takes none. GeoJSON is JSON, too. */
+static enum http_format negotiate(const struct http_exchange *exchange)
+{
+    const struct http_route *route = exchange->route;
+    enum http_format best = 0;
+    unsigned best_quality = 0;
+
+    for (unsigned format = HTTP_FORMAT_JSON; format <= HTTP_FORMAT_LAST; format <<= 1) {
+        unsigned quality;
+
+        if (!(route->formats & format))
+            continue;
+        quality = http_router_accepts(&exchange->request,
+                                      http_params_format_type((enum http_format)format));
+        if ((format & (HTTP_FORMAT_GEOJSON | HTTP_FORMAT_OPENAPI)) && quality == 0)
+            quality = http_router_accepts(&exchange->request, "application/json");
+        if (quality > best_quality ||
+            (quality == best_quality && quality > 0 && format == (unsigned)route->format)) {
+            best = (enum http_format)format;
+            best_quality = quality;
+        }
+    }
+    return best;
+}
+
+/* ---- finding the route ---- */
+
+/* The template's next segment, without the slash; false at its end. */
+static bool template_next(const char **at, struct span *ret_segment)
+{
+    size_t size;
+
+    if (**at != '/')
+        return false;
+    size = strcspn(*at + 1, "/");
+    *ret_segment = span_of(*at + 1, size);
+    *at += size + 1;
+    return true;
+}
+
+/* Match template against the segments from *i on; captures its {names}. */
+static bool match_template(const char *template, const struct http_path *path, size_t *i,
+                           struct span *captures, size_t *capture_count)
+{
+    struct span segment;
+
+    while (template_next(&template, &segment)) {
+        if (*i == path->count)
+            return false;
+        if (segment.size && segment.data[0] == '{') {
+            if (path->segments[*i].size == 0)
+                return false;
+            captures[(*capture_count)++] = path->segments[*i];
+        } else if (!span_equal(segment, path->segments[*i])) {
+            return false;
+        }
+        (*i)++;
+    }
+    return true;
+}
+
+static bool route_matches(const struct http_routes *routes, const struct http_route *route,
+                          struct http_exchange *exchange)
+{
+    const struct http_path *path = &exchange->path;
+    size_t count = 0;
+    size_t i = 0;
+
+    if (route->place == HTTP_UNDER_BASE &&
+        !match_template(routes->base_path, path, &i, exchange->captures, &count))
+        return false;
+    if (!match_template(route->path, path, &i, exchange->captures, &count))
+        return false;
+    /* A slash at the end makes no difference. */
+    return i == path->count || (i + 1 == path->count && path->segments[i].size == 0);
+}
+
+static bool under_base(const struct http_routes *routes, const struct http_path *path)
+{
+    struct span captures[HTTP_CAPTURES_MAX];
+    size_t count = 0;
+    size_t i = 0;
+
+    return match_template(routes->base_path, path, &i, captures, &count);
+}
+
+static unsigned route_methods(const struct http_route *route)
+{
+    return route->method == HTTP_GET ? HTTP_GET | HTTP_HEAD : route->method;
+}
+
+static void put_methods(struct buffer *out, unsigned methods)
+{
+    for (unsigned method = HTTP_GET; method <= HTTP_DELETE; method <<= 1) {
+        if (methods & method)
+            buffer_printf(out, "%s%s", out->size ? ", " : "",
+                          http_request_method_name((enum http_method)method));
+    }
+    buffer_put_u8(out, 0);
+}
+
+static void answer_options(struct http_exchange *exchange, unsigned methods)
+{
+    struct buffer list = {0};
+
+    put_methods(&list, methods | HTTP_OPTIONS);
+    exchange->reply.status = 204;
+    exchange->reply.cache = "max-age=86400";
+    if (!list.err)
+        http_reply_field(exchange, "Allow", "%s", (const char *)list.data);
+    http_reply_field(exchange, "Access-Control-Allow-Methods", "GET, HEAD, OPTIONS");
+    http_reply_field(exchange, "Access-Control-Allow-Headers", "Accept, If-None-Match");
+    http_reply_field(exchange, "Access-Control-Max-Age", "86400");
+    buffer_done(&list);
+}
+
+static void answer_wrong_method(struct http_exchange *exchange, unsigned methods)
+{
+    struct buffer list = {0};
+
+    put_methods(&list, methods | HTTP_OPTIONS);
+    if (list.err) {
+        http_reply_error(exchange, list.err);
+    } else {
+        http_reply_problem(exchange, 405, NULL, "This resource knows %s.", (const char *)list.data);
+        http_reply_field(exchange, "Allow", "%s", (const char *)list.data);
+    }
+    buffer_done(&list);
+}
+
+/* ---- before the body ---- */
+
+static struct span bearer_of(const struct http_request *request)
+{
+    const struct span *field = http_request_field(request, "authorization");
+    static const char scheme[] = "bearer ";
+    size_t size = sizeof(scheme) - 1;
+
+    if (!field || field->size <= size ||
+        !http_request_name_equal(span_of(field->data, size), scheme))
+        return (struct span){0};
+    return span_of(field->data + size, field->size - size);
+}
+
+static void refuse_access(struct http_exchange *exchange, const char *detail, const char *challenge)
+{
+    http_reply_problem(exchange, 401, NULL, "%s", detail);
+    http_reply_field(exchange, "WWW-Authenticate", "%s", challenge);
+}
+
+static void check_editor(struct http_exchange *exchange)
+{
+    struct span text = bearer_of(&exchange->request);
+    struct kv kv;
+    enum torg_err err;
+
+    if (text.size == 0) {
+        refuse_access(exchange, "Writing needs the field Authorization: Bearer TOKEN.",
+                      "Bearer realm=\"torg\"");
+        return;
+    }
+    err = store_read_begin(exchange->node->store, &kv);
+    if (!err) {
+        err = token_find(&kv, text, &exchange->token);
+        store_read_end(&kv);
+    }
+    if (err == TORG_E_NOT_FOUND)
+        refuse_access(exchange, "This token is not known here, or no longer.",
+                      "Bearer realm=\"torg\", error=\"invalid_token\"");
+    else if (err)
+        http_reply_error(exchange, err);
+    exchange->has_token = !err;
+}
+
+static void check_access(const struct http_routes *routes, struct http_exchange *exchange)
+{
+    switch (exchange->route->access) {
+    case HTTP_ACCESS_PUBLIC:
+        return;
+    case HTTP_ACCESS_EDITOR:
+        check_editor(exchange);
+        return;
+    case HTTP_ACCESS_OPERATOR:
+        if (!routes->is_operator(exchange->service, bearer_of(&exchange->request)))
+            refuse_access(exchange,
+                          "This needs Authorization: Bearer and what stands in the file "
+                          "admin.secret of the data directory.",
+                          "Bearer realm=\"torg admin\"");
+        return;
+    }
+}
+
+static void check_body(struct http_exchange *exchange)
+{
+    const struct http_request *request = &exchange->request;
+    const struct span *type = http_request_field(request, "content-type");
+    const struct span *encoding = http_request_field(request, "content-encoding");
+    const char *const *accepted = exchange->route->bodies;
+
+    if (!accepted) {
+        if (request->framing != HTTP_BODY_NONE)
+            http_reply_problem(exchange, 400, NULL, "This request takes no body.");
+        return;
+    }
+    if (request->framing == HTTP_BODY_NONE) {
+        http_reply_problem(exchange, http_request_field(request, "content-length") ? 400 : 411,
+                           NULL, "This request needs a body of type %s.", accepted[0]);
+        return;
+    }
+    if (request->framing == HTTP_BODY_LENGTH && request->content_length > HTTP_BODY_BYTES_MAX) {
+        http_reply_problem(exchange, 413, NULL, "The body may have at most %d bytes.",
+                           HTTP_BODY_BYTES_MAX);
+        return;
+    }
+    for (size_t i = 0; type && accepted[i]; i++) {
+        struct span token;
+
+        http_request_list_quality(*type, &token);
+        if (http_request_name_equal(token, accepted[i]) && !encoding)
+            return;
+    }
+    http_reply_problem(exchange, 415, NULL, "The body must be %s, not encoded further.",
+                       accepted[0]);
+}
+
+void http_router_begin(const struct http_routes *routes, struct http_exchange *exchange)
+{
+    const struct http_request *request = &exchange->request;
+    unsigned methods = 0;
+
+    exchange->accepts_html =
+        http_router_accepts(request, "text/html") > 0 && http_request_field(request, "accept") &&
+        http_router_accepts(request, "x/x") < http_router_accepts(request, "text/html");
+    if (span_equal(request->path, span_of_str("*"))) {
+        answer_options(exchange, HTTP_GET | HTTP_HEAD | HTTP_POST | HTTP_PUT | HTTP_DELETE);
+        return;
+    }
+    if (http_request_path_parse(request->path, &exchange->path)) {
+        http_reply_problem(exchange, 404, NULL, "Nothing has such a path.");
+        return;
+    }
+    for (size_t i = 0; i < routes->count && !exchange->route; i++) {
+        if (!route_matches(routes, &routes->items[i], exchange))
+            continue;
+        methods |= route_methods(&routes->items[i]);
+        if (route_methods(&routes->items[i]) & request->method)
+            exchange->route = &routes->items[i];
+    }
+    if (!methods) {
+        exchange->reply.page = exchange->accepts_html && !under_base(routes, &exchange->path);
+        http_reply_problem(exchange, 404, NULL, "Nothing has this path.");
+    } else if (request->method == HTTP_OPTIONS) {
+        answer_options(exchange, methods);
+    } else if (!exchange->route) {
+        answer_wrong_method(exchange, methods);
+    } else {
+        exchange->reply.page = exchange->route->formats == HTTP_FORMAT_HTML;
+        check_access(routes, exchange);
+        if (!exchange->reply.status)
+            check_body(exchange);
+    }
+}
+
+/* ---- with the body ---- */
+
+static bool read_params(struct http_exchange *exchange)
+{
+    const struct http_route *route = exchange->route;
+    struct problems problems;
+    enum torg_err err = http_request_query_parse(exchange->request.query, &exchange->query);
+
+    problems.count = 0;
+    if (err) {
+        http_reply_problem(exchange, 400, "invalid-query",
+                           err == TORG_E_TOO_BIG
+                               ? "The query has more than %d parameters."
+                               : "The query is not percent-encoded UTF-8 text (at most %d "
+                                 "parameters).",
+                           HTTP_QUERY_PAIRS_MAX);
+        return false;
+    }
+    err = http_params_read(&exchange->query, route->params, route->formats, route->form,
+                           &exchange->params, &problems);
+    if (err) {
+        http_reply_problems(exchange, 400, "invalid-parameter",
+                            "At least one parameter of the query is wrong.", &problems);
+        return false;
+    }
+    exchange->params.query.now_ms = exchange->now_ms;
+    if (!exchange->params.format)
+        exchange->params.format = route->formats ? negotiate(exchange) : HTTP_FORMAT_JSON;
+    if (!exchange->params.format) {
+        http_reply_problem(exchange, 406, NULL,
+                           "This resource has no format that the Accept field takes.");
+        return false;
+    }
+    return true;
+}
+
+void http_router_run(struct http_exchange *exchange)
+{
+    enum torg_err err;
+
+    if (exchange->reply.status || !read_params(exchange))
+        return;
+    err = exchange->route->handler(exchange);
+    if (exchange->pending)
+        return;
+    if (!err)
+        err = exchange->reply.body.err ? exchange->reply.body.err : exchange->reply.fields.err;
+    if (err)
+        http_reply_error(exchange, err);
+}

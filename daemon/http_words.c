@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include "daemon/http_words.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct http_words_collection collections[] = {
+    {COLLECTION_COMPANIES,
+     {"Företag", "Companies"},
+     {"Företag", "Company"},
+     "Companies and other providers."},
+    {COLLECTION_OFFERS,
+     {"Erbjudanden", "Offers"},
+     {"Erbjudande", "Offer"},
+     "What can be bought, booked, rented, borrowed, given away or is sought."},
+    {COLLECTION_EVENTS,
+     {"Evenemang", "Events"},
+     {"Evenemang", "Event"},
+     "What happens, where and when."},
+    {COLLECTION_JOBS, {"Jobb", "Jobs"}, {"Jobb", "Job"}, "Vacant positions."},
+    {COLLECTION_COURSES,
+     {"Kurser och lärande", "Courses and learning"},
+     {"Kurs", "Course"},
+     "Every supply of competence: courses, mentors, study visits, webinars."},
+    {COLLECTION_NEEDS,
+     {"Kompetensbehov", "Competence needs"},
+     {"Kompetensbehov", "Competence need"},
+     "Competence that companies, municipalities and associations say they need."},
+    {COLLECTION_SERVICE_POINTS,
+     {"Servicepunkter", "Service points"},
+     {"Servicepunkt", "Service point"},
+     "Where there is service close by, also in a disturbance."},
+    {COLLECTION_PLACES,
+     {"Platser", "Places"},
+     {"Plats", "Place"},
+     "What is there to visit, use or share: fishing waters, trails, premises, machines."},
+    {COLLECTION_NETWORKS,
+     {"Nätverk", "Networks"},
+     {"Nätverk", "Network"},
+     "Networks that companies and others join."},
+};
+
+const struct http_words_collection *http_words_collection(uint8_t collection)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(collections); i++) {
+        if (collections[i].collection == collection)
+            return &collections[i];
+    }
+    return NULL;
+}
+
+enum http_language http_words_language(const char *tag)
+{
+    return strcmp(tag, "en") == 0 ? HTTP_ENGLISH : HTTP_SWEDISH;
+}
+
+static const char *const words[WORD_COUNT][2] = {
+    [WORD_TAGLINE] = {"Det som finns nära, från varje kommun direkt",
+                      "What is near, straight from each municipality"},
+    [WORD_PLACE] = {"Plats", "Place"},
+    [WORD_PLACE_HINT] = {"by, ort eller postnummer", "village, town or postal code"},
+    [WORD_WHAT] = {"Vad", "What"},
+    [WORD_EVERYTHING] = {"Allt", "Everything"},
+    [WORD_THEME] = {"Tema", "Theme"},
+    [WORD_ALL_THEMES] = {"Alla teman", "All themes"},
+    [WORD_WITHIN] = {"Inom", "Within"},
+    [WORD_ANY_DISTANCE] = {"hur långt som helst", "any distance"},
+    [WORD_CONTAINS] = {"Namnet innehåller", "Name contains"},
+    [WORD_SEARCH] = {"Sök", "Search"},
+    [WORD_NEAR] = {"Närmast", "Nearest to"},
+    [WORD_SHOWN_NOW] = {"Just nu", "Now"},
+    [WORD_OF] = {"av", "of"},
+    [WORD_NOTHING] = {"Här finns inget som passar.", "Nothing here fits."},
+    [WORD_NOTHING_HELP] = {"Pröva ett större avstånd eller ett annat tema.",
+                           "Try a larger distance or another theme."},
+    [WORD_MORE] = {"Visa fler", "Show more"},
+    [WORD_FIRST] = {"Tillbaka till början", "Back to the beginning"},
+    [WORD_NO_SUCH_PLACE] = {"Vi känner ingen plats som heter", "We know no place called"},
+    [WORD_NO_SUCH_PLACE_HELP] = {"Pröva närmaste större ort eller ett postnummer.",
+                                 "Try the nearest larger place or a postal code."},
+    [WORD_WHICH] = {"Vilken menar du?", "Which one do you mean?"},
+    [WORD_OR_DID_YOU_MEAN] = {"Fler platser heter så:", "More places have this name:"},
+    [WORD_FROM] = {"Från", "From"},
+    [WORD_BY] = {"hos", "by"},
+    [WORD_SOURCE_HERE] = {"direkt från källan", "straight from the source"},
+    [WORD_AS_OF] = {"hämtat", "as known"},
+    [WORD_STALE] = {"Kan vara inaktuellt", "May be out of date"},
+    [WORD_EXPIRED] = {"Inaktuellt sedan länge", "Out of date for long"},
+    [WORD_DISPUTED] = {"Ifrågasatt källa", "Disputed source"},
+    [WORD_WHOSE] = {"Vems uppgifter du ser", "Whose data you see"},
+    [WORD_LISTINGS] = {"uppgifter", "listings"},
+    [WORD_CREDIT] = {"Platsnamn från GeoNames (CC BY 4.0) och Arbetsförmedlingen JobTech "
+                     "(Apache 2.0).",
+                     "Place names from GeoNames (CC BY 4.0) and Arbetsförmedlingen JobTech "
+                     "(Apache 2.0)."},
+    [WORD_FOR_PROGRAMS] = {"Öppet gränssnitt för program", "Open interface for programs"},
+    [WORD_OTHER_LANGUAGE] = {"In English", "På svenska"},
+    [WORD_BACK] = {"Till sökningen", "To the search"},
+    [WORD_PROBLEM] = {"Det gick inte", "That did not work"},
+    [WORD_WHERE] = {"Var", "Where"},
+    [WORD_WHEN] = {"När", "When"},
+    [WORD_PRICE] = {"Pris", "Price"},
+    [WORD_FREE] = {"Gratis", "Free"},
+    [WORD_PROVIDER] = {"Av", "By"},
+    [WORD_CONTACT] = {"Kontakt", "Contact"},
+    [WORD_WEBSITE] = {"Webbplats", "Website"},
+    [WORD_BOOK] = {"Boka", "Book"},
+    [WORD_AREA] = {"Område", "Area"},
+    [WORD_VALID_THROUGH] = {"Gäller till", "Valid through"},
+    [WORD_MAP] = {"Visa på OpenStreetMap", "Show on OpenStreetMap"},
+    [WORD_AS_DATA] = {"Samma uppgift som GeoJSON", "The same as GeoJSON"},
+    [WORD_SKIP] = {"Hoppa till träffarna", "Skip to the results"},
+};
+
+const char *http_words(enum http_word word, enum http_language language)
+{
+    return words[word][language];
+}
+
+void http_words_put_age(struct buffer *out, enum http_language language, int64_t age_s)
+{
+    static const struct {
+        int64_t seconds;
+        const char *one[2];
+        const char *many[2];
+    } units[] = {
+        {86400, {"dag", "day"}, {"dagar", "days"}},
+        {3600, {"timme", "hour"}, {"timmar", "hours"}},
+        {60, {"minut", "minute"}, {"minuter", "minutes"}},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+        int64_t count = age_s / units[i].seconds;
+        const char *unit = count == 1 ? units[i].one[language] : units[i].many[language];
+
+        if (count == 0)
+            continue;
+        if (language == HTTP_ENGLISH)
+            buffer_printf(out, "%" PRId64 " %s ago", count, unit);
+        else
+            buffer_printf(out, "för %" PRId64 " %s sedan", count, unit);
+        return;
+    }
+    buffer_put_str(out, language == HTTP_ENGLISH ? "just now" : "nyss");
+}
+
+void http_words_put_number(struct buffer *out, enum http_language language, double value)
+{
+    int64_t hundredths = llround(value * 100);
+
+    buffer_printf(out, "%" PRId64, hundredths / 100);
+    if (hundredths % 100)
+        buffer_printf(out, "%s%02d", language == HTTP_ENGLISH ? "." : ",",
+                      (int)llabs(hundredths % 100));
+}
+
+void http_words_put_distance(struct buffer *out, enum http_language language, double distance_m)
+{
+    int64_t tenths = llround(distance_m / 100);
+
+    if (distance_m < 995)
+        buffer_printf(out, "%lld m", llround(distance_m / 10) * 10);
+    else if (tenths < 100)
+        buffer_printf(out, "%" PRId64 "%s%d km", tenths / 10, language == HTTP_ENGLISH ? "." : ",",
+                      (int)(tenths % 10));
+    else
+        buffer_printf(out, "%lld km", llround(distance_m / 1000));
+}

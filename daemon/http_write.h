@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#ifndef TORG_DAEMON_HTTP_WRITE_H
+#define TORG_DAEMON_HTTP_WRITE_H
+
+#include "daemon/http_router.h"
+
+/*
+ * Listings of the own origin, made, replaced and deleted. Answered when the
+ * commit is on disk: the connection waits meanwhile, its thread does not. The
+ * change is made also if the client hangs up.
+ */
+http_handler http_write_post;   /* /collections/{collection}/items */
+http_handler http_write_put;    /* /collections/{collection}/items/{id} */
+http_handler http_write_delete; /* the same */
+
+#endif
