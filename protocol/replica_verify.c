@@ -108,7 +108,6 @@ static const char *listing_fault(const struct collection_check *check,
                                  const struct replica_live *live,
                                  const struct change_header *header, const struct listing_key *key)
 {
-    const struct replica_origin *origin = check->verifying->origin;
     struct hash hash = change_header_hash(live->header);
     struct listing_key own = listing_key_of(&header->id);
 
@@ -120,8 +119,6 @@ static const char *listing_fault(const struct collection_check *check,
         return "its header is a delete";
     if (memcmp(&hash, &live->header_hash, sizeof(hash)))
         return "the header hash kept with it is not its header's";
-    if (!origin->has_head || header->seq > origin->head.seq)
-        return "its number is above the head's";
     if (live->payload.size && change_payload_check(header, live->payload))
         return "its payload is not the one that its header promises";
     return NULL;

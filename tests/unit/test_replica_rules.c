@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include "protocol/profile.h"
 #include "tests/support/follower.h"
+#include "tests/support/hostile.h"
 #include "tests/support/test.h"
 
 /* One signed object of a town, and the write that carries it. */
@@ -753,6 +754,21 @@ static void test_faulty(void **state)
     pair_done(&pair);
 }
 
+/* An origin that signs anything, over a bad disk, may hurt itself only. */
+static void test_hostile_origin(void **state)
+{
+    static uint8_t bytes[6000];
+
+    (void)state;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        uint64_t random = seed;
+
+        for (size_t i = 0; i < sizeof(bytes); i++)
+            bytes[i] = (uint8_t)(test_random(&random) >> 32);
+        hostile_run(bytes, sizeof(bytes));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -770,6 +786,7 @@ int main(void)
         cmocka_unit_test(test_other_evidence),
         cmocka_unit_test(test_no_proof_against_an_honest_chain),
         cmocka_unit_test(test_faulty),
+        cmocka_unit_test(test_hostile_origin),
     };
 
     assert_int_equal(seal_init(), TORG_OK);

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include <assert.h>
+
+#include "protocol/seal.h"
+#include "tests/support/hostile.h"
+
+/*
+ * An origin that signs whatever the input tells it to, and one node: see
+ * hostile.h for what must hold after each step.
+ */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    assert(!seal_init());
+    hostile_run(data, size);
+    return 0;
+}
