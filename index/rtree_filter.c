@@ -229,10 +229,11 @@ static void pass_time(const struct rtree_filter *filter, const struct rtree_node
 
     for (unsigned k = 0; k < chosen->count; k++) {
         unsigned i = chosen->index[k];
+        bool begun = (rtree_node_u32(leaf->from, i) & RTREE_MINUTE_MASK) <= filter->through_minute;
+        bool lasts = (rtree_node_u32(leaf->through, i) & RTREE_MINUTE_MASK) >= filter->from_minute;
 
         chosen->index[kept] = (uint8_t)i;
-        kept += ((rtree_node_u32(leaf->from, i) & RTREE_MINUTE_MASK) <= filter->through_minute) &
-                ((rtree_node_u32(leaf->through, i) & RTREE_MINUTE_MASK) >= filter->from_minute);
+        kept += begun & lasts;
     }
     chosen->count = kept;
 }

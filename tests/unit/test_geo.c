@@ -179,7 +179,7 @@ static void test_box_bounds_are_close(void **state)
             farthest_m = fmax(farthest_m, exact_m);
         }
         assert_true(upper_m <= 20110000);
-        if (max.lon_e7 - min.lon_e7 < 10000000 && max.lat_e7 - min.lat_e7 < 10000000) {
+        if ((int64_t)max.lon_e7 - min.lon_e7 < 10000000 && max.lat_e7 - min.lat_e7 < 10000000) {
             double size_m =
                 geo_distance_m(geo_point_of(min), geo_point_of(max)) + 0.003 * farthest_m;
 
