@@ -320,7 +320,18 @@ bool utf8_valid(struct span text)
     size_t at = 0;
 
     while (at < text.size) {
-        size_t size = utf8_sequence(text.data + at, text.size - at);
+        size_t size;
+        uint64_t word;
+
+        /* Most text is ASCII, and every text that is read or shown passes here. */
+        if (text.size - at >= sizeof(word)) {
+            memcpy(&word, text.data + at, sizeof(word));
+            if (!(word & UINT64_C(0x8080808080808080))) {
+                at += sizeof(word);
+                continue;
+            }
+        }
+        size = utf8_sequence(text.data + at, text.size - at);
 
         if (size == 0)
             return false;

@@ -69,6 +69,11 @@ enum torg_err listing_json_parse(struct span text, json_t **ret_json, char *mess
         snprintf(message, message_size, "nested more than %d deep", JSON_DEPTH_MAX);
         return TORG_E_INVALID;
     }
+    /* jansson takes a zero byte for the end and ignores what follows (2.14). */
+    if (text.size && memchr(text.data, 0, text.size)) {
+        snprintf(message, message_size, "a zero byte is not JSON");
+        return TORG_E_INVALID;
+    }
     json = json_loadb(text.size ? (const char *)text.data : "", text.size,
                       JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     if (!json) {

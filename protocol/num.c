@@ -369,6 +369,19 @@ enum torg_err num_parse_time(struct span text, int64_t *ret_ms)
     return TORG_OK;
 }
 
+/* The last count digits of value and a sign: printf would take a tenth of an ingest's time. */
+static void put_digits(struct buffer *out, unsigned value, size_t count, char after)
+{
+    char text[5];
+
+    text[count] = after;
+    for (size_t i = count; i > 0; i--) {
+        text[i - 1] = (char)('0' + value % 10);
+        value /= 10;
+    }
+    buffer_put(out, text, count + 1);
+}
+
 void num_put_time(struct buffer *out, int64_t ms)
 {
     int64_t since_first = (ms < TIME_MS_MIN   ? TIME_MS_MIN
@@ -382,11 +395,17 @@ void num_put_time(struct buffer *out, int64_t ms)
     unsigned day;
 
     date_of_day(since_first / MS_PER_DAY + DAY_FIRST, &year, &month, &day);
-    buffer_printf(out, "%04u-%02u-%02uT%02u:%02u:%02u", year, month, day, second / 3600,
-                  second / 60 % 60, second % 60);
-    if (in_day % MS_PER_SECOND)
-        buffer_printf(out, ".%03u", in_day % MS_PER_SECOND);
-    buffer_put_u8(out, 'Z');
+    put_digits(out, year, 4, '-');
+    put_digits(out, month, 2, '-');
+    put_digits(out, day, 2, 'T');
+    put_digits(out, second / 3600, 2, ':');
+    put_digits(out, second / 60 % 60, 2, ':');
+    if (in_day % MS_PER_SECOND) {
+        put_digits(out, second % 60, 2, '.');
+        put_digits(out, in_day % MS_PER_SECOND, 3, 'Z');
+    } else {
+        put_digits(out, second % 60, 2, 'Z');
+    }
 }
 
 enum torg_err num_parse_date(struct span text, int64_t *ret_from_ms, int64_t *ret_through_ms)

@@ -75,6 +75,20 @@ static void test_utf8(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
         assert_int_equal(utf8_valid(span_of_str(cases[i].text)), cases[i].valid);
+    /* Eight ASCII bytes are passed in one step: at every place around such steps. */
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        for (size_t before = 0; before < 20; before++) {
+            for (size_t after = 0; after < 20; after++) {
+                struct buffer text = {0};
+
+                buffer_put(&text, "abcdefghijklmnopqrst", before);
+                buffer_put_str(&text, cases[i].text);
+                buffer_put(&text, "abcdefghijklmnopqrst", after);
+                assert_int_equal(utf8_valid(buffer_span(&text)), cases[i].valid);
+                buffer_done(&text);
+            }
+        }
+    }
 }
 
 int main(void)
