@@ -53,12 +53,17 @@ static enum torg_err history_add(struct key_history *history, const struct chart
     return TORG_OK;
 }
 
-/* The stored chain: its newest charter, and the keys that it ever named. */
+/*
+ * The stored chain: its newest charter, and the keys that it ever named. Read
+ * only when something new follows it: peers may send what is known as they like.
+ */
 static enum torg_err chain_load(const struct kv *kv, struct charters *charters)
 {
     struct charter charter;
     enum torg_err err = TORG_OK;
 
+    if (!charters->known || charters->last)
+        return TORG_OK;
     for (uint64_t no = 0; no <= charters->origin.charter_no && !err; no++) {
         err = replica_charter_load(kv, charters->origin.number, no, &charters->held, &charter);
         if (!err && history_add(&charters->history, &charter) == TORG_E_NOMEM)
@@ -143,6 +148,8 @@ static enum torg_err charters_check(const struct kv *kv, struct charters *charte
             return err;
         }
         if (!err)
+            err = chain_load(kv, charters);
+        if (!err)
             err = new_charter_check(charters, next, &parsed);
         if (err)
             return err;
@@ -155,22 +162,26 @@ static enum torg_err charters_check(const struct kv *kv, struct charters *charte
 /* Numbers are given once, from 1 on, and never again: keys stand for the id by them. */
 static enum torg_err number_next(const struct kv *kv, uint32_t *ret_number)
 {
+    struct replica_key taken;
     struct span value;
+    uint32_t number = 1;
     enum torg_err err =
         kv_get(kv, KV_META, span_of(next_number_key, sizeof(next_number_key) - 1), &value);
 
-    if (err == TORG_E_NOT_FOUND) {
-        *ret_number = 1;
-        return TORG_OK;
-    }
-    if (err)
+    if (err && err != TORG_E_NOT_FOUND)
         return err;
-    if (value.size != 4)
+    if (!err && value.size != 4)
         return TORG_E_CORRUPT;
-    *ret_number = get_u32be(value.data);
-    if (*ret_number == 0)
-        return TORG_E_CORRUPT;
-    return *ret_number > ORIGINS_MAX ? TORG_E_TOO_BIG : TORG_OK;
+    if (!err)
+        number = get_u32be(value.data);
+    if (number > ORIGINS_MAX)
+        return TORG_E_TOO_BIG;
+    taken = replica_key_number(number);
+    err = kv_get(kv, KV_ORIGIN, replica_key_span(&taken), &value);
+    if (number == 0 || err != TORG_E_NOT_FOUND)
+        return err && err != TORG_E_NOT_FOUND ? err : TORG_E_CORRUPT;
+    *ret_number = number;
+    return TORG_OK;
 }
 
 static enum torg_err number_take(struct kv *kv, const struct replica_origin *origin)
@@ -243,9 +254,7 @@ enum torg_err replica_charters_apply(struct kv *kv, const struct replica_write *
 
     err = replica_origin_get(kv, &write->origin, &charters.origin);
     charters.known = err == TORG_OK;
-    if (charters.known) {
-        err = chain_load(kv, &charters);
-    } else if (err == TORG_E_NOT_FOUND) {
+    if (err == TORG_E_NOT_FOUND) {
         charters.origin = (struct replica_origin){.id = write->origin};
         err = number_next(kv, &charters.origin.number);
     }
