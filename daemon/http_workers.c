@@ -257,17 +257,20 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
 
 static enum torg_err bind_thread(struct http_workers *workers, struct thread *thread)
 {
-    unsigned flags = LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE |
-                     LEV_OPT_REUSEABLE_PORT | LEV_OPT_BIND_IPV6ONLY;
+    unsigned flags =
+        LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE | LEV_OPT_REUSEABLE_PORT;
     struct event_base *base = loop_base(thread->worker.loop);
 
     thread->timer = evtimer_new(base, on_timer, thread);
     if (!thread->timer)
         return TORG_E_NOMEM;
     for (size_t i = 0; i < workers->options.address_count; i++) {
-        thread->listeners[i] = evconnlistener_new_bind(
-            base, on_accept, &thread->worker, flags, BACKLOG,
-            (struct sockaddr *)(void *)&workers->addresses[i], (int)workers->address_sizes[i]);
+        struct sockaddr *address = (struct sockaddr *)(void *)&workers->addresses[i];
+        unsigned only = address->sa_family == AF_INET6 ? LEV_OPT_BIND_IPV6ONLY : 0;
+
+        thread->listeners[i] =
+            evconnlistener_new_bind(base, on_accept, &thread->worker, flags | only, BACKLOG,
+                                    address, (int)workers->address_sizes[i]);
         if (!thread->listeners[i]) {
             log_event(LOG_ERROR, "http.listen", "listener=%s host=%s err=\"%s\"",
                       workers->options.name, workers->options.addresses[i].host, strerror(errno));

@@ -1,0 +1,961 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include "tests/support/test.h"
+
+#include <jansson.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "protocol/listing_geojson.h"
+#include "tests/support/http_world.h"
+
+/*
+ * The server as clients see it: every route, every refusal, and what strangers
+ * try on the connection. A listing that is acknowledged must be there; one
+ * client's bytes must never become another's request.
+ */
+#define BASE "/torg/v1"
+#define CAFE                                                                                       \
+    "{\"type\":\"Feature\",\"geometry\":{\"type\":\"Point\",\"coordinates\":[20.26,63.83]},"       \
+    "\"properties\":{\"name\":{\"sv\":\"Kafé Älven\",\"en\":\"River café\"},"                   \
+    "\"themes\":[\"food/cafe\"],\"municipality\":\"2480\"}}"
+
+static int set_up(void **state)
+{
+    struct http_world *world = calloc(1, sizeof(*world));
+
+    assert_non_null(world);
+    http_world_init(world, 64, 64);
+    *state = world;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    http_world_done(*state);
+    free(*state);
+    return 0;
+}
+
+static void get(struct http_world *world, const char *target, struct http_answer *answer)
+{
+    char line[1100];
+
+    (void)snprintf(line, sizeof(line), "GET %s", target);
+    http_client_request(world, line, "", NULL, answer);
+}
+
+static json_t *json_of(const struct http_answer *answer)
+{
+    json_t *json = json_loadb((const char *)answer->body.data, answer->body.size,
+                              JSON_REJECT_DUPLICATES, NULL);
+
+    if (!json)
+        fail_msg("no JSON: %.300s", (const char *)answer->body.data);
+    return json;
+}
+
+/* An error is an error in every respect: status, type and a text that says something. */
+static void assert_problem(struct http_answer *answer, int status)
+{
+    json_t *json;
+
+    if (answer->status != status)
+        fail_msg("%d, expected %d: %.300s", answer->status, status,
+                 answer->body.size ? (const char *)answer->body.data : "");
+    assert_string_equal(http_answer_field(answer, "Content-Type"), "application/problem+json");
+    json = json_of(answer);
+    assert_int_equal(json_integer_value(json_object_get(json, "status")), status);
+    assert_true(strlen(json_string_value(json_object_get(json, "detail"))) > 10);
+    assert_true(json_is_string(json_object_get(json, "title")));
+    assert_true(json_is_string(json_object_get(json, "type")));
+    json_decref(json);
+}
+
+static void publish_many(struct http_world *world, struct town *town, uint8_t collection,
+                         size_t count)
+{
+    char text[400];
+
+    for (size_t i = 0; i < count; i++) {
+        (void)snprintf(text, sizeof(text),
+                       "{\"type\":\"Feature\",\"geometry\":{\"type\":\"Point\",\"coordinates\":"
+                       "[%.4f,63.83]},\"properties\":{\"name\":\"Plats %zu\",\"themes\":"
+                       "[\"food/cafe\"],\"municipality\":\"2480\"}}",
+                       20.26 + 0.001 * (double)i, i);
+        http_world_publish(world, town, collection, text, NULL);
+    }
+}
+
+/* ---- what there is ---- */
+
+static void test_every_json_resource(void **state)
+{
+    static const char *const targets[] = {
+        BASE,
+        BASE "/",
+        BASE "/conformance",
+        BASE "/api-info",
+        BASE "/collections",
+        BASE "/collections/offers",
+        BASE "/themes",
+        BASE "/federation",
+        BASE "/aggregates/competence-needs",
+        BASE "/collections?f=json&lang=en",
+    };
+    struct http_answer answer = {0};
+
+    for (size_t i = 0; i < ARRAY_SIZE(targets); i++) {
+        get(*state, targets[i], &answer);
+        if (answer.status != 200)
+            fail_msg("%s: %d %s", targets[i], answer.status, (const char *)answer.body.data);
+        assert_string_equal(http_answer_field(&answer, "Content-Type"), "application/json");
+        assert_string_equal(http_answer_field(&answer, "Access-Control-Allow-Origin"), "*");
+        assert_string_equal(http_answer_field(&answer, "X-Content-Type-Options"), "nosniff");
+        json_decref(json_of(&answer));
+    }
+    http_answer_done(&answer);
+}
+
+static void test_api_document(void **state)
+{
+    struct http_answer answer = {0};
+    const json_t *paths;
+    const json_t *items;
+    json_t *json;
+
+    http_client_request(*state, "GET " BASE "/api",
+                        "Accept: application/vnd.oai.openapi+json;version=3.0\r\n", NULL, &answer);
+    assert_int_equal(answer.status, 200);
+    assert_string_equal(http_answer_field(&answer, "Content-Type"),
+                        "application/vnd.oai.openapi+json;version=3.0");
+    json = json_of(&answer);
+    paths = json_object_get(json, "paths");
+    items = json_object_get(paths, "/collections/{collection}/items");
+    assert_true(json_is_object(json_object_get(items, "get")));
+    assert_true(json_is_object(json_object_get(items, "post")));
+    assert_true(json_is_object(json_object_get(json_object_get(paths, "/"), "get")));
+    assert_null(json_object_get(paths, "/torg.css"));
+    json_decref(json);
+    http_answer_done(&answer);
+}
+
+static void test_list_near(void **state)
+{
+    struct http_answer answer = {0};
+    struct http_world *world = *state;
+    double before = -1;
+    const json_t *features;
+    json_t *json;
+
+    publish_many(world, &world->own, COLLECTION_OFFERS, 3);
+    publish_many(world, &world->foreign, COLLECTION_OFFERS, 2);
+    http_world_publish(world, &world->own, COLLECTION_EVENTS, CAFE, NULL);
+    get(world, BASE "/search?near=20.2625,63.83&radius=500&collections=offers", &answer);
+    assert_int_equal(answer.status, 200);
+    assert_string_equal(http_answer_field(&answer, "Content-Type"), "application/geo+json");
+    assert_non_null(http_answer_field(&answer, "torg-as-of"));
+    json = json_of(&answer);
+    features = json_object_get(json, "features");
+    assert_int_equal(json_integer_value(json_object_get(json, "numberMatched")), 5);
+    assert_int_equal(json_integer_value(json_object_get(json, "numberReturned")), 5);
+    assert_int_equal(json_array_size(features), 5);
+    for (size_t i = 0; i < 5; i++) {
+        const json_t *properties = json_object_get(json_array_get(features, i), "properties");
+        double distance_m = json_number_value(json_object_get(properties, "distance"));
+
+        assert_true(distance_m >= before && distance_m <= 500);
+        assert_near(distance_m * 1000, round(distance_m * 1000), 1e-6);
+        before = distance_m;
+    }
+    json_decref(json);
+    get(world, BASE "/collections/offers/items", &answer);
+    json = json_of(&answer);
+    features = json_object_get(json, "features");
+    assert_null(
+        json_object_get(json_object_get(json_array_get(features, 0), "properties"), "distance"));
+    json_decref(json);
+    http_answer_done(&answer);
+}
+
+/* The target of the link with that rel, without the host; NULL if there is none. */
+static const char *link_of(const json_t *json, const char *rel)
+{
+    const json_t *links = json_object_get(json, "links");
+
+    for (size_t i = 0; i < json_array_size(links); i++) {
+        const json_t *link = json_array_get(links, i);
+        const char *href = json_string_value(json_object_get(link, "href"));
+
+        if (strcmp(json_string_value(json_object_get(link, "rel")), rel) != 0)
+            continue;
+        assert_int_equal(strncmp(href, "http://torg.example/", 20), 0);
+        return href + 19;
+    }
+    return NULL;
+}
+
+static void test_paging_sees_each_listing_once(void **state)
+{
+    static const char *const queries[] = {"?limit=7", "?limit=7&near=20.28,63.83&theme=food"};
+    struct http_answer answer = {0};
+    struct http_world *world = *state;
+
+    publish_many(world, &world->own, COLLECTION_PLACES, 45);
+    for (size_t q = 0; q < ARRAY_SIZE(queries); q++) {
+        char target[1024];
+        bool seen[45] = {false};
+        size_t count = 0;
+        const char *next;
+
+        (void)snprintf(target, sizeof(target), "%s%s", BASE "/collections/places/items",
+                       queries[q]);
+        do {
+            const json_t *features;
+            json_t *json;
+
+            get(world, target, &answer);
+            assert_int_equal(answer.status, 200);
+            json = json_of(&answer);
+            assert_int_equal(json_integer_value(json_object_get(json, "numberMatched")), 45);
+            features = json_object_get(json, "features");
+            for (size_t i = 0; i < json_array_size(features); i++) {
+                const json_t *name = json_object_get(
+                    json_object_get(json_array_get(features, i), "properties"), "name");
+                const char *text = json_string_value(json_object_get(name, "sv"));
+                size_t number = strtoul(text + 6, NULL, 10);
+
+                assert_true(number < 45 && !seen[number]);
+                seen[number] = true;
+                count++;
+            }
+            next = link_of(json, "next");
+            if (next)
+                (void)snprintf(target, sizeof(target), "%s", next);
+            json_decref(json);
+        } while (next);
+        assert_int_equal(count, 45);
+    }
+    http_answer_done(&answer);
+}
+
+static void test_a_cursor_fits_its_query_only(void **state)
+{
+    struct http_answer answer = {0};
+    struct http_world *world = *state;
+    char target[1024];
+    const char *cursor;
+    json_t *json;
+
+    publish_many(world, &world->own, COLLECTION_PLACES, 3);
+    get(world, BASE "/collections/places/items?limit=1", &answer);
+    json = json_of(&answer);
+    cursor = strstr(link_of(json, "next"), "cursor=");
+    assert_non_null(cursor);
+    (void)snprintf(target, sizeof(target), BASE "/collections/offers/items?%s", cursor);
+    get(world, target, &answer);
+    assert_problem(&answer, 400);
+    (void)snprintf(target, sizeof(target), BASE "/collections/places/items?theme=food&%s", cursor);
+    get(world, target, &answer);
+    assert_problem(&answer, 400);
+    (void)snprintf(target, sizeof(target), BASE "/collections/places/items?limit=2&%s", cursor);
+    get(world, target, &answer);
+    assert_int_equal(answer.status, 200);
+    json_decref(json);
+    http_answer_done(&answer);
+}
+
+static void test_filters(void **state)
+{
+    static const struct {
+        const char *query;
+        int matched;
+    } cases[] = {
+        {"", 3},
+        {"q=kafe", 1},
+        {"q=ALVEN", 1},
+        {"q=nothing", 0},
+        {"theme=food", 3},
+        {"theme=nature", 0},
+        {"theme=nature&theme=food/cafe", 3},
+        {"theme=nature,food", 0},
+        {"municipality=2480", 3},
+        {"municipality=2506", 0},
+        {"bbox=20.25,63.8,20.2605,63.9", 2},
+        {"near=20.26,63.83&radius=1", 2},
+        {"near=0,0&radius=1", 0},
+        {"origin=0000000000000000", 0},
+        {"datetime=2026-11-21&datetime=2026-11-25", 0},
+        {"datetime=2026-11-21", 3},
+        {"limit=0", 3},
+    };
+    struct http_answer answer = {0};
+    struct http_world *world = *state;
+    char target[400];
+    char hex[65];
+
+    http_world_publish(world, &world->own, COLLECTION_COMPANIES, CAFE, NULL);
+    publish_many(world, &world->foreign, COLLECTION_COMPANIES, 2);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        json_t *json;
+
+        (void)snprintf(target, sizeof(target), BASE "/collections/companies/items?%s",
+                       cases[i].query);
+        get(world, target, &answer);
+        if (answer.status != 200)
+            fail_msg("%s: %s", cases[i].query, (const char *)answer.body.data);
+        json = json_of(&answer);
+        if (json_integer_value(json_object_get(json, "numberMatched")) != cases[i].matched)
+            fail_msg("%s: %s", cases[i].query, (const char *)answer.body.data);
+        json_decref(json);
+    }
+    hex_encode(world->foreign.id.bytes, 10, hex);
+    (void)snprintf(target, sizeof(target), BASE "/search?origin=%s", hex);
+    get(world, target, &answer);
+    assert_non_null(strstr((const char *)answer.body.data, "\"numberMatched\":2,"));
+    http_answer_done(&answer);
+}
+
+static void test_other_formats(void **state)
+{
+    struct http_answer answer = {0};
+    struct http_world *world = *state;
+
+    publish_many(world, &world->own, COLLECTION_OFFERS, 3);
+    get(world, BASE "/collections/offers/items?f=csv&limit=2&near=20.26,63.83", &answer);
+    assert_int_equal(answer.status, 200);
+    assert_string_equal(http_answer_field(&answer, "Content-Type"), "text/csv; charset=utf-8");
+    assert_string_equal(http_answer_field(&answer, "OGC-NumberMatched"), "3");
+    assert_string_equal(http_answer_field(&answer, "OGC-NumberReturned"), "2");
+    assert_non_null(strstr(http_answer_field(&answer, "Link"), "rel=\"next\""));
+    assert_int_equal(strncmp((const char *)answer.body.data, "distance,", 9), 0);
+    assert_non_null(strstr((const char *)answer.body.data, "\r\n0,"));
+    http_client_request(world, "GET " BASE "/search?limit=2",
+                        "Accept: application/geo+json-seq\r\n", NULL, &answer);
+    assert_string_equal(http_answer_field(&answer, "Content-Type"), "application/geo+json-seq");
+    assert_int_equal(answer.body.data[0], 0x1e);
+    get(world, BASE "/aggregates/competence-needs?f=csv&by=theme,municipality", &answer);
+    assert_int_equal(strncmp((const char *)answer.body.data, "theme,themeName,municipality,", 29),
+                     0);
+    http_answer_done(&answer);
+}
+
+static void test_gzip(void **state)
+{
+    struct http_answer answer = {0};
+    z_stream stream = {0};
+    char text[65536];
+
+    http_client_request(*state, "GET " BASE "/themes", "Accept-Encoding: br, gzip;q=0.5\r\n", NULL,
+                        &answer);
+    assert_string_equal(http_answer_field(&answer, "Content-Encoding"), "gzip");
+    stream.next_in = answer.body.data;
+    stream.avail_in = (uInt)answer.body.size;
+    stream.next_out = (Bytef *)text;
+    stream.avail_out = sizeof(text);
+    assert_int_equal(inflateInit2(&stream, 15 + 16), Z_OK);
+    assert_int_equal(inflate(&stream, Z_FINISH), Z_STREAM_END);
+    assert_int_equal(text[0], '{');
+    (void)inflateEnd(&stream);
+    http_client_request(*state, "GET " BASE "/themes", "Accept-Encoding: gzip;q=0\r\n", NULL,
+                        &answer);
+    assert_null(http_answer_field(&answer, "Content-Encoding"));
+    http_answer_done(&answer);
+}
+
+static void test_federation(void **state)
+{
+    struct http_answer answer = {0};
+    struct http_world *world = *state;
+    const json_t *origins;
+    json_t *json;
+
+    publish_many(world, &world->own, COLLECTION_OFFERS, 2);
+    publish_many(world, &world->foreign, COLLECTION_PLACES, 1);
+    get(world, BASE "/federation", &answer);
+    json = json_of(&answer);
+    origins = json_object_get(json, "origins");
+    assert_int_equal(json_array_size(origins), 2);
+    for (size_t i = 0; i < 2; i++) {
+        const json_t *origin = json_array_get(origins, i);
+        const json_t *collection = json_array_get(json_object_get(origin, "collections"), 0);
+
+        assert_string_equal(json_string_value(json_object_get(origin, "state")), "complete");
+        assert_int_equal(strlen(json_string_value(json_object_get(collection, "root"))), 64);
+        assert_true(json_is_true(json_object_get(collection, "complete")));
+        assert_true(json_integer_value(json_object_get(origin, "age_s")) >= 0);
+        assert_true(json_integer_value(json_object_get(origin, "lag")) > 0);
+    }
+    /* Where the peers are is nobody's business. */
+    assert_null(strstr((const char *)answer.body.data, "192.0.2.17"));
+    assert_non_null(strstr((const char *)answer.body.data, "\"arjeplog\""));
+    json_decref(json);
+    http_answer_done(&answer);
+}
+
+/* ---- writing ---- */
+
+static void write_request(struct http_world *world, const char *method_and_target,
+                          const char *more_fields, const char *body, struct http_answer *answer)
+{
+    char fields[400];
+
+    (void)snprintf(fields, sizeof(fields), "Authorization: Bearer %s\r\n%s%s", world->token,
+                   body ? "Content-Type: application/geo+json\r\n" : "", more_fields);
+    http_client_request(world, method_and_target, fields, body, answer);
+}
+
+static void test_a_listing_lives_and_dies(void **state)
+{
+    struct http_answer answer = {0};
+    struct http_world *world = *state;
+    char target[200];
+    char line[300];
+    char etag[64];
+    char fields[200];
+
+    write_request(world, "POST " BASE "/collections/offers/items", "", CAFE, &answer);
+    if (answer.status != 201)
+        fail_msg("%d %s", answer.status, (const char *)answer.body.data);
+    assert_int_equal(strncmp(http_answer_field(&answer, "Location"),
+                             "http://torg.example" BASE "/collections/offers/items/",
+                             19 + strlen(BASE "/collections/offers/items/")),
+                     0);
+    (void)snprintf(target, sizeof(target), "%s", http_answer_field(&answer, "Location") + 19);
+    (void)snprintf(etag, sizeof(etag), "%s", http_answer_field(&answer, "ETag"));
+    assert_int_equal(etag[0], '"');
+    assert_non_null(strstr((const char *)answer.body.data, "Kafé Älven"));
+
+    (void)snprintf(line, sizeof(line), "GET %s", target);
+    (void)snprintf(fields, sizeof(fields), "If-None-Match: \"x\", W/%s\r\n", etag);
+    http_client_request(world, line, fields, NULL, &answer);
+    assert_int_equal(answer.status, 304);
+    assert_int_equal(answer.body.size, 0);
+
+    (void)snprintf(line, sizeof(line), "PUT %s", target);
+    write_request(world, line, "If-Match: \"00000000000000000000000000000000\"\r\n", CAFE, &answer);
+    assert_problem(&answer, 412);
+    (void)snprintf(fields, sizeof(fields), "If-Match: %s\r\n", etag);
+    write_request(world, line, fields, CAFE, &answer);
+    assert_int_equal(answer.status, 200);
+    assert_string_not_equal(http_answer_field(&answer, "ETag"), etag);
+    write_request(world, line, fields, CAFE, &answer); /* the old tag again */
+    assert_problem(&answer, 412);
+
+    (void)snprintf(line, sizeof(line), "DELETE %s", target);
+    write_request(world, line, "", NULL, &answer);
+    assert_int_equal(answer.status, 204);
+    write_request(world, line, "", NULL, &answer);
+    assert_problem(&answer, 404);
+    get(world, target, &answer);
+    assert_problem(&answer, 404);
+    http_answer_done(&answer);
+}
+
+static void test_writing_is_refused(void **state)
+{
+    struct http_answer answer = {0};
+    struct http_world *world = *state;
+    const char *post = "POST " BASE "/collections/offers/items";
+    char id[64];
+    char line[200];
+
+    http_client_request(world, post, "Content-Type: application/json\r\n", CAFE, &answer);
+    assert_problem(&answer, 401);
+    assert_non_null(strstr(http_answer_field(&answer, "WWW-Authenticate"), "Bearer"));
+    http_client_request(world, post,
+                        "Authorization: Bearer torg_0000000000000000000000000000000000000000\r\n"
+                        "Content-Type: application/json\r\n",
+                        CAFE, &answer);
+    assert_problem(&answer, 401);
+    http_client_request(world, post, "Authorization: Basic dGVzdDp0ZXN0\r\n", CAFE, &answer);
+    assert_problem(&answer, 401);
+    write_request(world, post, "", NULL, &answer);
+    assert_problem(&answer, 411);
+    write_request(world, post, "", "{\"type\":", &answer);
+    assert_problem(&answer, 400);
+    write_request(world, post, "Content-Encoding: gzip\r\n", CAFE, &answer);
+    assert_problem(&answer, 415);
+    write_request(world, post, "Content-Length: 1048577\r\n", NULL, &answer);
+    assert_problem(&answer, 413);
+    write_request(world, post, "Content-Length: 4\r\n", NULL, &answer);
+    assert_problem(&answer, 415); /* no type was given */
+    write_request(world, "POST " BASE "/collections/members/items", "", CAFE, &answer);
+    assert_problem(&answer, 404);
+    write_request(world, "PATCH " BASE "/collections/offers/items", "", CAFE, &answer);
+    assert_problem(&answer, 405);
+    assert_string_equal(http_answer_field(&answer, "Allow"), "GET, HEAD, OPTIONS, POST");
+
+    http_world_publish(world, &world->foreign, COLLECTION_OFFERS, CAFE, id);
+    (void)snprintf(line, sizeof(line), "DELETE " BASE "/collections/offers/items/%s", id);
+    write_request(world, line, "", NULL, &answer);
+    assert_problem(&answer, 403);
+    http_answer_done(&answer);
+}
+
+static void test_too_large_a_body(void **state)
+{
+    struct http_answer answer = {0};
+    struct http_world *world = *state;
+    char request[500];
+    int fd = http_client_connect(world);
+
+    (void)snprintf(request, sizeof(request),
+                   "POST " BASE "/collections/offers/items HTTP/1.1\r\nHost: a\r\n"
+                   "Authorization: Bearer %s\r\nContent-Type: application/json\r\n"
+                   "Content-Length: 1048577\r\nExpect: 100-continue\r\n\r\n",
+                   world->token);
+    http_client_send(fd, request);
+    http_client_read(fd, true, &answer);
+    assert_problem(&answer, 413); /* and no 100 Continue before */
+    assert_true(http_client_closed(fd));
+    (void)close(fd);
+    http_answer_done(&answer);
+}
+
+/* One answer names every field, so that an editor mends all at once. */
+static void test_every_mistake_is_named(void **state)
+{
+    struct http_answer answer = {0};
+    json_t *json;
+
+    write_request(*state, "POST " BASE "/collections/offers/items", "",
+                  "{\"type\":\"Feature\",\"geometry\":{\"type\":\"Point\",\"coordinates\":"
+                  "[20.26,163.83]},\"properties\":{\"themes\":[\"NO\"],\"kind\":\"steal\","
+                  "\"colour\":1}}",
+                  &answer);
+    assert_problem(&answer, 422);
+    json = json_of(&answer);
+    assert_true(json_array_size(json_object_get(json, "errors")) >= 4);
+    json_decref(json);
+    http_answer_done(&answer);
+}
+
+static void test_what_the_writer_cannot(void **state)
+{
+    static const struct {
+        enum torg_err err;
+        int status;
+    } cases[] = {{TORG_E_BUSY, 503},
+                 {TORG_E_FULL, 507},
+                 {TORG_E_RECOVERING, 503},
+                 {TORG_E_IO, 503},
+                 {TORG_E_NOMEM, 503}};
+    struct http_answer answer = {0};
+    struct http_world *world = *state;
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        http_world_writing(world, WRITING_REFUSES, cases[i].err);
+        write_request(world, "POST " BASE "/collections/offers/items", "", CAFE, &answer);
+        assert_problem(&answer, cases[i].status);
+        if (cases[i].err == TORG_E_BUSY)
+            assert_string_equal(http_answer_field(&answer, "Retry-After"), "1");
+        if (cases[i].err == TORG_E_RECOVERING)
+            assert_non_null(strstr((const char *)answer.body.data, "peers are being asked"));
+        get(world, BASE "/collections/offers/items", &answer);
+        assert_int_equal(answer.status, 200); /* Reading goes on. */
+    }
+    http_answer_done(&answer);
+}
+
+static void wait_held(struct http_world *world, size_t count)
+{
+    for (int i = 0; i < 5000 && http_world_held(world) < count; i++)
+        (void)usleep(1000);
+    assert_int_equal(http_world_held(world), count);
+}
+
+static void post_and_hang_up(struct http_world *world)
+{
+    char request[800];
+    int fd = http_client_connect(world);
+
+    (void)snprintf(request, sizeof(request),
+                   "POST " BASE "/collections/offers/items HTTP/1.1\r\nHost: a\r\n"
+                   "Authorization: Bearer %s\r\nContent-Type: application/json\r\n"
+                   "Content-Length: %zu\r\n\r\n%s",
+                   world->token, strlen(CAFE), CAFE);
+    http_client_send(fd, request);
+    wait_held(world, 1);
+    (void)close(fd);
+}
+
+/* A client that hangs up has still published; and nothing must touch its freed connection. */
+static void test_the_client_hangs_up_while_its_write_waits(void **state)
+{
+    struct http_answer answer = {0};
+    struct http_world *world = *state;
+
+    http_world_writing(world, WRITING_HOLDS, TORG_OK);
+    post_and_hang_up(world);
+    get(world, BASE, &answer); /* Others are answered meanwhile. */
+    assert_int_equal(answer.status, 200);
+    http_world_release(world);
+    for (int i = 0; i < 5000; i++) {
+        get(world, BASE "/collections/offers/items?limit=0", &answer);
+        if (strstr((const char *)answer.body.data, "\"numberMatched\":1,"))
+            break;
+    }
+    assert_non_null(strstr((const char *)answer.body.data, "\"numberMatched\":1,"));
+    http_answer_done(&answer);
+}
+
+static void *release_later(void *context)
+{
+    (void)usleep(300000);
+    http_world_release(context);
+    return NULL;
+}
+
+/* Stopping waits for the write: its answer must not reach a loop that is gone. */
+static void test_stopping_while_a_write_waits(void **state)
+{
+    struct http_world *world = calloc(1, sizeof(*world));
+    pthread_t thread;
+
+    (void)state;
+    assert_non_null(world);
+    http_world_init(world, 8, 8);
+    http_world_writing(world, WRITING_HOLDS, TORG_OK);
+    post_and_hang_up(world);
+    assert_int_equal(pthread_create(&thread, NULL, release_later, world), 0);
+    http_free(world->http);
+    world->http = NULL;
+    (void)pthread_join(thread, NULL);
+    assert_int_equal(http_world_held(world), 0);
+    http_world_done(world);
+    free(world);
+}
+
+/* ---- the connection ---- */
+
+static void test_pipelined_requests_are_answered_in_order(void **state)
+{
+    struct http_answer answer = {0};
+    int fd = http_client_connect(*state);
+
+    http_client_send(fd, "GET " BASE "/conformance HTTP/1.1\r\nHost: a\r\n\r\n"
+                         "HEAD " BASE "/api HTTP/1.1\r\nHost: a\r\n\r\n"
+                         "GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n"
+                         "GET " BASE "/api-info HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+                         "GET " BASE "/never HTTP/1.1\r\nHost: a\r\n\r\n");
+    http_client_read(fd, true, &answer);
+    assert_non_null(strstr((const char *)answer.body.data, "conformsTo"));
+    http_client_read(fd, false, &answer);
+    assert_int_equal(answer.status, 200);
+    assert_true(atol(http_answer_field(&answer, "Content-Length")) > 1000);
+    http_client_read(fd, true, &answer);
+    assert_problem(&answer, 404);
+    http_client_read(fd, true, &answer);
+    assert_non_null(strstr((const char *)answer.body.data, "apiName"));
+    assert_string_equal(http_answer_field(&answer, "Connection"), "close");
+    assert_true(http_client_closed(fd)); /* and nothing after it */
+    (void)close(fd);
+    http_answer_done(&answer);
+}
+
+/* What could be read in two ways ends the connection; the rest of it is never a request. */
+static void test_doubtful_bytes_close(void **state)
+{
+    static const struct {
+        const char *bytes;
+        int status;
+    } cases[] = {
+        {"GET / HTTP/1.1\nHost: a\n\n", 400},
+        {"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400},
+        {"GET / HTTP/1.1\r\n\r\n", 400},
+        {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n",
+         400},
+        {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0x4\r\n\r\n", 400},
+        {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length : 4\r\n\r\n", 400},
+        {"BREW / HTTP/1.1\r\nHost: a\r\n\r\n", 501},
+        {"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505},
+        {"GET / HTTP/1.1\r\nHost: a\r\nExpect: tea\r\n\r\n", 417},
+        {"\x16\x03\x01\x02\x01\x01\x01\n", 400},
+        /* A body where none belongs is not skipped. */
+        {"GET " BASE " HTTP/1.1\r\nHost: a\r\nContent-Length: 40\r\n\r\n", 400},
+    };
+    struct http_answer answer = {0};
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        int fd = http_client_connect(*state);
+
+        http_client_send(fd, cases[i].bytes);
+        http_client_send(fd, "GET " BASE "/smuggled HTTP/1.1\r\nHost: a\r\n\r\n");
+        http_client_read(fd, true, &answer);
+        if (answer.status != cases[i].status)
+            fail_msg("%d, expected %d: %s", answer.status, cases[i].status, cases[i].bytes);
+        assert_problem(&answer, cases[i].status);
+        assert_string_equal(http_answer_field(&answer, "Connection"), "close");
+        assert_true(http_client_closed(fd));
+        (void)close(fd);
+    }
+    http_answer_done(&answer);
+}
+
+static void test_one_byte_at_a_time(void **state)
+{
+    static const char request[] = "GET " BASE "/conformance HTTP/1.1\r\nHost: a\r\n\r\n";
+    struct http_answer answer = {0};
+    int fd = http_client_connect(*state);
+
+    for (size_t i = 0; request[i]; i++) {
+        char byte[2] = {request[i], 0};
+
+        http_client_send(fd, byte);
+        (void)usleep(500);
+    }
+    http_client_read(fd, true, &answer);
+    assert_int_equal(answer.status, 200);
+    (void)close(fd);
+    http_answer_done(&answer);
+}
+
+static void test_chunked_and_expected_bodies(void **state)
+{
+    struct http_answer answer = {0};
+    struct http_world *world = *state;
+    char request[1200];
+    int fd = http_client_connect(world);
+
+    (void)snprintf(request, sizeof(request),
+                   "POST " BASE "/collections/offers/items HTTP/1.1\r\nHost: a\r\n"
+                   "Authorization: Bearer %s\r\nContent-Type: application/json\r\n"
+                   "Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n",
+                   world->token);
+    http_client_send(fd, request);
+    http_client_read(fd, false, &answer);
+    assert_int_equal(answer.status, 100);
+    (void)snprintf(request, sizeof(request), "10\r\n%.16s\r\n%zX\r\n%s\r\n0\r\n\r\n", CAFE,
+                   strlen(CAFE) - 16, CAFE + 16);
+    http_client_send(fd, request);
+    http_client_read(fd, true, &answer);
+    assert_int_equal(answer.status, 201);
+    http_client_send(fd, "GET " BASE "/conformance HTTP/1.1\r\nHost: a\r\n\r\n");
+    http_client_read(fd, true, &answer);
+    assert_int_equal(answer.status, 200); /* The framing came out even. */
+    (void)close(fd);
+
+    fd = http_client_connect(world);
+    (void)snprintf(request, sizeof(request),
+                   "POST " BASE "/collections/offers/items HTTP/1.1\r\nHost: a\r\n"
+                   "Authorization: Bearer %s\r\nContent-Type: application/json\r\n"
+                   "Transfer-Encoding: chunked\r\n\r\n+4\r\nabcd\r\n",
+                   world->token);
+    http_client_send(fd, request);
+    http_client_read(fd, true, &answer);
+    assert_problem(&answer, 400);
+    assert_true(http_client_closed(fd));
+    (void)close(fd);
+    http_answer_done(&answer);
+}
+
+static void test_http_1_0(void **state)
+{
+    struct http_answer answer = {0};
+    int fd = http_client_connect(*state);
+
+    http_client_send(fd, "GET " BASE " HTTP/1.0\r\n\r\n");
+    http_client_read(fd, true, &answer);
+    assert_int_equal(answer.status, 200);
+    /* Without a host the links begin with a slash. */
+    assert_non_null(strstr((const char *)answer.body.data, "\"href\":\"" BASE "/collections\""));
+    assert_true(http_client_closed(fd));
+    (void)close(fd);
+    http_answer_done(&answer);
+}
+
+static void test_options_and_negotiation(void **state)
+{
+    struct http_answer answer = {0};
+
+    http_client_request(*state, "OPTIONS " BASE "/collections/offers/items",
+                        "Origin: https://x.example\r\nAccess-Control-Request-Method: GET\r\n", NULL,
+                        &answer);
+    assert_int_equal(answer.status, 204);
+    assert_string_equal(http_answer_field(&answer, "Access-Control-Allow-Origin"), "*");
+    assert_non_null(strstr(http_answer_field(&answer, "Access-Control-Allow-Methods"), "GET"));
+    assert_string_equal(http_answer_field(&answer, "Allow"), "GET, HEAD, OPTIONS, POST");
+    http_client_request(*state, "OPTIONS *", "", NULL, &answer);
+    assert_int_equal(answer.status, 204);
+    http_client_request(*state, "GET " BASE "/search", "Accept: image/png\r\n", NULL, &answer);
+    assert_problem(&answer, 406);
+    http_client_request(*state, "GET " BASE "/search",
+                        "Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n", NULL, &answer);
+    assert_string_equal(http_answer_field(&answer, "Content-Type"), "application/geo+json");
+    http_client_request(*state, "GET " BASE "/collections/offers/items", "Accept: text/*\r\n", NULL,
+                        &answer);
+    assert_string_equal(http_answer_field(&answer, "Content-Type"), "text/csv; charset=utf-8");
+    http_client_request(*state, "GET " BASE "/search?f=geojson", "Accept: image/png\r\n", NULL,
+                        &answer);
+    assert_int_equal(answer.status, 200);
+    http_answer_done(&answer);
+}
+
+static void test_wrong_targets(void **state)
+{
+    static const struct {
+        const char *target;
+        int status;
+    } cases[] = {
+        {"/nothing", 404},
+        {BASE "/collections/nothing", 404},
+        {BASE "/collections/members/items", 404},
+        {BASE "/collections/offers/items/nothing", 404},
+        {BASE "/collections/offers/items/aaaaaaaaaaaaa-aaaaaaaaaaaaaaaaaaaaaaaaaa", 404},
+        {BASE "/collections/offers%2Fitems", 404},
+        {BASE "/../../etc/passwd", 404},
+        {BASE "/%2e%2e/%2e%2e/etc/passwd", 404},
+        {BASE "//collections", 404},
+        {"/a/b/c/d/e/f/g/h/i/j/k/l/m/n/o", 404},
+        {BASE "/search?nonsense=1", 400},
+        {BASE "/search?near=1", 400},
+        {BASE "/search?q=%ff", 400},
+        {BASE "/search?q=%00", 400},
+        {BASE "/conformance?limit=1", 400},
+        {BASE "/api?f=csv", 400},
+    };
+    struct http_answer answer = {0};
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        get(*state, cases[i].target, &answer);
+        if (answer.status != cases[i].status)
+            fail_msg("%s: %d, expected %d", cases[i].target, answer.status, cases[i].status);
+        assert_problem(&answer, cases[i].status);
+    }
+    get(*state, BASE "/search?nonsense=1", &answer);
+    assert_non_null(strstr((const char *)answer.body.data, "near, radius, bbox, theme"));
+    http_answer_done(&answer);
+}
+
+static void test_the_longest_waiting_connection_gives_way(void **state)
+{
+    struct http_world *world = calloc(1, sizeof(*world));
+    struct http_answer answer = {0};
+    int slow[4];
+
+    (void)state;
+    assert_non_null(world);
+    http_world_init(world, 100, 4);
+    for (size_t i = 0; i < ARRAY_SIZE(slow); i++) {
+        slow[i] = http_client_connect(world);
+        http_client_send(slow[i], "GET / HTTP/1.1\r\nHost: ");
+        (void)usleep(20000);
+    }
+    get(world, BASE, &answer);
+    assert_int_equal(answer.status, 200);
+    assert_true(http_client_closed(slow[0]));
+    http_client_send(slow[3], "a\r\n\r\n");
+    http_client_read(slow[3], true, &answer);
+    assert_int_equal(answer.status, 200);
+    for (size_t i = 0; i < ARRAY_SIZE(slow); i++)
+        (void)close(slow[i]);
+    http_answer_done(&answer);
+    http_world_done(world);
+    free(world);
+}
+
+/* ---- the page ---- */
+
+static void test_the_page(void **state)
+{
+    struct http_answer answer = {0};
+    struct http_world *world = *state;
+    const char *body;
+    char id[64];
+    char target[200];
+
+    http_world_publish(
+        world, &world->own, COLLECTION_OFFERS,
+        "{\"type\":\"Feature\",\"geometry\":{\"type\":\"Point\",\"coordinates\":"
+        "[20.008,63.68]},\"properties\":{\"name\":\"<script>alert('1')</script>\","
+        "\"description\":\"A & B\\n\\n\\\"C\\\"\",\"url\":\"https://x.example/?a&b\","
+        "\"themes\":[\"food/cafe\"],\"municipality\":\"2480\","
+        "\"price\":{\"amount\":250,\"currency\":\"SEK\"}}}",
+        id);
+    get(world, "/?place=s%C3%B6rmj%C3%B6le&theme=&radius=30000&q=&collections=", &answer);
+    assert_int_equal(answer.status, 200);
+    assert_string_equal(http_answer_field(&answer, "Content-Type"), "text/html; charset=utf-8");
+    assert_non_null(
+        strstr(http_answer_field(&answer, "Content-Security-Policy"), "default-src 'none'"));
+    assert_null(http_answer_field(&answer, "Access-Control-Allow-Origin"));
+    body = (const char *)answer.body.data;
+    assert_null(strstr(body, "<script"));
+    assert_non_null(strstr(body, "&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;"));
+    assert_non_null(strstr(body, "Sörmjöle"));
+    assert_non_null(strstr(body, "Umeå kommun"));
+    assert_non_null(strstr(body, "GeoNames"));
+    assert_non_null(strstr(body, "direkt från källan"));
+    (void)snprintf(target, sizeof(target), "/listing/%s", id);
+    assert_non_null(strstr(body, target));
+    get(world, target, &answer);
+    body = (const char *)answer.body.data;
+    assert_int_equal(answer.status, 200);
+    assert_null(strstr(body, "<script"));
+    assert_non_null(strstr(body, "<p>A &amp; B</p><p>&quot;C&quot;</p>"));
+    assert_non_null(strstr(body, "href=\"https://x.example/?a&amp;b\""));
+    assert_non_null(strstr(body, "250 kr"));
+    get(world, "/?place=ingenstans&lang=en", &answer);
+    assert_non_null(strstr((const char *)answer.body.data, "We know no place called"));
+    get(world, "/torg.css", &answer);
+    assert_string_equal(http_answer_field(&answer, "Content-Type"), "text/css; charset=utf-8");
+    http_answer_done(&answer);
+}
+
+/* A person gets a page, a program problem+json, whatever went wrong. */
+static void test_errors_for_people(void **state)
+{
+    static const char *const targets[] = {"/nothing", "/listing/x", "/?radius=far",
+                                          "/listing/aaaaaaaaaaaaa-aaaaaaaaaaaaaaaaaaaaaaaaaa",
+                                          "/?place=%22%3E%3Cscript%3E&x=1"};
+    struct http_answer answer = {0};
+
+    for (size_t i = 0; i < ARRAY_SIZE(targets); i++) {
+        char line[200];
+
+        (void)snprintf(line, sizeof(line), "GET %s", targets[i]);
+        http_client_request(*state, line, "Accept: text/html,*/*;q=0.8\r\n", NULL, &answer);
+        assert_true(answer.status == 404 || answer.status == 400);
+        assert_string_equal(http_answer_field(&answer, "Content-Type"), "text/html; charset=utf-8");
+        assert_null(strstr((const char *)answer.body.data, "<script"));
+    }
+    http_answer_done(&answer);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_every_json_resource, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_api_document, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_list_near, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_paging_sees_each_listing_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_cursor_fits_its_query_only, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_filters, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_other_formats, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_gzip, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_federation, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_listing_lives_and_dies, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_writing_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_too_large_a_body, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_every_mistake_is_named, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_the_writer_cannot, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_the_client_hangs_up_while_its_write_waits, set_up,
+                                        tear_down),
+        cmocka_unit_test(test_stopping_while_a_write_waits),
+        cmocka_unit_test_setup_teardown(test_pipelined_requests_are_answered_in_order, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_doubtful_bytes_close, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_one_byte_at_a_time, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_chunked_and_expected_bodies, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_http_1_0, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_options_and_negotiation, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_wrong_targets, set_up, tear_down),
+        cmocka_unit_test(test_the_longest_waiting_connection_gives_way),
+        cmocka_unit_test_setup_teardown(test_the_page, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_errors_for_people, set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
