@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include "daemon/admin.h"
+#include "daemon/admin_import.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -504,6 +505,7 @@ static enum torg_err tokens_get(struct http_exchange *exchange)
 /* ---- the listener ---- */
 
 static const char *const json_bodies[] = {"application/json", NULL};
+static const char *const geojson_bodies[] = {"application/geo+json", "application/json", NULL};
 
 static const struct http_route routes[] = {
     {.method = HTTP_GET, .place = HTTP_AT_ROOT, .path = "/healthz", .handler = healthz},
@@ -525,6 +527,14 @@ static const struct http_route routes[] = {
      .path = "/tokens/{id}",
      .handler = tokens_delete,
      .access = HTTP_ACCESS_OPERATOR},
+    {.method = HTTP_POST,
+     .place = HTTP_AT_ROOT,
+     .path = "/import",
+     .handler = admin_import,
+     .access = HTTP_ACCESS_OPERATOR,
+     .params = HTTP_PARAM_BIT(COLLECTION) | HTTP_PARAM_BIT(LANGUAGE) | HTTP_PARAM_BIT(DRY_RUN),
+     .bodies = geojson_bodies,
+     .body_max = ADMIN_IMPORT_BODY_BYTES_MAX},
 };
 
 /* A new secret at each start, readable by the daemon's user alone. */

@@ -373,8 +373,8 @@ static bool body_failed(struct http_conn *conn, enum torg_err err)
     struct http_exchange *exchange = conn->exchange;
 
     if (err == TORG_E_TOO_BIG)
-        http_reply_problem(exchange, 413, NULL, "The body may have at most %d bytes.",
-                           HTTP_BODY_BYTES_MAX);
+        http_reply_problem(exchange, 413, NULL, "The body may have at most %zu bytes.",
+                           http_router_body_max(exchange->route));
     else if (err == TORG_E_INVALID)
         http_reply_problem(exchange, 400, NULL, "The body is not in the strict chunked coding.");
     else
@@ -417,7 +417,8 @@ static enum torg_err read_chunked(struct http_conn *conn, struct evbuffer *input
         data = evbuffer_pullup(input, (ev_ssize_t)size);
         if (!data)
             return TORG_E_NOMEM;
-        err = http_request_chunked_read(&conn->chunked, span_of(data, size), HTTP_BODY_BYTES_MAX,
+        err = http_request_chunked_read(&conn->chunked, span_of(data, size),
+                                        http_router_body_max(conn->exchange->route),
                                         &conn->exchange->body, &used);
         (void)evbuffer_drain(input, used);
     }

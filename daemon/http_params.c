@@ -308,6 +308,39 @@ static bool read_lang(struct reading *reading, struct span value)
     return true;
 }
 
+static bool read_collection(struct reading *reading, struct span value)
+{
+    uint8_t collection = collection_of_name(value);
+
+    if (!(COLLECTION_MASK_PUBLIC >> collection & 1))
+        return fail(reading, "must be the name of a public collection, such as offers");
+    reading->params->collection = collection;
+    return true;
+}
+
+static bool read_language(struct reading *reading, struct span value)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-";
+
+    if (value.size < 2 || value.size > HTTP_LANGUAGE_BYTES_MAX)
+        return fail(reading, "must be a language tag, such as sv");
+    for (size_t i = 0; i < value.size; i++) {
+        if (!memchr(letters, value.data[i], sizeof(letters) - 1))
+            return fail(reading, "must be a language tag, such as sv");
+    }
+    memcpy(reading->params->text_language, value.data, value.size);
+    reading->params->text_language[value.size] = '\0';
+    return true;
+}
+
+static bool read_dry_run(struct reading *reading, struct span value)
+{
+    reading->params->dry_run = span_equal(value, span_of_str("true"));
+    if (!reading->params->dry_run && !span_equal(value, span_of_str("false")))
+        return fail(reading, "must be true or false");
+    return true;
+}
+
 static const struct {
     enum http_format format;
     const char *name;
@@ -441,6 +474,15 @@ static const struct param {
     [HTTP_PARAM_LANG] = {{"lang", false, "{\"type\":\"string\",\"enum\":[\"sv\",\"en\"]}",
                           "The language of the page."},
                          read_lang},
+    [HTTP_PARAM_COLLECTION] = {{"collection", false, "{\"type\":\"string\"}",
+                                "The collection of features that name none."},
+                               read_collection},
+    [HTTP_PARAM_LANGUAGE] = {{"language", false, "{\"type\":\"string\"}",
+                              "The language of texts that name none."},
+                             read_language},
+    [HTTP_PARAM_DRY_RUN] = {{"dry-run", false, "{\"type\":\"boolean\"}",
+                             "Check everything and store nothing."},
+                            read_dry_run},
     [HTTP_PARAM_F] = {{"f", false, "{\"type\":\"string\"}",
                        "The format of the answer; goes before the Accept field."},
                       read_f},

@@ -27,6 +27,9 @@ enum http_param {
     HTTP_PARAM_BY,
     HTTP_PARAM_PLACE,
     HTTP_PARAM_LANG,
+    HTTP_PARAM_COLLECTION,
+    HTTP_PARAM_LANGUAGE,
+    HTTP_PARAM_DRY_RUN,
     HTTP_PARAM_F,
     HTTP_PARAM_COUNT
 };
@@ -53,6 +56,7 @@ enum http_format {
 #define HTTP_OFFSET_MAX 1000000
 #define HTTP_ORIGIN_DIGITS_MIN 16
 #define HTTP_CURSOR_TEXT_SIZE 28
+#define HTTP_LANGUAGE_BYTES_MAX 35 /* RFC 5646, section 4.4.1 */
 
 struct http_params {
     uint32_t given;     /* HTTP_PARAM_BIT of each that was there */
@@ -61,10 +65,13 @@ struct http_params {
     size_t origin_count;
     struct span origins[QUERY_VALUES_MAX]; /* hex digits, lower case or upper */
     struct query_cursor cursor;
-    uint64_t cursor_binding; /* the query that the cursor belongs to */
-    unsigned by;             /* AGGREGATE_BY_*, or-ed; 0 if not given */
-    struct span place;       /* as typed */
-    char language[3];        /* "sv" or "en" */
+    uint64_t cursor_binding;                         /* the query that the cursor belongs to */
+    unsigned by;                                     /* AGGREGATE_BY_*, or-ed; 0 if not given */
+    struct span place;                               /* as typed */
+    char language[3];                                /* "sv" or "en" */
+    uint8_t collection;                              /* of an import's rows; 0 if not given */
+    char text_language[HTTP_LANGUAGE_BYTES_MAX + 1]; /* of texts that name none; "" if not given */
+    bool dry_run;
     enum http_format format; /* 0 if not given */
 };
 

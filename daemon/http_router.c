@@ -264,6 +264,11 @@ static void check_access(const struct http_routes *routes, struct http_exchange 
     }
 }
 
+size_t http_router_body_max(const struct http_route *route)
+{
+    return route->body_max ? route->body_max : HTTP_BODY_BYTES_MAX;
+}
+
 static void check_body(struct http_exchange *exchange)
 {
     const struct http_request *request = &exchange->request;
@@ -281,9 +286,10 @@ static void check_body(struct http_exchange *exchange)
                            NULL, "This request needs a body of type %s.", accepted[0]);
         return;
     }
-    if (request->framing == HTTP_BODY_LENGTH && request->content_length > HTTP_BODY_BYTES_MAX) {
-        http_reply_problem(exchange, 413, NULL, "The body may have at most %d bytes.",
-                           HTTP_BODY_BYTES_MAX);
+    if (request->framing == HTTP_BODY_LENGTH &&
+        request->content_length > http_router_body_max(exchange->route)) {
+        http_reply_problem(exchange, 413, NULL, "The body may have at most %zu bytes.",
+                           http_router_body_max(exchange->route));
         return;
     }
     for (size_t i = 0; type && accepted[i]; i++) {

@@ -35,9 +35,13 @@ struct http_route {
     uint32_t params;
     bool form;                 /* empty parameters count as absent */
     const char *const *bodies; /* media types of the body, NULL-terminated; NULL: no body */
+    size_t body_max;           /* bytes; 0: HTTP_BODY_BYTES_MAX */
     const char *name;          /* operationId; NULL: not in the API document */
     const char *summary;
 };
+
+/* How long a body the route takes, in bytes. */
+size_t http_router_body_max(const struct http_route *route);
 
 struct http_routes {
     const struct http_route *items;
