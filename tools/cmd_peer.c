@@ -80,31 +80,32 @@ static int check_new(const struct config *config, const char *name, const struct
     return CLI_OK;
 }
 
-static void put_peer(struct buffer *text, const char *name, const struct card *card,
-                     const struct peer_options *options)
+/* text with the card's node as a peer, unless it is only trusted, and its origin trusted. */
+static void put_peer(struct span text, const char *name, const struct card *card,
+                     const struct peer_options *options, struct buffer *out)
 {
     const char *address = options->address ? options->address : card->address;
     char key[2 * sizeof(card->node_key.bytes) + 1];
     char origin[2 * sizeof(card->origin.bytes) + 1];
+    char line[CONFIG_NAME_BYTES_MAX + sizeof(origin) + 16];
 
     hex_encode(card->node_key.bytes, sizeof(card->node_key.bytes), key);
     hex_encode(card->origin.bytes, sizeof(card->origin.bytes), origin);
-    if (text->size > 0 && text->data[text->size - 1] != '\n')
-        buffer_put_str(text, "\n");
-    if (!options->trust_only) {
-        buffer_printf(text, "\n# %s\n[peer %s]\n", card->name, name);
-        if (!options->no_dial && *address)
-            buffer_printf(text, "address = %s\n", address);
-        buffer_printf(text, "key = %s\n", key);
-    }
-    buffer_printf(text, "\n[trust]\norigin %s = %s\n", name, origin);
+    snprintf(line, sizeof(line), "origin %s = %s", name, origin);
+    conf_text_with_line(text, "trust", line, out);
+    if (options->trust_only)
+        return;
+    buffer_printf(out, "\n# %s\n[peer %s]\n", card->name, name);
+    if (!options->no_dial && *address)
+        buffer_printf(out, "address = %s\n", address);
+    buffer_printf(out, "key = %s\n", key);
 }
 
 static int peer_add(const char *file, const char *name, const char *card_path,
                     const struct peer_options *options)
 {
     struct config config = {0};
-    struct buffer text = {0};
+    struct buffer text = {0}, more = {0};
     struct card card;
     char message[512];
     int result;
@@ -127,15 +128,16 @@ static int peer_add(const char *file, const char *name, const char *card_path,
         buffer_done(&text);
         return cli_fail(COMMAND, "%s: %s", file, strerror(errno));
     }
-    put_peer(&text, name, &card, options);
-    if (text.err)
-        result = cli_fail(COMMAND, "%s", torg_err_text(text.err));
-    else if (conf_file_replace(file, buffer_span(&text), message, sizeof(message)))
+    put_peer(buffer_span(&text), name, &card, options, &more);
+    if (more.err)
+        result = cli_fail(COMMAND, "%s", torg_err_text(more.err));
+    else if (conf_file_replace(file, buffer_span(&more), message, sizeof(message)))
         result = cli_fail(COMMAND, "%s", message);
     else
         fprintf(stderr, "%s (%s) is added to %s. Make torgd read it: systemctl reload torgd\n",
                 name, card.name, file);
     buffer_done(&text);
+    buffer_done(&more);
     return result;
 }
 

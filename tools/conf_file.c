@@ -152,3 +152,29 @@ void conf_text_without_key(struct span text, const char *section, const char *ke
         buffer_put_span(out, line);
     }
 }
+
+void conf_text_with_line(struct span text, const char *section, const char *line,
+                         struct buffer *out)
+{
+    struct span rest = text;
+    size_t after = 0; /* behind the last line of the section that is not blank; 0: no section */
+    bool within = false;
+
+    while (rest.size > 0) {
+        struct span next = take_line(&rest);
+        bool named;
+
+        if (is_section(next, section, &named))
+            within = named;
+        if (within && trimmed(next).size > 0)
+            after = text.size - rest.size;
+    }
+    buffer_put(out, text.data, after ? after : text.size);
+    if (out->size > 0 && out->data[out->size - 1] != '\n')
+        buffer_put_str(out, "\n");
+    if (!after)
+        buffer_printf(out, "\n[%s]\n", section);
+    buffer_printf(out, "%s\n", line);
+    if (after)
+        buffer_put(out, text.data + after, text.size - after);
+}

@@ -20,6 +20,9 @@ enum torg_err conf_file_replace(const char *path, struct span text, char *messag
  */
 void conf_text_without_section(struct span text, const char *name, struct buffer *out,
                                bool *ret_found);
+/* text with line at the end of [section], which is made when it is not there. */
+void conf_text_with_line(struct span text, const char *section, const char *line,
+                         struct buffer *out);
 /* text without the line of key within [section]. */
 void conf_text_without_key(struct span text, const char *section, const char *key,
                            struct buffer *out, bool *ret_found);
