@@ -524,11 +524,13 @@ enum torg_err listing_of_csv(const struct csv_columns *columns, const struct csv
     for (size_t i = 0; i < record->field_count; i++) {
         struct span cell = csv_cell_text(record->fields[i]);
 
-        if (cell.size && i < columns->count)
+        if (i < columns->count) {
             read_cell(&r, &columns->columns[i], cell);
-        else if (cell.size)
+        } else if (cell.size) {
             problems_add(problems, "record", "has more cells (%zu) than the header (%zu)",
                          record->field_count, columns->count);
+            break;
+        }
     }
     read_place(&r);
     if (!r.no_memory)

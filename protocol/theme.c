@@ -51,7 +51,8 @@ bool theme_slug_valid(struct span slug)
 
 bool theme_holds(struct span theme, struct span slug)
 {
-    return slug.size >= theme.size && memcmp(slug.data, theme.data, theme.size) == 0 &&
+    return theme.size && slug.size >= theme.size &&
+           memcmp(slug.data, theme.data, theme.size) == 0 &&
            (slug.size == theme.size || slug.data[theme.size] == '/');
 }
 
