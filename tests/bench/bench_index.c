@@ -1,0 +1,528 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include <errno.h>
+#include <ftw.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "protocol/bytes.h"
+#include "tests/bench/bench.h"
+#include "tests/bench/bench_measure.h"
+#include "tests/bench/bench_truth.h"
+#include "tests/bench/bench_world.h"
+
+/*
+ * The index benchmark: torg and its peers in one process, the same queries
+ * for all, in random order query by query. Every answer is compared before any
+ * is timed. docs/performance.md says how and why.
+ */
+#define COUNT_MAX 20000000
+#define PEERS_MAX 16
+#define SEED UINT64_C(20260)
+#define SECONDS_PER_CASE 30
+#define QUERIES_MIN 25
+#define QUERIES_MAX 2000
+#define QUERIES_BY_GEODESICS 2 /* of each case: checks the test that all share */
+#define LOADS 3                /* of those that take less than LOAD_SHORT_US */
+#define LOAD_SHORT_US 3e6
+#define COMMIT_CHANGES 1000
+#define COMMITS_SINGLE 300
+#define COMMITS_LARGE 20
+
+/* ---- options ---- */
+
+static const char help[] =
+    "bench index - torg's R-tree beside other spatial indexes\n"
+    "\n"
+    "usage: tools/bench index [options]\n"
+    "\n"
+    "Prints a line for each case and peer, separated by tabs: benchmark, case, peer,\n"
+    "ours, theirs, ratio (theirs divided by ours: above 1 we are faster), unit; then\n"
+    "ours and theirs at the 99th percentile, our and their bytes, listings, samples.\n"
+    "\n"
+    "  --count N        listings (default 1000000)\n"
+    "  --all            besides, 100000 and 10000000\n"
+    "  --seconds S      time for each of the ten query cases (default 30)\n"
+    "  --peer NAME      only this peer; may be repeated\n"
+    "  --directory DIR  for what is kept on disk; a new directory below it is used\n"
+    "                   and removed (default: here)\n"
+    "  --help\n";
+
+struct options {
+    size_t count;
+    bool all;
+    double seconds;
+    const char *directory;
+    const char *only[PEERS_MAX];
+    size_t only_count;
+};
+
+/* To add a peer, write peer_NAME and name it here, in bench.h and in meson.build. */
+static const struct bench_peer *const peers[] = {
+    &peer_torg, /* first: ours */
+    &peer_boost_packed, &peer_boost_rstar, &peer_geos,        &peer_spatialindex,
+    &peer_sqlite,       &peer_nanoflann,   &peer_torg_packed, /* last: only after the writes */
+};
+
+struct query_case {
+    const char *name;
+    enum bench_kind kind;
+    double radius_m; /* 0: of 1 to 100 km */
+    bool themed;
+};
+
+static const struct query_case cases[] = {
+    {"all in radius, mix", BENCH_RADIUS, 0, false},
+    {"all in radius, 25 km + theme", BENCH_RADIUS, 25e3, true},
+    {"nearest 20 of a theme", BENCH_NEAR, 0, true},
+    {"box + theme", BENCH_BOX, 0, true},
+    {"counts per theme, 100 km", BENCH_COUNTS, 100e3, false},
+};
+
+/* ---- the run ---- */
+
+struct contender {
+    const struct bench_peer *peer;
+    void *tree; /* NULL: not in the run now */
+    char directory[PATH_MAX];
+    struct bench_series loads, times;
+    uint64_t bytes;
+};
+
+struct run {
+    const struct options *options;
+    char name[32];
+    char directory[PATH_MAX];
+    size_t count;
+    struct bench_source *source;
+    const struct bench_world *world;
+    struct contender contenders[PEERS_MAX];
+    size_t contender_count;
+    struct bench_query queries[QUERIES_MAX];
+    struct bench_truth truth;
+    struct bench_answer answer;
+    size_t sizes[QUERIES_MAX]; /* of the answers, as they were compared */
+};
+
+static void say(const struct run *run, const char *what, const char *of)
+{
+    fprintf(stderr, "%s: %s%s\n", run->name, what, of);
+}
+
+/* The contenders that are in the run now, in random order. */
+static size_t shuffled(struct run *run, struct contender **order)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < run->contender_count; i++) {
+        if (run->contenders[i].tree)
+            order[count++] = &run->contenders[i];
+    }
+    for (size_t i = count; i > 1; i--) {
+        size_t j = bench_source_below(run->source, i);
+        struct contender *swap = order[i - 1];
+
+        order[i - 1] = order[j];
+        order[j] = swap;
+    }
+    return count;
+}
+
+/* ---- results ---- */
+
+static void print_line(const struct run *run, const char *name, const char *suffix,
+                       struct bench_series *ours, const struct contender *ours_of,
+                       struct bench_series *theirs, const struct contender *theirs_of)
+{
+    double our_us = bench_series_at(ours, 0.5), their_us = bench_series_at(theirs, 0.5);
+
+    printf("%s\t%s%s\t%s\t%.2f\t%.2f\t%.3f\tus\t%.2f\t%.2f\t%llu\t%llu\t%zu\t%zu\n", run->name,
+           name, suffix, theirs_of->peer->name, our_us, their_us, their_us / our_us,
+           bench_series_at(ours, 0.99), bench_series_at(theirs, 0.99),
+           (unsigned long long)ours_of->bytes, (unsigned long long)theirs_of->bytes, run->count,
+           theirs->count);
+    fflush(stdout);
+}
+
+static void print_times(struct run *run, const char *name, const char *suffix)
+{
+    struct contender *ours = &run->contenders[0];
+
+    for (size_t i = 1; i < run->contender_count; i++) {
+        struct contender *theirs = &run->contenders[i];
+
+        if (theirs->tree && theirs->times.count > 0)
+            print_line(run, name, suffix, &ours->times, ours, &theirs->times, theirs);
+    }
+}
+
+/* ---- loading ---- */
+
+static int remove_entry(const char *path, const struct stat *stat, int kind, struct FTW *walk)
+{
+    (void)stat;
+    (void)kind;
+    (void)walk;
+    return remove(path);
+}
+
+static void directory_remove(const char *path)
+{
+    if (nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT)
+        bench_die("%s: %s", path, strerror(errno));
+}
+
+static void contender_close(struct contender *contender)
+{
+    if (contender->tree)
+        contender->peer->close(contender->tree);
+    contender->tree = NULL;
+    directory_remove(contender->directory);
+}
+
+/* Opened, loaded and timed, in place of what it was. */
+static void contender_load(struct run *run, struct contender *contender)
+{
+    const struct bench_peer *peer = contender->peer;
+    uint64_t heap_bytes;
+    struct bench_watch watch;
+
+    contender_close(contender);
+    if (mkdir(contender->directory, 0700) != 0)
+        bench_die("%s: %s", contender->directory, strerror(errno));
+    heap_bytes = bench_heap_bytes();
+    contender->tree = peer->open(run->world, contender->directory);
+    watch = bench_watch_start();
+    peer->load(contender->tree);
+    bench_series_add(&contender->loads, bench_watch_busy_us(&watch));
+    contender->bytes = peer->bytes ? peer->bytes(contender->tree) : bench_heap_bytes() - heap_bytes;
+}
+
+static void load_all(struct run *run)
+{
+    for (size_t round = 0; round < LOADS; round++) {
+        for (size_t i = 0; i < run->contender_count; i++) {
+            struct contender *contender = &run->contenders[i];
+
+            if (contender->peer == &peer_torg_packed)
+                continue;
+            if (round > 0 && bench_series_at(&contender->loads, 1) > LOAD_SHORT_US)
+                continue;
+            say(run, "loading ", contender->peer->name);
+            contender_load(run, contender);
+        }
+    }
+    for (size_t i = 1; i < run->contender_count; i++) {
+        struct contender *theirs = &run->contenders[i];
+
+        if (theirs->loads.count > 0)
+            print_line(run, "bulk load", "", &run->contenders[0].loads, &run->contenders[0],
+                       &theirs->loads, theirs);
+    }
+}
+
+/* ---- queries ---- */
+
+/* How many listings an answer speaks of. */
+static size_t answer_size(const struct bench_query *query, const struct bench_answer *answer)
+{
+    size_t size = 0;
+
+    if (query->kind != BENCH_COUNTS)
+        return answer->count;
+    for (size_t theme = 0; theme < BENCH_THEMES; theme++)
+        size += answer->counts[theme];
+    return size;
+}
+
+static double query_run(struct run *run, struct contender *contender,
+                        const struct bench_query *query)
+{
+    struct bench_watch watch;
+
+    run->answer.count = 0;
+    memset(run->answer.counts, 0, sizeof(run->answer.counts));
+    watch = bench_watch_start();
+    contender->peer->run(contender->tree, query, &run->answer);
+    return bench_watch_us(&watch);
+}
+
+/* The quick test of a distance, which all share, against a geodesic for every listing. */
+static void check_by_geodesics(struct run *run, const struct query_case *asked, size_t number)
+{
+    const struct bench_query *query = &run->queries[number];
+    struct bench_answer *quick = &run->truth.answer, *kept = &run->answer;
+    const char *differs;
+
+    bench_truth_find(&run->truth, run->world, query, false);
+    kept->count = quick->count;
+    memcpy(kept->documents, quick->documents, quick->count * sizeof(*quick->documents));
+    memcpy(kept->counts, quick->counts, sizeof(quick->counts));
+    memcpy(kept->distances_m, quick->distances_m, sizeof(quick->distances_m));
+    bench_truth_find(&run->truth, run->world, query, true);
+    differs = bench_truth_compare(&run->truth, query, kept);
+    if (differs)
+        bench_die("%s, query %zu: chords and geodesics differ in %s", asked->name, number, differs);
+}
+
+/* Pass one: every answer of every contender; as many queries as half of the time allows. */
+static size_t compare_all(struct run *run, const struct query_case *asked)
+{
+    struct contender *order[PEERS_MAX];
+    double spent_us = 0;
+    size_t number = 0;
+
+    do {
+        struct bench_query *query = &run->queries[number];
+        size_t count = shuffled(run, order);
+
+        *query = bench_source_query(run->source, asked->kind, asked->radius_m, asked->themed);
+        if (number < QUERIES_BY_GEODESICS)
+            check_by_geodesics(run, asked, number);
+        bench_truth_find(&run->truth, run->world, query, false);
+        run->sizes[number] = answer_size(query, &run->truth.answer);
+        for (size_t i = 0; i < count; i++) {
+            const char *differs;
+
+            spent_us += query_run(run, order[i], query);
+            differs = bench_truth_compare(&run->truth, query, &run->answer);
+            if (differs)
+                bench_die("%s, query %zu: %s differs from the truth in %s", asked->name, number,
+                          order[i]->peer->name, differs);
+        }
+        number++;
+    } while (number < QUERIES_MAX &&
+             (number < QUERIES_MIN || spent_us < run->options->seconds * 1e6 / 2));
+    return number;
+}
+
+/* Pass two: the same queries, timed. */
+static void query_all(struct run *run, const struct query_case *asked, const char *suffix)
+{
+    struct contender *order[PEERS_MAX];
+    size_t queries, found = 0;
+
+    queries = compare_all(run, asked);
+    for (size_t number = 0; number < queries; number++)
+        found += run->sizes[number];
+    fprintf(stderr, "%s: %s%s: %zu queries, all answers equal, %zu listings in one on average\n",
+            run->name, asked->name, suffix, queries, found / queries);
+    for (size_t i = 0; i < run->contender_count; i++)
+        bench_series_clear(&run->contenders[i].times);
+    for (size_t number = 0; number < queries; number++) {
+        size_t count = shuffled(run, order);
+
+        for (size_t i = 0; i < count; i++) {
+            bench_series_add(&order[i]->times, query_run(run, order[i], &run->queries[number]));
+            if (answer_size(&run->queries[number], &run->answer) != run->sizes[number])
+                bench_die("%s, query %zu: %s answers differently the second time", asked->name,
+                          number, order[i]->peer->name);
+        }
+    }
+    print_times(run, asked->name, suffix);
+}
+
+/* ---- writes ---- */
+
+/* A tenth of the listings, committed; what cannot change is built again. */
+static void write_tenth(struct run *run)
+{
+    static struct bench_change changes[COMMIT_CHANGES];
+    struct contender *order[PEERS_MAX];
+    size_t left = run->count / 10;
+
+    say(run, "10 % writes", "");
+    while (left > 0) {
+        size_t size = left < COMMIT_CHANGES ? left : COMMIT_CHANGES;
+        size_t count = shuffled(run, order);
+
+        for (size_t i = 0; i < size; i++)
+            bench_source_change(run->source, &changes[i]);
+        for (size_t i = 0; i < count; i++) {
+            if (order[i]->peer->write)
+                order[i]->peer->write(order[i]->tree, changes, size);
+        }
+        left -= size;
+    }
+    for (size_t i = 0; i < run->contender_count; i++) {
+        if (!run->contenders[i].peer->write)
+            contender_load(run, &run->contenders[i]);
+        else if (run->contenders[i].peer->bytes)
+            run->contenders[i].bytes = run->contenders[i].peer->bytes(run->contenders[i].tree);
+    }
+}
+
+/* Durable updates of size listings a commit: the time of one update. */
+static void update_all(struct run *run, const char *name, size_t size, size_t commits)
+{
+    static struct bench_change changes[COMMIT_CHANGES];
+    struct contender *order[PEERS_MAX];
+
+    say(run, name, "");
+    for (size_t i = 0; i < run->contender_count; i++)
+        bench_series_clear(&run->contenders[i].times);
+    for (size_t commit = 0; commit < commits; commit++) {
+        size_t count = shuffled(run, order);
+
+        for (size_t i = 0; i < size; i++)
+            bench_source_update(run->source, &changes[i]);
+        for (size_t i = 0; i < count; i++) {
+            double begin_us = bench_now_us();
+
+            if (!order[i]->peer->durable)
+                continue;
+            order[i]->peer->write(order[i]->tree, changes, size);
+            bench_series_add(&order[i]->times, (bench_now_us() - begin_us) / (double)size);
+        }
+    }
+    print_times(run, name, "");
+}
+
+/* ---- all of it ---- */
+
+static bool wanted(const struct options *options, const struct bench_peer *peer)
+{
+    if (options->only_count == 0 || peer == &peer_torg)
+        return true;
+    for (size_t i = 0; i < options->only_count; i++) {
+        if (strcmp(options->only[i], peer->name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static struct run *run_new(const struct options *options, const char *name, size_t count)
+{
+    struct run *run = calloc(1, sizeof(*run));
+    size_t capacity = count + count / 10 + 1;
+
+    if (!run)
+        bench_die("out of memory");
+    run->options = options;
+    run->count = count;
+    snprintf(run->name, sizeof(run->name), "%s", name);
+    snprintf(run->directory, sizeof(run->directory), "%.1000s/bench-XXXXXX", options->directory);
+    if (!mkdtemp(run->directory))
+        bench_die("%s: %s", options->directory, strerror(errno));
+    say(run, "making listings", "");
+    run->source = bench_source_new(count, SEED);
+    run->world = bench_source_world(run->source);
+    bench_truth_init(&run->truth, capacity);
+    bench_answer_init(&run->answer, capacity);
+    for (size_t i = 0; i < ARRAY_SIZE(peers); i++) {
+        struct contender *contender = &run->contenders[run->contender_count];
+
+        if (!wanted(options, peers[i]))
+            continue;
+        contender->peer = peers[i];
+        snprintf(contender->directory, sizeof(contender->directory), "%.2000s/%zu", run->directory,
+                 i);
+        run->contender_count++;
+    }
+    return run;
+}
+
+static void run_free(struct run *run)
+{
+    for (size_t i = 0; i < run->contender_count; i++) {
+        contender_close(&run->contenders[i]);
+        bench_series_done(&run->contenders[i].loads);
+        bench_series_done(&run->contenders[i].times);
+    }
+    directory_remove(run->directory);
+    bench_truth_done(&run->truth);
+    bench_answer_done(&run->answer);
+    bench_source_free(run->source);
+    free(run);
+}
+
+static void run_all(const struct options *options, const char *name, size_t count)
+{
+    struct run *run = run_new(options, name, count);
+
+    load_all(run);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+        query_all(run, &cases[i], "");
+    write_tenth(run);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+        query_all(run, &cases[i], " after 10 % writes");
+    update_all(run, "update, 1 a commit", 1, COMMITS_SINGLE);
+    update_all(run, "update, 1000 a commit", COMMIT_CHANGES, COMMITS_LARGE);
+    run_free(run);
+}
+
+static size_t number_of(const char *text, size_t min, size_t max, const char *option)
+{
+    char *end;
+    unsigned long long value = strtoull(text, &end, 10);
+
+    if (*text < '0' || *text > '9' || *end || value < min || value > max)
+        bench_die("%s: \"%s\" is not a number of %zu to %zu", option, text, min, max);
+    return (size_t)value;
+}
+
+static void peer_add(struct options *options, const char *name)
+{
+    for (size_t i = 1; i < ARRAY_SIZE(peers); i++) {
+        if (strcmp(peers[i]->name, name) == 0 && options->only_count < PEERS_MAX) {
+            options->only[options->only_count++] = name;
+            return;
+        }
+    }
+    fputs("bench: --peer: there are:", stderr);
+    for (size_t i = 1; i < ARRAY_SIZE(peers); i++)
+        fprintf(stderr, " \"%s\"", peers[i]->name);
+    fputc('\n', stderr);
+    exit(2);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option longs[] = {
+        {"count", required_argument, NULL, 'n'},
+        {"all", no_argument, NULL, 'a'},
+        {"seconds", required_argument, NULL, 's'},
+        {"peer", required_argument, NULL, 'p'},
+        {"directory", required_argument, NULL, 'd'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
+    };
+    struct options options = {.count = 1000000, .seconds = SECONDS_PER_CASE, .directory = "."};
+    int option;
+
+    while ((option = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+        switch (option) {
+        case 'n':
+            options.count = number_of(optarg, 1000, COUNT_MAX, "--count");
+            break;
+        case 'a':
+            options.all = true;
+            break;
+        case 's':
+            options.seconds = (double)number_of(optarg, 1, 3600, "--seconds");
+            break;
+        case 'p':
+            peer_add(&options, optarg);
+            break;
+        case 'd':
+            options.directory = optarg;
+            break;
+        case 'h':
+            fputs(help, stdout);
+            return 0;
+        default:
+            return 2;
+        }
+    }
+    if (optind < argc)
+        bench_die("\"%s\" is not an option; see --help", argv[optind]);
+    if (options.all)
+        run_all(&options, "index, 100 k", 100000);
+    run_all(&options, "index", options.count);
+    if (options.all)
+        run_all(&options, "index, 10 M", 10000000);
+    return 0;
+}

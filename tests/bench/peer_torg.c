@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include <math.h>
+#include <stdlib.h>
+
+#include "index/rtree.h"
+#include "index/store.h"
+#include "tests/bench/bench.h"
+
+/*
+ * Ourselves, as the product has it: the R-tree in LMDB with full sync, a read
+ * transaction for every query. torg takes the changes; torg packed is loaded
+ * anew after them and shows what they cost.
+ */
+#define COLLECTION 1
+
+struct torg {
+    const struct bench_world *world;
+    struct store *store;
+    struct rtree_item *items; /* what load takes; it may reorder them */
+    size_t item_count;
+};
+
+struct torg_take {
+    const struct torg *torg;
+    const struct bench_query *query;
+    struct bench_answer *answer;
+};
+
+static void check(enum torg_err err, const char *what)
+{
+    if (err)
+        bench_die("torg: %s: %s", what, torg_err_text(err));
+}
+
+static struct rtree_item item_of(const struct bench_record *record)
+{
+    struct position point = {record->lon_e7, record->lat_e7};
+    struct rtree_item item = {
+        .point = point,
+        .min = point,
+        .max = point,
+        .document = record->document,
+        .time_from_ms = INT64_MIN,
+        .time_through_ms = INT64_MAX,
+    };
+
+    theme_set_add(&item.themes, record->theme);
+    return item;
+}
+
+static void *torg_open(const struct bench_world *world, const char *directory)
+{
+    struct store_options options = store_options_default();
+    struct torg *torg = calloc(1, sizeof(*torg));
+
+    if (!torg)
+        bench_die("out of memory");
+    torg->world = world;
+    torg->items = calloc(world->alive, sizeof(*torg->items));
+    if (!torg->items)
+        bench_die("out of memory");
+    for (size_t i = 0; i < world->count; i++) {
+        if (world->records[i].alive)
+            torg->items[torg->item_count++] = item_of(&world->records[i]);
+    }
+    check(store_open(directory, &options, &torg->store), directory);
+    return torg;
+}
+
+static void torg_load(void *tree)
+{
+    struct torg *torg = tree;
+    struct rtree rtree = {.collection = COLLECTION};
+    struct kv kv;
+
+    check(store_write_begin(torg->store, &kv), "begin");
+    rtree.kv = &kv;
+    check(rtree_bulk_load(&rtree, torg->items, torg->item_count), "bulk load");
+    check(store_write_commit(&kv), "commit");
+    free(torg->items);
+    torg->items = NULL;
+}
+
+static bool torg_take(void *context, const struct rtree_hit *hit)
+{
+    const struct torg_take *take = context;
+
+    take->answer->documents[take->answer->count++] = hit->document;
+    return true;
+}
+
+/* The tree does not count themes over an area yet: each hit's theme is looked up. */
+static bool torg_count(void *context, const struct rtree_hit *hit)
+{
+    const struct torg_take *take = context;
+
+    take->answer->counts[take->torg->world->records[hit->document].theme]++;
+    return true;
+}
+
+static void torg_near(const struct kv *kv, const struct rtree_query *query,
+                      struct bench_answer *answer)
+{
+    struct rtree_near *near;
+    struct rtree_hit hit;
+    enum torg_err err = TORG_OK;
+
+    check(rtree_near_new(kv, UINT32_C(1) << COLLECTION, query, &near), "near");
+    while (answer->count < BENCH_NEAREST && !(err = rtree_near_next(near, &hit))) {
+        answer->distances_m[answer->count] = hit.distance_m;
+        answer->documents[answer->count++] = hit.document;
+    }
+    if (err && err != TORG_E_NOT_FOUND)
+        check(err, "near");
+    rtree_near_free(near);
+}
+
+static struct rtree_query query_of(const struct bench_query *query)
+{
+    struct rtree_query asked = {.time_from_ms = INT64_MIN, .time_through_ms = INT64_MAX};
+
+    if (query->kind == BENCH_BOX) {
+        asked.has_box = true;
+        asked.box = (struct geo_box){query->west_e7 / 1e7, query->south_e7 / 1e7,
+                                     query->east_e7 / 1e7, query->north_e7 / 1e7};
+    } else {
+        asked.has_centre = true;
+        asked.centre = (struct geo_point){query->lon_deg, query->lat_deg};
+        asked.radius_m = query->kind == BENCH_NEAR ? (double)INFINITY : query->radius_m;
+    }
+    if (query->theme != BENCH_THEME_ANY) {
+        asked.group_count = 1;
+        asked.groups[0].count = 1;
+        theme_set_add(&asked.groups[0].sets[0], query->theme);
+    }
+    return asked;
+}
+
+static void torg_run(void *tree, const struct bench_query *query, struct bench_answer *answer)
+{
+    struct torg *torg = tree;
+    struct torg_take take = {.torg = torg, .query = query, .answer = answer};
+    struct rtree_query asked = query_of(query);
+    struct kv kv;
+
+    check(store_read_begin(torg->store, &kv), "begin");
+    if (query->kind == BENCH_NEAR)
+        torg_near(&kv, &asked, answer);
+    else
+        check(rtree_search(&kv, COLLECTION, &asked, false,
+                           query->kind == BENCH_COUNTS ? torg_count : torg_take, &take, NULL),
+              "search");
+    store_read_end(&kv);
+}
+
+static void torg_write(void *tree, const struct bench_change *changes, size_t count)
+{
+    struct torg *torg = tree;
+    struct rtree rtree = {.collection = COLLECTION};
+    struct rtree_item item;
+    struct kv kv;
+
+    check(store_write_begin(torg->store, &kv), "begin");
+    rtree.kv = &kv;
+    for (size_t i = 0; i < count; i++) {
+        if (changes[i].had) {
+            item = item_of(&changes[i].before);
+            check(rtree_remove(&rtree, &item), "remove");
+        }
+        if (changes[i].has) {
+            item = item_of(&changes[i].after);
+            check(rtree_insert(&rtree, &item), "insert");
+        }
+    }
+    check(store_write_commit(&kv), "commit");
+}
+
+static uint64_t torg_bytes(void *tree)
+{
+    struct torg *torg = tree;
+    struct store_stat stat;
+
+    check(store_stat(torg->store, &stat), "stat");
+    return stat.bytes[KV_RTREE] + stat.bytes[KV_THEME];
+}
+
+static void torg_close(void *tree)
+{
+    struct torg *torg = tree;
+
+    store_close(torg->store);
+    free(torg->items);
+    free(torg);
+}
+
+const struct bench_peer peer_torg = {
+    .name = "torg",
+    .durable = true,
+    .open = torg_open,
+    .load = torg_load,
+    .run = torg_run,
+    .write = torg_write,
+    .bytes = torg_bytes,
+    .close = torg_close,
+};
+
+const struct bench_peer peer_torg_packed = {
+    .name = "torg packed",
+    .open = torg_open,
+    .load = torg_load,
+    .run = torg_run,
+    .bytes = torg_bytes,
+    .close = torg_close,
+};
