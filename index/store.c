@@ -70,6 +70,8 @@ static const char *const table_names[KV_TABLE_COUNT] = {
     [KV_SOURCE] = "source",
 };
 
+static_assert(KV_TABLE_COUNT == 16, "name every table above: a missing name is LMDB's root");
+
 /* LMDB's own numbers are negative, those of the operating system positive. */
 static enum torg_err err_of(int rc)
 {

@@ -76,7 +76,7 @@ static void test_bounds_hold_the_geodesic(void **state)
     uint64_t seed = 0x9e0;
 
     (void)state;
-    for (int i = 0; i < 1500000; i++) {
+    for (int i = 0; i < 800000; i++) {
         struct geo_point a = random_point(&seed), b = random_partner(&seed, a);
         struct geo_centre centre = geo_centre_of(a);
         double lower_m, upper_m, exact_m = geo_distance_m(a, b);
@@ -128,7 +128,7 @@ static void test_box_bounds_hold_every_point(void **state)
     uint64_t seed = 0xb0c5;
 
     (void)state;
-    for (int i = 0; i < 100000; i++) {
+    for (int i = 0; i < 60000; i++) {
         struct geo_point a = random_point(&seed);
         struct geo_centre centre = geo_centre_of(a);
         struct position min, max;
@@ -214,7 +214,7 @@ static bool box_has(const struct geo_box *box, struct position at)
 /* In or out must be true, and the border narrow, or every listing costs a geodesic. */
 static void test_circle_side_is_true(void **state)
 {
-    uint64_t seed = 0xc1de, border = 0, rounds = 800000;
+    uint64_t seed = 0xc1de, border = 0, rounds = 500000;
 
     (void)state;
     for (uint64_t i = 0; i < rounds; i++) {

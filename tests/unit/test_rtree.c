@@ -577,7 +577,7 @@ static void test_histories_agree_with_brute_force(void **state)
         for (int flavour = 0; flavour < FLAVOURS; flavour++) {
             struct mem mem = mem_open(false);
 
-            run_history(&mem.kv, seeds[i], (enum flavour)flavour, phases, ARRAY_SIZE(phases), 40);
+            run_history(&mem.kv, seeds[i], (enum flavour)flavour, phases, ARRAY_SIZE(phases), 25);
             mem_close(&mem);
         }
     }
@@ -918,7 +918,7 @@ static void test_damage_is_an_error(void **state)
     insert_some(&world, &tree, 500);
     remove_some(&world, &tree, 700);
     assert_ok(kv_mem_write_commit(&mem.kv));
-    for (int round = 0; round < 1500; round++) {
+    for (int round = 0; round < 1000; round++) {
         assert_ok(kv_mem_write_begin(mem.mem, &mem.kv));
         for (uint64_t i = 0, n = 1 + test_random_below(&seed, 3); i < n; i++)
             damage(&mem.kv, &seed);
