@@ -765,6 +765,16 @@ done:
     return err;
 }
 
+void sync_goodbye(struct sync *sync, struct sync_actions *ret_actions)
+{
+    sync->actions = ret_actions;
+    for (uint32_t i = 0; i < sync->peer_count; i++) {
+        if (sync->peers[i].link)
+            sync_peer_close(sync, i, TORG_OK, FRAME_CODE_SHUTDOWN, "shutting down");
+    }
+    sync->actions = NULL;
+}
+
 /* ---- what operators see ---- */
 
 void sync_counters(const struct sync *sync, struct sync_counters *ret_counters)

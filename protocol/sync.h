@@ -153,6 +153,9 @@ void sync_set_recovering(struct sync *sync, bool recovering);
 enum torg_err sync_reconfigure(struct sync *sync, const struct sync_config *config,
                                struct sync_actions *ret_actions);
 
+/* Say goodbye to every peer: this node ends. Carry out the actions, then free sync. */
+void sync_goodbye(struct sync *sync, struct sync_actions *ret_actions);
+
 /* ---- what operators see ---- */
 
 enum sync_peer_state { SYNC_PEER_DOWN, SYNC_PEER_CONNECTING, SYNC_PEER_OPEN, SYNC_PEER_STALLED };

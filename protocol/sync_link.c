@@ -10,9 +10,11 @@
 #define TREE_ROWS_MAX 2048
 
 /* An origin that we do not have as a row's owner wants it counts as number 0. */
-static void digest_element(struct buffer *out, const struct sync_origin *origin, uint32_t mask)
+static void digest_element(struct buffer *out, const struct sync_origin *origin, uint32_t mask,
+                           bool doubted)
 {
-    bool whole = origin->has_head && (mask & origin->public_mask & ~origin->complete) == 0;
+    bool whole =
+        !doubted && origin->has_head && (mask & origin->public_mask & ~origin->complete) == 0;
 
     pack_array(out, 4);
     pack_bin(out, origin->id.bytes, sizeof(origin->id.bytes));
@@ -52,11 +54,14 @@ static enum torg_err digests_put(const struct sync *sync, const struct sync_row 
         for (; next < sync->origin_count; next++) {
             const struct sync_origin *origin = &sync->origins[next];
             uint32_t mask = rows ? rows[next].sub_mask : origin->wanted;
+            /* In doubt about our own, we ask for what a peer holds of it, also if it is the same.
+             */
+            bool doubted = !rows && origin->own && sync->recovering;
 
             if (bucket_of(&origin->id, bits) != bucket)
                 break;
             if (!rows || rows[next].sub_mask)
-                digest_element(&elements, origin, mask);
+                digest_element(&elements, origin, mask, doubted);
         }
         memset(digest, 0, sizeof(digest));
         if (elements.size) {
