@@ -180,6 +180,8 @@ static void step(struct peers *peers, struct sync_event *event)
     enum torg_err err, read_err;
     int64_t wait_ms;
 
+    if (peers->stopping)
+        return;               /* goodbye has been said */
     assert(!peers->stepping); /* callbacks come from the loop, never from within a step */
     peers->stepping = true;
     event->now_ms = clock_ms(CLOCK_MONOTONIC);
@@ -379,8 +381,7 @@ static void stored_tell(struct stored *stored)
         .kind = SYNC_EVENT_STORED, .ticket = stored->ticket, .err = stored->err};
 
     free(stored);
-    if (!peers->stopping)
-        step(peers, &event);
+    step(peers, &event);
 }
 
 static void on_stored_later(void *context)
@@ -545,8 +546,7 @@ static void on_published(void *context)
     struct peers *peers = context;
     struct sync_event event = {.kind = SYNC_EVENT_PUBLISHED};
 
-    if (!peers->stopping)
-        step(peers, &event);
+    step(peers, &event);
 }
 
 /* ---- what others see ---- */
@@ -608,13 +608,12 @@ static void on_tick(evutil_socket_t fd, short what, void *context)
 
     (void)fd;
     (void)what;
-    if (!peers->stopping)
-        step(peers, &event);
+    step(peers, &event);
 }
 
 /* ---- configuration ---- */
 
-/* What sync copies; the lists are the caller's to free. */
+/* What sync copies; the lists are ours to free. */
 struct sync_lists {
     struct sync_peer_config *peers;
     struct origin_id *trusted;
@@ -935,24 +934,16 @@ enum torg_err peers_start(struct peers *peers)
     return TORG_OK;
 }
 
-/* Without peers in its configuration sync says goodbye to all of them. */
 static void on_stop(void *context)
 {
     struct peers *peers = context;
-    struct config nobody = {.sync = peers->config->sync};
-    struct sync_lists lists;
-    struct sync_config config;
 
     peers->stopping = true;
     peers->goodbye_ms = clock_ms(CLOCK_MONOTONIC) + GOODBYE_MS_MAX;
     resolver_stop(peers->resolver);
-    if (!lists_make(peers, &nobody, &lists)) {
-        config = sync_config_of(peers, &nobody, &lists);
-        sync_actions_clear(&peers->actions);
-        if (!sync_reconfigure(peers->sync, &config, &peers->actions))
-            carry_out(peers);
-        lists_done(&lists);
-    }
+    sync_actions_clear(&peers->actions);
+    sync_goodbye(peers->sync, &peers->actions);
+    carry_out(peers);
     timer_set(peers->refresh, 0);
 }
 

@@ -16,7 +16,7 @@
  *
  * One thread: the one that runs the event base. Callbacks come from the base,
  * never from within a call into here; they may call anything but
- * transport_free. A link is a number, never used twice.
+ * transport_free. A link is a number, never used twice. SIGPIPE must be ignored.
  */
 struct transport;
 

@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -459,6 +460,7 @@ static void test_taken_port_is_told(void **state)
 static int setup(void **state)
 {
     (void)state;
+    signal(SIGPIPE, SIG_IGN); /* as main does */
     base = event_base_new();
     return !base || seal_init() ? -1 : 0;
 }
