@@ -5,14 +5,9 @@
 #include <string.h>
 
 #include "index/query_plan.h"
-#include "protocol/profile.h"
-#include "protocol/seal.h"
-
-enum asker { ASKER_COMPANY, ASKER_MUNICIPALITY, ASKER_ASSOCIATION, ASKER_NOT_STATED };
 
 /* Cells by an open hash of their names; slots hold 1 + the cell's place, 0 when free. */
 struct tally {
-    struct query_plan *plan;
     unsigned by;
     struct aggregate_cell *cells;
     size_t count;
@@ -20,13 +15,6 @@ struct tally {
     uint32_t *slots;
     size_t slot_count; /* a power of two, more than twice count */
     uint64_t needs;
-};
-
-/* What a need adds to each of its cells. */
-struct need {
-    struct listing_fields fields;
-    uint64_t people;
-    enum asker asker;
 };
 
 /* FNV-1a, 64 bits: names come from signed listings, and a slow table is all that they could do. */
@@ -98,7 +86,7 @@ static enum torg_err tally_grow(struct tally *tally)
 }
 
 static enum torg_err tally_add(struct tally *tally, const struct aggregate_cell *names,
-                               const struct need *need)
+                               const struct catalogue_row *need)
 {
     struct aggregate_cell *cell;
     size_t slot;
@@ -130,90 +118,52 @@ static void name_copy(char *out, size_t out_size, struct span name)
     out[size] = '\0';
 }
 
-/* The one property that counts here and that no query compares. */
-static uint64_t body_people(struct span body)
+/* The next of a row's slugs; false after the last. */
+static bool slug_next(struct span *left, struct span *ret_slug)
 {
-    struct profile_reader in = profile_reader_of(body);
-    uint32_t count = profile_map(&in);
+    const uint8_t *end = left->size ? memchr(left->data, 0, left->size) : NULL;
 
-    for (uint32_t i = 0; i < count && !in.in.err; i++) {
-        if (!span_equal(profile_str(&in, SIZE_MAX), span_of_str("people"))) {
-            profile_skip(&in);
-            continue;
-        }
-        return profile_uint(&in, INTEGER_MAX);
-    }
-    return 0;
-}
-
-static enum asker asker_of(struct span asker)
-{
-    if (span_equal(asker, span_of_str("company")))
-        return ASKER_COMPANY;
-    if (span_equal(asker, span_of_str("municipality")))
-        return ASKER_MUNICIPALITY;
-    if (span_equal(asker, span_of_str("association")))
-        return ASKER_ASSOCIATION;
-    return ASKER_NOT_STATED;
-}
-
-static enum torg_err need_read(const struct kv *kv, const struct catalogue_row *row,
-                               struct need *ret_need)
-{
-    struct catalogue_record record;
-    struct listing_key key;
-    struct payload payload;
-    struct span header, packed;
-    enum torg_err err;
-
-    err = catalogue_record_get(kv, row->number, &record);
-    if (err)
-        return TORG_E_CORRUPT;
-    key = listing_key_of(&record.id);
-    err = replica_listing_get(kv, record.origin_number, record.collection, &key, &header, &packed);
-    if (!err)
-        err = payload_parse(packed, &payload);
-    if (!err)
-        err = listing_fields_read(record.collection, payload.body, &ret_need->fields);
-    if (err)
-        return err == TORG_E_NOMEM ? err : TORG_E_CORRUPT;
-    ret_need->people = body_people(payload.body);
-    ret_need->asker = asker_of(ret_need->fields.asker);
-    return TORG_OK;
+    if (!end)
+        return false;
+    *ret_slug = span_of(left->data, (size_t)(end - left->data));
+    *left = span_of(end + 1, left->size - ret_slug->size - 1);
+    return true;
 }
 
 /* A slug that stands twice in a listing is one theme of it. */
-static bool slug_seen(const struct listing_fields *fields, size_t i)
+static bool slug_seen(const struct catalogue_row *row, struct span slug)
 {
-    for (size_t j = 0; j < i; j++) {
-        if (span_equal(fields->themes[j], fields->themes[i]))
+    struct span left = row->themes_text;
+    struct span other;
+
+    while (slug_next(&left, &other) && other.data != slug.data) {
+        if (span_equal(other, slug))
             return true;
     }
     return false;
 }
 
-static enum torg_err tally_visit(void *context, const struct query_match *match)
+static enum torg_err tally_visit(void *context, uint32_t number, const struct catalogue_row *row)
 {
     struct tally *tally = context;
     struct aggregate_cell names = {{0}};
-    struct need need;
-    enum torg_err err;
+    struct span left = row->themes_text;
+    struct span slug;
+    enum torg_err err = TORG_OK;
 
-    err = need_read(tally->plan->kv, match->row, &need);
-    if (err)
-        return err;
+    (void)number;
     tally->needs++;
     if (tally->by & AGGREGATE_BY_AREA)
-        name_copy(names.area, sizeof(names.area), need.fields.area);
+        name_copy(names.area, sizeof(names.area), row->area);
     if (tally->by & AGGREGATE_BY_MUNICIPALITY)
-        name_copy(names.municipality, sizeof(names.municipality), need.fields.municipality);
-    if (!(tally->by & AGGREGATE_BY_THEME) || need.fields.theme_count == 0)
-        return tally_add(tally, &names, &need);
-    for (size_t i = 0; i < need.fields.theme_count && !err; i++) {
-        if (slug_seen(&need.fields, i))
+        name_copy(names.municipality, sizeof(names.municipality), row->municipality);
+    if (!(tally->by & AGGREGATE_BY_THEME) || left.size == 0)
+        return tally_add(tally, &names, row);
+    while (!err && slug_next(&left, &slug)) {
+        if (slug_seen(row, slug))
             continue;
-        name_copy(names.theme, sizeof(names.theme), need.fields.themes[i]);
-        err = tally_add(tally, &names, &need);
+        name_copy(names.theme, sizeof(names.theme), slug);
+        err = tally_add(tally, &names, row);
     }
     return err;
 }
@@ -224,9 +174,7 @@ enum torg_err aggregate_competence_needs(const struct kv *kv, const struct theme
 {
     struct query needs = *query;
     struct query_plan plan;
-    struct tally tally = {.plan = &plan, .by = by};
-    enum query_driver driver;
-    uint64_t estimate;
+    struct tally tally = {.by = by};
     enum torg_err err;
 
     needs.collections = UINT32_C(1) << COLLECTION_NEEDS;
@@ -235,9 +183,7 @@ enum torg_err aggregate_competence_needs(const struct kv *kv, const struct theme
     err = query_plan_init(&plan, kv, themes, &needs);
     if (err)
         return err;
-    err = query_plan_driver(&plan, true, &driver, &estimate);
-    if (!err)
-        err = query_plan_each(&plan, driver, QUERY_EACH_ROWS, tally_visit, &tally);
+    err = query_plan_each_row(&plan, tally_visit, &tally);
     if (!err) {
         if (tally.count > 1)
             qsort(tally.cells, tally.count, sizeof(*tally.cells), cell_compare);

@@ -52,7 +52,7 @@ enum torg_err catalogue_count(const struct kv *kv, uint8_t collection, uint32_t 
 struct catalogue_writer {
     const struct theme_tree *themes;
     struct buffer pending; /* edits of the trees, in order, until the flush */
-    uint32_t dirty;        /* mask: collections with pending edits */
+    uint64_t dirty;        /* mask: trees with pending edits */
     uint32_t shrunk;       /* mask: collections whose extent must be found again */
     uint64_t changed;      /* listings that were shown, changed or taken away */
 };

@@ -69,8 +69,34 @@ static struct span derive_code(struct span code, size_t size_max)
     return code.size <= size_max ? code : (struct span){0};
 }
 
+/* The one property that is counted and that no query compares. */
+static uint64_t derive_people(struct span body)
+{
+    struct profile_reader in = profile_reader_of(body);
+    uint32_t count = profile_map(&in);
+
+    for (uint32_t i = 0; i < count && !in.in.err; i++) {
+        if (span_equal(profile_str(&in, SIZE_MAX), span_of_str("people")))
+            return profile_uint(&in, INTEGER_MAX);
+        profile_skip(&in);
+    }
+    return 0;
+}
+
+static enum catalogue_asker derive_asker(struct span asker)
+{
+    if (span_equal(asker, span_of_str("company")))
+        return CATALOGUE_ASKER_COMPANY;
+    if (span_equal(asker, span_of_str("municipality")))
+        return CATALOGUE_ASKER_MUNICIPALITY;
+    if (span_equal(asker, span_of_str("association")))
+        return CATALOGUE_ASKER_ASSOCIATION;
+    return CATALOGUE_ASKER_NOT_STATED;
+}
+
 static void derive_row(const struct replica_origin *origin, uint8_t collection,
-                       const struct listing_fields *fields, struct catalogue_derived *derived)
+                       const struct listing_fields *fields, struct span body,
+                       struct catalogue_derived *derived)
 {
     struct catalogue_row *row = &derived->row;
 
@@ -89,6 +115,11 @@ static void derive_row(const struct replica_origin *origin, uint8_t collection,
         .themes_text = buffer_span(&derived->themes_text),
         .folded_names = buffer_span(&derived->folded_names),
     };
+    if (collection == COLLECTION_NEEDS) {
+        row->asker = (uint8_t)derive_asker(fields->asker);
+        row->people = derive_people(body);
+        row->area = derive_code(fields->area, 255);
+    }
     if (row->placed) {
         row->point = fields->point;
         row->box_min = fields->box_min;
@@ -154,7 +185,7 @@ enum torg_err catalogue_derive(const struct theme_tree *themes, const struct rep
         err = derive_record(origin, collection, entry, body, &fields, ret_derived);
     if (err)
         return derive_unshowable(err) ? TORG_E_NOT_FOUND : err;
-    derive_row(origin, collection, &fields, ret_derived);
+    derive_row(origin, collection, &fields, body, ret_derived);
     err =
         ret_derived->record_value.err ? ret_derived->record_value.err : ret_derived->row_value.err;
     return err ? err : ret_derived->themes_text.err;

@@ -289,8 +289,11 @@ enum torg_err catalogue_rebuild(struct kv *kv, const struct theme_tree *themes,
     if (!err)
         err = numbers_sweep(kv);
     for (uint8_t collection = 1; collection < COLLECTIONS_MAX && !err; collection++) {
-        if (COLLECTION_MASK_PUBLIC >> collection & 1)
-            err = catalogue_writer_pack(kv, collection);
+        if (!(COLLECTION_MASK_PUBLIC >> collection & 1))
+            continue;
+        err = catalogue_writer_pack(kv, collection, true);
+        if (!err)
+            err = catalogue_writer_pack(kv, collection, false);
     }
     buffer_done(&rebuild.entries);
     buffer_done(&rebuild.bytes);

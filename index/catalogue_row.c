@@ -9,6 +9,7 @@
 #define ROW_TIMED 2u /* not open at both ends */
 #define ROW_SHOWN 4u /* shown at other times than its own */
 #define ROW_FIXED_BYTES 10
+#define ROW_NEED_BYTES 10 /* asker, people, size of the area; then the area */
 
 #define DOCUMENT_PLACED 1u
 #define DOCUMENT_SOURCE 2u
@@ -77,6 +78,12 @@ void catalogue_row_pack(const struct catalogue_row *row, struct buffer *out)
         buffer_put_u64be(out, (uint64_t)row->shown_from_ms);
         buffer_put_u64be(out, (uint64_t)row->shown_through_ms);
     }
+    if (row->collection == COLLECTION_NEEDS) {
+        buffer_put_u8(out, row->asker);
+        buffer_put_u64be(out, row->people);
+        buffer_put_u8(out, (uint8_t)row->area.size);
+        buffer_put_span(out, row->area);
+    }
     buffer_put_span(out, row->theme_bits);
     buffer_put_span(out, row->municipality);
     buffer_put_span(out, row->country_code);
@@ -84,10 +91,10 @@ void catalogue_row_pack(const struct catalogue_row *row, struct buffer *out)
     buffer_put_span(out, row->folded_names);
 }
 
-static size_t row_size_min(bool placed, const uint8_t *at)
+/* The place and the times, after the fixed bytes. */
+static size_t row_middle_size(bool placed, unsigned flags)
 {
-    unsigned flags = at[0];
-    size_t size = ROW_FIXED_BYTES + (size_t)at[1] + at[2] + at[3] + get_u16be(at + 4);
+    size_t size = 0;
 
     if (placed)
         size += flags & ROW_POINT ? 8 : 24;
@@ -96,6 +103,23 @@ static size_t row_size_min(bool placed, const uint8_t *at)
     if (flags & ROW_SHOWN)
         size += 16;
     return size;
+}
+
+static bool row_size_valid(const struct catalogue_row *row, struct span value)
+{
+    const uint8_t *at = value.data;
+    size_t size = ROW_FIXED_BYTES;
+
+    if (value.size < size)
+        return false;
+    size += (size_t)at[1] + at[2] + at[3] + get_u16be(at + 4) + row_middle_size(row->placed, at[0]);
+    if (row->collection != COLLECTION_NEEDS)
+        return value.size >= size;
+    size += ROW_NEED_BYTES;
+    if (value.size < size)
+        return false;
+    at += ROW_FIXED_BYTES + row_middle_size(row->placed, at[0]);
+    return value.size >= size + at[ROW_NEED_BYTES - 1];
 }
 
 static struct span row_take(const uint8_t **at, size_t size)
@@ -125,6 +149,14 @@ static void row_read_span(const uint8_t **at, int64_t *ret_from_ms, int64_t *ret
     *at += 16;
 }
 
+static void row_read_need(struct catalogue_row *row, const uint8_t **at)
+{
+    row->asker = (*at)[0] < CATALOGUE_ASKER_NOT_STATED ? (*at)[0] : CATALOGUE_ASKER_NOT_STATED;
+    row->people = get_u64be(*at + 1);
+    row->area = span_of(*at + ROW_NEED_BYTES, (*at)[ROW_NEED_BYTES - 1]);
+    *at += ROW_NEED_BYTES + row->area.size;
+}
+
 /* A scan calls this for every row: one check of the size, then plain loads. */
 enum torg_err catalogue_row_read(struct span key, struct span value, struct catalogue_row *ret_row)
 {
@@ -132,12 +164,12 @@ enum torg_err catalogue_row_read(struct span key, struct span value, struct cata
     const uint8_t *at = value.data;
     unsigned flags;
 
-    if (key.size != CATALOGUE_ROW_KEY_BYTES || key.data[1] > 1 || value.size < ROW_FIXED_BYTES)
+    if (key.size != CATALOGUE_ROW_KEY_BYTES || key.data[1] > 1)
         return TORG_E_CORRUPT;
     row.collection = key.data[0];
     row.placed = key.data[1];
     row.number = get_u32be(key.data + 2);
-    if (value.size < row_size_min(row.placed, at))
+    if (!row_size_valid(&row, value))
         return TORG_E_CORRUPT;
     flags = at[0];
     row.origin_number = get_u32be(at + 6);
@@ -151,6 +183,8 @@ enum torg_err catalogue_row_read(struct span key, struct span value, struct cata
     row.shown_through_ms = row.time_through_ms;
     if (flags & ROW_SHOWN)
         row_read_span(&at, &row.shown_from_ms, &row.shown_through_ms);
+    if (row.collection == COLLECTION_NEEDS)
+        row_read_need(&row, &at);
     row.theme_bits = row_take(&at, value.data[1]);
     row.municipality = row_take(&at, value.data[2]);
     row.country_code = row_take(&at, value.data[3]);
@@ -183,9 +217,25 @@ struct theme_set catalogue_row_themes(const struct catalogue_row *row)
     return set;
 }
 
+uint8_t catalogue_tree(uint8_t collection, bool placed)
+{
+    return placed ? collection : CATALOGUE_TREE_UNPLACED + collection;
+}
+
+/* Once around the equator, and so on one unit further north: one position for one number. */
+static struct position position_of_number(uint32_t number)
+{
+    uint32_t around = 2u * GEO_LON_E7_MAX;
+
+    return (struct position){
+        .lon_e7 = (int32_t)((int64_t)(number % around) - GEO_LON_E7_MAX),
+        .lat_e7 = (int32_t)(number / around),
+    };
+}
+
 struct rtree_item catalogue_row_item(const struct catalogue_row *row)
 {
-    return (struct rtree_item){
+    struct rtree_item item = {
         .point = row->point,
         .min = row->box_min,
         .max = row->box_max,
@@ -194,6 +244,10 @@ struct rtree_item catalogue_row_item(const struct catalogue_row *row)
         .time_from_ms = row->time_from_ms,
         .time_through_ms = row->time_through_ms,
     };
+
+    if (!row->placed)
+        item.point = item.min = item.max = position_of_number(row->number);
+    return item;
 }
 
 static bool position_equal(struct position a, struct position b)

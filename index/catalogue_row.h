@@ -19,10 +19,18 @@ struct catalogue_row_key {
 };
 struct catalogue_row_key catalogue_row_key(uint8_t collection, bool placed, uint32_t number);
 
+/* In the order of struct aggregate_cell. */
+enum catalogue_asker {
+    CATALOGUE_ASKER_COMPANY,
+    CATALOGUE_ASKER_MUNICIPALITY,
+    CATALOGUE_ASKER_ASSOCIATION,
+    CATALOGUE_ASKER_NOT_STATED,
+};
+
 struct catalogue_row {
     uint32_t number;
     uint8_t collection;
-    bool placed; /* has geometry: it is in the tree */
+    bool placed; /* has geometry */
     bool is_point;
     uint32_t origin_number;
     struct position point, box_min, box_max; /* when placed */
@@ -33,6 +41,10 @@ struct catalogue_row {
     struct span country_code;
     struct span themes_text;
     struct span folded_names;
+    /* Needs only: what is counted of them, so that a table costs one scan. */
+    uint8_t asker; /* enum catalogue_asker */
+    uint64_t people;
+    struct span area; /* at most 255 bytes */
 };
 
 /* Append the value of a row. */
@@ -42,7 +54,16 @@ enum torg_err catalogue_row_read(struct span key, struct span value, struct cata
 enum torg_err catalogue_row_get(const struct kv *kv, uint8_t collection, bool placed,
                                 uint32_t number, struct catalogue_row *ret_row);
 struct theme_set catalogue_row_themes(const struct catalogue_row *row);
-/* What the tree holds of a placed row. */
+/*
+ * Every document is in a tree, so that trees count by theme and time whether or
+ * not there is a place. Those without one are in a tree of their own, numbered
+ * apart from the collections, in the order of their numbers: a made-up position
+ * on the equator stands for the number, and no box or circle is asked of it.
+ */
+#define CATALOGUE_TREE_UNPLACED 32
+#define CATALOGUE_TREES_MAX (CATALOGUE_TREE_UNPLACED + COLLECTIONS_MAX)
+uint8_t catalogue_tree(uint8_t collection, bool placed);
+/* What its tree holds of a row. */
 struct rtree_item catalogue_row_item(const struct catalogue_row *row);
 bool catalogue_item_equal(const struct rtree_item *a, const struct rtree_item *b);
 
@@ -99,7 +120,7 @@ enum catalogue_counter {
     CATALOGUE_COUNT_DOCUMENTS = 1, /* by collection, and by origin and collection */
     CATALOGUE_COUNT_PLACED = 2,
     CATALOGUE_COUNT_IRREGULAR = 3, /* see catalogue_row_regular */
-    CATALOGUE_COUNT_EDITS = 4,     /* of the tree, since it was last packed */
+    CATALOGUE_COUNT_EDITS = 4,     /* of a tree, by its number, since it was last packed */
     CATALOGUE_COUNT_EXTENT = 5,    /* not a number but a struct catalogue_extent */
 };
 #define CATALOGUE_COUNT_KEY_BYTES 6

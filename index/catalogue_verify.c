@@ -330,6 +330,7 @@ static enum torg_err verify_counts(struct verify *v)
 struct verify_tree {
     struct verify *verify;
     uint8_t collection;
+    bool placed;
     struct rtree_item *items; /* owned; ascending by document once read */
     size_t count;
     size_t capacity;
@@ -337,11 +338,17 @@ struct verify_tree {
     uint64_t surplus;
 };
 
+static const char *tree_name(const struct verify_tree *tree)
+{
+    return tree->placed ? "tree" : "tree of those without a place";
+}
+
 static void verify_tree_report(void *context, const char *what)
 {
     const struct verify_tree *tree = context;
 
-    verify_say(tree->verify, "%s: tree: %s", collection_name(tree->collection), what);
+    verify_say(tree->verify, "%s: %s: %s", collection_name(tree->collection), tree_name(tree),
+               what);
 }
 
 static bool verify_tree_item(void *context, const struct rtree_item *item)
@@ -363,21 +370,25 @@ static int item_compare(const void *a, const void *b)
     return (left->document > right->document) - (left->document < right->document);
 }
 
+static void verify_tree_say(struct verify_tree *tree, uint32_t document, const char *what)
+{
+    verify_say(tree->verify, "%s: %s: document %u %s", collection_name(tree->collection),
+               tree_name(tree), document, what);
+}
+
 static enum torg_err verify_tree_row(void *context, const struct catalogue_row *row)
 {
     struct verify_tree *tree = context;
-    const char *name = collection_name(tree->collection);
     struct rtree_item want = catalogue_row_item(row);
 
     while (tree->at < tree->count && tree->items[tree->at].document < row->number)
-        verify_say(tree->verify, "%s: tree: document %u is in it, but has no row", name,
-                   tree->items[tree->at++].document);
+        verify_tree_say(tree, tree->items[tree->at++].document, "is in it, but has no row");
     if (tree->at == tree->count || tree->items[tree->at].document != row->number) {
-        verify_say(tree->verify, "%s: tree: document %u is missing", name, row->number);
+        verify_tree_say(tree, row->number, "is missing");
         return TORG_OK;
     }
     if (!catalogue_item_equal(&tree->items[tree->at], &want))
-        verify_say(tree->verify, "%s: tree: document %u differs from its row", name, row->number);
+        verify_tree_say(tree, row->number, "differs from its row");
     tree->at++;
     return TORG_OK;
 }
@@ -387,25 +398,26 @@ static enum torg_err verify_tree_items(struct verify_tree *tree)
     const struct verify *v = tree->verify;
     enum torg_err err;
 
-    err = rtree_items(v->kv, tree->collection, verify_tree_item, tree);
+    err =
+        rtree_items(v->kv, catalogue_tree(tree->collection, tree->placed), verify_tree_item, tree);
     if (err)
         return err;
     qsort(tree->items, tree->count, sizeof(*tree->items), item_compare);
-    err = catalogue_rows(v->kv, tree->collection, true, 0, verify_tree_row, tree);
+    err = catalogue_rows(v->kv, tree->collection, tree->placed, 0, verify_tree_row, tree);
     tree->surplus += tree->count - tree->at;
     if (!err && tree->surplus)
-        verify_say(v, "%s: tree: %llu entries too many", collection_name(tree->collection),
-                   (unsigned long long)tree->surplus);
+        verify_say(v, "%s: %s: %llu entries too many", collection_name(tree->collection),
+                   tree_name(tree), (unsigned long long)tree->surplus);
     return err;
 }
 
-static enum torg_err verify_collection_tree(struct verify *v, uint8_t collection)
+static enum torg_err verify_one_tree(struct verify *v, uint8_t collection, bool placed)
 {
-    struct verify_tree tree = {.verify = v, .collection = collection};
+    struct verify_tree tree = {.verify = v, .collection = collection, .placed = placed};
     struct rtree_stat stat;
     enum torg_err err;
 
-    err = rtree_check(v->kv, collection, verify_tree_report, &tree, &stat);
+    err = rtree_check(v->kv, catalogue_tree(collection, placed), verify_tree_report, &tree, &stat);
     if (err == TORG_E_CORRUPT)
         return TORG_OK; /* Said already; its items cannot be walked. */
     if (err)
@@ -441,8 +453,11 @@ enum torg_err catalogue_verify(const struct kv *kv, const struct theme_tree *the
     if (!err)
         err = verify_counts(&v);
     for (uint8_t collection = 1; collection < COLLECTIONS_MAX && !err; collection++) {
-        if (COLLECTION_MASK_PUBLIC >> collection & 1)
-            err = verify_collection_tree(&v, collection);
+        if (!(COLLECTION_MASK_PUBLIC >> collection & 1))
+            continue;
+        err = verify_one_tree(&v, collection, true);
+        if (!err)
+            err = verify_one_tree(&v, collection, false);
     }
     catalogue_derived_done(&v.derived);
     return err;

@@ -21,7 +21,7 @@
 /* What is to be done to a tree; lives in memory only. */
 struct writer_edit {
     bool removed;
-    uint8_t collection;
+    uint8_t tree;
     struct rtree_item item;
 };
 
@@ -92,13 +92,13 @@ enum torg_err catalogue_writer_number(struct kv *kv, const struct theme_tree *th
     return TORG_OK;
 }
 
-static enum torg_err writer_edit_add(struct catalogue_writer *writer, bool removed,
-                                     uint8_t collection, const struct rtree_item *item)
+static enum torg_err writer_edit_add(struct catalogue_writer *writer, bool removed, uint8_t tree,
+                                     const struct rtree_item *item)
 {
-    struct writer_edit edit = {.removed = removed, .collection = collection, .item = *item};
+    struct writer_edit edit = {.removed = removed, .tree = tree, .item = *item};
 
     buffer_put(&writer->pending, &edit, sizeof(edit));
-    writer->dirty |= UINT32_C(1) << collection;
+    writer->dirty |= UINT64_C(1) << tree;
     return writer->pending.err;
 }
 
@@ -213,21 +213,20 @@ static enum torg_err writer_tree_edit(struct catalogue_writer *writer,
                                       const struct writer_before *before,
                                       const struct catalogue_row *after)
 {
-    bool was = before->exists && before->row.placed;
-    bool is = after && after->placed;
+    uint8_t old_tree = catalogue_tree(before->row.collection, before->row.placed);
     struct rtree_item item;
+    uint8_t tree;
     enum torg_err err = TORG_OK;
 
-    if (is) {
-        item = catalogue_row_item(after);
-        if (was && catalogue_item_equal(&before->item, &item))
-            return TORG_OK;
-    }
-    if (was)
-        err = writer_edit_add(writer, true, before->row.collection, &before->item);
-    if (!err && is)
-        err = writer_edit_add(writer, false, after->collection, &item);
-    return err;
+    if (!after)
+        return writer_edit_add(writer, true, old_tree, &before->item);
+    item = catalogue_row_item(after);
+    tree = catalogue_tree(after->collection, after->placed);
+    if (before->exists && tree == old_tree && catalogue_item_equal(&before->item, &item))
+        return TORG_OK;
+    if (before->exists)
+        err = writer_edit_add(writer, true, old_tree, &before->item);
+    return err ? err : writer_edit_add(writer, false, tree, &item);
 }
 
 static enum torg_err writer_replace(struct catalogue_writer *writer, struct kv *kv,
@@ -332,41 +331,59 @@ static enum torg_err pack_visit(void *context, const struct catalogue_row *row)
     return TORG_OK;
 }
 
-static enum torg_err pack_read(const struct kv *kv, uint8_t collection, struct pack *pack)
+static enum torg_err pack_read(const struct kv *kv, uint8_t collection, bool placed,
+                               struct pack *pack)
 {
     enum torg_err err;
 
     pack->count = 0;
     pack->more = false;
-    err = catalogue_rows(kv, collection, true, pack->next, pack_visit, pack);
+    err = catalogue_rows(kv, collection, placed, pack->next, pack_visit, pack);
     return pack->more ? TORG_OK : err;
 }
 
-/* A collection too large for memory gets a packed beginning; the rest goes in one by one. */
-enum torg_err catalogue_writer_pack(struct kv *kv, uint8_t collection)
+static enum torg_err tree_rows(const struct kv *kv, uint8_t collection, bool placed,
+                               uint64_t *ret_rows)
 {
-    struct rtree tree = {.kv = kv, .collection = collection};
-    struct pack pack = {0};
-    uint64_t placed;
+    uint64_t documents, with_place;
     enum torg_err err;
 
-    err = catalogue_count_get(kv, CATALOGUE_COUNT_PLACED, collection, 0, &placed);
+    err = catalogue_count_get(kv, CATALOGUE_COUNT_DOCUMENTS, collection, 0, &documents);
+    if (!err)
+        err = catalogue_count_get(kv, CATALOGUE_COUNT_PLACED, collection, 0, &with_place);
     if (err)
         return err;
-    pack.capacity = placed < WRITER_PACK_ITEMS_MAX ? (size_t)placed : WRITER_PACK_ITEMS_MAX;
+    if (with_place > documents)
+        return TORG_E_CORRUPT;
+    *ret_rows = placed ? with_place : documents - with_place;
+    return TORG_OK;
+}
+
+/* A collection too large for memory gets a packed beginning; the rest goes in one by one. */
+enum torg_err catalogue_writer_pack(struct kv *kv, uint8_t collection, bool placed)
+{
+    struct rtree tree = {.kv = kv, .collection = catalogue_tree(collection, placed)};
+    struct pack pack = {0};
+    uint64_t rows;
+    enum torg_err err;
+
+    err = tree_rows(kv, collection, placed, &rows);
+    if (err)
+        return err;
+    pack.capacity = rows < WRITER_PACK_ITEMS_MAX ? (size_t)rows : WRITER_PACK_ITEMS_MAX;
     pack.items = calloc(pack.capacity + 1, sizeof(*pack.items));
     if (!pack.items)
         return TORG_E_NOMEM;
-    err = pack_read(kv, collection, &pack);
+    err = pack_read(kv, collection, placed, &pack);
     if (!err)
         err = rtree_bulk_load(&tree, pack.items, pack.count);
     while (!err && pack.more) {
-        err = pack.capacity ? pack_read(kv, collection, &pack) : TORG_E_CORRUPT;
+        err = pack.capacity ? pack_read(kv, collection, placed, &pack) : TORG_E_CORRUPT;
         for (size_t i = 0; i < pack.count && !err; i++)
             err = rtree_insert(&tree, &pack.items[i]);
     }
     if (!err)
-        err = catalogue_count_put(kv, CATALOGUE_COUNT_EDITS, collection, 0, 0);
+        err = catalogue_count_put(kv, CATALOGUE_COUNT_EDITS, tree.collection, 0, 0);
     free(pack.items);
     return err;
 }
@@ -381,59 +398,69 @@ static struct writer_edit edit_at(const struct catalogue_writer *writer, size_t 
 
 static enum torg_err flush_edit(struct kv *kv, const struct writer_edit *edit)
 {
-    struct rtree tree = {.kv = kv, .collection = edit->collection};
+    struct rtree tree = {.kv = kv, .collection = edit->tree};
     enum torg_err err;
 
     err = edit->removed ? rtree_remove(&tree, &edit->item) : rtree_insert(&tree, &edit->item);
     return err == TORG_E_NOT_FOUND ? TORG_E_CORRUPT : err;
 }
 
-static enum torg_err flush_tree(struct catalogue_writer *writer, struct kv *kv, uint8_t collection)
+static enum torg_err flush_tree(struct catalogue_writer *writer, struct kv *kv, uint8_t collection,
+                                bool placed)
 {
     size_t pending = writer->pending.size / sizeof(struct writer_edit);
-    uint64_t edits, placed, count = 0;
+    uint8_t tree = catalogue_tree(collection, placed);
+    uint64_t edits, rows, count = 0;
     enum torg_err err;
 
-    err = catalogue_count_get(kv, CATALOGUE_COUNT_EDITS, collection, 0, &edits);
+    if (!(writer->dirty >> tree & 1))
+        return TORG_OK;
+    err = catalogue_count_get(kv, CATALOGUE_COUNT_EDITS, tree, 0, &edits);
     if (!err)
-        err = catalogue_count_get(kv, CATALOGUE_COUNT_PLACED, collection, 0, &placed);
+        err = tree_rows(kv, collection, placed, &rows);
     if (err)
         return err;
     for (size_t i = 0; i < pending; i++)
-        count += edit_at(writer, i).collection == collection;
+        count += edit_at(writer, i).tree == tree;
     edits += count;
     /* The rows are the truth: a packed tree needs none of the edits. */
-    if (edits >= WRITER_PACK_EDITS_MIN && edits >= placed / WRITER_PACK_FRACTION &&
-        placed <= WRITER_PACK_ITEMS_MAX)
-        return catalogue_writer_pack(kv, collection);
+    if (edits >= WRITER_PACK_EDITS_MIN && edits >= rows / WRITER_PACK_FRACTION &&
+        rows <= WRITER_PACK_ITEMS_MAX)
+        return catalogue_writer_pack(kv, collection, placed);
     for (size_t i = 0; i < pending && !err; i++) {
         struct writer_edit edit = edit_at(writer, i);
 
-        if (edit.collection == collection)
+        if (edit.tree == tree)
             err = flush_edit(kv, &edit);
     }
-    return err ? err : catalogue_count_put(kv, CATALOGUE_COUNT_EDITS, collection, 0, edits);
+    return err ? err : catalogue_count_put(kv, CATALOGUE_COUNT_EDITS, tree, 0, edits);
 }
 
-enum torg_err catalogue_flush(struct catalogue_writer *writer, struct kv *kv)
+static enum torg_err flush_extent(const struct catalogue_writer *writer, struct kv *kv,
+                                  uint8_t collection)
 {
     struct catalogue_extent extent;
     enum torg_err err;
 
-    for (uint8_t collection = 1; collection < COLLECTIONS_MAX; collection++) {
-        if (writer->dirty >> collection & 1) {
-            err = flush_tree(writer, kv, collection);
-            if (err)
-                return err;
-        }
-        if (writer->shrunk >> collection & 1) {
-            err = catalogue_extent_scan(kv, collection, &extent);
-            if (!err)
-                err = catalogue_extent_put(kv, collection, &extent);
-            if (err)
-                return err;
-        }
+    if (!(writer->shrunk >> collection & 1))
+        return TORG_OK;
+    err = catalogue_extent_scan(kv, collection, &extent);
+    return err ? err : catalogue_extent_put(kv, collection, &extent);
+}
+
+enum torg_err catalogue_flush(struct catalogue_writer *writer, struct kv *kv)
+{
+    enum torg_err err = TORG_OK;
+
+    for (uint8_t collection = 1; collection < COLLECTIONS_MAX && !err; collection++) {
+        err = flush_tree(writer, kv, collection, true);
+        if (!err)
+            err = flush_tree(writer, kv, collection, false);
+        if (!err)
+            err = flush_extent(writer, kv, collection);
     }
+    if (err)
+        return err;
     buffer_clear(&writer->pending);
     writer->dirty = 0;
     writer->shrunk = 0;

@@ -15,7 +15,7 @@ enum torg_err catalogue_writer_number(struct kv *kv, const struct theme_tree *th
  */
 enum torg_err catalogue_writer_store(struct kv *kv, const struct catalogue_derived *derived,
                                      uint32_t number);
-/* Replace a collection's tree by a packed one over its placed rows. */
-enum torg_err catalogue_writer_pack(struct kv *kv, uint8_t collection);
+/* Replace a tree by a packed one over its rows. */
+enum torg_err catalogue_writer_pack(struct kv *kv, uint8_t collection, bool placed);
 
 #endif

@@ -6,15 +6,13 @@
 
 #include "index/query_plan.h"
 
-#define EVENTS_MASK (UINT32_C(1) << COLLECTION_EVENTS | UINT32_C(1) << COLLECTION_COURSES)
-
 /* A page in the making: what matches is counted, the first after the cursor are kept. */
 struct run {
     struct query_plan *plan;
     struct query_top top;
     size_t wanted; /* up to the end of the page, and one more that says there is a next */
     uint64_t matched;
-    bool count; /* what is visited counts as matched */
+    bool collecting; /* what is visited was counted before */
     const char *driver;
 };
 
@@ -26,24 +24,57 @@ static bool after_cursor(const struct query *query, double distance_m, uint32_t 
            query_order(distance_m, number, cursor->distance_m, cursor->document) > 0;
 }
 
-static enum torg_err run_visit(void *context, const struct query_match *match)
+/* A geodesic costs more than all else about a row: none for what surely is too far away. */
+static enum torg_err run_add_near(struct run *run, uint32_t number, const struct catalogue_row *row)
+{
+    const struct query *query = run->plan->query;
+    struct geo_point point = geo_point_of(row->point);
+    double lower_m, upper_m, distance_m;
+
+    geo_distance_bounds(&run->plan->centre, point, &lower_m, &upper_m);
+    if (query_top_passes(&run->top, 0, lower_m))
+        return TORG_OK;
+    distance_m = geo_distance_m(query->near, point);
+    if (!after_cursor(query, distance_m, number))
+        return TORG_OK;
+    return query_top_add(&run->top, number, distance_m);
+}
+
+static enum torg_err run_visit(void *context, uint32_t number, const struct catalogue_row *row)
 {
     struct run *run = context;
     const struct query *query = run->plan->query;
-    double distance_m = query->has_near ? match->distance_m : -1;
 
-    run->matched += run->count;
-    if (!after_cursor(query, distance_m, match->number))
+    run->matched += !run->collecting;
+    if (run->wanted == 0)
         return TORG_OK;
-    return query_top_add(&run->top, match->number, distance_m);
+    if (query->has_near)
+        return run_add_near(run, number, row);
+    return after_cursor(query, -1, number) ? query_top_add(&run->top, number, -1) : TORG_OK;
 }
 
-static enum torg_err run_count_visit(void *context, const struct query_match *match)
+/*
+ * Count what matches: by the trees alone where they say it all, else row by
+ * row, and then it is collected for the page at the same time.
+ */
+static enum torg_err run_count(struct run *run)
 {
-    struct run *run = context;
+    enum query_driver driver;
+    enum torg_err err;
 
-    (void)match;
-    run->matched++;
+    run->driver = "count";
+    for (size_t i = 0; i < run->plan->part_count; i++) {
+        const struct query_part *part = &run->plan->parts[i];
+
+        if (!part->compared) {
+            run->matched += part->estimate;
+            continue;
+        }
+        err = query_plan_each(run->plan, part, false, run_visit, run, &driver);
+        if (err)
+            return err;
+        run->driver = driver == QUERY_BY_SCAN ? "scan" : "rtree";
+    }
     return TORG_OK;
 }
 
@@ -60,216 +91,108 @@ static enum torg_err run_walk(struct run *run)
 
     run->driver = "walk";
     run->top.count = 0;
-    err = query_scan_open(&scan, run->plan->kv, run->plan->collections, true, true, first);
+    err = query_scan_open(&scan, run->plan, first);
     while (!err && run->top.count < run->wanted) {
         err = query_scan_next(&scan, &row);
         if (!err)
             err = query_plan_work(run->plan, 1);
-        if (err)
-            break;
-        if (after_cursor(query, -1, row.number) && query_plan_matches(run->plan, &row))
+        if (!err && after_cursor(query, -1, row.number) && query_plan_matches(run->plan, &row))
             err = query_top_add(&run->top, row.number, -1);
     }
     query_scan_close(&scan);
     return err == TORG_E_NOT_FOUND ? TORG_OK : err;
 }
 
-/* The trees count; then the page is found by whichever way is shorter. */
-static enum torg_err run_counted(struct run *run)
-{
-    struct query_plan *plan = run->plan;
-    uint64_t placed, walk_cost;
-    enum torg_err err;
-
-    err = query_plan_count_all(plan, plan->collections, &placed);
-    if (!err)
-        err = query_plan_each_unplaced(plan, run_visit, run);
-    if (err)
-        return err;
-    run->driver = "rtree";
-    run->matched += placed;
-    if (run->wanted == 0 || run->matched == 0)
-        return TORG_OK;
-    /* A row in the walk costs eight times what a listing visited in the tree does. */
-    walk_cost = 8 * run->wanted * plan->documents / run->matched;
-    if (walk_cost < placed)
-        return run_walk(run);
-    run->count = false;
-    for (uint8_t c = 1; c < COLLECTIONS_MAX && !err; c++) {
-        if (plan->collections >> c & 1)
-            err = query_plan_each_placed(plan, c, 0, run_visit, run);
-    }
-    return err;
-}
-
+/* What is not collected yet: by whichever way is shorter. */
 static enum torg_err run_ordered(struct run *run)
 {
+    struct query_plan *plan = run->plan;
+    uint64_t documents = 0, left = 0;
     enum query_driver driver;
-    uint64_t estimate;
-    enum torg_err err;
+    enum torg_err err = TORG_OK;
 
-    run->count = true;
-    if (!run->plan->compared)
-        return run_counted(run);
-    err = query_plan_driver(run->plan, true, &driver, &estimate);
-    if (err)
-        return err;
-    run->driver = driver == QUERY_BY_SCAN ? "scan" : "rtree";
-    return query_plan_each(run->plan, driver, 0, run_visit, run);
+    for (size_t i = 0; i < plan->part_count; i++) {
+        documents += plan->parts[i].documents;
+        left += plan->parts[i].compared ? 0 : plan->parts[i].estimate;
+    }
+    if (left == 0)
+        return TORG_OK;
+    if (QUERY_COST_ROW * run->wanted * documents / run->matched < left)
+        return run_walk(run);
+    run->collecting = true;
+    run->driver = "rtree";
+    for (size_t i = 0; i < plan->part_count && !err; i++) {
+        if (!plan->parts[i].compared)
+            err = query_plan_each(plan, &plan->parts[i], false, run_visit, run, &driver);
+    }
+    return err;
 }
 
 /* ---- nearest first ---- */
 
-/* One stream for those that are shown ahead of their time, one for the others. */
-struct near_stream {
+/* One stream for each group of collections whose trees are asked for the same times. */
+static enum torg_err run_stream(struct run *run, uint32_t collections,
+                                const struct rtree_query *tree)
+{
+    const struct query *query = run->plan->query;
     struct rtree_near *near;
-    struct rtree_hit hit;
-    bool ended;
-};
-
-static enum torg_err near_advance(struct near_stream *stream)
-{
-    enum torg_err err;
-
-    if (!stream->near || stream->ended)
-        return TORG_OK;
-    err = rtree_near_next(stream->near, &stream->hit);
-    if (err == TORG_E_NOT_FOUND) {
-        stream->ended = true;
-        return TORG_OK;
-    }
-    return err;
-}
-
-static enum torg_err near_open(const struct query_plan *plan, uint32_t mask,
-                               struct near_stream *stream)
-{
-    const struct query *query = plan->query;
-    uint32_t collections = plan->collections & mask;
-    struct rtree_query tree;
-    enum torg_err err;
-
-    if (!collections) {
-        stream->ended = true;
-        return TORG_OK;
-    }
-    tree = query_plan_tree(plan, (uint8_t)__builtin_ctz(collections));
-    tree.work_max = QUERY_WORK_MAX - plan->work + 1;
-    err = rtree_near_new(plan->kv, collections, &tree, &stream->near);
-    if (err)
-        return err;
-    if (query->has_cursor)
-        rtree_near_after(stream->near, query->cursor.distance_m, query->cursor.document);
-    return near_advance(stream);
-}
-
-static struct near_stream *near_first(struct near_stream streams[2])
-{
-    if (streams[0].ended || streams[1].ended)
-        return streams[0].ended ? &streams[1] : &streams[0];
-    return query_order(streams[0].hit.distance_m, streams[0].hit.document,
-                       streams[1].hit.distance_m, streams[1].hit.document) < 0
-               ? &streams[0]
-               : &streams[1];
-}
-
-static enum torg_err near_matches(const struct query_plan *plan, uint32_t number, bool *ret_matches)
-{
-    struct catalogue_record record = {.placed = true};
-    struct catalogue_row row;
-    enum torg_err err = TORG_OK;
-
-    record.collection = (uint8_t)__builtin_ctz(plan->collections);
-    if (plan->collections != UINT32_C(1) << record.collection)
-        err = catalogue_record_get(plan->kv, number, &record);
-    if (!err)
-        err = catalogue_row_get(plan->kv, record.collection, record.placed, number, &row);
-    if (err)
-        return err == TORG_E_NOT_FOUND ? TORG_E_CORRUPT : err;
-    *ret_matches = query_plan_matches(plan, &row);
-    return TORG_OK;
-}
-
-static enum torg_err near_fill(struct run *run, struct near_stream streams[2])
-{
-    bool matches = true;
-    enum torg_err err;
-
-    while (run->top.count < run->wanted) {
-        struct near_stream *first = near_first(streams);
-
-        if (first->ended)
-            break;
-        err = query_plan_work(run->plan, 1);
-        if (!err && run->plan->compared)
-            err = near_matches(run->plan, first->hit.document, &matches);
-        if (!err && matches)
-            err = query_top_add(&run->top, first->hit.document, first->hit.distance_m);
-        /* The last one is known by the count: no need to look for what is not there. */
-        if (!err && !run->plan->query->has_cursor && run->top.count == run->matched)
-            break;
-        if (!err)
-            err = near_advance(first);
-        if (err)
-            return err;
-    }
-    return TORG_OK;
-}
-
-static enum torg_err run_near_stream(struct run *run)
-{
-    bool alike = run->plan->query->has_datetime;
-    struct near_stream streams[2] = {{0}};
     struct rtree_work work;
+    struct rtree_hit hit;
     enum torg_err err;
 
-    run->driver = "near";
-    err = near_open(run->plan, alike ? UINT32_MAX : EVENTS_MASK, &streams[0]);
-    if (!err)
-        err = near_open(run->plan, alike ? 0 : ~EVENTS_MASK, &streams[1]);
-    if (!err)
-        err = near_fill(run, streams);
-    for (size_t i = 0; i < ARRAY_SIZE(streams); i++) {
-        if (streams[i].near) {
-            rtree_near_work(streams[i].near, &work);
-            run->plan->work += work.nodes;
-        }
-        rtree_near_free(streams[i].near);
-    }
-    return err;
-}
-
-static enum torg_err run_near_count(struct run *run)
-{
-    struct query_plan *plan = run->plan;
-    uint64_t count;
-    enum torg_err err;
-
-    err = query_plan_count_all(plan, ~plan->compared, &count);
+    err = rtree_near_new(run->plan->kv, collections, tree, &near);
     if (err)
         return err;
-    run->matched = count;
-    for (uint8_t c = 1; c < COLLECTIONS_MAX && !err; c++) {
-        if (plan->collections & plan->compared & UINT32_C(1) << c)
-            err = query_plan_each_placed(plan, c, 0, run_count_visit, run);
+    run->driver = "near";
+    if (query->has_cursor)
+        rtree_near_after(near, query->cursor.distance_m, query->cursor.document);
+    for (size_t i = 0; i < run->wanted; i++) {
+        err = rtree_near_next(near, &hit);
+        if (err || query_top_passes(&run->top, hit.document, hit.distance_m))
+            break;
+        err = query_top_add(&run->top, hit.document, hit.distance_m);
+        if (err)
+            break;
     }
-    return err;
+    rtree_near_work(near, &work);
+    rtree_near_free(near);
+    if (err && err != TORG_E_NOT_FOUND)
+        return err;
+    return query_plan_work(run->plan, work.nodes);
+}
+
+/* The collections that are streamed with the part at i: asked for the same times. */
+static uint32_t stream_collections(const struct query_plan *plan, size_t i)
+{
+    const struct query_part *first = &plan->parts[i];
+    uint32_t collections = 0;
+
+    for (size_t j = 0; j < plan->part_count; j++) {
+        const struct query_part *part = &plan->parts[j];
+
+        if (!part->compared && part->from_ms == first->from_ms &&
+            part->through_ms == first->through_ms)
+            collections |= UINT32_C(1) << part->collection;
+    }
+    return collections;
 }
 
 static enum torg_err run_near(struct run *run)
 {
-    enum torg_err err;
+    struct query_plan *plan = run->plan;
+    uint32_t done = 0;
+    enum torg_err err = TORG_OK;
 
-    run->driver = "near";
-    err = run_near_count(run);
-    if (err || run->wanted == 0 || run->matched == 0)
-        return err;
-    if (!run->plan->compared || run->matched > run->wanted)
-        return run_near_stream(run);
-    /* Few match, perhaps far away: take them all at once instead of streaming past the others. */
-    run->driver = "rtree";
-    run->count = false;
-    return query_plan_each(run->plan, QUERY_BY_TREE, QUERY_EACH_DISTANCES, run_visit, run);
+    for (size_t i = 0; i < plan->part_count && !err; i++) {
+        struct rtree_query tree = query_plan_tree(plan, &plan->parts[i]);
+        uint32_t collections = stream_collections(plan, i);
+
+        if (plan->parts[i].compared || done >> plan->parts[i].collection & 1)
+            continue;
+        done |= collections;
+        err = run_stream(run, collections, &tree);
+    }
+    return err;
 }
 
 /* ---- the page ---- */
@@ -318,7 +241,9 @@ enum torg_err query_run(const struct kv *kv, const struct theme_tree *themes,
     if (query->limit > 0)
         run.wanted = (size_t)query->offset + query->limit + 1;
     query_top_init(&run.top, run.wanted);
-    err = query->has_near ? run_near(&run) : run_ordered(&run);
+    err = run_count(&run);
+    if (!err && run.wanted > 0 && run.matched > 0)
+        err = query->has_near ? run_near(&run) : run_ordered(&run);
     if (!err)
         err = run_page(&run, ret_page);
     query_top_done(&run.top);

@@ -64,7 +64,7 @@ struct query_page {
     bool has_next;
     struct query_cursor next;
     uint64_t work;
-    const char *driver; /* which index drove: "rtree", "scan" ...; static */
+    const char *driver; /* how it was found: "count", "rtree", "scan", "near", "walk"; static */
 };
 void query_page_done(struct query_page *page);
 

@@ -6,13 +6,10 @@
 #include "protocol/fold.h"
 
 /*
- * What one step costs, in units of about 10 ns, measured on 1 M listings: a
- * listing that the tree visits, one whose row is then fetched, and a row in a
- * scan. Only the choice of the driver hangs on them.
+ * What it costs to fetch the row of a listing that a tree has found, in
+ * listings that it visits; measured. Only the choice of the driver hangs on it.
  */
-#define COST_TREE 1
 #define COST_FETCH 45
-#define COST_SCAN 8
 
 static bool query_valid(const struct query *query)
 {
@@ -50,33 +47,64 @@ static void plan_themes(struct query_plan *plan)
     }
 }
 
-static enum torg_err plan_collections(struct query_plan *plan)
+static enum torg_err plan_part(struct query_plan *plan, uint8_t collection, bool placed,
+                               uint64_t documents, bool compared)
+{
+    struct query_part *part = &plan->parts[plan->part_count];
+    struct rtree_query tree;
+    enum torg_err err;
+
+    if (documents == 0 || (plan->query->has_near && !placed))
+        return TORG_OK;
+    *part = (struct query_part){
+        .collection = collection,
+        .placed = placed,
+        .compared = compared,
+        .from_ms = plan->query->from_ms,
+        .through_ms = plan->query->through_ms,
+        .documents = documents,
+    };
+    if (!plan->query->has_datetime)
+        catalogue_shown_span(collection, plan->query->now_ms, &part->from_ms, &part->through_ms);
+    tree = query_plan_tree(plan, part);
+    err = query_plan_count(plan, part, &tree, &part->estimate);
+    if (!err && part->estimate > 0)
+        plan->part_count++;
+    return err;
+}
+
+static enum torg_err plan_collection(struct query_plan *plan, uint8_t collection)
 {
     const struct query *query = plan->query;
-    bool compare = query->origin_count > 0 || query->municipality_count > 0 ||
-                   plan->text.size > 0 || !plan->themes_exact;
+    bool compared = query->origin_count > 0 || query->municipality_count > 0 ||
+                    plan->text.size > 0 || !plan->themes_exact;
     uint64_t documents, placed, irregular;
     enum torg_err err;
 
-    for (uint8_t c = 1; c < COLLECTIONS_MAX; c++) {
-        if (!(query->collections & COLLECTION_MASK_PUBLIC & UINT32_C(1) << c))
-            continue;
-        err = catalogue_count_get(plan->kv, CATALOGUE_COUNT_DOCUMENTS, c, 0, &documents);
-        if (!err)
-            err = catalogue_count_get(plan->kv, CATALOGUE_COUNT_PLACED, c, 0, &placed);
-        if (!err)
-            err = catalogue_count_get(plan->kv, CATALOGUE_COUNT_IRREGULAR, c, 0, &irregular);
-        if (err)
-            return err;
-        if (documents == 0)
-            continue;
-        plan->collections |= UINT32_C(1) << c;
-        if (compare || (irregular > 0 && !query->has_datetime))
-            plan->compared |= UINT32_C(1) << c;
-        plan->documents += documents;
-        plan->placed += placed;
+    err = catalogue_count_get(plan->kv, CATALOGUE_COUNT_DOCUMENTS, collection, 0, &documents);
+    if (!err)
+        err = catalogue_count_get(plan->kv, CATALOGUE_COUNT_PLACED, collection, 0, &placed);
+    if (!err)
+        err = catalogue_count_get(plan->kv, CATALOGUE_COUNT_IRREGULAR, collection, 0, &irregular);
+    if (!err && placed > documents)
+        err = TORG_E_CORRUPT;
+    if (err)
+        return err;
+    compared = compared || (irregular > 0 && !query->has_datetime);
+    err = plan_part(plan, collection, true, placed, compared);
+    return err ? err : plan_part(plan, collection, false, documents - placed, compared);
+}
+
+static enum torg_err plan_parts(struct query_plan *plan)
+{
+    uint32_t collections = plan->query->collections & COLLECTION_MASK_PUBLIC;
+    enum torg_err err = TORG_OK;
+
+    for (uint8_t c = 1; c < COLLECTIONS_MAX && !err; c++) {
+        if (collections >> c & 1)
+            err = plan_collection(plan, c);
     }
-    return TORG_OK;
+    return err;
 }
 
 enum torg_err query_plan_init(struct query_plan *plan, const struct kv *kv,
@@ -93,7 +121,10 @@ enum torg_err query_plan_init(struct query_plan *plan, const struct kv *kv,
         return TORG_E_EXPENSIVE;
     plan->tree.has_box = query->has_box;
     plan->tree.box = query->box;
-    plan->window = query->has_box ? geo_window_of_box(&query->box) : geo_window_all();
+    if (query->has_box)
+        plan->window = geo_window_of_box(&query->box);
+    if (query->has_near)
+        plan->centre = geo_centre_of(query->near);
     plan->tree.has_centre = query->has_near;
     plan->tree.centre = query->near;
     plan->tree.radius_m = query->radius_m;
@@ -101,7 +132,7 @@ enum torg_err query_plan_init(struct query_plan *plan, const struct kv *kv,
     fold_put(&plan->text, query->text);
     err = plan->text.err;
     if (!err)
-        err = plan_collections(plan);
+        err = plan_parts(plan);
     if (err)
         query_plan_done(plan);
     return err;
@@ -194,24 +225,39 @@ static bool matches_box(const struct query_plan *plan, const struct catalogue_ro
            geo_window_overlaps(&plan->window, row->box_min, row->box_max);
 }
 
+/* The exact distance is asked for only where the bounds leave a doubt. */
+static bool matches_near(const struct query_plan *plan, const struct catalogue_row *row)
+{
+    struct geo_point point = geo_point_of(row->point);
+    double lower_m, upper_m;
+
+    if (!plan->query->has_near)
+        return true;
+    if (!row->placed)
+        return false;
+    geo_distance_bounds(&plan->centre, point, &lower_m, &upper_m);
+    if (upper_m <= plan->query->radius_m)
+        return true;
+    return lower_m <= plan->query->radius_m &&
+           geo_distance_m(plan->query->near, point) <= plan->query->radius_m;
+}
+
 bool query_plan_matches(const struct query_plan *plan, const struct catalogue_row *row)
 {
     return matches_time(plan, row) && matches_box(plan, row) && matches_origin(plan->query, row) &&
            matches_municipality(plan->query, row) && matches_themes(plan, row) &&
-           (plan->text.size == 0 || fold_contains(row->folded_names, buffer_span(&plan->text)));
+           (plan->text.size == 0 || fold_contains(row->folded_names, buffer_span(&plan->text))) &&
+           matches_near(plan, row);
 }
 
-struct rtree_query query_plan_tree(const struct query_plan *plan, uint8_t collection)
+struct rtree_query query_plan_tree(const struct query_plan *plan, const struct query_part *part)
 {
     struct rtree_query tree = plan->tree;
 
-    if (plan->query->has_datetime) {
-        tree.time_from_ms = plan->query->from_ms;
-        tree.time_through_ms = plan->query->through_ms;
-    } else {
-        catalogue_shown_span(collection, plan->query->now_ms, &tree.time_from_ms,
-                             &tree.time_through_ms);
-    }
+    tree.has_box = tree.has_box && part->placed;
+    tree.time_from_ms = part->from_ms;
+    tree.time_through_ms = part->through_ms;
+    tree.work_max = QUERY_WORK_MAX - plan->work + 1;
     return tree;
 }
 
@@ -221,167 +267,106 @@ enum torg_err query_plan_work(struct query_plan *plan, uint64_t work)
     return plan->work > QUERY_WORK_MAX ? TORG_E_EXPENSIVE : TORG_OK;
 }
 
-enum torg_err query_plan_count(struct query_plan *plan, uint8_t collection,
+enum torg_err query_plan_count(struct query_plan *plan, const struct query_part *part,
                                const struct rtree_query *tree, uint64_t *ret_count)
 {
-    struct rtree_query limited = *tree;
     struct rtree_work work = {0};
     enum torg_err err;
 
-    limited.work_max = QUERY_WORK_MAX - plan->work + 1;
-    err = rtree_count(plan->kv, collection, &limited, ret_count, &work);
-    if (err)
-        return err;
-    return query_plan_work(plan, work.nodes);
-}
-
-enum torg_err query_plan_count_all(struct query_plan *plan, uint32_t mask, uint64_t *ret_count)
-{
-    uint64_t sum = 0;
-
-    for (uint8_t c = 1; c < COLLECTIONS_MAX; c++) {
-        struct rtree_query tree = query_plan_tree(plan, c);
-        uint64_t count;
-        enum torg_err err;
-
-        if (!(plan->collections & mask & UINT32_C(1) << c))
-            continue;
-        err = query_plan_count(plan, c, &tree, &count);
-        if (err)
-            return err;
-        sum += count;
-    }
-    *ret_count = sum;
-    return TORG_OK;
-}
-
-enum torg_err query_plan_driver(struct query_plan *plan, bool rows, enum query_driver *ret_driver,
-                                uint64_t *ret_estimate)
-{
-    uint64_t unplaced = plan->documents - plan->placed;
-    uint64_t estimate, by_tree, by_scan;
-    enum torg_err err;
-
-    err = query_plan_count_all(plan, plan->collections, &estimate);
-    if (err)
-        return err;
-    by_tree = estimate * (rows ? COST_FETCH : COST_TREE) + unplaced * COST_SCAN;
-    by_scan = plan->documents * COST_SCAN;
-    /* Rows are not compared with circles: that is the trees' part. */
-    *ret_driver = plan->query->has_near || by_tree < by_scan ? QUERY_BY_TREE : QUERY_BY_SCAN;
-    *ret_estimate = estimate;
-    return TORG_OK;
+    err = rtree_count(plan->kv, catalogue_tree(part->collection, part->placed), tree, ret_count,
+                      &work);
+    return err ? err : query_plan_work(plan, work.nodes);
 }
 
 struct each {
     struct query_plan *plan;
-    uint8_t collection;
-    bool fetch;   /* the row, to compare it or to give it out */
-    bool compare; /* the tree's answer is only a superset */
+    const struct query_part *part;
+    bool fetch; /* the row, to compare it or to give it out */
     query_match_visit *visit;
     void *context;
     enum torg_err err;
 };
 
-static enum torg_err each_match(struct each *each, const struct rtree_hit *hit)
+static enum torg_err each_found(struct each *each, uint32_t number)
 {
-    struct query_match match = {.number = hit->document, .distance_m = hit->distance_m};
     struct catalogue_row row;
     enum torg_err err;
 
     err = query_plan_work(each->plan, 1);
     if (err || !each->fetch)
-        return err ? err : each->visit(each->context, &match);
-    err = catalogue_row_get(each->plan->kv, each->collection, true, hit->document, &row);
+        return err ? err : each->visit(each->context, number, NULL);
+    err =
+        catalogue_row_get(each->plan->kv, each->part->collection, each->part->placed, number, &row);
     if (err)
         return err == TORG_E_NOT_FOUND ? TORG_E_CORRUPT : err;
-    if (each->compare && !query_plan_matches(each->plan, &row))
+    if (each->part->compared && !query_plan_matches(each->plan, &row))
         return TORG_OK;
-    match.row = &row;
-    return each->visit(each->context, &match);
+    return each->visit(each->context, number, &row);
 }
 
 static bool each_hit(void *context, const struct rtree_hit *hit)
 {
     struct each *each = context;
 
-    each->err = each_match(each, hit);
+    each->err = each_found(each, hit->document);
     return !each->err;
 }
 
-enum torg_err query_plan_each_placed(struct query_plan *plan, uint8_t collection, unsigned want,
-                                     query_match_visit *visit, void *context)
+static enum torg_err each_by_tree(struct each *each)
 {
-    struct rtree_query tree = query_plan_tree(plan, collection);
+    const struct query_part *part = each->part;
+    struct rtree_query tree = query_plan_tree(each->plan, part);
     struct rtree_work work = {0};
+    enum torg_err err;
+
+    err = rtree_search(each->plan->kv, catalogue_tree(part->collection, part->placed), &tree, false,
+                       each_hit, each, &work);
+    if (!err)
+        err = each->err;
+    return err ? err : query_plan_work(each->plan, work.nodes);
+}
+
+static enum torg_err each_row(void *context, const struct catalogue_row *row)
+{
+    struct each *each = context;
+    enum torg_err err;
+
+    err = query_plan_work(each->plan, 1);
+    if (err || !query_plan_matches(each->plan, row))
+        return err;
+    return each->visit(each->context, row->number, row);
+}
+
+enum torg_err query_plan_each(struct query_plan *plan, const struct query_part *part, bool rows,
+                              query_match_visit *visit, void *context,
+                              enum query_driver *ret_driver)
+{
     struct each each = {
         .plan = plan,
-        .collection = collection,
-        .compare = plan->compared >> collection & 1,
+        .part = part,
+        .fetch = rows || part->compared,
         .visit = visit,
         .context = context,
     };
+    uint64_t by_tree = part->estimate * (each.fetch ? COST_FETCH : 1);
+    enum query_driver driver =
+        by_tree <= part->documents * QUERY_COST_ROW ? QUERY_BY_TREE : QUERY_BY_SCAN;
     enum torg_err err;
 
-    each.fetch = each.compare || want & QUERY_EACH_ROWS;
-    tree.work_max = QUERY_WORK_MAX - plan->work + 1;
-    err = rtree_search(plan->kv, collection, &tree, want & QUERY_EACH_DISTANCES, each_hit, &each,
-                       &work);
+    err = driver == QUERY_BY_TREE
+              ? each_by_tree(&each)
+              : catalogue_rows(plan->kv, part->collection, part->placed, 0, each_row, &each);
     if (!err)
-        err = each.err;
-    return err ? err : query_plan_work(plan, work.nodes);
+        *ret_driver = driver;
+    return err;
 }
 
-static enum torg_err each_row(struct query_plan *plan, bool placed, query_match_visit *visit,
-                              void *context)
+enum torg_err query_plan_each_row(struct query_plan *plan, query_match_visit *visit, void *context)
 {
-    struct query_match match = {.distance_m = -1};
-    struct query_scan scan;
-    struct catalogue_row row;
-    enum torg_err err;
+    enum query_driver driver;
+    enum torg_err err = TORG_OK;
 
-    err = query_scan_open(&scan, plan->kv, plan->collections, placed, true, 0);
-    while (!err) {
-        err = query_scan_next(&scan, &row);
-        if (!err)
-            err = query_plan_work(plan, 1);
-        if (err)
-            break;
-        if (!query_plan_matches(plan, &row))
-            continue;
-        match.number = row.number;
-        match.row = &row;
-        err = visit(context, &match);
-        if (err) {
-            query_scan_close(&scan);
-            return err;
-        }
-    }
-    query_scan_close(&scan);
-    return err == TORG_E_NOT_FOUND ? TORG_OK : err;
-}
-
-enum torg_err query_plan_each_unplaced(struct query_plan *plan, query_match_visit *visit,
-                                       void *context)
-{
-    if (plan->query->has_near || plan->documents == plan->placed)
-        return TORG_OK;
-    return each_row(plan, false, visit, context);
-}
-
-enum torg_err query_plan_each(struct query_plan *plan, enum query_driver driver, unsigned want,
-                              query_match_visit *visit, void *context)
-{
-    enum torg_err err;
-
-    if (driver == QUERY_BY_SCAN)
-        return each_row(plan, true, visit, context);
-    for (uint8_t c = 1; c < COLLECTIONS_MAX; c++) {
-        if (!(plan->collections >> c & 1))
-            continue;
-        err = query_plan_each_placed(plan, c, want, visit, context);
-        if (err)
-            return err;
-    }
-    return query_plan_each_unplaced(plan, visit, context);
+    for (size_t i = 0; i < plan->part_count && !err; i++)
+        err = query_plan_each(plan, &plan->parts[i], true, visit, context, &driver);
+    return err;
 }

@@ -31,22 +31,16 @@ static enum torg_err stream_open(struct query_scan *scan, uint8_t collection, bo
     return err == TORG_E_NOT_FOUND ? TORG_OK : err;
 }
 
-enum torg_err query_scan_open(struct query_scan *scan, const struct kv *kv, uint32_t collections,
-                              bool placed, bool unplaced, uint32_t first)
+enum torg_err query_scan_open(struct query_scan *scan, const struct query_plan *plan,
+                              uint32_t first)
 {
     enum torg_err err = TORG_OK;
 
-    scan->kv = kv;
+    scan->kv = plan->kv;
     scan->stream_count = 0;
     scan->last = SIZE_MAX;
-    for (uint8_t c = 1; c < COLLECTIONS_MAX && !err; c++) {
-        if (!(collections >> c & 1))
-            continue;
-        if (placed)
-            err = stream_open(scan, c, true, first);
-        if (!err && unplaced)
-            err = stream_open(scan, c, false, first);
-    }
+    for (size_t i = 0; i < plan->part_count && !err; i++)
+        err = stream_open(scan, plan->parts[i].collection, plan->parts[i].placed, first);
     return err;
 }
 

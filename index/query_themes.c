@@ -45,13 +45,14 @@ static void count_init(struct themes_count *count, const struct theme_tree *them
     }
 }
 
-static enum torg_err count_visit(void *context, const struct query_match *match)
+static enum torg_err count_visit(void *context, uint32_t number, const struct catalogue_row *row)
 {
     struct themes_count *count = context;
     struct theme_set all = {{0}};
 
-    for (size_t i = 0; i < match->row->theme_bits.size; i++) {
-        const struct theme_set *holders = &count->holders[match->row->theme_bits.data[i]];
+    (void)number;
+    for (size_t i = 0; i < row->theme_bits.size; i++) {
+        const struct theme_set *holders = &count->holders[row->theme_bits.data[i]];
 
         for (size_t word = 0; word < ARRAY_SIZE(all.words); word++)
             all.words[word] |= holders->words[word];
@@ -78,17 +79,19 @@ static bool tree_narrow(struct rtree_query *tree, const struct theme_set *set)
     return true;
 }
 
-static bool counts_by_tree(const struct query_plan *plan, uint64_t estimate)
+static bool counts_by_tree(const struct query_plan *plan, const struct query_part *part)
 {
     for (size_t i = 0; i < plan->tree.group_count; i++) {
         if (plan->tree.groups[i].count == RTREE_THEME_SETS_MAX)
             return false;
     }
-    return !plan->compared && estimate >= THEMES_COUNT_BY_TREE_MIN;
+    return !part->compared && part->estimate >= THEMES_COUNT_BY_TREE_MIN;
 }
 
-static enum torg_err count_by_tree(struct query_plan *plan, const struct themes_count *count)
+static enum torg_err count_by_tree(struct query_plan *plan, const struct query_part *part,
+                                   const struct themes_count *count)
 {
+    struct rtree_query tree;
     struct theme_set set;
     uint64_t narrowed;
     bool exact;
@@ -98,18 +101,13 @@ static enum torg_err count_by_tree(struct query_plan *plan, const struct themes_
         if (!count->owners[bit])
             continue;
         set = theme_query_set(plan->themes, span_of_str(count->owners[bit]->slug), &exact);
-        for (uint8_t c = 1; c < COLLECTIONS_MAX; c++) {
-            struct rtree_query tree = query_plan_tree(plan, c);
-
-            if (!(plan->collections >> c & 1))
-                continue;
-            if (!tree_narrow(&tree, &set))
-                return TORG_E_TOO_BIG;
-            err = query_plan_count(plan, c, &tree, &narrowed);
-            if (err)
-                return err;
-            count->counts[bit] += narrowed;
-        }
+        tree = query_plan_tree(plan, part);
+        if (!tree_narrow(&tree, &set))
+            return TORG_E_TOO_BIG;
+        err = query_plan_count(plan, part, &tree, &narrowed);
+        if (err)
+            return err;
+        count->counts[bit] += narrowed;
     }
     return TORG_OK;
 }
@@ -120,7 +118,6 @@ enum torg_err query_theme_counts(const struct kv *kv, const struct theme_tree *t
     struct themes_count count = {.counts = counts};
     struct query_plan plan;
     enum query_driver driver;
-    uint64_t estimate;
     enum torg_err err;
 
     err = query_plan_init(&plan, kv, themes, query);
@@ -128,17 +125,13 @@ enum torg_err query_theme_counts(const struct kv *kv, const struct theme_tree *t
         return err;
     count_init(&count, themes);
     memset(counts, 0, THEME_BITS * sizeof(*counts));
-    err = query_plan_driver(&plan, true, &driver, &estimate);
-    if (err)
-        goto done;
-    if (counts_by_tree(&plan, estimate)) {
-        err = query_plan_each_unplaced(&plan, count_visit, &count);
-        if (!err)
-            err = count_by_tree(&plan, &count);
-    } else {
-        err = query_plan_each(&plan, driver, QUERY_EACH_ROWS, count_visit, &count);
+    for (size_t i = 0; i < plan.part_count && !err; i++) {
+        const struct query_part *part = &plan.parts[i];
+
+        err = counts_by_tree(&plan, part)
+                  ? count_by_tree(&plan, part, &count)
+                  : query_plan_each(&plan, part, true, count_visit, &count, &driver);
     }
-done:
     query_plan_done(&plan);
     return err;
 }

@@ -74,16 +74,21 @@ static void top_sink(struct query_top *top)
     }
 }
 
+bool query_top_passes(const struct query_top *top, uint32_t number, double distance_m)
+{
+    struct rtree_hit hit = {.document = number, .distance_m = distance_m};
+
+    return top->count == top->max && (top->max == 0 || hit_order(&hit, &top->hits[0]) >= 0);
+}
+
 enum torg_err query_top_add(struct query_top *top, uint32_t number, double distance_m)
 {
     struct rtree_hit hit = {.document = number, .distance_m = distance_m};
     enum torg_err err;
 
-    if (top->max == 0)
+    if (query_top_passes(top, number, distance_m))
         return TORG_OK;
     if (top->count == top->max) {
-        if (hit_order(&hit, &top->hits[0]) >= 0)
-            return TORG_OK;
         top->hits[0] = hit;
         top_sink(top);
         return TORG_OK;

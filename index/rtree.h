@@ -36,7 +36,7 @@ struct rtree_item {
 /* Handle of one collection's tree in one transaction. */
 struct rtree {
     struct kv *kv;
-    uint8_t collection; /* 1..31 */
+    uint8_t collection; /* 1..127; the catalogue keeps trees of its own beyond 31 */
 };
 
 /*
