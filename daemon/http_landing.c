@@ -352,13 +352,29 @@ static void put_paths(struct buffer *out, const struct http_routes *routes)
     json_out_end(out, '}');
 }
 
-static void put_components(struct buffer *out)
+/* Of the routes in the document; the operators' listener has others. */
+static uint32_t params_in_document(const struct http_routes *routes)
 {
+    uint32_t params = 0;
+
+    for (size_t i = 0; i < routes->count; i++) {
+        if (in_document(&routes->items[i]))
+            params |= routes->items[i].params;
+    }
+    return params;
+}
+
+static void put_components(struct buffer *out, const struct http_routes *routes)
+{
+    uint32_t params = params_in_document(routes);
+
     json_out_begin(out, "components", '{');
     json_out_begin(out, "parameters", '{');
     for (enum http_param i = 0; i < HTTP_PARAM_COUNT; i++) {
         const struct http_param_text *text = http_params_text(i);
 
+        if (!(params >> i & 1))
+            continue;
         json_out_begin(out, text->name, '{');
         json_out_text(out, "name", text->name);
         json_out_text(out, "in", "query");
@@ -410,7 +426,7 @@ enum torg_err http_api(struct http_exchange *exchange)
                              "{\"name\":\"write\",\"description\":\"Listings of this node's own "
                              "origin, with a bearer token.\"}]"));
     put_paths(out, &exchange->worker->options->routes);
-    put_components(out);
+    put_components(out, &exchange->worker->options->routes);
     buffer_done(&base);
     return end_json(exchange);
 }

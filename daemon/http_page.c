@@ -312,14 +312,12 @@ static enum torg_err put_card(const struct search *search, const struct rtree_hi
     struct document document;
     const json_t *properties;
     json_t *feature;
-    const struct http_words_collection *words;
     enum torg_err err = catalogue_document(page->kv, hit->document, &document);
 
     if (!err)
         err = http_page_parts_feature(&document, &feature, &properties);
     if (err)
         return err;
-    words = http_words_collection(document.collection);
     buffer_put_str(out, "<li class=\"card\"><h3><a ");
     http_page_parts_href(page, &document);
     buffer_put_u8(out, '>');
@@ -330,8 +328,8 @@ static enum torg_err put_card(const struct search *search, const struct rtree_hi
         http_words_put_distance(out, page->language, hit->distance_m);
         buffer_put_str(out, "</span>");
     }
-    buffer_printf(out, "\n<p><span class=\"kind\">%s</span>",
-                  words ? words->one[page->language] : "");
+    buffer_put_str(out, "\n<p>");
+    http_page_parts_labels(page, &document, properties);
     html_text(out, http_page_parts_municipality(&document));
     if (!http_page_parts_provider(page, properties, document.municipality[0] ? " · " : "") &&
         !document.municipality[0])

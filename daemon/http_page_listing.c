@@ -221,7 +221,6 @@ static void put_facts(const struct shown *shown)
 static void put_listing(const struct shown *shown, const char *id)
 {
     const struct http_page_parts *page = &shown->page;
-    const struct http_words_collection *words = http_words_collection(shown->document.collection);
     struct buffer *out = page->out;
     const char *name = text_of(shown, "name");
     const char *description = text_of(shown, "description");
@@ -229,8 +228,8 @@ static void put_listing(const struct shown *shown, const char *id)
     http_page_parts_begin(page, 200, span_of_str(name));
     buffer_put_str(out, "<article id=\"content\"><h1>");
     html_text(out, name);
-    buffer_printf(out, "</h1>\n<p class=\"source\"><span class=\"kind\">%s</span>",
-                  words ? words->one[page->language] : "");
+    buffer_put_str(out, "</h1>\n<p class=\"source\">");
+    http_page_parts_labels(page, &shown->document, shown->properties);
     http_page_parts_source(page, &shown->document);
     buffer_put_str(out, "</p>\n");
     if (description[0]) {

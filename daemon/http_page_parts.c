@@ -198,6 +198,18 @@ void http_page_parts_href(const struct http_page_parts *page, const struct docum
     buffer_put_u8(page->out, '"');
 }
 
+void http_page_parts_labels(const struct http_page_parts *page, const struct document *document,
+                            const json_t *properties)
+{
+    const struct http_words_collection *words = http_words_collection(document->collection);
+
+    if (words)
+        buffer_printf(page->out, "<span class=\"kind\">%s</span>", words->one[page->language]);
+    if (json_is_true(json_object_get(properties, "example")))
+        buffer_printf(page->out, "<span class=\"kind made-up\">%s</span>",
+                      http_page_parts_word(page, WORD_EXAMPLE));
+}
+
 void http_page_parts_source(const struct http_page_parts *page, const struct document *document)
 {
     const struct http_origin *origin = http_origins_find(page->origins, document->origin_number);

@@ -37,6 +37,9 @@ const char *http_page_parts_text(const struct http_page_parts *page, const json_
 enum torg_err http_page_parts_feature(const struct document *document, json_t **ret_feature,
                                       const json_t **ret_properties);
 
+/* What kind of thing it is, as labels: its collection, and "example" if it says so itself. */
+void http_page_parts_labels(const struct http_page_parts *page, const struct document *document,
+                            const json_t *properties);
 /* Whose it is and how old: "Från Umeå, för 3 minuter sedan", with marks. */
 void http_page_parts_source(const struct http_page_parts *page, const struct document *document);
 /* "Umeå" for the document's municipality; "" when not known. */

@@ -112,6 +112,7 @@ static const char *const words[WORD_COUNT][2] = {
     [WORD_MAP] = {"Visa på OpenStreetMap", "Show on OpenStreetMap"},
     [WORD_AS_DATA] = {"Samma uppgift som GeoJSON", "The same as GeoJSON"},
     [WORD_SKIP] = {"Hoppa till träffarna", "Skip to the results"},
+    [WORD_EXAMPLE] = {"Exempel", "Example"},
 };
 
 const char *http_words(enum http_word word, enum http_language language)

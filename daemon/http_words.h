@@ -68,6 +68,7 @@ enum http_word {
     WORD_MAP,
     WORD_AS_DATA,
     WORD_SKIP,
+    WORD_EXAMPLE,
     WORD_COUNT
 };
 const char *http_words(enum http_word word, enum http_language language);
