@@ -98,6 +98,8 @@ extern const struct bench_peer peer_nanoflann;
 
 __attribute__((noreturn, format(printf, 1, 2))) void bench_die(const char *format, ...);
 
+/* Metres from the middle of the earth to a place on its ellipsoid. */
+void bench_place(double lon_deg, double lat_deg, double *ret_x, double *ret_y, double *ret_z);
 /* The geodesic, by which everything is decided in the end. */
 double bench_distance_m(const struct bench_query *query, const struct bench_record *record);
 

@@ -13,6 +13,18 @@
 #define SMALLER_M 6335439.0
 #define LARGER_M 6399658.0
 #define MARGIN_M 1e-4
+#define WGS84_A_M 6378137.0
+#define WGS84_E2 0.0066943799901413165
+
+void bench_place(double lon_deg, double lat_deg, double *ret_x, double *ret_y, double *ret_z)
+{
+    double lon = lon_deg * M_PI / 180, lat = lat_deg * M_PI / 180;
+    double vertical_m = WGS84_A_M / sqrt(1 - WGS84_E2 * sin(lat) * sin(lat));
+
+    *ret_x = vertical_m * cos(lat) * cos(lon);
+    *ret_y = vertical_m * cos(lat) * sin(lon);
+    *ret_z = vertical_m * (1 - WGS84_E2) * sin(lat);
+}
 
 static double square(double value)
 {

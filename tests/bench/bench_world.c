@@ -90,18 +90,16 @@ static void record_fill(struct bench_source *source, struct bench_record *record
     size_t place = next_weighted(source, source->place_weights, source->place_count);
     struct position position =
         next_around(source, source->places[place]->position, SCATTER_LISTING_KM);
-    struct geo_centre centre = geo_centre_of(geo_point_of(position));
+    struct geo_point point = geo_point_of(position);
 
     *record = (struct bench_record){
-        .x = centre.earth_x,
-        .y = centre.earth_y,
-        .z = centre.earth_z,
         .lon_e7 = position.lon_e7,
         .lat_e7 = position.lat_e7,
         .document = (uint32_t)(record - source->records),
         .theme = (uint16_t)next_weighted(source, source->theme_weights, BENCH_THEMES),
         .alive = true,
     };
+    bench_place(point.lon_deg, point.lat_deg, &record->x, &record->y, &record->z);
 }
 
 static void places_init(struct bench_source *source)
@@ -236,18 +234,15 @@ struct bench_query bench_source_query(struct bench_source *source, enum bench_ki
         source->places[bench_source_below(source, source->place_count)];
     struct geo_point point =
         geo_point_of(next_around(source, place->position, SCATTER_QUESTION_KM));
-    struct geo_centre centre = geo_centre_of(point);
     struct bench_query query = {
         .kind = kind,
         .theme = themed ? next_alive(source)->theme : BENCH_THEME_ANY,
         .lon_deg = point.lon_deg,
         .lat_deg = point.lat_deg,
         .radius_m = radius_m,
-        .x = centre.earth_x,
-        .y = centre.earth_y,
-        .z = centre.earth_z,
     };
 
+    bench_place(point.lon_deg, point.lat_deg, &query.x, &query.y, &query.z);
     if (kind == BENCH_BOX)
         query_set_box(source, &query);
     else if (kind != BENCH_NEAR)
