@@ -191,6 +191,15 @@ static enum torg_err take_record(struct sync *sync, struct sync_origin *origin,
     return TORG_OK;
 }
 
+/* A new charter: heads that could not be taken before may be valid now. */
+static void rows_reconsider(struct sync *sync, uint32_t index)
+{
+    for (uint32_t i = 0; i < sync->peer_count; i++) {
+        if (sync->peers[i].rows)
+            sync->peers[i].rows[index].useless = false;
+    }
+}
+
 enum torg_err sync_origin_refresh(struct sync *sync, uint32_t index)
 {
     struct sync_origin *origin = &sync->origins[index];
@@ -205,6 +214,8 @@ enum torg_err sync_origin_refresh(struct sync *sync, uint32_t index)
         err = take_record(sync, origin, &record);
     if (err)
         return err;
+    if (before.charter_no != origin->charter_no)
+        rows_reconsider(sync, index);
     if (before.known && before.charter_no == origin->charter_no && before.epoch == origin->epoch &&
         before.hno == origin->hno && before.complete == origin->complete &&
         before.flags == origin->flags)

@@ -96,8 +96,13 @@ void sync_fetch_end(struct sync *sync, struct sync_job *job, enum sync_outcome o
         if (job->storage_full && origin->retry_ms < sync->now_ms + SYNC_DIAL_MS_MIN)
             origin->retry_ms = sync->now_ms + SYNC_DIAL_MS_MIN;
     }
-    if (outcome == SYNC_STRIKE || outcome == SYNC_DISTRUST)
+    if (outcome == SYNC_STRIKE || outcome == SYNC_DISTRUST) {
+        sync_note(sync, "fetch.failed",
+                  " peer=%s origin=%02x%02x%02x%02x request=%s claimed_hno=%" PRIu64, peer->name,
+                  origin->id.bytes[0], origin->id.bytes[1], origin->id.bytes[2],
+                  origin->id.bytes[3], frame_type_name(job->asked), job->claim_hno);
         sync_peer_strike(sync, job->peer, index, outcome == SYNC_DISTRUST);
+    }
     origin->job = SYNC_NONE;
     sync_fetch_free(job);
     sync_origin_attend(sync, index);
@@ -135,6 +140,7 @@ enum torg_err sync_fetch_ask(struct sync *sync, struct sync_job *job, struct fra
         break; /* CHARTER_REQ has none */
     }
     job->asked = frame->type;
+    job->asked_ms = sync->now_ms;
     job->deadline_ms = sync->now_ms + SYNC_ANSWER_MS_MAX;
     err = session_send(session, frame, sync->now_ms);
     if (err == TORG_E_BUSY) {
@@ -149,11 +155,13 @@ void sync_fetch_timeouts(struct sync *sync)
     for (uint32_t i = 0; i < sync->limits.sync_sessions_total; i++) {
         struct sync_job *job = &sync->jobs[i];
 
-        if (!job->active || !job->asked || sync->now_ms < job->deadline_ms)
+        const struct sync_link *link = job->active ? sync->peers[job->peer].link : NULL;
+
+        if (!link || !job->asked || sync->now_ms < job->deadline_ms)
             continue;
-        sync_note(sync, "fetch.timeout", " peer=%s request=%s", sync->peers[job->peer].name,
-                  frame_type_name(job->asked));
-        sync_fetch_end(sync, job, SYNC_STRIKE);
+        /* Who is silent altogether is cut off, not a liar; the session sees to that. */
+        sync_fetch_end(sync, job,
+                       link->session.heard_ms > job->asked_ms ? SYNC_STRIKE : SYNC_AGAIN);
     }
 }
 
@@ -200,11 +208,11 @@ static bool row_helps(const struct sync_row *row, const struct sync_origin *orig
     case NEED_CHARTERS:
         return !origin->known || row->charter_no > origin->charter_no;
     case NEED_HEAD:
-        return row->epoch >= origin->charter_epoch && row_ahead(row, origin) > 0 &&
+        return !row->useless && row->epoch >= origin->charter_epoch && row_ahead(row, origin) > 0 &&
                (row->mask & origin->wanted || !origin->wanted);
     case NEED_REST:
-        return row->epoch >= origin->charter_epoch && row_ahead(row, origin) == 0 &&
-               row->mask & lacking;
+        return !row->useless && row->epoch >= origin->charter_epoch &&
+               row_ahead(row, origin) == 0 && row->mask & lacking;
     }
     return false;
 }
@@ -227,7 +235,7 @@ static bool better(const struct sync *sync, const struct sync_origin *origin, ui
     return sync_number_compare(left->epoch, left->hno, right->epoch, right->hno) > 0;
 }
 
-static uint32_t choose(const struct sync *sync, uint32_t index, enum need need)
+static uint32_t choose(struct sync *sync, uint32_t index, enum need need)
 {
     const struct sync_origin *origin = &sync->origins[index];
     uint32_t best = SYNC_NONE;
@@ -237,9 +245,12 @@ static uint32_t choose(const struct sync *sync, uint32_t index, enum need need)
 
         if (!peer->link || peer->link->session.state != SESSION_OPEN)
             continue;
-        if (!sync_peer_believed(sync, &peer->rows[index]) ||
-            !row_helps(&peer->rows[index], origin, need))
+        if (!row_helps(&peer->rows[index], origin, need))
             continue;
+        if (!sync_peer_believed(sync, &peer->rows[index])) {
+            sync_origin_attend_at(sync, peer->rows[index].distrusted_until_ms);
+            continue;
+        }
         if (best == SYNC_NONE || better(sync, origin, index, i, best))
             best = i;
     }
@@ -319,6 +330,44 @@ static enum torg_err charters_answer(struct sync *sync, struct sync_job *job,
 
 /* ---- heads in answers ---- */
 
+/* A head that cannot be used: whose fault is it? */
+static void head_refused(struct sync *sync, struct sync_job *job, struct span head_bytes,
+                         enum torg_err err)
+{
+    struct sync_row *row = &sync->peers[job->peer].rows[job->origin];
+    struct signed_span signed_head = frame_head(head_bytes);
+    struct head head;
+
+    sync_live_blame(sync, job->peer, job->origin, head_bytes, err);
+    if (head_parse(signed_head.bytes, &head)) {
+        sync_fetch_end(sync, job, SYNC_DISTRUST);
+        return;
+    }
+    switch (err) {
+    case TORG_E_GAP:
+        if (row->charter_no < head.charter_no)
+            row->charter_no = head.charter_no;
+        sync_fetch_end(sync, job, SYNC_AGAIN);
+        break;
+    case TORG_E_KNOWN:
+    case TORG_E_STALE:
+        if (sync_number_compare(head.epoch, head.hno, job->claim_epoch, job->claim_hno) < 0) {
+            sync_fetch_end(sync, job, SYNC_STRIKE); /* less than it claims to have */
+            break;
+        }
+        /* Its newest head is from before a charter that we have: it waits for a newer one, too. */
+        row->useless = true;
+        sync_fetch_end(sync, job, SYNC_AGAIN);
+        break;
+    case TORG_E_UNEXPECTED:
+        row->useless = true;
+        sync_fetch_end(sync, job, SYNC_AGAIN);
+        break;
+    default:
+        sync_fetch_end(sync, job, SYNC_DISTRUST);
+    }
+}
+
 enum torg_err sync_fetch_head(struct sync *sync, struct sync_job *job, struct span head_bytes,
                               bool *ret_usable)
 {
@@ -338,18 +387,8 @@ enum torg_err sync_fetch_head(struct sync *sync, struct sync_job *job, struct sp
         err = head_parse(signed_head.bytes, &head);
     if (err == TORG_E_NOMEM || err == TORG_E_IO || err == TORG_E_CORRUPT)
         return err;
-    if (err == TORG_E_GAP && !head_parse(signed_head.bytes, &head)) {
-        struct sync_row *row = &sync->peers[job->peer].rows[job->origin];
-
-        if (row->charter_no < head.charter_no)
-            row->charter_no = head.charter_no;
-    }
     if (err) {
-        bool lags = err == TORG_E_KNOWN || err == TORG_E_STALE;
-        bool charters = err == TORG_E_GAP || err == TORG_E_UNEXPECTED;
-
-        sync_live_blame(sync, job->peer, job->origin, head_bytes, err);
-        sync_fetch_end(sync, job, lags ? SYNC_STRIKE : charters ? SYNC_AGAIN : SYNC_DISTRUST);
+        head_refused(sync, job, head_bytes, err);
         return TORG_OK;
     }
     buffer_clear(&job->head);
@@ -576,7 +615,7 @@ static enum torg_err part_fill(struct sync_job *job, struct sync_store *store)
     store->write.removed = job->removed;
     store->write.removed_count = job->removed_count;
     job->removed = NULL;
-    job->removed_count = 0;
+    job->removed_count = job->removed_capacity = 0;
     if (store->removed)
         qsort(store->removed, store->write.removed_count, sizeof(*store->removed), key_order);
     store->entries = calloc(list.count ? list.count : 1, sizeof(*store->entries));

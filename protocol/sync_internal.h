@@ -49,6 +49,7 @@ struct sync_row {
     uint8_t head_hash[16];
     uint32_t mask;
     uint64_t charter_no;
+    bool useless; /* that head cannot be taken, by the charters that we have */
     uint8_t strikes;
     int64_t distrusted_until_ms;
     uint32_t sub_mask; /* what it wants; 0 nothing */
@@ -193,6 +194,7 @@ struct sync_job {
     uint64_t claim_epoch, claim_hno, claim_charter_no;
     uint64_t sid;  /* of the request that is out; 0: none */
     uint8_t asked; /* its frame type */
+    int64_t asked_ms;
     int64_t deadline_ms;
     uint32_t stores;   /* STORE actions that are out */
     bool store_failed; /* one of them; the job ends when all are back */
@@ -215,12 +217,12 @@ struct sync_job {
     uint32_t mask; /* collections to be compared */
     struct trie_root root;
     struct sync_region *frontier;
-    size_t frontier_count;
+    size_t frontier_count, frontier_capacity;
     struct sync_region asked_regions[TRIE_PREFIXES_MAX];
     size_t asked_count;
     uint32_t whole;
     struct listing_key *removed;
-    size_t removed_count;
+    size_t removed_count, removed_capacity;
     struct frame_rows part; /* entries of the next PART */
     unsigned rounds;
     bool storage_full; /* a STORE failed for a reason of our own */

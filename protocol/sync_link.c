@@ -230,6 +230,8 @@ static void take_have(struct sync *sync, uint32_t peer, const struct frame *fram
         if (index == SYNC_NONE)
             continue;
         row = &rows[index];
+        if (sync_number_compare(row->epoch, row->hno, have.epoch, have.hno) != 0)
+            row->useless = false;
         row->claimed = true;
         row->epoch = have.epoch;
         row->hno = have.hno;

@@ -280,6 +280,7 @@ static void note_sender(struct sync *sync, uint32_t peer, uint32_t origin, const
     if (row->claimed && sync_number_compare(row->epoch, row->hno, head->epoch, head->hno) >= 0)
         return;
     hash = head_hash(signed_head.bytes);
+    row->useless = false;
     row->claimed = true;
     row->epoch = head->epoch;
     row->hno = head->hno;

@@ -272,7 +272,7 @@ static enum torg_err trie_rows(struct sync *sync, const struct frame *frame,
     struct trie_answer answer = {
         .sync = sync,
         .rows = &sync->rows,
-        .emitted = calloc(EMITTED_MAX, sizeof(*answer.emitted)),
+        .emitted = malloc(EMITTED_MAX * sizeof(*answer.emitted)),
         .whole = frame->trie_req.whole,
         .ancestors = memcmp(&frame->trie_req.root, &state.root, sizeof(state.root)) != 0,
     };

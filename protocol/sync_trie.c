@@ -134,16 +134,33 @@ static const struct frame_trie_node *node_at(const struct answer *answer,
 
 /* ---- what differs from ours ---- */
 
+/* Room for one element more. */
+static enum torg_err grow(void **items, size_t count, size_t *capacity, size_t size)
+{
+    size_t wanted = *capacity ? 2 * *capacity : 64;
+    void *grown;
+
+    if (count < *capacity)
+        return TORG_OK;
+    grown = reallocarray(*items, wanted, size);
+    if (!grown)
+        return TORG_E_NOMEM;
+    *items = grown;
+    *capacity = wanted;
+    return TORG_OK;
+}
+
 static enum torg_err remove_add(struct sync_job *job, const struct listing_key *key)
 {
-    if (!job->removed) {
-        job->removed = calloc(SYNC_REMOVED_MAX, sizeof(*job->removed));
-        if (!job->removed)
-            return TORG_E_NOMEM;
-    }
-    if (job->removed_count < SYNC_REMOVED_MAX) /* the rest goes in the next round */
+    enum torg_err err;
+
+    if (job->removed_count == SYNC_REMOVED_MAX)
+        return TORG_OK; /* the rest goes in the next round */
+    err = grow((void **)&job->removed, job->removed_count, &job->removed_capacity,
+               sizeof(*job->removed));
+    if (!err)
         job->removed[job->removed_count++] = *key;
-    return TORG_OK;
+    return err;
 }
 
 static enum torg_err want_add(struct sync_job *job, const struct trie_entry *entry)
@@ -231,14 +248,15 @@ static enum torg_err subtree_diff(struct answer *answer, const struct trie_prefi
 
 static enum torg_err frontier_push(struct sync_job *job, const struct sync_region *region)
 {
-    if (!job->frontier) {
-        job->frontier = calloc(SYNC_FRONTIER_MAX, sizeof(*job->frontier));
-        if (!job->frontier)
-            return TORG_E_NOMEM;
-    }
-    if (job->frontier_count < SYNC_FRONTIER_MAX) /* the rest shows in the next round */
+    enum torg_err err;
+
+    if (job->frontier_count == SYNC_FRONTIER_MAX)
+        return TORG_OK; /* the rest shows in the next round */
+    err = grow((void **)&job->frontier, job->frontier_count, &job->frontier_capacity,
+               sizeof(*job->frontier));
+    if (!err)
         job->frontier[job->frontier_count++] = *region;
-    return TORG_OK;
+    return err;
 }
 
 /* Our own sixteen children below a prefix. */

@@ -80,6 +80,12 @@ void world_trace(struct world *world, const char *format, ...)
     world->line_next = (world->line_next + 1) % LINES_KEPT;
 }
 
+static void trace_bytes(struct world *world, struct span bytes)
+{
+    for (size_t i = 0; i < bytes.size; i++)
+        world->trace_hash = (world->trace_hash ^ bytes.data[i]) * UINT64_C(0x100000001b3);
+}
+
 void world_trace_print(const struct world *world)
 {
     for (size_t i = 0; i < LINES_KEPT; i++) {
@@ -442,6 +448,8 @@ static void writer_commit(struct world_node *node)
         fatal = kv_mem_write_commit(&kv);
     if (fatal)
         versions_undo(node, commits_before);
+    if (world->watcher.ended)
+        world->watcher.ended(world->watcher.context, node, !fatal);
     if (fatal && node->crash_on_fault) {
         world_trace(world, "%s ends in its store: %s", node->name, torg_err_text(fatal));
         world_crash(world, node->index);
@@ -540,6 +548,91 @@ void world_block(struct world *world, uint32_t a, uint32_t b, bool blocked)
 {
     world->blocked[a][b] = blocked;
     world->blocked[b][a] = blocked;
+}
+
+/* HAVE with one head more than there is (a deliberate fault). */
+static void boast(struct buffer *bytes)
+{
+    struct frame_rows rows = {0};
+    struct buffer out = {0};
+    size_t at = 0;
+
+    while (at < bytes->size) {
+        size_t size = FRAME_LENGTH_BYTES + get_u32be(bytes->data + at);
+        struct frame frame;
+        struct profile_reader in;
+
+        if (bytes->data[at + FRAME_LENGTH_BYTES] != FRAME_HAVE) {
+            buffer_put(&out, bytes->data + at, size);
+            at += size;
+            continue;
+        }
+        MUST(frame_decode(FRAME_HAVE,
+                          span_of(bytes->data + at + FRAME_PREFIX_BYTES, size - FRAME_PREFIX_BYTES),
+                          &frame));
+        frame_rows_clear(&rows);
+        in = frame_list_reader(&frame.have.rows);
+        for (uint32_t i = 0; i < frame.have.rows.count; i++) {
+            struct frame_have_row row = frame_read_have(&in);
+
+            row.hno++;
+            frame_rows_have(&rows, &row);
+        }
+        frame.have.rows = frame_rows_list(&rows);
+        MUST(frame_encode(&frame, &out));
+        at += size;
+    }
+    MUST(out.err);
+    frame_rows_done(&rows);
+    buffer_done(bytes);
+    *bytes = out;
+}
+
+/* One spoilt frame: a bit, its type, its end, itself twice, or gone. */
+static void frame_spoil(struct world *world, struct span frame, struct buffer *out)
+{
+    size_t at = out->size;
+
+    buffer_put_span(out, frame);
+    MUST(out->err);
+    switch (world_below(world, 6)) {
+    case 0:
+    case 1:
+        out->data[at + FRAME_LENGTH_BYTES + world_below(world, frame.size - FRAME_LENGTH_BYTES)] ^=
+            (uint8_t)(1u << world_below(world, 8));
+        break;
+    case 2:
+        out->data[at + FRAME_LENGTH_BYTES] = (uint8_t)world_below(world, 0x1b);
+        break;
+    case 3:
+        out->size -= world_below(world, frame.size - FRAME_LENGTH_BYTES);
+        break;
+    case 4:
+        buffer_put_span(out, frame);
+        break;
+    default:
+        out->size = at;
+    }
+    MUST(out->err);
+}
+
+static void spoil(struct world *world, struct buffer *bytes)
+{
+    struct buffer spoilt = {0};
+    size_t at = 0;
+
+    while (at < bytes->size) {
+        size_t size = FRAME_LENGTH_BYTES + get_u32be(bytes->data + at);
+
+        if (world_chance(world, 15))
+            frame_spoil(world, span_of(bytes->data + at, size), &spoilt);
+        else
+            buffer_put(&spoilt, bytes->data + at, size);
+        at += size;
+    }
+    MUST(spoilt.err);
+    buffer_done(bytes);
+    *bytes = spoilt;
 }
 
 /* Frames of the muted type are taken out of what is sent (a deliberate fault). */
@@ -660,9 +753,14 @@ static void action_send(struct world_node *node, struct sync_action *action)
     unsigned end;
     struct world_wire *wire = wire_of(world, node, action->link, &end);
 
+    if (node->boasts)
+        boast(&action->bytes);
     frames_show(node, buffer_span(&action->bytes));
     if (world->mute_type)
         mute(world, &action->bytes);
+    if (node->hostile)
+        spoil(world, &action->bytes);
+    trace_bytes(world, buffer_span(&action->bytes));
     if (wire && action->bytes.size)
         wire_send(world, wire, end, buffer_span(&action->bytes));
 }
@@ -707,6 +805,21 @@ static void action_do(struct world_node *node, struct sync_action *action)
     }
 }
 
+static void step(struct world_node *node, struct sync_event *event);
+
+/* As a daemon would: the link of the event is given up. */
+static void step_failed(struct world_node *node, const struct sync_event *event)
+{
+    struct sync_event gone = {.kind = SYNC_EVENT_DISCONNECTED, .link = event->link};
+    unsigned end;
+    struct world_wire *wire = wire_of(node->world, node, event->link, &end);
+
+    if (!wire || event->kind == SYNC_EVENT_DISCONNECTED)
+        return;
+    end_leaves(node->world, wire, end);
+    step(node, &gone);
+}
+
 static void step(struct world_node *node, struct sync_event *event)
 {
     struct world *world = node->world;
@@ -719,13 +832,16 @@ static void step(struct world_node *node, struct sync_event *event)
     event->clock_ms = CLOCK_MS + world->now_ms + world->clock_offset_ms[node->index];
     MUST(kv_mem_read_begin(node->store, &read));
     err = sync_step(node->sync, &read, event, &actions);
-    MUST(err);
     kv_mem_read_end(&read);
+    if (err)
+        world_trace(world, "%s fails: %s", node->name, torg_err_text(err));
     for (size_t i = 0; i < actions.count && node->up && node->life == life; i++)
         action_do(node, &actions.items[i]);
     if (node->up && node->life == life)
         tick_at(node, actions.next_tick_ms);
     sync_actions_done(&actions);
+    if (err && node->up && node->life == life)
+        step_failed(node, event);
 }
 
 /* ---- events come to nodes ---- */
@@ -1081,6 +1197,20 @@ void world_crash(struct world *world, uint32_t index)
     }
 }
 
+void world_restore(struct world *world, uint32_t index, const struct kv_mem *copy)
+{
+    struct world_node *node = &world->nodes[index];
+    struct kv_mem *nothing = NULL;
+
+    assert(!node->up);
+    if (!copy) {
+        MUST(kv_mem_new(&nothing));
+        copy = nothing;
+    }
+    kv_mem_restore(node->store, copy);
+    kv_mem_free(nothing);
+}
+
 void world_fault(struct world *world, uint32_t index, uint64_t after, enum torg_err err, bool crash)
 {
     struct world_node *node = &world->nodes[index];
@@ -1304,9 +1434,11 @@ bool world_converged(struct world *world, char *why, size_t why_size)
         why_size = sizeof(unused);
     }
     for (uint32_t from = 0; from < world->node_count; from++) {
-        if (!world->nodes[from].has_own)
+        if (!world->nodes[from].has_own || world->nodes[from].hostile)
             continue;
         for (uint32_t i = 0; i < world->node_count; i++) {
+            if (world->nodes[i].hostile)
+                continue;
             if (!world->nodes[i].up) {
                 snprintf(why, why_size, "%s is down", world->nodes[i].name);
                 return false;

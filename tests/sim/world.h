@@ -48,6 +48,7 @@ struct world_node {
     struct public_key node_key;
     bool has_own;
     bool dial_only; /* nobody can reach it */
+    bool hostile;   /* what it sends is spoilt on the way out */
     struct origin_id own;
     struct replica_signer signer;
     struct secret_key root;
@@ -72,6 +73,7 @@ struct world_node {
     bool writing;
     bool crash_on_fault; /* the next storage fault is the end of this life */
     bool dead_writer;    /* --break: nothing is ever answered */
+    bool boasts;         /* --break: its HAVE tells of one head more */
 
     /* Everything that its origin ever signed. */
     struct world_version *versions;
@@ -84,8 +86,10 @@ struct world_node {
 struct world_watcher {
     void *context;
     /* Inside the write transaction, after one write that was applied. */
-    void (*applied)(void *context, struct world_node *node, const struct kv *kv,
+    void (*applied)(void *context, struct world_node *node, struct kv *kv,
                     const struct origin_id *origin);
+    /* The transaction is over: all of it is durable, or none of it was. */
+    void (*ended)(void *context, struct world_node *node, bool committed);
     /* A frame that a node sends, before it is on the wire. */
     void (*sending)(void *context, struct world_node *node, uint8_t type, struct span body);
     /* A node was started; its store is as the last life left it. */
@@ -132,6 +136,9 @@ uint32_t world_node_add(struct world *world, bool has_own);
 void world_peer(struct world *world, uint32_t a, uint32_t b, bool b_dials_too);
 void world_start(struct world *world, uint32_t node);
 void world_crash(struct world *world, uint32_t node);
+
+/* Put a stopped node's store back to a copy of it, or, with NULL, to nothing. */
+void world_restore(struct world *world, uint32_t node, const struct kv_mem *copy);
 
 /* Everything that happens until then. */
 void world_run(struct world *world, int64_t until_ms);

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#ifndef TORG_TESTS_SIM_CHECK_H
+#define TORG_TESTS_SIM_CHECK_H
+
+#include "tests/sim/world.h"
+
+/*
+ * The invariants of docs/protocol.md, checked from outside while a world runs,
+ * against what its origins wrote down when they signed:
+ *
+ *   1  the root of what is held, recomputed, is the one that the record states;
+ *      a collection that calls itself complete has the signed head's root
+ *   2  nothing is held that its origin did not sign; no payload differs
+ *   3  heads never go back on a node; what is taken under a head lives in it
+ *   5  nothing that a HAVE told is gone after a crash
+ *  11  after the faults, every node reaches the newest head of every origin
+ *  12  the same, from whatever state it was left in
+ *  18  what is held is byte for byte what was signed, known or unknown
+ */
+struct check;
+
+struct check *check_new(struct world *world);
+void check_free(struct check *check);
+/* A node's store was put back by hand: nothing that was said of it before holds. */
+void check_forget(struct check *check, uint32_t node);
+/* Everything that every node holds, once more and in full. */
+void check_all(struct check *check);
+/* The first invariant that was broken: its number and what was seen; 0 if none was. */
+unsigned check_violation(const struct check *check, const char **ret_text);
+void check_violate(struct check *check, unsigned invariant, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,633 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/sim/check.h"
+#include "tests/sim/sabotage.h"
+
+/*
+ * The simulator: whole federations under faults, one for each seed. Everything
+ * of a run follows from its seed: topology, delays, what is written, what
+ * breaks and when. After the faults the world must heal by itself.
+ */
+#define SECOND INT64_C(1000)
+#define MINUTE (60 * SECOND)
+#define HEAL_MS_MAX (30 * MINUTE) /* distrust lasts ten minutes, twice that must do */
+#define CHARTERS_EACH 4
+#define TWICE_EVERY 8 /* one seed in so many is run again and compared */
+
+/* Deliberate faults, each of which some check must find. */
+enum fault {
+    FAULT_NONE,
+    FAULT_LOSE_ROW,      /* a listing vanishes behind the trie's back */
+    FAULT_FORGE_PAYLOAD, /* a payload is not what was signed */
+    FAULT_FORGE_CHARTER, /* a charter is not what was signed */
+    FAULT_RESURRECT,     /* a deleted listing is back */
+    FAULT_EARLY_HAVE,    /* a node tells of more than it holds */
+    FAULT_ACCEPT_OLD,    /* a store goes back to an older state */
+    FAULT_FORGET_COMMIT, /* the last commit before a crash was not durable */
+    FAULT_DEAF_WRITER,   /* nothing is ever stored at a node */
+    FAULT_MUTE_TRIE,     /* reconcile gets no answers */
+    FAULT_UNSTEADY,      /* the second run is not the first */
+};
+
+static const struct {
+    const char *name;
+    enum fault fault;
+    unsigned invariants[3]; /* who must find it */
+} faults[] = {
+    {"lose-row", FAULT_LOSE_ROW, {1}},
+    {"forge-payload", FAULT_FORGE_PAYLOAD, {2, 18}},
+    {"forge-charter", FAULT_FORGE_CHARTER, {18}},
+    {"resurrect", FAULT_RESURRECT, {3}},
+    {"early-have", FAULT_EARLY_HAVE, {5}},
+    {"accept-old-head", FAULT_ACCEPT_OLD, {3, 5}},
+    {"forget-commit", FAULT_FORGET_COMMIT, {3, 5}},
+    {"deaf-writer", FAULT_DEAF_WRITER, {11}},
+    {"mute-trie", FAULT_MUTE_TRIE, {11}},
+    {"unsteady", FAULT_UNSTEADY, {19}},
+};
+
+struct settings {
+    uint64_t seed;
+    uint64_t seed_count;
+    uint32_t nodes_min, nodes_max;
+    enum fault fault;
+    bool trace;
+    bool twice; /* every seed, not only some */
+};
+
+struct result {
+    unsigned invariant; /* 0: all held */
+    char text[256];
+    uint64_t trace_hash;
+    uint64_t events, frames, bytes;
+    int64_t heal_ms;
+    int64_t virtual_ms;
+};
+
+struct run {
+    const struct settings *settings;
+    struct world *world;
+    struct check *check;
+    uint32_t nodes; /* without the hostile one */
+    struct kv_mem *copies[WORLD_NODES_MAX];
+    bool faulted; /* the deliberate fault has been done */
+    bool large;   /* some origins have thousands of listings */
+};
+
+/* ---- the world of a seed ---- */
+
+static void topology_line(struct run *run)
+{
+    for (uint32_t i = 1; i < run->nodes; i++)
+        world_peer(run->world, i, i - 1, world_chance(run->world, 50));
+}
+
+static void topology_star(struct run *run)
+{
+    for (uint32_t i = 1; i < run->nodes; i++)
+        world_peer(run->world, i, 0, world_chance(run->world, 20));
+}
+
+static void topology_ring(struct run *run)
+{
+    topology_line(run);
+    if (run->nodes > 2)
+        world_peer(run->world, 0, run->nodes - 1, false);
+}
+
+/* A random tree, and some edges more. */
+static void topology_random(struct run *run)
+{
+    for (uint32_t i = 1; i < run->nodes; i++)
+        world_peer(run->world, i, (uint32_t)world_below(run->world, i), false);
+    for (uint32_t i = 0; i < run->nodes; i++) {
+        uint32_t a = (uint32_t)world_below(run->world, run->nodes);
+        uint32_t b = (uint32_t)world_below(run->world, run->nodes);
+
+        if (a != b && !(run->world->nodes[a].dial_only && run->world->nodes[b].dial_only))
+            world_peer(run->world, a, b, world_chance(run->world, 30));
+    }
+}
+
+/* Every third node at most, none beside another one, whatever the topology. */
+static void dial_only_choose(struct run *run, unsigned topology)
+{
+    for (uint32_t i = 1; i < run->nodes; i++) {
+        bool neighbour = run->world->nodes[i - 1].dial_only ||
+                         (topology == 2 && i == run->nodes - 1 && run->world->nodes[0].dial_only);
+
+        if (topology == 3 || neighbour)
+            continue; /* in a random one only leaves: below */
+        run->world->nodes[i].dial_only = world_chance(run->world, 25);
+    }
+    if (topology == 3)
+        run->world->nodes[run->nodes - 1].dial_only = world_chance(run->world, 50);
+}
+
+/* One node more, with two honest neighbours, that spoils what it sends. */
+static void hostile_add(struct run *run)
+{
+    uint32_t hostile = world_node_add(run->world, false);
+
+    run->world->nodes[hostile].hostile = true;
+    for (unsigned i = 0; i < 2; i++) {
+        uint32_t victim = (uint32_t)world_below(run->world, run->nodes);
+
+        world_peer(run->world, hostile, victim, true);
+    }
+}
+
+static void world_build(struct run *run)
+{
+    static void (*const topologies[])(struct run *) = {
+        topology_line,
+        topology_star,
+        topology_ring,
+        topology_random,
+    };
+    const struct settings *settings = run->settings;
+    unsigned topology = (unsigned)world_below(run->world, ARRAY_SIZE(topologies));
+    uint32_t spread = settings->nodes_max - settings->nodes_min + 1;
+
+    run->nodes = settings->nodes_min + (uint32_t)world_below(run->world, spread);
+    for (uint32_t i = 0; i < run->nodes; i++)
+        world_node_add(run->world, i == 0 || world_chance(run->world, 70));
+    dial_only_choose(run, topology);
+    topologies[topology](run);
+    if (world_chance(run->world, 30))
+        hostile_add(run);
+    run->large = world_chance(run->world, 10);
+    for (uint32_t i = 0; i < run->world->node_count; i++) {
+        if (world_chance(run->world, 10))
+            run->world->clock_offset_ms[i] =
+                (int64_t)world_below(run->world, 200000000) * 1000 - 100000000000;
+    }
+}
+
+static struct world_options options_draw(const struct settings *settings, uint64_t seed)
+{
+    struct world_options options = world_options_default(seed);
+    uint64_t bits = seed * UINT64_C(0x9e3779b97f4a7c15) >> 32;
+
+    options.trace = settings->trace;
+    options.delay_max_ms = (int64_t[]){5, 40, 300, 1500}[bits & 3];
+    options.commit_max_ms = (int64_t[]){2, 12, 200, 12}[bits >> 2 & 3];
+    if ((bits >> 4 & 3) == 0) {
+        options.limits.live_credit_bytes = 1; /* raised to the least that is allowed */
+        options.limits.sync_credit_bytes = 1;
+        options.limits.output_queue_bytes = 1;
+        options.limits.sync_sessions_peer = 1;
+        options.limits.sync_sessions_total = 2;
+        options.limits.store_queue_writes = 2;
+    }
+    options.strict_store = (bits >> 6 & 7) == 0;
+    return options;
+}
+
+/* ---- deliberate faults ---- */
+
+/* Node 1 comes up with the copy of its store that was taken earlier. */
+static void go_back(struct run *run)
+{
+    if (!run->copies[1] || !run->world->nodes[1].up)
+        return;
+    world_crash(run->world, 1);
+    world_restore(run->world, 1, run->copies[1]);
+    world_start(run->world, 1);
+}
+
+/* What node 1 holds of node 0 is damaged. */
+static void damage(struct run *run)
+{
+    static bool (*const ways[])(struct world *, uint32_t, uint32_t) = {
+        [FAULT_LOSE_ROW] = sabotage_lose_row,
+        [FAULT_FORGE_PAYLOAD] = sabotage_forge_payload,
+        [FAULT_FORGE_CHARTER] = sabotage_forge_charter,
+        [FAULT_RESURRECT] = sabotage_resurrect,
+    };
+
+    run->faulted = ways[run->settings->fault](run->world, 1, 0);
+    if (run->faulted)
+        check_all(run->check);
+}
+
+static void fault_do(struct run *run)
+{
+    if (run->faulted)
+        return;
+    switch (run->settings->fault) {
+    case FAULT_LOSE_ROW:
+    case FAULT_FORGE_PAYLOAD:
+    case FAULT_FORGE_CHARTER:
+    case FAULT_RESURRECT:
+        damage(run);
+        break;
+    case FAULT_EARLY_HAVE:
+        run->world->nodes[1].boasts = true;
+        run->faulted = true;
+        break;
+    case FAULT_ACCEPT_OLD:
+        go_back(run);
+        run->faulted = run->copies[1] != NULL;
+        break;
+    case FAULT_FORGET_COMMIT:
+        go_back(run); /* the copy is seconds old, and it is done again and again */
+        break;
+    case FAULT_DEAF_WRITER:
+        run->world->nodes[1].dead_writer = true;
+        run->faulted = true;
+        break;
+    case FAULT_MUTE_TRIE:
+        run->world->mute_type = FRAME_TRIE;
+        run->faulted = true;
+        break;
+    case FAULT_NONE:
+    case FAULT_UNSTEADY:
+        break;
+    }
+}
+
+/* ---- chaos ---- */
+
+static void copy_take(struct run *run, uint32_t node)
+{
+    kv_mem_free(run->copies[node]);
+    run->copies[node] = NULL;
+    if (kv_mem_clone(run->world->nodes[node].store, &run->copies[node]))
+        abort();
+}
+
+static void write_some(struct run *run, uint32_t node)
+{
+    struct world *world = run->world;
+    uint64_t kind = world_below(world, 100);
+
+    if (!world->nodes[node].up || !world->nodes[node].has_own)
+        return;
+    if (kind < 80)
+        world_write(world, node, 1 + (unsigned)world_below(world, 12));
+    else if (kind < 90)
+        world_write(world, node, 30 + (unsigned)world_below(world, 120));
+    else if (kind < 92 && run->large)
+        world_write(world, node, 500 + (unsigned)world_below(world, 500));
+    else if (kind < 94)
+        world_write_sized(world, node, 6, 60000);
+    else if (kind < 96)
+        world_write(world, node, 0);
+    else
+        world_beat(world, node);
+}
+
+static void rotate_some(struct run *run, uint32_t index)
+{
+    struct world_node *node = &run->world->nodes[index];
+
+    if (node->up && node->has_own && !node->jobs && node->charter_count < CHARTERS_EACH)
+        world_rotate(run->world, index, world_chance(run->world, 30));
+}
+
+/* All pairs across a random border. */
+static void partition(struct run *run)
+{
+    uint32_t count = run->world->node_count;
+    bool side[WORLD_NODES_MAX];
+
+    world_trace(run->world, "partition");
+    for (uint32_t i = 0; i < count; i++)
+        side[i] = world_chance(run->world, 50);
+    for (uint32_t i = 0; i < count; i++) {
+        for (uint32_t j = 0; j < i; j++)
+            world_block(run->world, i, j, side[i] != side[j]);
+    }
+}
+
+static void unblock_all(struct run *run)
+{
+    for (uint32_t i = 0; i < run->world->node_count; i++) {
+        for (uint32_t j = 0; j < i; j++)
+            world_block(run->world, i, j, false);
+    }
+}
+
+/* A relay without an origin of its own may lose everything, or come from an old backup. */
+static void restore_some(struct run *run, uint32_t index)
+{
+    struct world_node *node = &run->world->nodes[index];
+
+    if (node->has_own)
+        return;
+    if (!run->copies[index]) {
+        copy_take(run, index);
+        return;
+    }
+    world_crash(run->world, index);
+    world_trace(run->world, "%s is restored", node->name);
+    world_restore(run->world, index, world_chance(run->world, 50) ? run->copies[index] : NULL);
+    check_forget(run->check, index);
+}
+
+/* A flat switch: what may happen to a world. */
+static void chaos_step(struct run *run)
+{
+    struct world *world = run->world;
+    uint32_t node = (uint32_t)world_below(world, run->nodes);
+    uint32_t other = (uint32_t)world_below(world, world->node_count);
+    uint64_t kind = world_below(world, 100);
+
+    if (kind < 62) {
+        write_some(run, node);
+    } else if (kind < 68) {
+        world_cut(world, node, other);
+    } else if (kind < 72) {
+        world_block(world, node, other, world_chance(world, 50));
+    } else if (kind < 74) {
+        partition(run);
+    } else if (kind < 77) {
+        unblock_all(run);
+    } else if (kind < 80) {
+        world_crash(world, node);
+    } else if (kind < 84) {
+        world_trace(world, "%s will end in its store", world->nodes[node].name);
+        world_fault(world, node, world_below(world, 200), TORG_E_IO, true);
+    } else if (kind < 87) {
+        world_fault(world, node, world_below(world, 200), TORG_E_FULL, false);
+    } else if (kind < 89) {
+        rotate_some(run, node);
+    } else if (kind < 91) {
+        restore_some(run, node);
+    } else if (!world->nodes[node].up) {
+        world_start(world, node);
+    }
+}
+
+static void chaos(struct run *run)
+{
+    int64_t until_ms =
+        run->world->now_ms + 30 * SECOND + (int64_t)world_below(run->world, 70) * SECOND;
+
+    uint64_t pause_ms = (uint64_t[]){200, 500, 1000, 3000}[world_below(run->world, 4)];
+
+    for (uint32_t i = 0; i < run->world->node_count; i++) {
+        if (world_chance(run->world, 80))
+            world_start(run->world, i);
+    }
+    while (run->world->now_ms < until_ms && !check_violation(run->check, NULL)) {
+        world_run(run->world, run->world->now_ms + 1 + (int64_t)world_below(run->world, pause_ms));
+        chaos_step(run);
+        if (run->settings->fault == FAULT_FORGET_COMMIT && world_chance(run->world, 10))
+            copy_take(run, 1);
+        else if (run->settings->fault == FAULT_ACCEPT_OLD && !run->copies[1])
+            copy_take(run, 1);
+        if (run->world->now_ms > until_ms - 20 * SECOND ||
+            run->settings->fault >= FAULT_DEAF_WRITER)
+            fault_do(run);
+    }
+}
+
+/* ---- healing ---- */
+
+static void heal(struct run *run, struct result *result)
+{
+    struct world *world = run->world;
+    int64_t from_ms = world->now_ms;
+    char why[200] = "";
+
+    world_trace(world, "heal");
+    unblock_all(run);
+    for (uint32_t i = 0; i < world->node_count; i++) {
+        world_fault(world, i, 0, TORG_OK, false);
+        if (!world->nodes[i].up)
+            world_start(world, i);
+    }
+    while (!check_violation(run->check, NULL)) {
+        world_run(world, world->now_ms + SECOND);
+        if (world_converged(world, why, sizeof(why)))
+            break;
+        if (world->now_ms > from_ms + HEAL_MS_MAX)
+            check_violate(run->check, 11, "%s, %" PRId64 " minutes after the faults ended", why,
+                          (world->now_ms - from_ms) / MINUTE);
+    }
+    result->heal_ms = world->now_ms - from_ms;
+    world_run(world, world->now_ms + 5 * SECOND);
+    if (!check_violation(run->check, NULL))
+        check_all(run->check);
+}
+
+static struct result run_seed(const struct settings *settings, uint64_t seed, bool print)
+{
+    struct world *world = calloc(1, sizeof(*world));
+    struct world_options options = options_draw(settings, seed);
+    struct run run = {.settings = settings, .world = world};
+    struct result result = {0};
+    const char *text;
+
+    if (!world)
+        abort();
+    world_init(world, &options);
+    run.check = check_new(world);
+    world_build(&run);
+    chaos(&run);
+    heal(&run, &result);
+    result.invariant = check_violation(run.check, &text);
+    snprintf(result.text, sizeof(result.text), "%s", text);
+    result.trace_hash = world->trace_hash;
+    result.events = world->events;
+    result.frames = world->frames;
+    result.bytes = world->bytes;
+    result.virtual_ms = world->now_ms;
+    if (result.invariant && print)
+        world_trace_print(world);
+    for (uint32_t i = 0; i < WORLD_NODES_MAX; i++)
+        kv_mem_free(run.copies[i]);
+    world_done(world);
+    check_free(run.check);
+    free(world);
+    return result;
+}
+
+/* ---- the program ---- */
+
+static void usage(FILE *out)
+{
+    fputs("usage: torg-sim [--seeds N] [--nodes M | --nodes MIN-MAX] [--seed S] [--twice]\n"
+          "                [--trace] [--break FAULT]\n"
+          "  --seeds N      so many runs, from the first seed on (20)\n"
+          "  --nodes M      nodes in each (3-20)\n"
+          "  --seed S       the first seed, in decimal or 0x hex (1)\n"
+          "  --twice        run every seed twice and compare, not only one in eight\n"
+          "  --trace        print what happens\n"
+          "  --break FAULT  break something on purpose; succeeds only if it is found:\n",
+          out);
+    for (size_t i = 0; i < ARRAY_SIZE(faults); i++)
+        fprintf(out, "                   %s\n", faults[i].name);
+}
+
+static bool number_parse(const char *text, uint64_t max, uint64_t *ret)
+{
+    char *end;
+    unsigned long long value = strtoull(text, &end, 0);
+
+    if (end == text || *end || value > max)
+        return false;
+    *ret = value;
+    return true;
+}
+
+static bool nodes_parse(const char *text, struct settings *settings)
+{
+    char copy[32];
+    char *dash;
+    uint64_t min, max;
+
+    if (snprintf(copy, sizeof(copy), "%s", text) >= (int)sizeof(copy))
+        return false;
+    dash = strchr(copy, '-');
+    if (dash)
+        *dash = '\0';
+    if (!number_parse(copy, WORLD_NODES_MAX - 1, &min) ||
+        !number_parse(dash ? dash + 1 : copy, WORLD_NODES_MAX - 1, &max) || min < 2 || max < min)
+        return false;
+    settings->nodes_min = (uint32_t)min;
+    settings->nodes_max = (uint32_t)max;
+    return true;
+}
+
+static bool fault_parse(const char *text, struct settings *settings)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(faults); i++) {
+        if (strcmp(faults[i].name, text) == 0) {
+            settings->fault = faults[i].fault;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool arguments_parse(int argc, char **argv, struct settings *settings)
+{
+    static const struct option options[] = {
+        {"seeds", required_argument, NULL, 'n'}, {"nodes", required_argument, NULL, 'm'},
+        {"seed", required_argument, NULL, 's'},  {"break", required_argument, NULL, 'b'},
+        {"trace", no_argument, NULL, 't'},       {"twice", no_argument, NULL, '2'},
+        {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0},
+    };
+    int option;
+
+    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+        bool understood = true;
+
+        switch (option) {
+        case 'n':
+            understood = number_parse(optarg, 100000000, &settings->seed_count);
+            break;
+        case 'm':
+            understood = nodes_parse(optarg, settings);
+            break;
+        case 's':
+            understood = number_parse(optarg, UINT64_MAX, &settings->seed);
+            break;
+        case 'b':
+            understood = fault_parse(optarg, settings);
+            break;
+        case 't':
+            settings->trace = true;
+            break;
+        case '2':
+            settings->twice = true;
+            break;
+        case 'h':
+            usage(stdout);
+            exit(0);
+        default:
+            understood = false;
+        }
+        if (!understood)
+            return false;
+    }
+    return optind == argc;
+}
+
+static bool found_by(enum fault fault, unsigned invariant)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(faults); i++) {
+        if (faults[i].fault != fault)
+            continue;
+        for (size_t j = 0; j < ARRAY_SIZE(faults[i].invariants); j++) {
+            if (invariant && faults[i].invariants[j] == invariant)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Run a seed, and for some seeds again: the same must happen. */
+static struct result seed_judge(const struct settings *settings, uint64_t seed)
+{
+    bool print = settings->fault == FAULT_NONE;
+    struct result result = run_seed(settings, seed, print);
+    struct settings again = *settings;
+    struct result second;
+
+    again.trace = false;
+    if (result.invariant ||
+        !(settings->twice || settings->fault == FAULT_UNSTEADY || seed % TWICE_EVERY == 0))
+        return result;
+    if (settings->fault == FAULT_UNSTEADY)
+        again.nodes_max = again.nodes_min = settings->nodes_min + 1;
+    second = run_seed(&again, seed, print);
+    if (second.trace_hash != result.trace_hash) {
+        result.invariant = 19;
+        snprintf(result.text, sizeof(result.text), "two runs differ: %016" PRIx64 ", %016" PRIx64,
+                 result.trace_hash, second.trace_hash);
+    }
+    return result;
+}
+
+int main(int argc, char **argv)
+{
+    struct settings settings = {.seed = 1, .seed_count = 20, .nodes_min = 3, .nodes_max = 20};
+    uint64_t violations = 0, found = 0, events = 0, frames = 0, bytes = 0;
+    int64_t heal_ms_max = 0, virtual_ms = 0;
+    uint64_t slowest = 0;
+
+    if (!arguments_parse(argc, argv, &settings)) {
+        usage(stderr);
+        return 2;
+    }
+    for (uint64_t i = 0; i < settings.seed_count; i++) {
+        struct result result = seed_judge(&settings, settings.seed + i);
+
+        events += result.events;
+        frames += result.frames;
+        bytes += result.bytes;
+        virtual_ms += result.virtual_ms;
+        if (result.heal_ms > heal_ms_max) {
+            heal_ms_max = result.heal_ms;
+            slowest = settings.seed + i;
+        }
+        if (!result.invariant)
+            continue;
+        violations++;
+        found += found_by(settings.fault, result.invariant);
+        fprintf(stderr, "seed %" PRIu64 ": invariant %u: %s\n", settings.seed + i, result.invariant,
+                result.text);
+        if (settings.fault == FAULT_NONE)
+            fprintf(stderr,
+                    "again: tools/sim --seeds 1 --seed %" PRIu64 " --nodes %" PRIu32 "-%" PRIu32
+                    " --trace\n",
+                    settings.seed + i, settings.nodes_min, settings.nodes_max);
+    }
+    printf("sim: %" PRIu64 " seeds, %" PRIu64 " violations, %" PRIu64 " events, %" PRIu64
+           " frames, %" PRIu64 " MB, %" PRId64 " virtual minutes, slowest healing %" PRId64
+           " s (seed %" PRIu64 ")\n",
+           settings.seed_count, violations, events, frames, bytes / 1000000, virtual_ms / MINUTE,
+           heal_ms_max / SECOND, slowest);
+    if (settings.fault)
+        return found ? 0 : 1;
+    return violations ? 1 : 0;
+}
