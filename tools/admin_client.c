@@ -75,7 +75,7 @@ json_t *admin_client_ask(const char *command, struct http_client *client, const 
     char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
     struct http_answer answer = {0};
     json_t *json = NULL;
-    char problem[512];
+    char problem[2048];
 
     if (http_client_request(client, method, path, "application/json",
                             text ? span_of_str(text) : (struct span){0}, &answer)) {

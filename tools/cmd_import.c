@@ -124,7 +124,7 @@ static int chunk_send(struct import *import)
 {
     struct http_answer answer = {0};
     struct buffer path = {0};
-    char problem[512];
+    char problem[2048];
     json_t *json = NULL;
     const json_t *row;
     size_t i;

@@ -147,7 +147,7 @@ static void print_features(const json_t *answer)
 
 static int print_answer(const struct http_answer *answer, const struct query_options *options)
 {
-    char problem[512];
+    char problem[2048];
     json_t *json;
 
     if (answer->status != 200) {

@@ -122,7 +122,7 @@ static void print_peers(const json_t *status)
 
 static int print_status(const struct http_answer *answer, bool as_json)
 {
-    char problem[512];
+    char problem[2048];
     json_t *status;
 
     if (answer->status != 200) {

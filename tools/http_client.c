@@ -133,9 +133,19 @@ void http_answer_problem(const struct http_answer *answer, char *out, size_t siz
     json_t *json = http_answer_json(answer);
     const char *title = json_string_value(json_object_get(json, "title"));
     const char *detail = json_string_value(json_object_get(json, "detail"));
+    const json_t *error;
+    size_t used, i;
 
     snprintf(out, size, "%d%s%s%s%s", answer->status, title ? " " : "", title ? title : "",
              detail ? ": " : "", detail ? detail : "");
+    json_array_foreach(json_object_get(json, "errors"), i, error)
+    {
+        const char *path = json_string_value(json_object_get(error, "path"));
+        const char *why = json_string_value(json_object_get(error, "detail"));
+
+        used = strlen(out);
+        snprintf(out + used, size - used, "\n  %s: %s", path ? path : "", why ? why : "");
+    }
     json_decref(json);
 }
 

@@ -31,7 +31,10 @@ const char *http_client_error(const struct http_client *client);
 
 /* The answer's body as JSON; NULL if it is none. The caller releases it. */
 json_t *http_answer_json(const struct http_answer *answer);
-/* "404 Not Found: no such listing": from problem+json, or the status alone. */
+/*
+ * "404 Not Found: no such listing" from problem+json, or the status alone; the
+ * fields that are wrong follow, a line each.
+ */
 void http_answer_problem(const struct http_answer *answer, char *out, size_t size);
 
 /* Percent-encoded, appended to a query string. */

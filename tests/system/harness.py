@@ -234,13 +234,16 @@ class Federation:
                     self.trust(node, other)
         return nodes
 
-    def wait_equal(self, nodes=None, origins=None):
+    def wait_equal(self, nodes=None):
+        """Until every node holds the same of every origin, as each origin itself has it."""
         nodes = nodes or self.nodes
-        count = origins or len(self.nodes)
 
         def equal():
             roots = [node.roots() for node in nodes]
-            return len(roots[0]) == count and all(r == roots[0] for r in roots)
+            own = {node.name: held[node.name] for node, held in zip(nodes, roots)
+                   if node.name in held}
+            return all(held == roots[0] for held in roots) and \
+                all(roots[0].get(name) == root for name, root in own.items()) and roots
         until("all nodes hold the same", equal)
 
 

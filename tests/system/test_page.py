@@ -14,13 +14,12 @@ CHROMIUM = shutil.which("chromium")
 
 
 def browse(url, width=1200, height=900):
-    """The page's DOM and a screenshot, as Chromium makes them, with scripts switched off."""
+    """The page's DOM and a screenshot, as Chromium makes them."""
     with tempfile.TemporaryDirectory() as profile:
         picture = pathlib.Path(profile) / "page.png"
         common = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
                   "--no-first-run", "--disable-background-networking",
                   "--disable-component-update", "--disable-sync",
-                  "--blink-settings=scriptEnabled=false",
                   f"--user-data-dir={profile}/user", f"--window-size={width},{height}"]
         dom = subprocess.run([*common, "--dump-dom", url], capture_output=True, text=True,
                              timeout=120, check=True).stdout

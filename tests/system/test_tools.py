@@ -91,7 +91,7 @@ def test_import_reports_each_row_and_updates():
         done = importing(node, path, "--collection", "offers", "--report", str(report))
         assert done.returncode == 1, done
         assert counts(done) == {"created": 1, "updated": 0, "unchanged": 0, "refused": 4}, done
-        for text in ("price", "currency", "colour", "SWEREF 99 TM", "swapped", "themes", "name"):
+        for text in ("price", "currency", "colour", "SWEREF 99 TM", "latitude before longitude", "themes", "name"):
             assert text in done.stderr, f"{text} is not in:\n{done.stderr}"
         with open(report, encoding="utf-8", newline="") as file:
             written = list(csv.DictReader(file))

@@ -78,7 +78,7 @@ def test_missing_key_and_foreign_directory():
 def test_full_map_refuses_writes_and_keeps_reads():
     with Federation() as federation:
         node = federation.found("A")
-        node.conf.write_text(node.conf.read_text() + "\n[limits]\nmap-size = 4 MiB\n")
+        node.conf.write_text(node.conf.read_text() + "\n[limits]\nmap-size = 16 MiB\n")
         node.start()
         acknowledged, answer = [], None
         for i in range(5000):
@@ -249,7 +249,7 @@ def test_hostile_peer_is_closed_with_a_reason_and_changes_nothing():
                     closes(connection)
         text = until("the log names the reason",
                      lambda: [line for line in a.log_tail(400).splitlines()
-                              if "peer" in line and "err=" in line])
+                              if "peer.closed" in line and "reason=" in line])
         assert text
         assert a.roots() == before
         assert a.get(f"/torg/v1/collections/offers/items/{kept}").status == 200
