@@ -3,9 +3,6 @@
 
 #include "index/query_plan.h"
 
-/* From this many listings on it is cheaper to let the trees count once for every theme. */
-#define THEMES_COUNT_BY_TREE_MIN 50000
-
 struct themes_count {
     /* At a bit: the bits of its theme and of all that hold it. */
     struct theme_set holders[THEME_BITS];
@@ -64,60 +61,11 @@ static enum torg_err count_visit(void *context, uint32_t number, const struct ca
     return TORG_OK;
 }
 
-/* Narrowing to a theme adds one set to each alternative, or is the only one. */
-static bool tree_narrow(struct rtree_query *tree, const struct theme_set *set)
-{
-    if (tree->group_count == 0) {
-        tree->group_count = 1;
-        tree->groups[0].count = 0;
-    }
-    for (size_t i = 0; i < tree->group_count; i++) {
-        if (tree->groups[i].count == RTREE_THEME_SETS_MAX)
-            return false;
-        tree->groups[i].sets[tree->groups[i].count++] = *set;
-    }
-    return true;
-}
-
-static bool counts_by_tree(const struct query_plan *plan, const struct query_part *part)
-{
-    for (size_t i = 0; i < plan->tree.group_count; i++) {
-        if (plan->tree.groups[i].count == RTREE_THEME_SETS_MAX)
-            return false;
-    }
-    return !part->compared && part->estimate >= THEMES_COUNT_BY_TREE_MIN;
-}
-
-static enum torg_err count_by_tree(struct query_plan *plan, const struct query_part *part,
-                                   const struct themes_count *count)
-{
-    struct rtree_query tree;
-    struct theme_set set;
-    uint64_t narrowed;
-    bool exact;
-    enum torg_err err;
-
-    for (unsigned bit = 0; bit < THEME_BITS; bit++) {
-        if (!count->owners[bit])
-            continue;
-        set = theme_query_set(plan->themes, span_of_str(count->owners[bit]->slug), &exact);
-        tree = query_plan_tree(plan, part);
-        if (!tree_narrow(&tree, &set))
-            return TORG_E_TOO_BIG;
-        err = query_plan_count(plan, part, &tree, &narrowed);
-        if (err)
-            return err;
-        count->counts[bit] += narrowed;
-    }
-    return TORG_OK;
-}
-
 enum torg_err query_theme_counts(const struct kv *kv, const struct theme_tree *themes,
                                  const struct query *query, uint64_t counts[THEME_BITS])
 {
     struct themes_count count = {.counts = counts};
     struct query_plan plan;
-    enum query_driver driver;
     enum torg_err err;
 
     err = query_plan_init(&plan, kv, themes, query);
@@ -125,13 +73,7 @@ enum torg_err query_theme_counts(const struct kv *kv, const struct theme_tree *t
         return err;
     count_init(&count, themes);
     memset(counts, 0, THEME_BITS * sizeof(*counts));
-    for (size_t i = 0; i < plan.part_count && !err; i++) {
-        const struct query_part *part = &plan.parts[i];
-
-        err = counts_by_tree(&plan, part)
-                  ? count_by_tree(&plan, part, &count)
-                  : query_plan_each(&plan, part, true, count_visit, &count, &driver);
-    }
+    err = query_plan_each_row(&plan, count_visit, &count);
     query_plan_done(&plan);
     return err;
 }
