@@ -47,11 +47,21 @@ static void plan_themes(struct query_plan *plan)
     }
 }
 
+static enum torg_err plan_count(struct query_plan *plan, struct query_part *part)
+{
+    struct rtree_query tree = query_plan_tree(plan, part);
+    struct rtree_work work = {0};
+    enum torg_err err;
+
+    err = rtree_count(plan->kv, catalogue_tree(part->collection, part->placed), &tree,
+                      &part->estimate, &work);
+    return err ? err : query_plan_work(plan, work.nodes);
+}
+
 static enum torg_err plan_part(struct query_plan *plan, uint8_t collection, bool placed,
                                uint64_t documents, bool compared)
 {
     struct query_part *part = &plan->parts[plan->part_count];
-    struct rtree_query tree;
     enum torg_err err;
 
     if (documents == 0 || (plan->query->has_near && !placed))
@@ -66,8 +76,7 @@ static enum torg_err plan_part(struct query_plan *plan, uint8_t collection, bool
     };
     if (!plan->query->has_datetime)
         catalogue_shown_span(collection, plan->query->now_ms, &part->from_ms, &part->through_ms);
-    tree = query_plan_tree(plan, part);
-    err = query_plan_count(plan, part, &tree, &part->estimate);
+    err = plan_count(plan, part);
     if (!err && part->estimate > 0)
         plan->part_count++;
     return err;
@@ -265,17 +274,6 @@ enum torg_err query_plan_work(struct query_plan *plan, uint64_t work)
 {
     plan->work += work;
     return plan->work > QUERY_WORK_MAX ? TORG_E_EXPENSIVE : TORG_OK;
-}
-
-enum torg_err query_plan_count(struct query_plan *plan, const struct query_part *part,
-                               const struct rtree_query *tree, uint64_t *ret_count)
-{
-    struct rtree_work work = {0};
-    enum torg_err err;
-
-    err = rtree_count(plan->kv, catalogue_tree(part->collection, part->placed), tree, ret_count,
-                      &work);
-    return err ? err : query_plan_work(plan, work.nodes);
 }
 
 struct each {

@@ -48,9 +48,6 @@ bool query_plan_matches(const struct query_plan *plan, const struct catalogue_ro
 struct rtree_query query_plan_tree(const struct query_plan *plan, const struct query_part *part);
 /* Note work done; TORG_E_EXPENSIVE when it is too much. */
 enum torg_err query_plan_work(struct query_plan *plan, uint64_t work);
-/* What the tree of a part counts for a question. */
-enum torg_err query_plan_count(struct query_plan *plan, const struct query_part *part,
-                               const struct rtree_query *tree, uint64_t *ret_count);
 
 /*
  * A listing that matches. row is NULL when nobody needed it: the walk was not

@@ -247,8 +247,8 @@ static void random_times(struct world *world, struct world_listing *l)
 {
     bool happens = l->collection == COLLECTION_EVENTS || l->collection == COLLECTION_COURSES;
 
-    l->has_from = chance(world, happens ? 20 : 40);
-    l->has_through = chance(world, happens ? 20 : 40);
+    l->has_from = chance(world, happens ? 20 : 40) && !(happens && world->regular);
+    l->has_through = chance(world, happens ? 20 : 40) && !(happens && world->regular);
     l->from_ms = random_time(world);
     l->through_ms = random_time(world);
     if (l->through_ms < l->from_ms) {

@@ -46,6 +46,7 @@ struct world {
     size_t count, capacity;
     uint64_t random;
     int64_t now_ms;
+    bool regular; /* nothing is shown at other times than its tree entry says */
 };
 
 /* A name, and how it must be found. */

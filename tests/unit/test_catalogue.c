@@ -198,6 +198,24 @@ static void test_numbers_are_stable_and_never_used_again(void **state)
     world_done(&world);
 }
 
+/* The counter is lost: after mending, a new listing must not get a number that is in use. */
+static void test_lost_counter(void **state)
+{
+    struct world world;
+    struct kv kv;
+
+    (void)state;
+    world_init(&world, 26);
+    world_change(&world, 50, 0);
+    assert_ok(kv_mem_write_begin(world.mem, &kv));
+    assert_ok(kv_del(&kv, KV_META, span_of_str(CATALOGUE_META_NEXT)));
+    assert_ok(kv_mem_write_commit(&kv));
+    rebuild(&world);
+    world_change(&world, 50, 0);
+    verify_clean(&world);
+    world_done(&world);
+}
+
 static struct feature_id feature_of(const struct world *world, const struct world_listing *l)
 {
     struct feature_id id = {.id = l->id};
@@ -777,6 +795,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_documents),
         cmocka_unit_test(test_numbers_are_stable_and_never_used_again),
+        cmocka_unit_test(test_lost_counter),
         cmocka_unit_test(test_find),
         cmocka_unit_test(test_sources),
         cmocka_unit_test(test_rebuild_is_incremental),

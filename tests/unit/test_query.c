@@ -83,6 +83,35 @@ static void test_answers_agree_with_brute_force(void **state)
     }
 }
 
+/*
+ * Events are shown ahead of their time, offers are not: where nothing has to be
+ * compared with rows, trees that are asked for different times are streamed
+ * side by side.
+ */
+static void test_streams_of_different_times(void **state)
+{
+    struct world world;
+    struct kv kv;
+
+    (void)state;
+    world_init(&world, 0x57e4);
+    world.regular = true;
+    for (unsigned round = 0; round < 3; round++) {
+        world_change(&world, 400, 50);
+        read_begin(&world, &kv);
+        for (unsigned n = 0; n < 150; n++) {
+            struct query query = world_query(&world);
+
+            query.origin_count = query.municipality_count = 0;
+            query.text = (struct span){0};
+            query.has_datetime = false;
+            check_query(&world, &kv, &query, 0x57e4);
+        }
+        kv_mem_read_end(&kv);
+    }
+    world_done(&world);
+}
+
 /* The paths for large collections are chosen by cost: small worlds never take them. */
 static void test_large_world(void **state)
 {
@@ -423,6 +452,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_answers_agree_with_brute_force),
+        cmocka_unit_test(test_streams_of_different_times),
         cmocka_unit_test(test_large_world),
         cmocka_unit_test(test_pages_are_the_answer),
         cmocka_unit_test(test_pages_while_writing),
