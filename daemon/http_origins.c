@@ -39,6 +39,7 @@ static enum torg_err read_charter(const struct kv *kv, const struct replica_orig
         return err;
     copy_text(origin->name, sizeof(origin->name), charter.name);
     copy_text(origin->owner_kind, sizeof(origin->owner_kind), charter.owner_kind);
+    copy_text(origin->municipality, sizeof(origin->municipality), charter.municipality);
     origin->max_stale_s = charter.max_stale_s;
     return TORG_OK;
 }

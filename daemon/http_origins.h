@@ -20,6 +20,7 @@ struct http_origin {
     char hex[2 * sizeof(struct origin_id) + 1];
     char name[CHARTER_NAME_BYTES_MAX + 1];
     char owner_kind[33];
+    char municipality[8]; /* SCB code; "" if none */
     bool own;
     bool has_head;
     int64_t as_of_ms; /* newest head or beat, not later than it came; see http_origins_age_s */

@@ -83,16 +83,27 @@ struct search {
     const struct gazetteer_place *place; /* NULL: none, or not decided */
 };
 
-/* Without a typed place the search begins in the municipality that runs this node. */
+/* The municipality whose node this is; empty when it is another kind of owner. */
+static struct span own_place(const struct search *search)
+{
+    for (size_t i = 0; i < search->page.origins->count; i++) {
+        const struct http_origin *origin = &search->page.origins->items[i];
+        const char *name = gazetteer_municipality(span_of_str(origin->municipality));
+
+        if (origin->own && name)
+            return span_of_str(name);
+    }
+    return (struct span){0};
+}
+
+/* Without a typed place the search begins at home. */
 static enum torg_err find_place(struct search *search)
 {
-    struct http_exchange *exchange = search->page.exchange;
-    const struct http_page *service = exchange->service;
+    const struct http_page *service = search->page.exchange->service;
     enum torg_err err;
 
     search->typed = search->params->place.size > 0;
-    search->text =
-        search->typed ? search->params->place : span_of_str(exchange->node->config->name);
+    search->text = search->typed ? search->params->place : own_place(search);
     err = gazetteer_find(service->gazetteer, search->text, search->choices, CHOICES_MAX,
                          &search->count, &search->exact);
     if (err)
@@ -172,7 +183,7 @@ static void put_distances(const struct search *search)
                    {"30000", "30 km"}, {"50000", "50 km"}, {"100000", "100 km"}};
     const struct http_page_parts *page = &search->page;
 
-    buffer_printf(page->out, "<label>%s<select name=\"radius\">\n",
+    buffer_printf(page->out, "<label class=\"within\">%s<select name=\"radius\">\n",
                   http_page_parts_word(page, WORD_WITHIN));
     put_option(page->out, "", http_page_parts_word(page, WORD_ANY_DISTANCE), false);
     for (size_t i = 0; i < ARRAY_SIZE(choices); i++)
@@ -189,20 +200,20 @@ static void put_form(const struct search *search)
     buffer_put_str(out, "<form class=\"search\" method=\"get\" action=\"/\" role=\"search\">\n");
     if (page->language == HTTP_ENGLISH)
         buffer_put_str(out, "<input type=\"hidden\" name=\"lang\" value=\"en\">\n");
-    buffer_printf(out,
-                  "<label class=\"full\">%s<input name=\"place\" type=\"search\" maxlength=\"100\" "
-                  "autocomplete=\"off\" placeholder=\"%s\" value=\"",
-                  http_page_parts_word(page, WORD_PLACE),
-                  http_page_parts_word(page, WORD_PLACE_HINT));
+    buffer_printf(
+        out,
+        "<label class=\"where\">%s<input name=\"place\" type=\"search\" maxlength=\"100\" "
+        "autocomplete=\"off\" placeholder=\"%s\" value=\"",
+        http_page_parts_word(page, WORD_PLACE), http_page_parts_word(page, WORD_PLACE_HINT));
     html_span(out, search->params->place);
     buffer_put_str(out, "\"></label>\n");
+    put_distances(search);
     put_collections(search);
     put_themes(search);
-    put_distances(search);
     buffer_printf(out, "<label>%s<input name=\"q\" maxlength=\"100\" value=\"",
                   http_page_parts_word(page, WORD_CONTAINS));
     html_span(out, search->params->query.text);
-    buffer_printf(out, "\"></label>\n<button class=\"full\">%s</button>\n</form>\n",
+    buffer_printf(out, "\"></label>\n<button>%s</button>\n</form>\n",
                   http_page_parts_word(page, WORD_SEARCH));
 }
 
@@ -250,7 +261,6 @@ static void put_place_name(struct buffer *out, const struct gazetteer_place *pla
     if (municipality && strcmp(municipality, place->name) != 0) {
         buffer_put_str(out, ", ");
         html_text(out, municipality);
-        buffer_put_str(out, " kommun");
     }
 }
 
@@ -334,6 +344,8 @@ static enum torg_err put_card(const struct search *search, const struct rtree_hi
     if (!http_page_parts_provider(page, properties, document.municipality[0] ? " · " : "") &&
         !document.municipality[0])
         html_text(out, http_page_parts_text(page, json_object_get(properties, "area")));
+    http_page_parts_start(page, properties, " · ", "");
+    http_page_parts_price(page, properties, " · ", "");
     buffer_put_str(out, "</p>\n");
     put_beginning(out, http_page_parts_text(page, json_object_get(properties, "description")));
     buffer_put_str(out, "<p class=\"source\">");

@@ -53,65 +53,28 @@ static void put_link(const struct shown *shown, enum http_word word, const char 
     fact_end(shown);
 }
 
-/* "2026-11-28T18:00:00+01:00[Europe/Stockholm]" as "2026-11-28 18:00" */
-static void put_moment(struct buffer *out, const char *text)
-{
-    size_t size = strlen(text);
-
-    html_span(out, span_of(text, size < 10 ? size : 10));
-    if (size >= 16 && text[10] == 'T') {
-        buffer_put_u8(out, ' ');
-        html_span(out, span_of(text + 11, 5));
-    }
-}
-
 static void put_when(const struct shown *shown)
 {
-    const char *start = json_string_value(json_object_get(shown->properties, "start"));
-    const char *end = json_string_value(json_object_get(shown->properties, "end"));
     const char *through = json_string_value(json_object_get(shown->properties, "validThrough"));
+    char before[96];
 
-    if (start) {
-        fact_begin(shown, WORD_WHEN);
-        put_moment(shown->page.out, start);
-        if (end) {
-            buffer_put_str(shown->page.out, " – ");
-            put_moment(shown->page.out, end);
-        }
-        fact_end(shown);
-    }
+    (void)snprintf(before, sizeof(before), "<dt>%s</dt><dd>",
+                   http_page_parts_word(&shown->page, WORD_WHEN));
+    http_page_parts_start(&shown->page, shown->properties, before, "</dd>\n");
     if (through) {
         fact_begin(shown, WORD_VALID_THROUGH);
-        put_moment(shown->page.out, through);
+        http_page_parts_moment(&shown->page, through);
         fact_end(shown);
     }
 }
 
 static void put_price(const struct shown *shown)
 {
-    const json_t *price = json_object_get(shown->properties, "price");
-    const json_t *amount = json_object_get(price, "amount");
-    const char *currency = json_string_value(json_object_get(price, "currency"));
-    const char *unit = text_of(shown, "priceUnit");
-    struct buffer *out = shown->page.out;
+    char before[96];
 
-    if (!json_is_number(amount) || !currency)
-        return;
-    fact_begin(shown, WORD_PRICE);
-    if (json_number_value(amount) == 0) {
-        buffer_put_str(out, http_page_parts_word(&shown->page, WORD_FREE));
-    } else {
-        http_words_put_number(out, shown->page.language, json_number_value(amount));
-        buffer_put_u8(out, ' ');
-        html_text(out, strcmp(currency, "SEK") == 0 && shown->page.language == HTTP_SWEDISH
-                           ? "kr"
-                           : currency);
-        if (unit[0]) {
-            buffer_put_str(out, " / ");
-            html_text(out, unit);
-        }
-    }
-    fact_end(shown);
+    (void)snprintf(before, sizeof(before), "<dt>%s</dt><dd>",
+                   http_page_parts_word(&shown->page, WORD_PRICE));
+    http_page_parts_price(&shown->page, shown->properties, before, "</dd>\n");
 }
 
 static void put_where(const struct shown *shown)

@@ -79,9 +79,10 @@ void http_page_parts_begin(const struct http_page_parts *page, int status, struc
     http_page_parts_lang(page, '?');
     buffer_put_str(out, "\">torg <b>");
     html_text(out, name);
-    buffer_printf(out, "</b></a> <span class=\"tagline\">%s</span> ",
-                  http_page_parts_word(page, WORD_TAGLINE));
+    buffer_put_str(out, "</b></a> ");
     put_other_language(page);
+    buffer_printf(out, " <span class=\"tagline\">%s</span>",
+                  http_page_parts_word(page, WORD_TAGLINE));
     buffer_put_str(out, "</div></header>\n<main class=\"wide\">\n");
 }
 
@@ -250,4 +251,61 @@ bool http_page_parts_provider(const struct http_page_parts *page, const json_t *
     buffer_put_str(page->out, "</a>");
     json_decref(feature);
     return true;
+}
+
+void http_page_parts_moment(const struct http_page_parts *page, const char *text)
+{
+    size_t size = strlen(text);
+
+    html_span(page->out, span_of(text, size < 10 ? size : 10));
+    if (size >= 16 && text[10] == 'T') {
+        buffer_put_u8(page->out, ' ');
+        html_span(page->out, span_of(text + 11, 5));
+    }
+}
+
+void http_page_parts_start(const struct http_page_parts *page, const json_t *properties,
+                           const char *before, const char *after)
+{
+    const char *start = json_string_value(json_object_get(properties, "start"));
+    const char *end = json_string_value(json_object_get(properties, "end"));
+
+    if (!start)
+        return;
+    buffer_put_str(page->out, before);
+    http_page_parts_moment(page, start);
+    if (end) {
+        buffer_put_str(page->out, " – ");
+        if (strlen(end) >= 16 && strncmp(start, end, 10) == 0)
+            html_span(page->out, span_of(end + 11, 5)); /* the same day */
+        else
+            http_page_parts_moment(page, end);
+    }
+    buffer_put_str(page->out, after);
+}
+
+void http_page_parts_price(const struct http_page_parts *page, const json_t *properties,
+                           const char *before, const char *after)
+{
+    const json_t *price = json_object_get(properties, "price");
+    const json_t *amount = json_object_get(price, "amount");
+    const char *currency = json_string_value(json_object_get(price, "currency"));
+    const char *unit = http_page_parts_text(page, json_object_get(properties, "priceUnit"));
+
+    if (!json_is_number(amount) || !currency)
+        return;
+    buffer_put_str(page->out, before);
+    if (json_number_value(amount) == 0) {
+        buffer_put_str(page->out, http_page_parts_word(page, WORD_FREE));
+    } else {
+        http_words_put_number(page->out, page->language, json_number_value(amount));
+        buffer_put_u8(page->out, ' ');
+        html_text(page->out,
+                  page->language == HTTP_SWEDISH && strcmp(currency, "SEK") == 0 ? "kr" : currency);
+        if (unit[0]) {
+            buffer_put_str(page->out, strncmp(unit, "per ", 4) == 0 ? " " : " / ");
+            html_text(page->out, unit);
+        }
+    }
+    buffer_put_str(page->out, after);
 }

@@ -47,6 +47,13 @@ const char *http_page_parts_municipality(const struct document *document);
 /* The provider's name as a link to its page; false if there is none that is held here. */
 bool http_page_parts_provider(const struct http_page_parts *page, const json_t *properties,
                               const char *before);
+/* A time of a feature, RFC 3339 or local, as "2026-11-28 18:00". */
+void http_page_parts_moment(const struct http_page_parts *page, const char *text);
+/* When it begins and ends, and what it costs, between before and after; nothing if not stated. */
+void http_page_parts_start(const struct http_page_parts *page, const json_t *properties,
+                           const char *before, const char *after);
+void http_page_parts_price(const struct http_page_parts *page, const json_t *properties,
+                           const char *before, const char *after);
 /* "för 3 minuter sedan" of one origin, with marks, or that this is the source. */
 void http_page_parts_age(const struct http_page_parts *page, const struct http_origin *origin);
 

@@ -150,8 +150,13 @@ void http_words_put_age(struct buffer *out, enum http_language language, int64_t
 void http_words_put_number(struct buffer *out, enum http_language language, double value)
 {
     int64_t hundredths = llround(value * 100);
+    int64_t whole = hundredths / 100;
 
-    buffer_printf(out, "%" PRId64, hundredths / 100);
+    if (whole >= 1000)
+        buffer_printf(out, "%" PRId64 "%s%03d", whole / 1000,
+                      language == HTTP_ENGLISH ? "," : "\u00a0", (int)(whole % 1000));
+    else
+        buffer_printf(out, "%" PRId64, whole);
     if (hundredths % 100)
         buffer_printf(out, "%s%02d", language == HTTP_ENGLISH ? "." : ",",
                       (int)llabs(hundredths % 100));

@@ -77,7 +77,7 @@ const char *http_words(enum http_word word, enum http_language language);
 void http_words_put_age(struct buffer *out, enum http_language language, int64_t age_s);
 /* "340 m", "4,2 km" */
 void http_words_put_distance(struct buffer *out, enum http_language language, double distance_m);
-/* "250", "12,50" */
+/* "250", "12,50", "1 050" up to a million */
 void http_words_put_number(struct buffer *out, enum http_language language, double value);
 
 #endif
