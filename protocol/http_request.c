@@ -118,7 +118,7 @@ static enum torg_err too_long(struct span input, struct http_refusal *ret_refusa
 }
 
 enum torg_err http_request_head_find(struct span input, size_t *at, size_t *ret_size,
-                             struct http_refusal *ret_refusal)
+                                     struct http_refusal *ret_refusal)
 {
     size_t end = input.size < HTTP_HEAD_BYTES_MAX ? input.size : HTTP_HEAD_BYTES_MAX;
 
@@ -203,7 +203,8 @@ static bool split_absolute(struct span *target, struct span *ret_host)
         size_t size = strlen(schemes[i]);
         size_t end = size;
 
-        if (target->size < size || !http_request_name_equal(span_of(target->data, size), schemes[i]))
+        if (target->size < size ||
+            !http_request_name_equal(span_of(target->data, size), schemes[i]))
             continue;
         while (end < target->size && target->data[end] != '/' && target->data[end] != '?')
             end++;
@@ -559,8 +560,8 @@ static enum torg_err chunk_step(struct http_chunked *chunked, uint8_t c)
     }
 }
 
-enum torg_err http_request_chunked_read(struct http_chunked *chunked, struct span input, size_t size_max,
-                                struct buffer *body, size_t *ret_used)
+enum torg_err http_request_chunked_read(struct http_chunked *chunked, struct span input,
+                                        size_t size_max, struct buffer *body, size_t *ret_used)
 {
     size_t used = 0;
     enum torg_err err = TORG_OK;

@@ -65,7 +65,7 @@ struct http_refusal {
  * line. TORG_E_TRUNCATED: more bytes are needed. TORG_E_INVALID: refused.
  */
 enum torg_err http_request_head_find(struct span input, size_t *at, size_t *ret_size,
-                             struct http_refusal *ret_refusal);
+                                     struct http_refusal *ret_refusal);
 /* A whole head, as found. TORG_E_INVALID: refused, and the connection must be closed. */
 enum torg_err http_request_parse(struct span head, struct http_request *ret_request,
                                  struct http_refusal *ret_refusal);
@@ -97,8 +97,8 @@ struct http_chunked {
  * After TORG_OK either done is set or more input is needed. TORG_E_INVALID: bad
  * framing. TORG_E_TOO_BIG: body would pass size_max. TORG_E_NOMEM.
  */
-enum torg_err http_request_chunked_read(struct http_chunked *chunked, struct span input, size_t size_max,
-                                struct buffer *body, size_t *ret_used);
+enum torg_err http_request_chunked_read(struct http_chunked *chunked, struct span input,
+                                        size_t size_max, struct buffer *body, size_t *ret_used);
 
 /* Decoded names and values, text copied: valid UTF-8 without control characters. */
 struct http_pair {

@@ -278,7 +278,8 @@ static void test_refused_before_the_head_is_whole(void **state)
     assert_err(http_request_head_find(span_of_str("GET / HTTP/1.1\nHost"), &at, &size, &refusal),
                TORG_E_INVALID);
     at = 0;
-    assert_err(http_request_head_find(span_of_str("GET / HTTP/1.1\r\nHost: a\r\n\r"), &at, &size, &refusal),
+    assert_err(http_request_head_find(span_of_str("GET / HTTP/1.1\r\nHost: a\r\n\r"), &at, &size,
+                                      &refusal),
                TORG_E_TRUNCATED);
 }
 
@@ -319,7 +320,8 @@ static enum torg_err dechunk(const char *text, size_t step, struct buffer *body,
         size_t given = size - *ret_used < step ? size - *ret_used : step;
         size_t used;
 
-        err = http_request_chunked_read(&chunked, span_of(text + *ret_used, given), 64, body, &used);
+        err =
+            http_request_chunked_read(&chunked, span_of(text + *ret_used, given), 64, body, &used);
         *ret_used += used;
     }
     if (!err && !chunked.done)
@@ -384,8 +386,8 @@ static void test_query_strings(void **state)
     struct http_query q;
 
     (void)state;
-    assert_ok(
-        http_request_query_parse(span_of_str("theme=food%2Fcafe&q=caf%C3%A9+au%2Blait&&flag&=&e="), &q));
+    assert_ok(http_request_query_parse(
+        span_of_str("theme=food%2Fcafe&q=caf%C3%A9+au%2Blait&&flag&=&e="), &q));
     assert_int_equal(q.count, 4);
     assert_span(q.pairs[0].name, "theme");
     assert_span(q.pairs[0].value, "food/cafe");
@@ -431,7 +433,8 @@ static void test_paths(void **state)
     assert_err(http_request_path_parse(span_of_str("/a%2Fb"), &p), TORG_E_INVALID);
     assert_err(http_request_path_parse(span_of_str("/a%00"), &p), TORG_E_INVALID);
     assert_err(http_request_path_parse(span_of_str("*"), &p), TORG_E_INVALID);
-    assert_err(http_request_path_parse(span_of_str("/1/2/3/4/5/6/7/8/9/10/11/12/13"), &p), TORG_E_TOO_BIG);
+    assert_err(http_request_path_parse(span_of_str("/1/2/3/4/5/6/7/8/9/10/11/12/13"), &p),
+               TORG_E_TOO_BIG);
 }
 
 static void test_escaping_comes_back(void **state)
