@@ -207,13 +207,17 @@ enum torg_err sync_origin_refresh(struct sync *sync, uint32_t index)
     struct replica_origin record;
     enum torg_err err;
 
+    origin->unread = false;
     err = replica_origin_get(sync->read, &origin->id, &record);
     if (err == TORG_E_NOT_FOUND)
         return TORG_OK;
     if (!err)
         err = take_record(sync, origin, &record);
-    if (err)
+    if (err) {
+        origin->unread = true;
+        sync_origin_attend_at(sync, sync->now_ms + SYNC_DIAL_MS_MIN);
         return err;
+    }
     if (before.charter_no != origin->charter_no)
         rows_reconsider(sync, index);
     if (before.known && before.charter_no == origin->charter_no && before.epoch == origin->epoch &&
@@ -464,6 +468,8 @@ void sync_set_recovering(struct sync *sync, bool recovering)
         if (!sync->origins[i].own)
             continue;
         sync->origins[i].ahead_told = false;
+        if (sync->origins[i].job != SYNC_NONE)
+            sync_fetch_end(sync, &sync->jobs[sync->origins[i].job], SYNC_AGAIN);
         sync_origin_attend(sync, i);
     }
 }
@@ -515,6 +521,12 @@ static enum torg_err event_take(struct sync *sync, const struct sync_event *even
     return TORG_OK;
 }
 
+/* The store could not be read when it had something new; now perhaps it can. */
+static enum torg_err origin_reread(struct sync *sync, uint32_t index)
+{
+    return sync->origins[index].own ? sync_live_published(sync) : sync_origin_refresh(sync, index);
+}
+
 /* Origins whose time has come, and those that the event touched. */
 static enum torg_err origins_pump(struct sync *sync)
 {
@@ -530,7 +542,10 @@ static enum torg_err origins_pump(struct sync *sync)
         uint32_t origin = sync->attention[--sync->attention_count];
 
         sync->origins[origin].attention = false;
-        err = sync_fetch_attend(sync, origin);
+        if (sync->origins[origin].unread)
+            err = origin_reread(sync, origin);
+        if (!err)
+            err = sync_fetch_attend(sync, origin);
     }
     return err;
 }
@@ -569,6 +584,12 @@ static int64_t next_tick_ms(const struct sync *sync)
     return next_ms;
 }
 
+static bool is_ending(enum sync_event_kind kind)
+{
+    return kind == SYNC_EVENT_STORED || kind == SYNC_EVENT_DISCONNECTED ||
+           kind == SYNC_EVENT_DIAL_FAILED;
+}
+
 enum torg_err sync_step(struct sync *sync, const struct kv *read, const struct sync_event *event,
                         struct sync_actions *ret_actions)
 {
@@ -579,7 +600,8 @@ enum torg_err sync_step(struct sync *sync, const struct kv *read, const struct s
     sync->now_ms = event->now_ms;
     sync->clock_ms = event->clock_ms;
     err = load(sync);
-    if (!err)
+    /* What ends something is heard even if nothing can be read: nobody says it again. */
+    if (!err || is_ending(event->kind))
         err = event_take(sync, event);
     if (!err)
         err = pump(sync);
@@ -646,16 +668,18 @@ static enum torg_err peers_move(struct sync *sync, struct sync_peer *peers, size
         peers[i].failures = old->failures;
         peers[i].refused_until_ms = old->refused_until_ms;
         peers[i].status = old->status;
+        peers[i].status.state = old->dialling ? SYNC_PEER_CONNECTING : SYNC_PEER_DOWN;
         if (!old->rows)
             continue;
         err = rows_move(sync, old, origins, origin_count, &peers[i].rows);
         if (err)
             return err;
-        if (old->link && peer_has_key(&peers[i], &old->link_key)) {
-            peers[i].link = old->link;
-            peers[i].link_key = old->link_key;
-            old->link = NULL;
-        }
+        if (!old->link || !peer_has_key(&peers[i], &old->link_key))
+            continue;
+        peers[i].status.state = old->status.state;
+        peers[i].link = old->link;
+        peers[i].link_key = old->link_key;
+        old->link = NULL;
     }
     return TORG_OK;
 }

@@ -193,8 +193,8 @@ enum need { NEED_CHARTERS, NEED_HEAD, NEED_REST };
 /* How far a row is ahead of us: <0 behind, 0 the same head, >0 newer. */
 static int row_ahead(const struct sync_row *row, const struct sync_origin *origin)
 {
-    if (row->epoch == 0)
-        return -1;
+    if (row->hno == 0)
+        return -1; /* it holds no head */
     return sync_number_compare(row->epoch, row->hno, origin->epoch, origin->hno);
 }
 

@@ -106,7 +106,8 @@ struct sync_origin {
     bool own;
 
     /* As of the last refresh. */
-    bool known; /* its charter 0 is held */
+    bool unread; /* that failed: read again when there is time */
+    bool known;  /* its charter 0 is held */
     uint32_t number;
     uint64_t charter_no, charter_epoch;
     uint32_t public_mask;

@@ -398,10 +398,11 @@ static enum torg_err serve_charters(struct sync *sync, uint32_t peer, const stru
     uint32_t index = sync_origin_index(sync, &frame->charter_req.origin);
     const struct sync_origin *origin;
 
-    if (index == SYNC_NONE || !sync->origins[index].known)
-        return refuse(sync, peer, 0, FRAME_CODE_UNKNOWN_ORIGIN, "");
-    origin = &sync->origins[index];
     frame_rows_clear(&sync->rows);
+    answer.charter.origin = frame->charter_req.origin;
+    if (index == SYNC_NONE || !sync->origins[index].known)
+        return send(sync, peer, &answer); /* there is no sid to refuse: none is what we have */
+    origin = &sync->origins[index];
     for (uint64_t no = frame->charter_req.from; no <= origin->charter_no; no++) {
         struct span charter;
         enum torg_err err;
@@ -415,7 +416,6 @@ static enum torg_err serve_charters(struct sync *sync, uint32_t peer, const stru
     }
     if (sync->rows.bytes.err)
         return sync->rows.bytes.err;
-    answer.charter.origin = origin->id;
     answer.charter.charters = frame_rows_list(&sync->rows);
     return send(sync, peer, &answer);
 }

@@ -87,6 +87,9 @@ static enum torg_err live_stored(struct sync *sync, const struct sync_pending *p
             return sync_live_relay(sync, pending);
         if (pending->kind == REPLICA_WRITE_BEAT)
             sync_link_beat_due(sync, pending->origin, pending->link);
+        if (pending->kind == REPLICA_WRITE_PROOF)
+            return sync_link_proof(sync, pending->origin, pending->link,
+                                   buffer_span(&pending->relay));
         return TORG_OK;
     case TORG_E_MISMATCH:
         sync->counters.mismatches++;
@@ -95,6 +98,7 @@ static enum torg_err live_stored(struct sync *sync, const struct sync_pending *p
     case TORG_E_FULL:
     case TORG_E_IO:
     case TORG_E_BUSY:
+    case TORG_E_CORRUPT:
         /* Ours to solve; nothing is asked for until that has had time. */
         sync->origins[pending->origin].retry_ms = sync->now_ms + SYNC_DIAL_MS_MIN;
         sync_origin_attend_at(sync, sync->origins[pending->origin].retry_ms);
@@ -131,11 +135,16 @@ enum torg_err sync_store_stored(struct sync *sync, uint64_t ticket, enum torg_er
     if (pending.kind == REPLICA_WRITE_BEAT)
         origin->pending_beat = false;
     result = sync_origin_refresh(sync, pending.origin);
-    if (!result && pending.job == SYNC_NONE)
-        result = live_stored(sync, &pending, err);
-    else if (!result)
-        result = sync_fetch_stored(sync, &pending, err);
-    if (!result && pending.kind == REPLICA_WRITE_CHARTERS && !err)
+    /* What cannot be read back is taken up again later; the books are kept all the same. */
+    if (result)
+        err = result;
+    if (pending.job == SYNC_NONE)
+        err = live_stored(sync, &pending, err);
+    else
+        err = sync_fetch_stored(sync, &pending, err);
+    if (!result)
+        result = err;
+    if (!result && pending.kind == REPLICA_WRITE_CHARTERS)
         result = sync_link_held_beat(sync, pending.origin);
     sync_origin_attend(sync, pending.origin);
     buffer_done(&pending.relay);
