@@ -78,6 +78,9 @@ enum torg_err guard_open(const char *directory, struct guard *ret_guard)
     if (guard.fd < 0)
         return TORG_E_IO;
     guard.is_open = true;
+    /* Its blocks now, while there is room: a full disk must not stop a mark. Where the file
+     * system cannot promise that, the mark's own error will tell. */
+    (void)!posix_fallocate(guard.fd, 0, GUARD_SLOT_DISTANCE + GUARD_SLOT_BYTES);
     err = guard_load(&guard);
     if (err)
         goto done;

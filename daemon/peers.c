@@ -21,6 +21,7 @@
 #define REFRESH_MS 200   /* of the view that other threads get */
 #define GOODBYE_MS_MAX 1000
 #define RETRY_STORE_MS 20
+#define ASK_DIALLERS_MS_MAX 3000
 #define REFUSED_LOG_MS 1000 /* one line in that time; the rest is counted */
 
 /* A dial from its DIAL action to CONNECTED or DIAL_FAILED. */
@@ -504,14 +505,16 @@ static void carry_out(struct peers *peers)
 
 /* Does the peer still have something to say that is worth waiting for? */
 static bool peer_is_awaited(const struct peers *peers, uint32_t index,
-                            const struct sync_peer_status *status)
+                            const struct sync_peer_status *status, int64_t asking_ms)
 {
     if (status->answered)
         return false;
     if (status->state == SYNC_PEER_OPEN)
         return true;
-    /* Who only dials us may come in minutes; who could not be reached, too. */
-    return peers->config->peers[index].has_address && !peers->extras[index].tried;
+    if (peers->extras[index].tried)
+        return false; /* it may come back in minutes */
+    /* Who dials us comes soon if it was there before our restart, or not for long. */
+    return peers->config->peers[index].has_address || asking_ms < ASK_DIALLERS_MS_MAX;
 }
 
 /* Tell the writer what the peers know of the own origin, and how far the asking is. */
@@ -528,7 +531,7 @@ static void own_tell(struct peers *peers)
 
         sync_peer_status(peers->sync, i, &status);
         answered = answered || status.answered;
-        awaited = awaited || peer_is_awaited(peers, i, &status);
+        awaited = awaited || peer_is_awaited(peers, i, &status, asking_ms);
     }
     sync_claimed_head(peers->sync, &peers->node->own, &epoch, &hno);
     writer_own_head(peers->node->writer, &own_epoch, &own_hno);

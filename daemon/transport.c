@@ -479,26 +479,30 @@ static bool same_source(const struct sockaddr_storage *a, const struct sockaddr_
            ((const struct sockaddr_in *)b)->sin_addr.s_addr;
 }
 
-/* Make room for one more handshake. false: this address has enough of them. */
-static bool admit(struct transport *transport, const struct sockaddr_storage *address)
+/*
+ * Make room for one more handshake, in all and from one address. Who has waited
+ * longest gives way: a real peer is through in milliseconds, so that silent
+ * connections, also from behind the same address, do not keep it out.
+ */
+static void make_room(struct transport *transport, const struct sockaddr_storage *address)
 {
-    struct link *oldest = NULL;
-    uint32_t total = 0, from_address = 0;
+    struct link *oldest = NULL, *oldest_there = NULL;
+    uint32_t total = 0, there = 0;
 
-    for (struct link *link = transport->oldest; link; link = link->newer) {
+    for (struct link *link = transport->newest; link; link = link->older) {
         if (link->dial || !link_is_early(link))
             continue;
-        if (!oldest)
-            oldest = link;
+        oldest = link;
         total++;
-        from_address += same_source(&link->address, address);
+        if (same_source(&link->address, address)) {
+            oldest_there = link;
+            there++;
+        }
     }
-    if (from_address >= transport->options.handshakes_per_address)
-        return false;
-    /* A real peer is through in milliseconds; who has waited longest is the least likely one. */
-    if (total >= transport->options.handshakes_max && oldest)
+    if (oldest_there && there >= transport->options.handshakes_per_address)
+        link_die(oldest_there, "too many handshakes at one time from this address");
+    else if (oldest && total >= transport->options.handshakes_max)
         link_die(oldest, "too many handshakes at one time");
-    return true;
 }
 
 static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address,
@@ -511,11 +515,7 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
     (void)listener;
     memcpy(&copy, address, (size_t)size < sizeof(copy) ? (size_t)size : sizeof(copy));
     transport->counters.accepted++;
-    if (!admit(transport, &copy)) {
-        close(fd);
-        tell_refused(transport, &copy, "too many handshakes from this address");
-        return;
-    }
+    make_room(transport, &copy);
     link = link_new(transport, address, (socklen_t)size);
     if (!link) {
         close(fd);

@@ -451,6 +451,10 @@ static enum torg_err settle(struct writer *writer)
     writer->head_hno = origin.head.hno;
     recovery_judge(writer, &origin);
     partial_judge(writer, &origin);
+    /* The last beat, if any, was of an older head. */
+    if (before == WRITER_RECOVERING && state_of(writer) == WRITER_READY &&
+        writer->beat_due_ms != INT64_MAX)
+        writer->beat_due_ms = 0;
     mark_due = origin.has_head && !writer->forked && !writer->behind && !writer->unguarded;
     log_state(before, state_of(writer), &origin);
     pthread_mutex_unlock(&writer->mutex);

@@ -627,6 +627,28 @@ static void test_one_ahead_of_the_guard_is_normal(void **state)
     desk_done(&desk);
 }
 
+/* More than one ahead, and the two are not of one day: nobody knows what else is missing. */
+static void test_far_ahead_of_the_guard_is_in_doubt(void **state)
+{
+    struct desk desk;
+
+    (void)state;
+    desk_init(&desk, 64 * MIB);
+    writer_start(&desk);
+    assert_ok(put(&desk, 1).err);
+    copy_file(&desk, GUARD_FILE, "guard.old");
+    assert_ok(put(&desk, 2).err);
+    assert_ok(put(&desk, 3).err);
+    desk_stop(&desk);
+    copy_file(&desk, "guard.old", GUARD_FILE);
+    store_start(&desk);
+    writer_start(&desk);
+    assert_int_equal(writer_state(desk.writer), WRITER_RECOVERING);
+    assert_true(writer_wants_own(desk.writer));
+    remove_file(&desk, "guard.old");
+    desk_done(&desk);
+}
+
 /* A restored old database would sign numbers again that the world has seen. */
 static void test_a_database_behind_its_guard_takes_no_writes(void **state)
 {
@@ -1046,6 +1068,7 @@ int main(void)
         cmocka_unit_test(test_a_full_map_refuses_writes_but_not_deletes),
         cmocka_unit_test(test_a_failed_sync_stops_writing_until_a_restart),
         cmocka_unit_test(test_one_ahead_of_the_guard_is_normal),
+        cmocka_unit_test(test_far_ahead_of_the_guard_is_in_doubt),
         cmocka_unit_test(test_a_database_behind_its_guard_takes_no_writes),
         cmocka_unit_test(test_a_lost_guard_needs_a_peer_or_the_operator),
         cmocka_unit_test(test_asking_holds_writes_back),
