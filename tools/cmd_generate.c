@@ -17,6 +17,7 @@
 /* Times lie around this instant, whatever the clock says: the same seed, the same listings. */
 #define EPOCH_MS INT64_C(1790000000000)
 #define DAY_MS INT64_C(86400000)
+#define HOUR_MS INT64_C(3600000)
 
 static const char help[] =
     "torg generate - deterministic test listings on real places\n"
@@ -200,8 +201,14 @@ static void put_times(struct generator *generator, uint8_t collection, struct bu
     int64_t at_ms = EPOCH_MS + (int64_t)(next_unit(generator) * 400 * (double)DAY_MS);
 
     if (collection == COLLECTION_EVENTS || collection == COLLECTION_COURSES) {
-        put_local(out, "start", at_ms);
-        put_local(out, "end", at_ms + (int64_t)(1 + next_below(generator, 48)) * 3600000);
+        int64_t start_ms = at_ms / DAY_MS * DAY_MS + (8 + next_below(generator, 13)) * HOUR_MS;
+        int64_t end_ms = start_ms + (1 + next_below(generator, 48)) * HOUR_MS;
+
+        /* There is no half past two in the night when clocks go forward. */
+        if (end_ms / HOUR_MS % 24 == 2)
+            end_ms += HOUR_MS;
+        put_local(out, "start", start_ms);
+        put_local(out, "end", end_ms);
     } else if (next_below(generator, 10) < 3) {
         put_time(out, "validFrom", EPOCH_MS - (int64_t)next_below(generator, 300) * DAY_MS);
         put_time(out, "validThrough", at_ms + 200 * DAY_MS);

@@ -125,6 +125,8 @@ class Node:
         self.process = None
 
     def log_tail(self, lines=30):
+        if not self.log.exists():
+            return "(never started)"
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
     # -- HTTP
