@@ -360,9 +360,24 @@ static bool origin_is_whole(const struct replica_origin *origin)
 }
 
 /*
+ * The mark of an origin of which nothing was ever published: number 0 is the
+ * charter that opened the epoch, as in beats. Its epoch 0 is below every head's.
+ */
+static struct guard_mark mark_of_nothing(const struct replica_origin *origin)
+{
+    return (struct guard_mark){.origin = origin->id, .head_hash = origin->epoch_hash};
+}
+
+static bool is_first_after(const struct replica_origin *origin, const struct guard_mark *mark)
+{
+    return origin->head.hno == 1 &&
+           memcmp(&origin->head.prev, &mark->head_hash, sizeof(mark->head_hash)) == 0;
+}
+
+/*
  * What the guard says about the database, at start. Normal is: they name the
  * same head, or the database is one ahead, for a crash came between its commit
- * and the guard's.
+ * and the guard's. Before the first head the guard names number 0.
  */
 static void guard_judge(struct writer *writer, const struct replica_origin *origin)
 {
@@ -374,6 +389,10 @@ static void guard_judge(struct writer *writer, const struct replica_origin *orig
 
     if (!marked) {
         writer->unguarded = origin->has_head;
+        return;
+    }
+    if (mark->hno == 0) {
+        writer->unguarded = origin->has_head && !is_first_after(origin, mark);
         return;
     }
     order = origin->has_head ? guard_mark_compare(&own, mark) : -1;
@@ -442,7 +461,7 @@ static enum torg_err settle(struct writer *writer)
     err = own_read(writer, &origin, &forked);
     if (err)
         return err;
-    mark = mark_of(&origin);
+    mark = origin.has_head ? mark_of(&origin) : mark_of_nothing(&origin);
     pthread_mutex_lock(&writer->mutex);
     before = state_of(writer);
     writer->forked = writer->forked || forked;
@@ -455,7 +474,9 @@ static enum torg_err settle(struct writer *writer)
     if (before == WRITER_RECOVERING && state_of(writer) == WRITER_READY &&
         writer->beat_due_ms != INT64_MAX)
         writer->beat_due_ms = 0;
-    mark_due = origin.has_head && !writer->forked && !writer->behind && !writer->unguarded;
+    /* Without a mark of nothing, a crash after the first commit looks like a lost guard. */
+    mark_due = (origin.has_head || !writer->guard.has_mark) && !writer->forked && !writer->behind &&
+               !writer->unguarded;
     log_state(before, state_of(writer), &origin);
     pthread_mutex_unlock(&writer->mutex);
     if (!mark_due ||
@@ -825,6 +846,24 @@ static void run_alone(struct group *group, struct job *job)
     jobs_finish(group->writer, &group->jobs);
 }
 
+static void job_refuse(struct group *group, struct job *job, enum torg_err err)
+{
+    list_init(&group->jobs);
+    list_add(&group->jobs, job);
+    jobs_set_err(&group->jobs, err);
+    jobs_finish(group->writer, &group->jobs);
+}
+
+static bool is_failed(const struct writer *writer)
+{
+    bool failed;
+
+    pthread_mutex_lock(mutex_of(writer));
+    failed = writer->failed;
+    pthread_mutex_unlock(mutex_of(writer));
+    return failed;
+}
+
 /* All together, or each alone when something is wrong with one of them. */
 static void run_together(struct group *group)
 {
@@ -847,7 +886,11 @@ static void run_together(struct group *group)
     while (job) {
         struct job *next = job->next;
 
-        run_alone(group, job);
+        /* What failed for one fails for all: a second commit would hide the first one's fate. */
+        if (is_failed(group->writer))
+            job_refuse(group, job, TORG_E_IO);
+        else
+            run_alone(group, job);
         job = next;
     }
 }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,13 +29,20 @@
  */
 #define INTERPOSED(name) __asm__(name) __attribute__((visibility("default"), used))
 static _Atomic int disk_sync_errno;
+static _Atomic int guard_sync_errno; /* of the guard alone: its file is smaller than any store */
 
 int disk_fdatasync(int fd) INTERPOSED("fdatasync");
 
 int disk_fdatasync(int fd)
 {
+    struct stat file;
+
     if (disk_sync_errno) {
         errno = disk_sync_errno;
+        return -1;
+    }
+    if (guard_sync_errno && fstat(fd, &file) == 0 && file.st_size < 2 * GUARD_SLOT_DISTANCE) {
+        errno = guard_sync_errno;
         return -1;
     }
     return (int)syscall(SYS_fdatasync, fd);
@@ -596,6 +604,54 @@ static void test_a_failed_sync_stops_writing_until_a_restart(void **state)
     desk_done(&desk);
 }
 
+static enum torg_err run_no_memory(void *context, struct kv *kv)
+{
+    (void)context;
+    (void)kv;
+    return TORG_E_NOMEM;
+}
+
+/*
+ * A group that cannot be committed as a whole is tried job by job. If the guard
+ * fails for one of them, the next must not sign on: the database would be two
+ * ahead of its guard, and a start would take it for a copy.
+ */
+static void test_a_failed_guard_stops_the_rest_of_its_group(void **state)
+{
+    struct desk desk;
+    struct gate gate;
+    struct answer answers[2] = {ANSWER_INIT, ANSWER_INIT}, run = ANSWER_INIT;
+
+    (void)state;
+    desk_init(&desk, 64 * MIB);
+    writer_start(&desk);
+    quiet(true);
+    assert_ok(put(&desk, 1).err);
+    gate_close(&desk, &gate);
+    for (uint64_t i = 0; i < 2; i++) {
+        struct buffer payload = payload_of(i + 2, 10);
+        struct local_change change = {
+            .collection = COLLECTION_OFFERS, .id = id_of(i + 2), .payload = buffer_span(&payload)};
+
+        assert_ok(writer_submit_local(desk.writer, &change, 1, NULL, NULL, on_done, &answers[i]));
+        buffer_done(&payload);
+    }
+    assert_ok(writer_submit_run(desk.writer, run_no_memory, NULL, on_done, &run));
+    guard_sync_errno = EIO;
+    gate_open(&gate);
+    assert_err(answer_wait(&answers[0], 1).err, TORG_E_IO);
+    assert_err(answer_wait(&answers[1], 1).err, TORG_E_IO);
+    assert_err(answer_wait(&run, 1).err, TORG_E_IO);
+    guard_sync_errno = 0;
+    assert_int_equal(own_origin(&desk).head.hno, 2);
+    desk_stop(&desk);
+    store_start(&desk);
+    writer_start(&desk);
+    assert_int_equal(writer_state(desk.writer), WRITER_READY);
+    quiet(false);
+    desk_done(&desk);
+}
+
 /* ---- the guard and the database at start ---- */
 
 static void copy_file(const struct desk *desk, const char *from, const char *to)
@@ -645,6 +701,33 @@ static void test_far_ahead_of_the_guard_is_in_doubt(void **state)
     writer_start(&desk);
     assert_int_equal(writer_state(desk.writer), WRITER_RECOVERING);
     assert_true(writer_wants_own(desk.writer));
+    remove_file(&desk, "guard.old");
+    desk_done(&desk);
+}
+
+/* The first commit is no exception: there was a mark before it. */
+static void test_a_crash_before_the_first_guard_is_normal(void **state)
+{
+    struct desk desk;
+
+    (void)state;
+    desk_init(&desk, 64 * MIB);
+    writer_start(&desk);
+    assert_int_equal(writer_state(desk.writer), WRITER_READY);
+    copy_file(&desk, GUARD_FILE, "guard.old");
+    assert_ok(put(&desk, 1).err);
+    desk_stop(&desk);
+    copy_file(&desk, "guard.old", GUARD_FILE);
+    store_start(&desk);
+    writer_start(&desk);
+    assert_int_equal(writer_state(desk.writer), WRITER_READY);
+    assert_int_equal(put(&desk, 2).hno, 2);
+    desk_stop(&desk);
+    /* But two heads after that mark are a restored guard. */
+    copy_file(&desk, "guard.old", GUARD_FILE);
+    store_start(&desk);
+    writer_start(&desk);
+    assert_int_equal(writer_state(desk.writer), WRITER_RECOVERING);
     remove_file(&desk, "guard.old");
     desk_done(&desk);
 }
@@ -1067,8 +1150,10 @@ int main(void)
         cmocka_unit_test(test_a_full_queue_says_busy),
         cmocka_unit_test(test_a_full_map_refuses_writes_but_not_deletes),
         cmocka_unit_test(test_a_failed_sync_stops_writing_until_a_restart),
+        cmocka_unit_test(test_a_failed_guard_stops_the_rest_of_its_group),
         cmocka_unit_test(test_one_ahead_of_the_guard_is_normal),
         cmocka_unit_test(test_far_ahead_of_the_guard_is_in_doubt),
+        cmocka_unit_test(test_a_crash_before_the_first_guard_is_normal),
         cmocka_unit_test(test_a_database_behind_its_guard_takes_no_writes),
         cmocka_unit_test(test_a_lost_guard_needs_a_peer_or_the_operator),
         cmocka_unit_test(test_asking_holds_writes_back),
