@@ -34,6 +34,7 @@ struct http_conn {
     size_t head_at;
     struct http_chunked chunked;
     uint64_t started_us;
+    uint64_t queued_bytes; /* of the answer that is being sent */
     size_t lingered_bytes;
     struct http_exchange *exchange;
 };
@@ -141,6 +142,7 @@ void http_conn_close(struct http_conn *conn)
     else
         worker->first = conn->after;
     worker->connections--;
+    worker->queued_bytes -= conn->queued_bytes;
     http_gate_leave(worker->gate, conn->ticket);
     if (conn->timer)
         event_free(conn->timer);
@@ -192,6 +194,8 @@ static bool start_writing(struct http_conn *conn, struct buffer *head, struct bu
         *body = (struct buffer){0}; /* The output owns its bytes now. */
     }
     conn->state = CONN_WRITING;
+    conn->queued_bytes = size;
+    conn->worker->queued_bytes += size;
     (void)bufferevent_disable(conn->bev, EV_READ);
     set_deadline(conn, HTTP_WRITE_TIMEOUT_MS + size * 1000 / HTTP_WRITE_BYTES_PER_S_MIN);
     count(conn, METRIC_HTTP_BYTES_SENT, size);
@@ -241,6 +245,12 @@ static void send_reply(struct http_conn *conn)
     bool with_body = exchange->request.method != HTTP_HEAD && reply->status != 304;
     struct buffer head = {0};
 
+    /* Many who ask for much and read slowly must not take all memory. */
+    if (reply->body.size > HTTP_LARGE_BYTES &&
+        conn->worker->queued_bytes + reply->body.size > HTTP_QUEUED_BYTES_MAX) {
+        buffer_done(&reply->body);
+        http_reply_error(exchange, TORG_E_BUSY);
+    }
     if (!exchange->request.keep_alive || conn->worker->draining)
         exchange->close = true;
     conn->closing = exchange->close;
@@ -452,6 +462,8 @@ static void advance(struct http_conn *conn)
 /* The answer has left: the next request may already be there. */
 static void answered(struct http_conn *conn)
 {
+    conn->worker->queued_bytes -= conn->queued_bytes;
+    conn->queued_bytes = 0;
     metrics_http_time_us(conn->worker->options->node->metrics, monotonic_us() - conn->started_us);
     exchange_free(conn->exchange);
     conn->exchange = NULL;

@@ -16,7 +16,10 @@
 #define HTTP_BODY_TIMEOUT_MS 60000
 #define HTTP_IDLE_TIMEOUT_MS 60000
 #define HTTP_WRITE_TIMEOUT_MS 60000
-#define HTTP_WRITE_BYTES_PER_S_MIN 8192 /* a slower reader is not waited for */
+#define HTTP_WRITE_BYTES_PER_S_MIN 65536 /* a slower reader is not waited for */
+/* Answers that wait for their readers, of one worker: above it large ones get 503. */
+#define HTTP_QUEUED_BYTES_MAX 268435456
+#define HTTP_LARGE_BYTES 65536
 #define HTTP_LINGER_TIMEOUT_MS 2000
 #define HTTP_LINGER_BYTES_MAX 1048576
 

@@ -17,6 +17,8 @@
 
 extern const unsigned char web_css[];
 extern const size_t web_css_size;
+extern const unsigned char web_icon[];
+extern const size_t web_icon_size;
 
 struct http_page {
     struct gazetteer *gazetteer;
@@ -46,12 +48,23 @@ void http_page_free(struct http_page *page)
     free(page);
 }
 
+static enum torg_err reply_file(struct http_exchange *exchange, const char *type,
+                                const unsigned char *data, size_t size)
+{
+    http_reply_begin(exchange, 200, type);
+    exchange->reply.cache = "public, max-age=3600";
+    buffer_put(&exchange->reply.body, data, size);
+    return exchange->reply.body.err;
+}
+
 enum torg_err http_page_style(struct http_exchange *exchange)
 {
-    http_reply_begin(exchange, 200, "text/css; charset=utf-8");
-    exchange->reply.cache = "public, max-age=3600";
-    buffer_put(&exchange->reply.body, web_css, web_css_size);
-    return TORG_OK;
+    return reply_file(exchange, "text/css; charset=utf-8", web_css, web_css_size);
+}
+
+enum torg_err http_page_icon(struct http_exchange *exchange)
+{
+    return reply_file(exchange, "image/svg+xml", web_icon, web_icon_size);
 }
 
 void http_page_problem(struct http_exchange *exchange, int status, const char *detail)

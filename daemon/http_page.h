@@ -16,6 +16,7 @@ void http_page_free(struct http_page *page);
 http_handler http_page_home;    /* / */
 http_handler http_page_listing; /* /listing/{id} */
 http_handler http_page_style;   /* /torg.css */
+http_handler http_page_icon;    /* /torg.svg */
 
 /* An error for people, as a page. */
 void http_page_problem(struct http_exchange *exchange, int status, const char *detail);

@@ -71,8 +71,9 @@ void http_page_parts_begin(const struct http_page_parts *page, int status, struc
     }
     buffer_put_str(out, "torg ");
     html_text(out, name);
-    buffer_put_str(out,
-                   "</title>\n<link rel=\"stylesheet\" href=\"/torg.css\">\n</head>\n<body>\n");
+    buffer_put_str(
+        out, "</title>\n<link rel=\"stylesheet\" href=\"/torg.css\">\n"
+             "<link rel=\"icon\" type=\"image/svg+xml\" href=\"/torg.svg\">\n</head>\n<body>\n");
     buffer_printf(out, "<a class=\"skip\" href=\"#content\">%s</a>\n",
                   http_page_parts_word(page, WORD_SKIP));
     buffer_put_str(out, "<header class=\"top\"><div class=\"wide\"><a class=\"brand\" href=\"/");

@@ -16,7 +16,6 @@
 
 #define GZIP_BYTES_MIN 1024
 #define DETAIL_BYTES_MAX 400
-#define FIELD_BYTES_MAX 2048
 
 static const struct {
     int status;
@@ -94,13 +93,21 @@ static void put_field(struct buffer *out, const char *name, const char *value)
 
 void http_reply_field(struct http_exchange *exchange, const char *name, const char *format, ...)
 {
-    char value[FIELD_BYTES_MAX];
+    struct buffer *fields = &exchange->reply.fields;
+    char *value;
     va_list args;
+    int size;
 
     va_start(args, format);
-    (void)vsnprintf(value, sizeof(value), format, args);
+    size = vasprintf(&value, format, args); /* A link may repeat a query of 8 KiB, escaped. */
     va_end(args);
-    put_field(&exchange->reply.fields, name, value);
+    if (size < 0) {
+        if (!fields->err)
+            fields->err = TORG_E_NOMEM;
+        return;
+    }
+    put_field(fields, name, value);
+    free(value);
 }
 
 /* ---- errors ---- */

@@ -153,7 +153,8 @@ static const struct http_route routes[] = {
      .handler = http_page_listing,
      .form = true,
      .params = LANG},
-    {.method = HTTP_GET, PAGE, .path = "/torg.css", .handler = http_page_style},
+    {.method = HTTP_GET, .place = HTTP_AT_ROOT, .path = "/torg.css", .handler = http_page_style},
+    {.method = HTTP_GET, .place = HTTP_AT_ROOT, .path = "/torg.svg", .handler = http_page_icon},
 };
 
 enum torg_err http_new(const struct node *node, struct http **ret_http)

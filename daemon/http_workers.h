@@ -43,7 +43,8 @@ struct http_worker {
     struct loop *loop;
     struct http_conn *first;
     size_t connections;
-    size_t exchanges; /* alive, their connections or not */
+    size_t exchanges;      /* alive, their connections or not */
+    uint64_t queued_bytes; /* of answers that are not yet sent whole */
     bool draining;
     struct http_origins *origins; /* cache of this thread; see http_origins.h */
 };

@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "daemon/http_params.h"
 #include "protocol/listing_geojson.h"
 #include "tests/support/http_world.h"
 
@@ -339,6 +340,42 @@ static void test_other_formats(void **state)
     get(world, BASE "/aggregates/competence-needs?f=csv&by=theme,municipality", &answer);
     assert_int_equal(strncmp((const char *)answer.body.data, "theme,themeName,municipality,", 29),
                      0);
+    http_answer_done(&answer);
+}
+
+/* A link that was cut would lead to another page, or nowhere. */
+static void test_a_long_query_comes_back_whole(void **state)
+{
+    struct http_answer answer = {0};
+    struct http_world *world = *state;
+    struct buffer line = {0};
+    const char *link;
+
+    publish_many(world, &world->own, COLLECTION_OFFERS, 3);
+    buffer_put_str(&line, "GET " BASE "/collections/offers/items?f=csv&limit=1");
+    for (int i = 0; i < 64; i++)
+        buffer_printf(&line, "&origin=0123456789abcdef0123456789abcdef0123456789abcdef%04d", i);
+    for (int i = 0; i < 60; i++)
+        buffer_put_str(&line, "&municipality=2480");
+    buffer_put_u8(&line, 0);
+    http_client_request(world, (const char *)line.data, "", NULL, &answer);
+    assert_int_equal(answer.status, 200); /* no such origins: nothing follows */
+    assert_null(http_answer_field(&answer, "Link"));
+    buffer_clear(&line);
+    buffer_put_str(&line, "GET " BASE "/collections/offers/items?f=csv&limit=1&municipality=2480");
+    for (int i = 0; i < 63; i++)
+        buffer_put_str(&line, ",2480");
+    for (int i = 0; i < 90; i++)
+        buffer_put_str(&line, "&datetime=2020-01-01/2099-12-31");
+    buffer_put_u8(&line, 0);
+    http_client_request(world, (const char *)line.data, "", NULL, &answer);
+    assert_int_equal(answer.status, 200);
+    link = strstr((const char *)answer.head.data, "\r\nLink: <");
+    assert_non_null(link);
+    link = strstr(link, "&cursor=");
+    assert_non_null(link);
+    assert_int_equal(strncmp(link + 8 + HTTP_CURSOR_TEXT_SIZE, ">; rel=\"next\"", 13), 0);
+    buffer_done(&line);
     http_answer_done(&answer);
 }
 
@@ -934,6 +971,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_cursor_fits_its_query_only, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_filters, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_other_formats, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_long_query_comes_back_whole, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_gzip, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_federation, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_listing_lives_and_dies, set_up, tear_down),
