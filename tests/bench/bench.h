@@ -34,8 +34,9 @@ struct bench_record {
 
 struct bench_world {
     const struct bench_record *records;
-    size_t count; /* ever made */
-    size_t alive; /* of these, not deleted */
+    size_t capacity; /* never more */
+    size_t count;    /* ever made */
+    size_t alive;    /* of these, not deleted */
 };
 
 /* One listing inserted (has), deleted (had), or changed (both). */

@@ -272,7 +272,7 @@ static void check_by_geodesics(struct run *run, const struct query_case *asked, 
 static size_t compare_all(struct run *run, const struct query_case *asked)
 {
     struct contender *order[PEERS_MAX];
-    double spent_us = 0;
+    double begin_us = bench_now_us();
     size_t number = 0;
 
     do {
@@ -287,7 +287,7 @@ static size_t compare_all(struct run *run, const struct query_case *asked)
         for (size_t i = 0; i < count; i++) {
             const char *differs;
 
-            spent_us += query_run(run, order[i], query);
+            query_run(run, order[i], query);
             differs = bench_truth_compare(&run->truth, query, &run->answer);
             if (differs)
                 bench_die("%s, query %zu: %s differs from the truth in %s", asked->name, number,
@@ -295,7 +295,7 @@ static size_t compare_all(struct run *run, const struct query_case *asked)
         }
         number++;
     } while (number < QUERIES_MAX &&
-             (number < QUERIES_MIN || spent_us < run->options->seconds * 1e6 / 2));
+             (number < QUERIES_MIN || bench_now_us() - begin_us < run->options->seconds * 1e6 / 2));
     return number;
 }
 
@@ -397,7 +397,6 @@ static bool wanted(const struct options *options, const struct bench_peer *peer)
 static struct run *run_new(const struct options *options, const char *name, size_t count)
 {
     struct run *run = calloc(1, sizeof(*run));
-    size_t capacity = count + count / 10 + 1;
 
     if (!run)
         bench_die("out of memory");
@@ -410,8 +409,8 @@ static struct run *run_new(const struct options *options, const char *name, size
     say(run, "making listings", "");
     run->source = bench_source_new(count, SEED);
     run->world = bench_source_world(run->source);
-    bench_truth_init(&run->truth, capacity);
-    bench_answer_init(&run->answer, capacity);
+    bench_truth_init(&run->truth, run->world->capacity);
+    bench_answer_init(&run->answer, run->world->capacity);
     for (size_t i = 0; i < ARRAY_SIZE(peers); i++) {
         struct contender *contender = &run->contenders[run->contender_count];
 

@@ -22,7 +22,6 @@ struct bench_source {
     uint64_t state;
     struct bench_world world;
     struct bench_record *records;
-    size_t capacity;
     size_t place_count;
     const struct gazetteer_place **places;
     double *place_weights; /* cumulative */
@@ -127,8 +126,8 @@ struct bench_source *bench_source_new(size_t count, uint64_t seed)
     if (!source)
         bench_die("out of memory");
     source->state = seed;
-    source->capacity = count + count / 10 + 1;
-    source->records = calloc(source->capacity, sizeof(*source->records));
+    source->world.capacity = count + count / 10 + 1;
+    source->records = calloc(source->world.capacity, sizeof(*source->records));
     source->places = calloc(gazetteer_count(), sizeof(const struct gazetteer_place *));
     source->place_weights = calloc(gazetteer_count(), sizeof(*source->place_weights));
     if (!source->records || !source->places || !source->place_weights)
@@ -138,8 +137,8 @@ struct bench_source *bench_source_new(size_t count, uint64_t seed)
         source->theme_weights[i] = sum += 1.0 / (double)(i + 1);
     for (size_t i = 0; i < count; i++)
         record_fill(source, &source->records[i]);
-    source->world =
-        (struct bench_world){.records = source->records, .count = count, .alive = count};
+    source->world.records = source->records;
+    source->world.count = source->world.alive = count;
     return source;
 }
 
@@ -201,7 +200,7 @@ void bench_source_change(struct bench_source *source, struct bench_change *ret_c
 {
     size_t kind = bench_source_below(source, 3);
 
-    if (kind == 0 && source->world.count < source->capacity)
+    if (kind == 0 && source->world.count < source->world.capacity)
         change_insert(source, ret_change);
     else if (kind <= 1)
         bench_source_update(source, ret_change);

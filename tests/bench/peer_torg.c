@@ -12,10 +12,12 @@
  * anew after them and shows what they cost.
  */
 #define COLLECTION 1
+#define MAP_BYTES (UINT64_C(4) << 30) /* for ten times 10 million; valgrind has no room for more   \
+                                       */
 
 struct torg {
-    const struct bench_world *world;
     struct store *store;
+    uint8_t *themes;          /* by document */
     struct rtree_item *items; /* what load takes; it may reorder them */
     size_t item_count;
 };
@@ -55,13 +57,18 @@ static void *torg_open(const struct bench_world *world, const char *directory)
 
     if (!torg)
         bench_die("out of memory");
-    torg->world = world;
+    options.map_bytes = MAP_BYTES;
     torg->items = calloc(world->alive, sizeof(*torg->items));
-    if (!torg->items)
+    torg->themes = calloc(world->capacity, sizeof(*torg->themes));
+    if (!torg->items || !torg->themes)
         bench_die("out of memory");
     for (size_t i = 0; i < world->count; i++) {
-        if (world->records[i].alive)
-            torg->items[torg->item_count++] = item_of(&world->records[i]);
+        const struct bench_record *record = &world->records[i];
+
+        if (!record->alive)
+            continue;
+        torg->items[torg->item_count++] = item_of(record);
+        torg->themes[record->document] = (uint8_t)record->theme;
     }
     check(store_open(directory, &options, &torg->store), directory);
     return torg;
@@ -94,7 +101,7 @@ static bool torg_count(void *context, const struct rtree_hit *hit)
 {
     const struct torg_take *take = context;
 
-    take->answer->counts[take->torg->world->records[hit->document].theme]++;
+    take->answer->counts[take->torg->themes[hit->document]]++;
     return true;
 }
 
@@ -170,6 +177,7 @@ static void torg_write(void *tree, const struct bench_change *changes, size_t co
         if (changes[i].has) {
             item = item_of(&changes[i].after);
             check(rtree_insert(&rtree, &item), "insert");
+            torg->themes[item.document] = (uint8_t)changes[i].after.theme;
         }
     }
     check(store_write_commit(&kv), "commit");
@@ -190,6 +198,7 @@ static void torg_close(void *tree)
 
     store_close(torg->store);
     free(torg->items);
+    free(torg->themes);
     free(torg);
 }
 
