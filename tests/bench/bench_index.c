@@ -60,11 +60,13 @@ struct options {
     size_t only_count;
 };
 
-/* To add a peer, write peer_NAME and name it here, in bench.h and in meson.build. */
+/*
+ * Ours first; torg packed takes part after the writes only. To add a peer, write
+ * peer_NAME and name it here, in bench.h and in meson.build.
+ */
 static const struct bench_peer *const peers[] = {
-    &peer_torg, /* first: ours */
-    &peer_boost_packed, &peer_boost_rstar, &peer_geos,        &peer_spatialindex,
-    &peer_sqlite,       &peer_nanoflann,   &peer_torg_packed, /* last: only after the writes */
+    &peer_torg,         &peer_boost_packed, &peer_boost_rstar, &peer_geos,
+    &peer_spatialindex, &peer_sqlite,       &peer_nanoflann,   &peer_torg_packed,
 };
 
 struct query_case {
@@ -99,6 +101,7 @@ struct run {
     size_t count;
     struct bench_source *source;
     const struct bench_world *world;
+    uint64_t chance; /* of the order in which the contenders come */
     struct contender contenders[PEERS_MAX];
     size_t contender_count;
     struct bench_query queries[QUERIES_MAX];
@@ -122,7 +125,7 @@ static size_t shuffled(struct run *run, struct contender **order)
             order[count++] = &run->contenders[i];
     }
     for (size_t i = count; i > 1; i--) {
-        size_t j = bench_source_below(run->source, i);
+        size_t j = bench_random_below(&run->chance, i);
         struct contender *swap = order[i - 1];
 
         order[i - 1] = order[j];
@@ -305,6 +308,8 @@ static void query_all(struct run *run, const struct query_case *asked, const cha
     struct contender *order[PEERS_MAX];
     size_t queries, found = 0;
 
+    /* The same questions again and in every run, however many of them there is time for. */
+    bench_source_seed(run->source, SEED + 1 + (uint64_t)(asked - cases));
     queries = compare_all(run, asked);
     for (size_t number = 0; number < queries; number++)
         found += run->sizes[number];
@@ -335,6 +340,7 @@ static void write_tenth(struct run *run)
     size_t left = run->count / 10;
 
     say(run, "10 % writes", "");
+    bench_source_seed(run->source, SEED + 100);
     while (left > 0) {
         size_t size = left < COMMIT_CHANGES ? left : COMMIT_CHANGES;
         size_t count = shuffled(run, order);
@@ -362,6 +368,7 @@ static void update_all(struct run *run, const char *name, size_t size, size_t co
     struct contender *order[PEERS_MAX];
 
     say(run, name, "");
+    bench_source_seed(run->source, SEED + 200 + size);
     for (size_t i = 0; i < run->contender_count; i++)
         bench_series_clear(&run->contenders[i].times);
     for (size_t commit = 0; commit < commits; commit++) {

@@ -38,14 +38,29 @@ static uint64_t next_random(uint64_t *state)
     return z ^ (z >> 31);
 }
 
-static double next_unit(struct bench_source *source)
+static double unit_of(uint64_t *state)
 {
-    return (double)(next_random(&source->state) >> 11) / 9007199254740992.0;
+    return (double)(next_random(state) >> 11) / 9007199254740992.0;
 }
 
-size_t bench_source_below(struct bench_source *source, size_t limit)
+size_t bench_random_below(uint64_t *state, size_t limit)
 {
-    return (size_t)(next_unit(source) * (double)limit);
+    return (size_t)(unit_of(state) * (double)limit);
+}
+
+void bench_source_seed(struct bench_source *source, uint64_t seed)
+{
+    source->state = seed;
+}
+
+static double next_unit(struct bench_source *source)
+{
+    return unit_of(&source->state);
+}
+
+static size_t next_below(struct bench_source *source, size_t limit)
+{
+    return bench_random_below(&source->state, limit);
 }
 
 /* The first i whose cumulative weight passes a random point. */
@@ -164,7 +179,7 @@ static struct bench_record *next_alive(struct bench_source *source)
     if (source->world.alive == 0)
         bench_die("no listing is left");
     do {
-        record = &source->records[bench_source_below(source, source->world.count)];
+        record = &source->records[next_below(source, source->world.count)];
     } while (!record->alive);
     return record;
 }
@@ -198,7 +213,7 @@ static void change_delete(struct bench_source *source, struct bench_change *ret_
 
 void bench_source_change(struct bench_source *source, struct bench_change *ret_change)
 {
-    size_t kind = bench_source_below(source, 3);
+    size_t kind = next_below(source, 3);
 
     if (kind == 0 && source->world.count < source->world.capacity)
         change_insert(source, ret_change);
@@ -229,8 +244,7 @@ static void query_set_box(struct bench_source *source, struct bench_query *query
 struct bench_query bench_source_query(struct bench_source *source, enum bench_kind kind,
                                       double radius_m, bool themed)
 {
-    const struct gazetteer_place *place =
-        source->places[bench_source_below(source, source->place_count)];
+    const struct gazetteer_place *place = source->places[next_below(source, source->place_count)];
     struct geo_point point =
         geo_point_of(next_around(source, place->position, SCATTER_QUESTION_KM));
     struct bench_query query = {

@@ -30,7 +30,10 @@ void bench_source_update(struct bench_source *source, struct bench_change *ret_c
 struct bench_query bench_source_query(struct bench_source *source, enum bench_kind kind,
                                       double radius_m, bool themed);
 
+/* From here on another part of the same chances, whatever was drawn before. */
+void bench_source_seed(struct bench_source *source, uint64_t seed);
+
 /* 0 <= result < limit */
-size_t bench_source_below(struct bench_source *source, size_t limit);
+size_t bench_random_below(uint64_t *state, size_t limit);
 
 #endif

@@ -12,8 +12,9 @@
  * anew after them and shows what they cost.
  */
 #define COLLECTION 1
-#define MAP_BYTES (UINT64_C(4) << 30) /* for ten times 10 million; valgrind has no room for more   \
-                                       */
+#define MAP_BYTES                                                                                  \
+    (UINT64_C(4) << 30) /* for ten times 10 million; valgrind has no room for more                 \
+                         */
 
 struct torg {
     struct store *store;
