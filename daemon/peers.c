@@ -21,7 +21,7 @@
 #define REFRESH_MS 200   /* of the view that other threads get */
 #define GOODBYE_MS_MAX 1000
 #define RETRY_STORE_MS 20
-#define ASK_DIALLERS_MS_MAX 3000
+#define ASK_DIALLERS_MS_MAX 2000
 #define REFUSED_LOG_MS 1000 /* one line in that time; the rest is counted */
 
 /* A dial from its DIAL action to CONNECTED or DIAL_FAILED. */
@@ -507,14 +507,18 @@ static void carry_out(struct peers *peers)
 static bool peer_is_awaited(const struct peers *peers, uint32_t index,
                             const struct sync_peer_status *status, int64_t asking_ms)
 {
+    uint64_t epoch, hno;
+
     if (status->answered)
         return false;
     if (status->state == SYNC_PEER_OPEN)
         return true;
     if (peers->extras[index].tried)
         return false; /* it may come back in minutes */
-    /* Who dials us comes soon if it was there before our restart, or not for long. */
-    return peers->config->peers[index].has_address || asking_ms < ASK_DIALLERS_MS_MAX;
+    if (peers->config->peers[index].has_address)
+        return true;
+    /* Who dials us comes soon if it was there before our restart; and knew nothing of a new one. */
+    return asking_ms < ASK_DIALLERS_MS_MAX && writer_own_head(peers->node->writer, &epoch, &hno);
 }
 
 /* Tell the writer what the peers know of the own origin, and how far the asking is. */
