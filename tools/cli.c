@@ -11,7 +11,8 @@
 
 #include "protocol/num.h"
 
-static void cli_say(const char *command, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void cli_say(const char *command, const char *format,
+                                                          va_list args)
 {
     fprintf(stderr, "torg %s: ", command);
     vfprintf(stderr, format, args);

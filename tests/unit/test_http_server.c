@@ -766,7 +766,7 @@ static void test_chunked_and_expected_bodies(void **state)
     http_client_read(fd, false, &answer);
     assert_int_equal(answer.status, 100);
     (void)snprintf(request, sizeof(request), "10\r\n%.16s\r\n%zX\r\n%s\r\n0\r\n\r\n", CAFE,
-                   strlen(CAFE) - 16, CAFE + 16);
+                   strlen(CAFE) - 16, &CAFE[16]);
     http_client_send(fd, request);
     http_client_read(fd, true, &answer);
     assert_int_equal(answer.status, 201);
