@@ -1148,7 +1148,9 @@ static void refused(struct sync *sync, struct sync_job *job, uint64_t code)
 {
     struct sync_origin *origin = &sync->origins[job->origin];
 
-    if (code == FRAME_CODE_BUSY || code == FRAME_CODE_INTERNAL) {
+    /* CHARTER_REQ has no sid: nobody who follows the protocol can refuse it with one. */
+    if ((code == FRAME_CODE_BUSY || code == FRAME_CODE_INTERNAL) &&
+        job->purpose != SYNC_FOR_CHARTERS) {
         sync_fetch_end(sync, job, SYNC_AGAIN);
         return;
     }
@@ -1227,8 +1229,13 @@ static void charters_stored(struct sync *sync, struct sync_job *job, enum torg_e
         sync_fetch_end(sync, job, err ? SYNC_STRIKE : SYNC_DONE);
         return;
     }
-    if (is_storage_trouble(err) || err == TORG_E_GAP || err == TORG_E_STALE) {
+    if (is_storage_trouble(err)) {
         sync_fetch_end(sync, job, SYNC_AGAIN);
+        return;
+    }
+    if (err == TORG_E_GAP || err == TORG_E_STALE) {
+        /* Not what was asked for; and while it claims more, no head is asked of anybody. */
+        sync_fetch_end(sync, job, SYNC_STRIKE);
         return;
     }
     session_close(session, err, FRAME_CODE_BAD_CHARTER, "a charter that does not follow");

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "protocol/replica_internal.h"
 #include "tests/sim/world.h"
 
 /*
@@ -344,6 +345,86 @@ static void test_a_full_disk_heals(void **state)
     world_end(world);
 }
 
+/* As if node had a next charter of the origin: with a number too far on, and nobody's signature. */
+static void charter_forge(struct world *world, uint32_t node, uint32_t origin)
+{
+    const struct world_node *of = &world->nodes[origin];
+    struct buffer bytes = {0}, value = {0};
+    struct replica_origin record;
+    struct charter_signed forged;
+    struct replica_key key;
+    struct charter charter;
+    struct kv kv;
+
+    assert_ok(charter_signed_parse(buffer_span(&of->charters[0]), &forged));
+    assert_ok(charter_parse(forged.bytes, &charter));
+    charter.charter_no = 7;
+    assert_ok(charter_pack(&charter, &bytes));
+    forged.bytes = buffer_span(&bytes);
+    charter_signed_pack(&forged, &value);
+    assert_ok(kv_mem_write_begin(world->nodes[node].store, &kv));
+    assert_ok(replica_origin_get(&kv, &of->own, &record));
+    record.charter_no = 1;
+    key = replica_key_charter(record.number, 1);
+    assert_ok(kv_put(&kv, KV_CHARTER, replica_key_span(&key), buffer_span(&value)));
+    assert_ok(replica_origin_save(&kv, &record));
+    assert_ok(kv_mem_write_commit(&kv));
+    buffer_done(&bytes);
+    buffer_done(&value);
+}
+
+static void count_charter_requests(void *context, struct world_node *node, uint8_t type,
+                                   struct span body)
+{
+    (void)body;
+    if (node->index == 1 && type == FRAME_CHARTER_REQ)
+        ++*(unsigned *)context;
+}
+
+/*
+ * Charters come before heads: a peer that always has another charter, which
+ * never follows, must not keep the honest ones from being asked for heads.
+ */
+static void test_charters_that_never_follow_hold_nothing_up(void **state)
+{
+    struct replica_origin held, published;
+    struct world *world = world_make(12);
+    unsigned asked = 0;
+
+    (void)state;
+    world_node_add(world, true);
+    world_node_add(world, false);
+    world_node_add(world, false); /* the hostile one */
+    world_peer(world, 1, 0, false);
+    world_peer(world, 2, 1, false);
+    start_all(world);
+    world_write(world, 0, 5);
+    run_for(world, 10 * SECOND);
+    assert_converged(world);
+    world_crash(world, 2);
+    charter_forge(world, 2, 0);
+    world_start(world, 2);
+    run_for(world, 10 * SECOND);
+    world_crash(world, 1);
+    for (unsigned i = 0; i < 3; i++) {
+        world_write(world, 0, 5);
+        run_for(world, SECOND);
+    }
+    world_block(world, 0, 1, true);
+    world->watcher.context = &asked;
+    world->watcher.sending = count_charter_requests;
+    world_start(world, 1);
+    run_for(world, 10 * SECOND);
+    world_block(world, 0, 1, false);
+    run_for(world, 2 * MINUTE);
+    /* Three strikes, and what its broken connections cut short: without them, thirteen. */
+    assert_true(asked >= 3 && asked <= 6);
+    assert_true(world_head(world, 0, &world->nodes[0].own, &published));
+    assert_true(world_head(world, 1, &world->nodes[0].own, &held));
+    assert_int_equal(held.head.hno, published.head.hno);
+    world_end(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -358,6 +439,7 @@ int main(void)
         cmocka_unit_test(test_second_paths_are_pruned),
         cmocka_unit_test(test_a_dead_parent_is_replaced),
         cmocka_unit_test(test_a_full_disk_heals),
+        cmocka_unit_test(test_charters_that_never_follow_hold_nothing_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
