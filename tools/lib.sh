@@ -49,7 +49,8 @@ install_packages() {
     }
 }
 
-# build DIR [meson setup options]: configure if needed, then build; quiet unless it fails.
+# build DIR [meson setup options]: configure if needed, then build everything, or what TARGETS
+# names; quiet unless it fails.
 build() {
     local directory=$1
     shift
@@ -60,7 +61,8 @@ build() {
         }
         rm -f "$directory.log"
     fi
-    ninja -C "$directory" >"$directory/build.log" 2>&1 || {
+    # shellcheck disable=SC2086
+    ninja -C "$directory" ${TARGETS:-} >"$directory/build.log" 2>&1 || {
         tail -n 40 "$directory/build.log" >&2
         die "the build failed; its whole output is in $directory/build.log"
     }
