@@ -5,7 +5,6 @@
 #include <geodesic.h>
 #include <math.h>
 #include <proj.h>
-#include <pthread.h>
 #include <stdlib.h>
 
 #define WGS84_A_M 6378137.0
@@ -43,9 +42,9 @@
 #define SERIES_HALF_LON_RAD_MAX 0.15
 
 static struct geod_geodesic wgs84;
-static pthread_once_t wgs84_once = PTHREAD_ONCE_INIT;
 
-static void wgs84_init(void)
+/* Before main, so that no thread ever sees it change (geod_init only computes). */
+__attribute__((constructor)) static void wgs84_init(void)
 {
     geod_init(&wgs84, WGS84_A_M, WGS84_F);
 }
@@ -81,7 +80,6 @@ double geo_distance_m(struct geo_point centre, struct geo_point point)
 {
     double distance_m;
 
-    pthread_once(&wgs84_once, wgs84_init);
     geod_inverse(&wgs84, centre.lat_deg, centre.lon_deg, point.lat_deg, point.lon_deg, &distance_m,
                  NULL, NULL);
     return distance_m;
