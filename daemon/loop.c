@@ -110,8 +110,12 @@ void loop_free(struct loop *loop)
         mailbox_run(loop);
     if (loop->wake_event)
         event_free(loop->wake_event);
-    if (loop->base)
+    if (loop->base) {
+        /* libevent ends bufferevents in callbacks that it has put off: let those run. */
+        for (int i = 0; i < 2; i++)
+            event_base_loop(loop->base, EVLOOP_NONBLOCK);
         event_base_free(loop->base);
+    }
     if (loop->wake_fd >= 0)
         close(loop->wake_fd);
     pthread_mutex_destroy(&loop->mutex);

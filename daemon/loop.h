@@ -16,7 +16,8 @@ enum torg_err loop_new(size_t mailbox_max, struct loop **ret_loop);
 /*
  * After its thread has ended and nobody posts any more. Functions that still
  * lie in the mailbox run here first, in the caller's thread: an answer always
- * arrives, so its context is never lost. NULL is accepted.
+ * arrives, so its context is never lost. The owner's own events on the base must
+ * have been freed. NULL is accepted.
  */
 void loop_free(struct loop *loop);
 struct event_base *loop_base(struct loop *loop);
