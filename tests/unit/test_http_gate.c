@@ -16,10 +16,10 @@ static uint64_t enter(struct http_gate *gate, uint8_t from, uint64_t *ret_victim
     uint64_t ticket = 0;
     void *worker = NULL;
 
-    if (http_gate_enter(gate, &a, &gate, &ticket, ret_victim, &worker))
+    if (http_gate_enter(gate, &a, gate, &ticket, ret_victim, &worker))
         return 0;
     if (*ret_victim)
-        assert_ptr_equal(worker, &gate);
+        assert_ptr_equal(worker, gate);
     return ticket;
 }
 
