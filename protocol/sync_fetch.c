@@ -43,7 +43,7 @@ static struct sync_job *job_find(struct sync *sync, uint32_t peer)
     return found;
 }
 
-static struct sync_job *job_begin(struct sync *sync, uint32_t origin, uint32_t peer,
+struct sync_job *sync_fetch_begin(struct sync *sync, uint32_t origin, uint32_t peer,
                                   enum sync_purpose purpose)
 {
     struct sync_job *job = job_find(sync, peer);
@@ -148,6 +148,24 @@ enum torg_err sync_fetch_ask(struct sync *sync, struct sync_job *job, struct fra
         return TORG_OK;
     }
     return err;
+}
+
+struct sync_pending sync_fetch_pending(const struct sync *sync, const struct sync_job *job)
+{
+    return (struct sync_pending){
+        .origin = job->origin,
+        .link = job->link,
+        .job = job_index(sync, job),
+        .job_serial = job->serial,
+        .epoch = job->parsed.epoch,
+        .hno = job->parsed.hno,
+    };
+}
+
+bool sync_fetch_is_trouble(enum torg_err err)
+{
+    return err == TORG_E_NOMEM || err == TORG_E_FULL || err == TORG_E_IO || err == TORG_E_BUSY ||
+           err == TORG_E_CORRUPT || err == TORG_E_LOCKED;
 }
 
 void sync_fetch_timeouts(struct sync *sync)
@@ -257,77 +275,6 @@ static uint32_t choose(struct sync *sync, uint32_t index, enum need need)
     return best;
 }
 
-/* ---- charters ---- */
-
-static enum torg_err charters_begin(struct sync *sync, uint32_t index, uint32_t peer)
-{
-    struct sync_origin *origin = &sync->origins[index];
-    struct sync_job *job = job_begin(sync, index, peer, SYNC_FOR_CHARTERS);
-    struct frame frame = {.type = FRAME_CHARTER_REQ};
-
-    if (!job)
-        return TORG_OK;
-    frame.charter_req.origin = origin->id;
-    frame.charter_req.from = origin->known ? origin->charter_no + 1 : 0;
-    return sync_fetch_ask(sync, job, &frame);
-}
-
-static enum torg_err charters_fill(struct sync_store *store, const struct frame_list *list)
-{
-    struct frame_list copy = {.count = list->count};
-    struct profile_reader in;
-
-    store->write.kind = REPLICA_WRITE_CHARTERS;
-    store->charters = calloc(list->count, sizeof(*store->charters));
-    buffer_put_span(&store->bytes[0], list->bytes);
-    if (!store->charters || store->bytes[0].err)
-        return TORG_E_NOMEM;
-    copy.bytes = buffer_span(&store->bytes[0]);
-    in = frame_list_reader(&copy);
-    for (uint32_t i = 0; i < list->count; i++) {
-        enum torg_err err = charter_signed_parse(profile_skip(&in), &store->charters[i]);
-
-        if (err)
-            return err;
-    }
-    store->write.charters = store->charters;
-    store->write.charter_count = list->count;
-    return TORG_OK;
-}
-
-static struct sync_pending job_pending(const struct sync *sync, const struct sync_job *job)
-{
-    return (struct sync_pending){
-        .origin = job->origin,
-        .link = job->link,
-        .job = job_index(sync, job),
-        .job_serial = job->serial,
-        .epoch = job->parsed.epoch,
-        .hno = job->parsed.hno,
-    };
-}
-
-static enum torg_err charters_answer(struct sync *sync, struct sync_job *job,
-                                     const struct frame *frame)
-{
-    struct sync_pending pending = job_pending(sync, job);
-    struct sync_store *store;
-    enum torg_err err;
-
-    if (frame->charter.charters.count == 0) {
-        sync_fetch_end(sync, job, SYNC_STRIKE);
-        return TORG_OK;
-    }
-    store = calloc(1, sizeof(*store));
-    err = store ? charters_fill(store, &frame->charter.charters) : TORG_E_NOMEM;
-    if (err) {
-        sync_store_free(store);
-        return err;
-    }
-    job->asked = 0;
-    return sync_store_submit(sync, store, &pending);
-}
-
 /* ---- heads in answers ---- */
 
 /* A head that cannot be used: whose fault is it? */
@@ -415,15 +362,13 @@ enum torg_err sync_fetch_want(struct sync_job *job, const struct sync_want *want
     return TORG_OK;
 }
 
-static enum torg_err delta_commit(struct sync *sync, struct sync_job *job);
-
 /* All that was wanted has been answered. */
 static enum torg_err fetched(struct sync *sync, struct sync_job *job)
 {
     enum torg_err err = TORG_OK;
 
     if (job->purpose == SYNC_FOR_DELTA)
-        return delta_commit(sync, job);
+        return sync_delta_commit(sync, job);
     if (job->purpose == SYNC_FOR_MISSING) {
         if (job->part.count)
             err = sync_fetch_store_part(sync, job, REPLICA_WRITE_PAYLOADS);
@@ -491,18 +436,6 @@ static enum torg_err part_add(struct sync *sync, struct sync_job *job,
     return job->part.bytes.err;
 }
 
-/* A payload of a delta waits until all are there. */
-static enum torg_err delta_add(struct sync_job *job, const struct sync_want *want,
-                               const struct frame_entry *entry)
-{
-    struct sync_item *item = &job->items[want->item];
-
-    item->payload_at = job->payloads.size;
-    item->payload_size = entry->payload.size;
-    buffer_put_span(&job->payloads, entry->payload);
-    return job->payloads.err;
-}
-
 /*
  * One entry against what was asked for. *ret_fault says why it does not fit:
  * the sender is to blame, or, with origin_fault, the origin itself.
@@ -537,14 +470,14 @@ static enum torg_err entry_take(struct sync *sync, struct sync_job *job,
     sync->counters.payloads_in += entry->has_payload;
     sync->counters.payload_bytes_in += entry->payload.size;
     if (job->purpose == SYNC_FOR_DELTA)
-        return delta_add(job, want, entry);
+        return sync_delta_add(job, want, entry);
     return part_add(sync, job, entry);
 }
 
 /* No state that obeys the rules has this root: said once, and the next head is waited for. */
 static enum torg_err origin_faulty(struct sync *sync, struct sync_job *job)
 {
-    struct sync_pending pending = job_pending(sync, job);
+    struct sync_pending pending = sync_fetch_pending(sync, job);
     struct sync_store *store = calloc(1, sizeof(*store));
 
     if (!store)
@@ -637,7 +570,7 @@ static enum torg_err part_fill(struct sync_job *job, struct sync_store *store)
 enum torg_err sync_fetch_store_part(struct sync *sync, struct sync_job *job,
                                     enum replica_write_kind kind)
 {
-    struct sync_pending pending = job_pending(sync, job);
+    struct sync_pending pending = sync_fetch_pending(sync, job);
     struct sync_store *store = calloc(1, sizeof(*store));
     enum torg_err err;
 
@@ -657,351 +590,6 @@ enum torg_err sync_fetch_store_part(struct sync *sync, struct sync_job *job,
     if (job->head.size)
         store->write.head = frame_head(buffer_span(&store->bytes[1]));
     return sync_store_submit(sync, store, &pending);
-}
-
-/* ---- delta ---- */
-
-static enum torg_err pull(struct sync *sync, uint32_t index, uint32_t peer,
-                          enum sync_purpose purpose)
-{
-    const struct sync_origin *origin = &sync->origins[index];
-    struct sync_job *job = job_begin(sync, index, peer, purpose);
-    struct frame frame = {.type = FRAME_PULL};
-
-    if (!job)
-        return TORG_OK;
-    frame.pull.origin = origin->id;
-    frame.pull.mask = purpose == SYNC_FOR_LOOK ? 0 : origin->wanted;
-    frame.pull.since_seq = origin->seq;
-    frame.pull.epoch = origin->epoch;
-    frame.pull.hno = origin->hno;
-    frame.pull.head_hash = origin->head_hash;
-    return sync_fetch_ask(sync, job, &frame);
-}
-
-/* A parsed header of a delta, for sorting by place. */
-struct delta_row {
-    uint8_t collection;
-    bool removed;
-    uint32_t item;
-    uint64_t payload_size;
-    struct trie_entry entry;
-};
-
-static int delta_row_order(const void *a, const void *b)
-{
-    const struct delta_row *left = a, *right = b;
-
-    if (left->collection != right->collection)
-        return left->collection < right->collection ? -1 : 1;
-    return memcmp(&left->entry.key, &right->entry.key, sizeof(left->entry.key));
-}
-
-/*
- * The headers of a delta by (collection, key). TORG_E_MISMATCH when they are
- * not what any log holds: numbers ascending above since, each listing once.
- */
-static enum torg_err delta_rows(struct sync *sync, struct sync_job *job,
-                                const struct frame_list *headers, struct delta_row *rows)
-{
-    const struct sync_origin *origin = &sync->origins[job->origin];
-    struct profile_reader in = frame_list_reader(headers);
-    uint64_t last = origin->seq;
-
-    for (uint32_t i = 0; i < headers->count; i++) {
-        struct span bytes = profile_bin(&in, HEADER_BYTES_MAX);
-        struct replica_entry entry;
-
-        if (replica_entry_read(bytes, (struct span){0}, &entry))
-            return TORG_E_MISMATCH;
-        if (entry.header.seq <= last || entry.header.seq > job->parsed.seq ||
-            !(origin->wanted >> entry.header.collection & 1))
-            return TORG_E_MISMATCH;
-        last = entry.header.seq;
-        rows[i] = (struct delta_row){
-            .collection = entry.header.collection,
-            .removed = entry.header.op == CHANGE_DELETE,
-            .item = i,
-            .payload_size = entry.header.payload_size,
-            .entry = {.key = entry.key, .header_hash = entry.header_hash},
-        };
-        job->items[i] =
-            (struct sync_item){.header_at = job->headers.size, .header_size = bytes.size};
-        buffer_put_span(&job->headers, bytes);
-    }
-    if (job->headers.err)
-        return job->headers.err;
-    qsort(rows, headers->count, sizeof(*rows), delta_row_order);
-    for (uint32_t i = 1; i < headers->count; i++) {
-        if (delta_row_order(&rows[i - 1], &rows[i]) == 0)
-            return TORG_E_MISMATCH;
-    }
-    return TORG_OK;
-}
-
-/* The root of one collection after its rows, against the head's. */
-static enum torg_err delta_root_check(struct sync *sync, struct sync_job *job, uint8_t collection,
-                                      const struct trie_root *held, const struct delta_row *rows,
-                                      size_t count)
-{
-    const struct sync_origin *origin = &sync->origins[job->origin];
-    struct head_state promised = head_state_of(&job->parsed, collection);
-    struct trie_edit *edits = calloc(count ? count : 1, sizeof(*edits));
-    struct trie_plan *plan = NULL;
-    struct trie_store store;
-    struct replica_trie trie;
-    struct trie_root root;
-    enum torg_err err;
-
-    if (!edits)
-        return TORG_E_NOMEM;
-    for (size_t i = 0; i < count; i++)
-        edits[i] = (struct trie_edit){.entry = rows[i].entry, .removed = rows[i].removed};
-    replica_trie_init(&trie, sync->read, origin->number, collection, &store);
-    err = trie_plan_new(collection, &store, held, edits, count, &plan);
-    if (!err) {
-        root = trie_plan_root(plan);
-        if (root.count != promised.count ||
-            memcmp(&root.digest, &promised.root, sizeof(root.digest)) != 0)
-            err = TORG_E_MISMATCH;
-    }
-    trie_plan_free(plan);
-    replica_trie_done(&trie);
-    free(edits);
-    return err;
-}
-
-static enum torg_err delta_roots_check(struct sync *sync, struct sync_job *job,
-                                       const struct delta_row *rows, size_t count)
-{
-    struct replica_origin record;
-    size_t at = 0;
-    enum torg_err err;
-
-    err = replica_origin_get(sync->read, &sync->origins[job->origin].id, &record);
-    for (unsigned c = 1; c < COLLECTIONS_MAX && !err; c++) {
-        size_t from = at;
-
-        while (at < count && rows[at].collection == c)
-            at++;
-        if (sync->origins[job->origin].wanted >> c & 1)
-            err = delta_root_check(sync, job, (uint8_t)c, &record.held[c], &rows[from], at - from);
-    }
-    return err;
-}
-
-static enum torg_err delta_wants(struct sync_job *job, const struct delta_row *rows, size_t count)
-{
-    uint64_t payload_bytes = 0;
-
-    for (size_t i = 0; i < count; i++) {
-        struct sync_want want = {
-            .collection = rows[i].collection,
-            .entry = rows[i].entry,
-            .item = rows[i].item,
-        };
-        enum torg_err err;
-
-        payload_bytes += rows[i].payload_size;
-        if (payload_bytes > DELTA_PAYLOAD_BYTES_MAX)
-            return TORG_E_MISMATCH; /* more than a delta may bring: reconcile takes it in parts */
-        if (rows[i].removed)
-            continue;
-        err = sync_fetch_want(job, &want);
-        if (err)
-            return err;
-    }
-    return TORG_OK;
-}
-
-static enum torg_err delta_judge(struct sync *sync, struct sync_job *job,
-                                 const struct frame_list *headers)
-{
-    struct delta_row *rows = calloc(headers->count ? headers->count : 1, sizeof(*rows));
-    enum torg_err err;
-
-    job->item_count = headers->count;
-    job->items = calloc(headers->count ? headers->count : 1, sizeof(*job->items));
-    err = rows && job->items ? TORG_OK : TORG_E_NOMEM;
-    if (!err)
-        err = delta_rows(sync, job, headers, rows);
-    if (!err)
-        err = delta_roots_check(sync, job, rows, headers->count);
-    if (!err)
-        err = delta_wants(job, rows, headers->count);
-    free(rows);
-    return err;
-}
-
-static enum torg_err delta_answer(struct sync *sync, struct sync_job *job,
-                                  const struct frame *frame)
-{
-    bool usable;
-    enum torg_err err;
-
-    if (job->purpose == SYNC_FOR_LOOK) {
-        /* Delivered or not, the claim has been looked into. */
-        sync_own_look(sync, job->origin, frame->delta.head);
-        sync_fetch_end(sync, job, SYNC_STRIKE);
-        return TORG_OK;
-    }
-    err = sync_fetch_head(sync, job, frame->delta.head, &usable);
-    if (err || !usable)
-        return err;
-    sync->counters.deltas_in++;
-    err = delta_judge(sync, job, &frame->delta.headers);
-    if (err == TORG_E_MISMATCH) {
-        /* An earlier relay may have lied about a tombstone: nobody here is to blame. */
-        sync->counters.mismatches++;
-        sync->origins[job->origin].reconcile = true;
-        sync_fetch_end(sync, job, SYNC_AGAIN);
-        return TORG_OK;
-    }
-    return err ? err : sync_fetch_more(sync, job);
-}
-
-static enum torg_err delta_commit(struct sync *sync, struct sync_job *job)
-{
-    struct sync_pending pending = job_pending(sync, job);
-    struct sync_store *store = calloc(1, sizeof(*store));
-    enum torg_err err = TORG_OK;
-
-    if (!store)
-        return TORG_E_NOMEM;
-    store->write.kind = REPLICA_WRITE_COMMIT;
-    store->write.mask = sync->origins[job->origin].wanted;
-    store->bytes[0] = job->headers;
-    store->bytes[1] = job->head;
-    store->bytes[2] = job->payloads;
-    job->headers = job->head = job->payloads = (struct buffer){0};
-    store->write.head = frame_head(buffer_span(&store->bytes[1]));
-    store->entries = calloc(job->item_count ? job->item_count : 1, sizeof(*store->entries));
-    if (!store->entries)
-        err = TORG_E_NOMEM;
-    for (size_t i = 0; i < job->item_count && !err; i++) {
-        const struct sync_item *item = &job->items[i];
-        struct span header = span_of(store->bytes[0].data + item->header_at, item->header_size);
-        struct span payload = {0};
-
-        if (item->payload_size)
-            payload = span_of(store->bytes[2].data + item->payload_at, item->payload_size);
-        err = replica_entry_read(header, payload, &store->entries[i]);
-    }
-    if (err) {
-        sync_store_free(store);
-        return err;
-    }
-    store->write.entries = store->entries;
-    store->write.entry_count = job->item_count;
-    return sync_store_submit(sync, store, &pending);
-}
-
-/* ---- payloads that are missing ---- */
-
-struct missing_scan {
-    struct sync_job *job;
-    uint32_t visited;
-    struct listing_key last;
-    bool full;
-    enum torg_err err;
-};
-
-static bool missing_visit(void *context, const struct listing_key *key, struct span header_bytes,
-                          struct span payload)
-{
-    struct missing_scan *scan = context;
-
-    if (scan->job->want_count == FETCH_ENTRIES_MAX || scan->visited == SYNC_SCAN_MAX) {
-        scan->full = true;
-        return false;
-    }
-    scan->visited++;
-    scan->last = *key;
-    if (payload.size == 0) {
-        struct sync_want want = {
-            .collection = scan->job->collection,
-            .entry = {.key = *key, .header_hash = change_header_hash(header_bytes)},
-        };
-
-        scan->err = sync_fetch_want(scan->job, &want);
-    }
-    return !scan->err;
-}
-
-/* The key after, as a big-endian number; all ones becomes zero. */
-static struct listing_key key_after(struct listing_key key)
-{
-    for (size_t i = sizeof(key.bytes); i-- > 0;) {
-        if (++key.bytes[i] != 0)
-            break;
-    }
-    return key;
-}
-
-/* The next peer to ask; SYNC_NONE after the last one. */
-static uint32_t missing_peer_from(const struct sync *sync, uint32_t from)
-{
-    for (uint32_t i = from; i < sync->peer_count; i++) {
-        const struct sync_link *link = sync->peers[i].link;
-
-        if (link && link->ready && link->answered && link->session.state == SESSION_OPEN)
-            return i;
-    }
-    return SYNC_NONE;
-}
-
-/* The search goes on behind what was looked at; behind the last, with the next peer. */
-static void missing_advance(struct sync *sync, struct sync_origin *origin,
-                            const struct missing_scan *scan)
-{
-    if (scan->full) {
-        origin->missing_from = key_after(scan->last);
-        return;
-    }
-    origin->missing_from = (struct listing_key){0};
-    origin->missing_collection++;
-    if (origin->missing_collection < COLLECTIONS_MAX)
-        return;
-    origin->missing_collection = 1;
-    origin->missing_peer++;
-    if (missing_peer_from(sync, origin->missing_peer) == SYNC_NONE) {
-        origin->missing_peer = 0;
-        origin->missing_retry_ms = sync->now_ms + SYNC_MISSING_MS;
-    }
-}
-
-/* Ask one peer for the payloads that the next stretch of listings lacks. */
-static enum torg_err missing_begin(struct sync *sync, uint32_t index)
-{
-    struct sync_origin *origin = &sync->origins[index];
-    uint32_t peer = missing_peer_from(sync, origin->missing_peer);
-    struct missing_scan scan = {0};
-    struct sync_job *job;
-    enum torg_err err;
-
-    if (peer == SYNC_NONE)
-        peer = missing_peer_from(sync, 0);
-    if (peer == SYNC_NONE)
-        return TORG_OK; /* somebody comes, and the origin is looked at again */
-    origin->missing_peer = peer;
-    job = job_begin(sync, index, peer, SYNC_FOR_MISSING);
-    if (!job)
-        return TORG_OK;
-    do {
-        scan = (struct missing_scan){.job = job, .visited = scan.visited};
-        job->collection = origin->missing_collection;
-        err = replica_listings(sync->read, origin->number, job->collection, &origin->missing_from,
-                               missing_visit, &scan);
-        if (!err)
-            err = scan.err;
-        if (err)
-            return err;
-        missing_advance(sync, origin, &scan);
-    } while (job->want_count == 0 && !scan.full && origin->missing_collection != 1);
-    /* A long search goes on in later steps. */
-    if (job->want_count == 0 && origin->missing_retry_ms <= sync->now_ms)
-        origin->missing_retry_ms = sync->now_ms + SYNC_RETRY_MS_MIN;
-    return sync_fetch_more(sync, job);
 }
 
 /* ---- what an origin needs ---- */
@@ -1052,8 +640,8 @@ static enum torg_err head_begin(struct sync *sync, uint32_t index, uint32_t peer
     /* Of an origin of which nothing is wanted only the head is taken. */
     if (!origin->wanted || (origin->has_head && sync_origin_whole(origin) && !origin->reconcile &&
                             row->epoch == origin->epoch && (origin->wanted & ~row->mask) == 0))
-        return pull(sync, index, peer, SYNC_FOR_DELTA);
-    job = job_begin(sync, index, peer, SYNC_FOR_TRIE);
+        return sync_delta_pull(sync, index, peer, SYNC_FOR_DELTA);
+    job = sync_fetch_begin(sync, index, peer, SYNC_FOR_TRIE);
     return job ? sync_trie_begin(sync, job) : TORG_OK;
 }
 
@@ -1096,12 +684,12 @@ enum torg_err sync_fetch_attend(struct sync *sync, uint32_t index)
     }
     peer = choose(sync, index, NEED_CHARTERS);
     if (peer != SYNC_NONE)
-        return charters_begin(sync, index, peer);
+        return sync_charters_begin(sync, index, peer);
     if (!origin->known)
         return TORG_OK;
     peer = takes_no_heads(origin) ? SYNC_NONE : choose(sync, index, NEED_HEAD);
     if (origin->own && !sync->recovering)
-        return peer == SYNC_NONE ? TORG_OK : pull(sync, index, peer, SYNC_FOR_LOOK);
+        return peer == SYNC_NONE ? TORG_OK : sync_delta_pull(sync, index, peer, SYNC_FOR_LOOK);
     if (peer == SYNC_NONE && !sync_origin_whole(origin))
         peer = choose(sync, index, NEED_REST);
     if (peer != SYNC_NONE) {
@@ -1117,7 +705,7 @@ enum torg_err sync_fetch_attend(struct sync *sync, uint32_t index)
         sync_origin_attend_at(sync, origin->missing_retry_ms);
         return TORG_OK;
     }
-    return missing_begin(sync, index);
+    return sync_missing_begin(sync, index);
 }
 
 /* ---- answers ---- */
@@ -1203,9 +791,9 @@ enum torg_err sync_fetch_answer(struct sync *sync, uint32_t peer, const struct f
     }
     switch (frame->type) {
     case FRAME_CHARTER:
-        return charters_answer(sync, job, frame);
+        return sync_charters_answer(sync, job, frame);
     case FRAME_DELTA:
-        return delta_answer(sync, job, frame);
+        return sync_delta_answer(sync, job, frame);
     case FRAME_ENTRIES:
         return entries_answer(sync, job, frame);
     default:
@@ -1215,47 +803,6 @@ enum torg_err sync_fetch_answer(struct sync *sync, uint32_t peer, const struct f
 
 /* ---- what the writer says ---- */
 
-static bool is_storage_trouble(enum torg_err err)
-{
-    return err == TORG_E_NOMEM || err == TORG_E_FULL || err == TORG_E_IO || err == TORG_E_BUSY ||
-           err == TORG_E_CORRUPT || err == TORG_E_LOCKED;
-}
-
-static void charters_stored(struct sync *sync, struct sync_job *job, enum torg_err err)
-{
-    struct session *session = &sync->peers[job->peer].link->session;
-
-    if (!err || err == TORG_E_KNOWN) {
-        sync_fetch_end(sync, job, err ? SYNC_STRIKE : SYNC_DONE);
-        return;
-    }
-    if (is_storage_trouble(err)) {
-        sync_fetch_end(sync, job, SYNC_AGAIN);
-        return;
-    }
-    if (err == TORG_E_GAP || err == TORG_E_STALE) {
-        /* Not what was asked for; and while it claims more, no head is asked of anybody. */
-        sync_fetch_end(sync, job, SYNC_STRIKE);
-        return;
-    }
-    session_close(session, err, FRAME_CODE_BAD_CHARTER, "a charter that does not follow");
-    sync_fetch_end(sync, job, SYNC_DISTRUST);
-}
-
-static void delta_stored(struct sync *sync, struct sync_job *job, enum torg_err err)
-{
-    if (!err || err == TORG_E_KNOWN || err == TORG_E_STALE) {
-        sync_fetch_end(sync, job, SYNC_DONE);
-        return;
-    }
-    if (!is_storage_trouble(err) && err != TORG_E_GAP) {
-        /* Something came in between, or tombstones lied: the trie knows. */
-        sync->counters.mismatches++;
-        sync->origins[job->origin].reconcile = true;
-    }
-    sync_fetch_end(sync, job, SYNC_AGAIN);
-}
-
 enum torg_err sync_fetch_stored(struct sync *sync, const struct sync_pending *pending,
                                 enum torg_err err)
 {
@@ -1264,14 +811,14 @@ enum torg_err sync_fetch_stored(struct sync *sync, const struct sync_pending *pe
     if (!job->active || job->serial != pending->job_serial)
         return TORG_OK; /* its connection is gone; what was stored stays */
     job->stores--;
-    if (is_storage_trouble(err))
+    if (sync_fetch_is_trouble(err))
         job->storage_full = true;
     switch (job->purpose) {
     case SYNC_FOR_CHARTERS:
-        charters_stored(sync, job, err);
+        sync_charters_stored(sync, job, err);
         return TORG_OK;
     case SYNC_FOR_DELTA:
-        delta_stored(sync, job, err);
+        sync_delta_stored(sync, job, err);
         return TORG_OK;
     default:
         break;

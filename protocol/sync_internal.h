@@ -12,8 +12,9 @@
  *   sync_peer.c   dialling, back-off, connections that come and go
  *   sync_link.c   frames of one connection; HAVE, SUB, SUMMARY, TREE, BEAT
  *   sync_live.c   batches: published, received, relayed
- *   sync_fetch.c  catching up: who is asked for what; charters, deltas, payloads
- *   sync_trie.c   reconcile, the receiving side
+ *   sync_fetch.c  catching up: what is needed, who is asked, what comes of it
+ *   sync_charters.c, sync_delta.c, sync_trie.c, sync_missing.c
+ *                 the ways to catch up: charters, PULL, reconcile, lost payloads
  *   sync_serve.c  answers to PULL, TRIE_REQ, FETCH, CHARTER_REQ, ANCESTRY_REQ
  *   sync_store.c  what waits for the writer
  */
@@ -351,6 +352,13 @@ enum sync_outcome {
     SYNC_DISTRUST, /* what it sent does not verify */
 };
 void sync_fetch_end(struct sync *sync, struct sync_job *job, enum sync_outcome outcome);
+/* NULL: as many as may be are going on; the origin is looked at again when one ends. */
+struct sync_job *sync_fetch_begin(struct sync *sync, uint32_t origin, uint32_t peer,
+                                  enum sync_purpose purpose);
+/* What sync_store_submit wants to know of a job's write. */
+struct sync_pending sync_fetch_pending(const struct sync *sync, const struct sync_job *job);
+/* Errors of our own store, which say nothing about who sent what was to be stored. */
+bool sync_fetch_is_trouble(enum torg_err err);
 /* Ask for the next of job->wants; go on with the job when there is none. */
 enum torg_err sync_fetch_more(struct sync *sync, struct sync_job *job);
 /* Store what is gathered in job->part, and job->removed, as kind says. */
@@ -362,6 +370,28 @@ enum torg_err sync_fetch_head(struct sync *sync, struct sync_job *job, struct sp
 /* Send a request of a job and wait for its answer. */
 enum torg_err sync_fetch_ask(struct sync *sync, struct sync_job *job, struct frame *frame);
 enum torg_err sync_fetch_want(struct sync_job *job, const struct sync_want *want);
+
+/* ---- sync_charters.c ---- */
+enum torg_err sync_charters_begin(struct sync *sync, uint32_t origin, uint32_t peer);
+enum torg_err sync_charters_answer(struct sync *sync, struct sync_job *job,
+                                   const struct frame *frame);
+void sync_charters_stored(struct sync *sync, struct sync_job *job, enum torg_err err);
+
+/* ---- sync_delta.c ---- */
+/* SYNC_FOR_DELTA, or SYNC_FOR_LOOK: only the head. */
+enum torg_err sync_delta_pull(struct sync *sync, uint32_t origin, uint32_t peer,
+                              enum sync_purpose purpose);
+enum torg_err sync_delta_answer(struct sync *sync, struct sync_job *job, const struct frame *frame);
+/* A payload that was fetched. */
+enum torg_err sync_delta_add(struct sync_job *job, const struct sync_want *want,
+                             const struct frame_entry *entry);
+/* All of them are there. */
+enum torg_err sync_delta_commit(struct sync *sync, struct sync_job *job);
+void sync_delta_stored(struct sync *sync, struct sync_job *job, enum torg_err err);
+
+/* ---- sync_missing.c ---- */
+/* Ask one peer for the payloads that the next stretch of listings lacks. */
+enum torg_err sync_missing_begin(struct sync *sync, uint32_t origin);
 
 /* ---- sync_trie.c ---- */
 enum torg_err sync_trie_begin(struct sync *sync, struct sync_job *job);

@@ -643,6 +643,153 @@ static void test_a_delta_that_lies_is_replaced_by_a_reconcile(void **state)
     buffer_done(&head);
 }
 
+/* ---- catching up, step by step ---- */
+
+/* Answers to what the node has asked last, from what a town holds. */
+static void answer_trie(struct table *table, const struct town *town)
+{
+    struct frame frame = {.type = FRAME_TRIE};
+    struct replica_origin record = record_of(town);
+    struct trie_prefix top = {0};
+    struct trie_entry entries[TRIE_LEAF_MAX];
+    uint8_t bytes[TRIE_LEAF_MAX * FRAME_TRIE_ENTRY_BYTES];
+    struct buffer head = {0};
+    struct trie_store store;
+    struct replica_trie trie;
+    struct kv read;
+    size_t count;
+
+    frame.trie.sid = heard_last(table, FRAME_TRIE_REQ)->trie_req.sid;
+    head_of(town, &head);
+    frame.trie.head = buffer_span(&head);
+    assert_ok(kv_mem_read_begin(town->mem, &read));
+    replica_trie_init(&trie, &read, record.number, COLLECTION_COMPANIES, &store);
+    assert_ok(store.entries(store.context, &top, TRIE_LEAF_MAX, entries, &count));
+    replica_trie_done(&trie);
+    kv_mem_read_end(&read);
+    for (size_t i = 0; i < count; i++)
+        memcpy(bytes + i * sizeof(entries[i]), &entries[i], sizeof(entries[i]));
+    frame_rows_clear(&table->rows);
+    frame_rows_node(&table->rows, &(struct frame_trie_node){
+                                      .whole = true,
+                                      .bytes = span_of(bytes, count * FRAME_TRIE_ENTRY_BYTES),
+                                  });
+    frame.trie.nodes = frame_rows_list(&table->rows);
+    table->heard_count = 0;
+    say(table, &frame);
+    buffer_done(&head);
+}
+
+static void answer_fetch(struct table *table, const struct town *town, bool with_payloads)
+{
+    const struct frame *request = heard_last(table, FRAME_FETCH);
+    struct profile_reader in = frame_list_reader(&request->fetch.keys);
+    struct replica_origin record = record_of(town);
+    struct frame frame = {.type = FRAME_ENTRIES};
+    struct kv read;
+
+    frame.entries.sid = request->fetch.sid;
+    frame_rows_clear(&table->rows);
+    assert_ok(kv_mem_read_begin(town->mem, &read));
+    for (uint32_t i = 0; i < request->fetch.keys.count; i++) {
+        struct trie_entry key = frame_read_key(&in);
+        struct frame_entry entry = {.has_payload = with_payloads};
+
+        assert_ok(replica_listing_get(&read, record.number, request->fetch.collection, &key.key,
+                                      &entry.header, &entry.payload));
+        frame_rows_entry(&table->rows, &entry);
+    }
+    kv_mem_read_end(&read);
+    frame.entries.entries = frame_rows_list(&table->rows);
+    table->heard_count = 0;
+    say(table, &frame);
+}
+
+static void assert_holds(struct table *table, const struct town *town, unsigned count,
+                         unsigned missing)
+{
+    struct replica_origin record;
+    struct kv read;
+
+    assert_ok(kv_mem_read_begin(table->own.mem, &read));
+    assert_ok(replica_origin_get(&read, &town->id, &record));
+    kv_mem_read_end(&read);
+    assert_int_equal(record.head.hno, record_of(town).head.hno);
+    assert_int_equal(replica_complete_mask(&record, MASK), MASK);
+    assert_int_equal(record.held[COLLECTION_COMPANIES].count, count);
+    assert_int_equal(record.missing[COLLECTION_COMPANIES], missing);
+}
+
+static void test_reconcile_step_by_step(void **state)
+{
+    struct table *table = *state;
+
+    introduce(table);
+    commit(&table->other, 1);
+    commit(&table->other, 2);
+    have(table, &table->other, 0);
+    answer_trie(table, &table->other);
+    assert_int_equal(heard_last(table, FRAME_FETCH)->fetch.keys.count, 2);
+    answer_fetch(table, &table->other, true);
+    assert_holds(table, &table->other, 2, 0);
+    assert_non_null(heard_last(table, FRAME_HAVE));
+}
+
+static void test_delta_step_by_step(void **state)
+{
+    struct table *table = *state;
+    struct frame frame = {.type = FRAME_DELTA};
+    struct buffer head = {0};
+    struct town_write delta;
+    struct kv read;
+
+    introduce(table);
+    commit(&table->other, 1);
+    batch(table, &table->other, false);
+    commit(&table->other, 2);
+    commit(&table->other, 3);
+    head_of(&table->other, &head);
+    have(table, &table->other, 0);
+    frame.delta.sid = heard_last(table, FRAME_PULL)->pull.sid;
+    frame.delta.head = buffer_span(&head);
+    assert_ok(kv_mem_read_begin(table->other.mem, &read));
+    town_delta(&table->other, &read, 1, MASK, &delta);
+    kv_mem_read_end(&read);
+    frame_rows_clear(&table->rows);
+    for (size_t i = 0; i < delta.write.entry_count; i++)
+        frame_rows_bin(&table->rows, delta.write.entries[i].header_bytes);
+    frame.delta.headers = frame_rows_list(&table->rows);
+    say(table, &frame);
+    assert_int_equal(heard_last(table, FRAME_FETCH)->fetch.keys.count, 2);
+    answer_fetch(table, &table->other, true);
+    assert_holds(table, &table->other, 3, 0);
+    town_write_done(&delta);
+    buffer_done(&head);
+}
+
+/* A payload that nobody has here holds nothing up, and is asked for again. */
+static void test_a_missing_payload_comes_later(void **state)
+{
+    struct table *table = *state;
+
+    introduce(table);
+    commit(&table->other, 1);
+    have(table, &table->other, 0);
+    answer_trie(table, &table->other);
+    answer_fetch(table, &table->other, false);
+    assert_holds(table, &table->other, 1, 1);
+    assert_non_null(heard_last(table, FRAME_HAVE)); /* the state is whole all the same */
+    assert_non_null(heard_last(table, FRAME_FETCH));
+    answer_fetch(table, &table->other, false); /* still not */
+    assert_null(heard_last(table, FRAME_FETCH));
+    tick(table, 61000 - 20000);
+    greet(table); /* a sign of life */
+    tick(table, 20000);
+    assert_non_null(heard_last(table, FRAME_FETCH));
+    answer_fetch(table, &table->other, true);
+    assert_holds(table, &table->other, 1, 0);
+}
+
 /* ---- our own origin ---- */
 
 /* A second host with our key has gone on: only what it signed can stop us. */
@@ -1005,6 +1152,9 @@ int main(void)
         TEST(test_who_claims_too_much_is_not_believed),
         TEST(test_a_false_trie_is_blamed_on_its_sender),
         TEST(test_a_delta_that_lies_is_replaced_by_a_reconcile),
+        TEST(test_reconcile_step_by_step),
+        TEST(test_delta_step_by_step),
+        TEST(test_a_missing_payload_comes_later),
         TEST(test_a_claim_stops_nobody_a_signed_head_does),
         TEST(test_own_commits_are_pushed_when_published),
         TEST(test_an_unpublished_head_is_not_served),
