@@ -13,8 +13,18 @@ struct run {
     size_t wanted; /* up to the end of the page, and one more that says there is a next */
     uint64_t matched;
     bool collecting; /* what is visited was counted before */
-    const char *driver;
 };
+
+static const char driver_count[] = "count";
+static const char driver_tree[] = "rtree";
+static const char driver_scan[] = "scan";
+static const char driver_near[] = "near";
+static const char driver_walk[] = "walk";
+
+static const char *driver_name(enum query_driver driver)
+{
+    return driver == QUERY_BY_SCAN ? driver_scan : driver_tree;
+}
 
 static bool after_cursor(const struct query *query, double distance_m, uint32_t number)
 {
@@ -35,6 +45,7 @@ static enum torg_err run_add_near(struct run *run, uint32_t number, const struct
     if (query_top_passes(&run->top, 0, lower_m))
         return TORG_OK;
     distance_m = geo_distance_m(query->near, point);
+    run->plan->explain.geodesics++;
     if (!after_cursor(query, distance_m, number))
         return TORG_OK;
     return query_top_add(&run->top, number, distance_m);
@@ -59,21 +70,33 @@ static enum torg_err run_visit(void *context, uint32_t number, const struct cata
  */
 static enum torg_err run_count(struct run *run)
 {
+    struct query_explain *explain = &run->plan->explain;
     enum query_driver driver;
     enum torg_err err;
 
-    run->driver = "count";
+    explain->driver = driver_count;
     for (size_t i = 0; i < run->plan->part_count; i++) {
         const struct query_part *part = &run->plan->parts[i];
+        uint64_t before = run->matched;
+        const char *how = driver_count;
 
-        if (!part->compared) {
-            run->matched += part->estimate;
-            continue;
+        if (part->compared) {
+            err = query_plan_each(run->plan, part, false, run_visit, run, &driver);
+            if (err)
+                return err;
+            explain->driver = how = driver_name(driver);
+        } else {
+            run->matched += part->by_tree;
         }
-        err = query_plan_each(run->plan, part, false, run_visit, run, &driver);
-        if (err)
-            return err;
-        run->driver = driver == QUERY_BY_SCAN ? "scan" : "rtree";
+        explain->parts[explain->part_count++] = (struct query_explain_part){
+            .collection = part->collection,
+            .placed = part->placed,
+            .compared = part->compared,
+            .documents = part->documents,
+            .by_tree = part->by_tree,
+            .matched = run->matched - before,
+            .driver = how,
+        };
     }
     return TORG_OK;
 }
@@ -89,13 +112,13 @@ static enum torg_err run_walk(struct run *run)
     struct catalogue_row row;
     enum torg_err err;
 
-    run->driver = "walk";
+    run->plan->explain.driver = driver_walk;
     run->top.count = 0;
     err = query_scan_open(&scan, run->plan, first);
     while (!err && run->top.count < run->wanted) {
         err = query_scan_next(&scan, &row);
         if (!err)
-            err = query_plan_work(run->plan, 1);
+            err = query_plan_row(run->plan);
         if (!err && after_cursor(query, -1, row.number) && query_plan_matches(run->plan, &row))
             err = query_top_add(&run->top, row.number, -1);
     }
@@ -108,22 +131,23 @@ static enum torg_err run_ordered(struct run *run)
 {
     struct query_plan *plan = run->plan;
     uint64_t documents = 0, left = 0;
-    enum query_driver driver;
+    enum query_driver driver = QUERY_BY_TREE;
     enum torg_err err = TORG_OK;
 
     for (size_t i = 0; i < plan->part_count; i++) {
         documents += plan->parts[i].documents;
-        left += plan->parts[i].compared ? 0 : plan->parts[i].estimate;
+        left += plan->parts[i].compared ? 0 : plan->parts[i].by_tree;
     }
     if (left == 0)
         return TORG_OK;
     if (QUERY_COST_ROW * run->wanted * documents / run->matched < left)
         return run_walk(run);
     run->collecting = true;
-    run->driver = "rtree";
     for (size_t i = 0; i < plan->part_count && !err; i++) {
-        if (!plan->parts[i].compared)
-            err = query_plan_each(plan, &plan->parts[i], false, run_visit, run, &driver);
+        if (plan->parts[i].compared)
+            continue;
+        err = query_plan_each(plan, &plan->parts[i], false, run_visit, run, &driver);
+        plan->explain.driver = driver_name(driver);
     }
     return err;
 }
@@ -143,11 +167,12 @@ static enum torg_err run_stream(struct run *run, uint32_t collections,
     err = rtree_near_new(run->plan->kv, collections, tree, &near);
     if (err)
         return err;
-    run->driver = "near";
+    run->plan->explain.driver = driver_near;
     if (query->has_cursor)
         rtree_near_after(near, query->cursor.distance_m, query->cursor.document);
     for (size_t i = 0; i < run->wanted; i++) {
         err = rtree_near_next(near, &hit);
+        run->plan->explain.hits += !err;
         if (err || query_top_passes(&run->top, hit.document, hit.distance_m))
             break;
         err = query_top_add(&run->top, hit.document, hit.distance_m);
@@ -158,7 +183,7 @@ static enum torg_err run_stream(struct run *run, uint32_t collections,
     rtree_near_free(near);
     if (err && err != TORG_E_NOT_FOUND)
         return err;
-    return query_plan_work(run->plan, work.nodes);
+    return query_plan_walked(run->plan, &work);
 }
 
 /* The collections that are streamed with the part at i: asked for the same times. */
@@ -202,8 +227,7 @@ static enum torg_err run_page(struct run *run, struct query_page *ret_page)
     const struct query *query = run->plan->query;
     struct query_page page = {
         .matched = run->matched,
-        .work = run->plan->work,
-        .driver = run->driver,
+        .explain = run->plan->explain,
     };
     size_t skip = query->offset;
 

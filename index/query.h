@@ -21,7 +21,7 @@
 #define QUERY_VALUES_MAX 64 /* origins, municipalities, themes of one query */
 #define QUERY_TEXT_BYTES_MAX 200
 #define QUERY_OFFSET_MAX 1000000 /* larger: TORG_E_EXPENSIVE; a cursor costs nothing */
-#define QUERY_WORK_MAX 4000000   /* documents and nodes looked at */
+#define QUERY_WORK_MAX 4000000   /* listings, rows and nodes looked at */
 
 /* All themes of one group must be there; a query's groups are alternatives. */
 struct query_theme_group {
@@ -57,14 +57,40 @@ struct query {
     struct query_cursor cursor;
 };
 
+/*
+ * How an answer was found: for operators and tests, no promise to clients.
+ * A query is divided into parts, one for each collection's listings with a
+ * place and one for those without; strings are static.
+ */
+#define QUERY_PARTS_MAX (2 * COLLECTIONS_MAX)
+struct query_explain_part {
+    uint8_t collection;
+    bool placed;
+    bool compared;      /* what its tree finds had to be compared with rows */
+    uint64_t documents; /* in the part, whatever is asked: what a scan reads */
+    uint64_t by_tree;   /* exact: place, themes as bits and time hold */
+    uint64_t matched;   /* exact: all filters hold */
+    const char *driver; /* how they were counted: "count", "rtree", "scan" */
+};
+struct query_explain {
+    const char *driver; /* how the page was filled: one of those, or "near", "walk" */
+    size_t part_count;  /* without those in which nothing can match */
+    struct query_explain_part parts[QUERY_PARTS_MAX];
+    uint64_t nodes, leaves; /* of trees, visited: inner nodes, leaves */
+    uint64_t items;         /* of leaves, compared */
+    uint64_t hits;          /* that trees gave out */
+    uint64_t rows;          /* read */
+    uint64_t geodesics;     /* computed */
+    uint64_t work;          /* what counts against QUERY_WORK_MAX */
+};
+
 struct query_page {
     struct rtree_hit *hits; /* owned; distance_m is -1 without near */
     size_t count;
     uint64_t matched; /* all that match, whatever the page */
     bool has_next;
     struct query_cursor next;
-    uint64_t work;
-    const char *driver; /* how it was found: "count", "rtree", "scan", "near", "walk"; static */
+    struct query_explain explain;
 };
 void query_page_done(struct query_page *page);
 
@@ -97,5 +123,38 @@ enum torg_err query_extent(const struct kv *kv, uint8_t collection,
  */
 enum torg_err query_theme_counts(const struct kv *kv, const struct theme_tree *themes,
                                  const struct query *query, uint64_t counts[THEME_BITS]);
+
+/*
+ * How the matching listings divide, whatever the page: each number is what the
+ * same query narrowed to that value matches. Values that no listing has are not
+ * there, and listings without a municipality are in no municipality's number.
+ */
+enum query_facet {
+    QUERY_FACET_THEME = 1,
+    QUERY_FACET_ORIGIN = 2,
+    QUERY_FACET_MUNICIPALITY = 4,
+    QUERY_FACET_COLLECTION = 8,
+};
+struct query_facet_origin {
+    uint32_t number;
+    uint64_t count;
+};
+struct query_facet_municipality {
+    char code[8]; /* terminated */
+    uint64_t count;
+};
+struct query_facets {
+    uint64_t themes[THEME_BITS]; /* as query_theme_counts */
+    uint64_t collections[COLLECTIONS_MAX];
+    struct query_facet_origin *origins; /* owned; most first, then by number */
+    size_t origin_count;
+    struct query_facet_municipality *municipalities; /* owned; most first, then by code */
+    size_t municipality_count;
+};
+/* facets: QUERY_FACET_* or-ed; the others stay empty. Errors as query_run. */
+enum torg_err query_facets_get(const struct kv *kv, const struct theme_tree *themes,
+                               const struct query *query, unsigned facets,
+                               struct query_facets *ret_facets);
+void query_facets_done(struct query_facets *facets);
 
 #endif

@@ -54,8 +54,8 @@ static enum torg_err plan_count(struct query_plan *plan, struct query_part *part
     enum torg_err err;
 
     err = rtree_count(plan->kv, catalogue_tree(part->collection, part->placed), &tree,
-                      &part->estimate, &work);
-    return err ? err : query_plan_work(plan, work.nodes);
+                      &part->by_tree, &work);
+    return err ? err : query_plan_walked(plan, &work);
 }
 
 static enum torg_err plan_part(struct query_plan *plan, uint8_t collection, bool placed,
@@ -77,7 +77,7 @@ static enum torg_err plan_part(struct query_plan *plan, uint8_t collection, bool
     if (!plan->query->has_datetime)
         catalogue_shown_span(collection, plan->query->now_ms, &part->from_ms, &part->through_ms);
     err = plan_count(plan, part);
-    if (!err && part->estimate > 0)
+    if (!err && part->by_tree > 0)
         plan->part_count++;
     return err;
 }
@@ -235,7 +235,7 @@ static bool matches_box(const struct query_plan *plan, const struct catalogue_ro
 }
 
 /* The exact distance is asked for only where the bounds leave a doubt. */
-static bool matches_near(const struct query_plan *plan, const struct catalogue_row *row)
+static bool matches_near(struct query_plan *plan, const struct catalogue_row *row)
 {
     struct geo_point point = geo_point_of(row->point);
     double lower_m, upper_m;
@@ -245,13 +245,13 @@ static bool matches_near(const struct query_plan *plan, const struct catalogue_r
     if (!row->placed)
         return false;
     geo_distance_bounds(&plan->centre, point, &lower_m, &upper_m);
-    if (upper_m <= plan->query->radius_m)
-        return true;
-    return lower_m <= plan->query->radius_m &&
-           geo_distance_m(plan->query->near, point) <= plan->query->radius_m;
+    if (upper_m <= plan->query->radius_m || lower_m > plan->query->radius_m)
+        return upper_m <= plan->query->radius_m;
+    plan->explain.geodesics++;
+    return geo_distance_m(plan->query->near, point) <= plan->query->radius_m;
 }
 
-bool query_plan_matches(const struct query_plan *plan, const struct catalogue_row *row)
+bool query_plan_matches(struct query_plan *plan, const struct catalogue_row *row)
 {
     return matches_time(plan, row) && matches_box(plan, row) && matches_origin(plan->query, row) &&
            matches_municipality(plan->query, row) && matches_themes(plan, row) &&
@@ -266,14 +266,35 @@ struct rtree_query query_plan_tree(const struct query_plan *plan, const struct q
     tree.has_box = tree.has_box && part->placed;
     tree.time_from_ms = part->from_ms;
     tree.time_through_ms = part->through_ms;
-    tree.work_max = QUERY_WORK_MAX - plan->work + 1;
+    tree.work_max = QUERY_WORK_MAX - plan->explain.work + 1;
     return tree;
 }
 
-enum torg_err query_plan_work(struct query_plan *plan, uint64_t work)
+static enum torg_err plan_work(struct query_plan *plan, uint64_t work)
 {
-    plan->work += work;
-    return plan->work > QUERY_WORK_MAX ? TORG_E_EXPENSIVE : TORG_OK;
+    plan->explain.work += work;
+    return plan->explain.work > QUERY_WORK_MAX ? TORG_E_EXPENSIVE : TORG_OK;
+}
+
+enum torg_err query_plan_walked(struct query_plan *plan, const struct rtree_work *work)
+{
+    plan->explain.nodes += work->nodes;
+    plan->explain.leaves += work->leaves;
+    plan->explain.items += work->items;
+    plan->explain.geodesics += work->geodesics;
+    return plan_work(plan, work->nodes + work->leaves);
+}
+
+enum torg_err query_plan_hit(struct query_plan *plan)
+{
+    plan->explain.hits++;
+    return plan_work(plan, 1);
+}
+
+enum torg_err query_plan_row(struct query_plan *plan)
+{
+    plan->explain.rows++;
+    return plan_work(plan, 1);
 }
 
 struct each {
@@ -290,9 +311,12 @@ static enum torg_err each_found(struct each *each, uint32_t number)
     struct catalogue_row row;
     enum torg_err err;
 
-    err = query_plan_work(each->plan, 1);
+    err = query_plan_hit(each->plan);
     if (err || !each->fetch)
         return err ? err : each->visit(each->context, number, NULL);
+    err = query_plan_row(each->plan);
+    if (err)
+        return err;
     err =
         catalogue_row_get(each->plan->kv, each->part->collection, each->part->placed, number, &row);
     if (err)
@@ -321,7 +345,7 @@ static enum torg_err each_by_tree(struct each *each)
                        each_hit, each, &work);
     if (!err)
         err = each->err;
-    return err ? err : query_plan_work(each->plan, work.nodes);
+    return err ? err : query_plan_walked(each->plan, &work);
 }
 
 static enum torg_err each_row(void *context, const struct catalogue_row *row)
@@ -329,7 +353,7 @@ static enum torg_err each_row(void *context, const struct catalogue_row *row)
     struct each *each = context;
     enum torg_err err;
 
-    err = query_plan_work(each->plan, 1);
+    err = query_plan_row(each->plan);
     if (err || !query_plan_matches(each->plan, row))
         return err;
     return each->visit(each->context, row->number, row);
@@ -346,7 +370,7 @@ enum torg_err query_plan_each(struct query_plan *plan, const struct query_part *
         .visit = visit,
         .context = context,
     };
-    uint64_t by_tree = part->estimate * (each.fetch ? COST_FETCH : 1);
+    uint64_t by_tree = part->by_tree * (each.fetch ? COST_FETCH : 1);
     enum query_driver driver =
         by_tree <= part->documents * QUERY_COST_ROW ? QUERY_BY_TREE : QUERY_BY_SCAN;
     enum torg_err err;

@@ -12,9 +12,8 @@ struct query_part {
     bool compared;               /* the tree's answer is a superset: rows must be compared */
     int64_t from_ms, through_ms; /* what its tree is asked for */
     uint64_t documents;          /* never 0 */
-    uint64_t estimate;           /* that its tree counts; exact unless compared */
+    uint64_t by_tree;            /* what its tree counts: all that matches unless compared */
 };
-#define QUERY_PARTS_MAX (2 * COLLECTIONS_MAX)
 
 /*
  * A query made ready: what the trees are asked, what is left to compare row by
@@ -31,7 +30,7 @@ struct query_plan {
     struct geo_window window; /* of the box, for rows */
     struct geo_centre centre; /* of near */
     struct buffer text;
-    uint64_t work;
+    struct query_explain explain; /* sums only */
 };
 
 /*
@@ -43,11 +42,13 @@ enum torg_err query_plan_init(struct query_plan *plan, const struct kv *kv,
 void query_plan_done(struct query_plan *plan);
 
 /* Do all filters hold? What the trees know already is compared again. */
-bool query_plan_matches(const struct query_plan *plan, const struct catalogue_row *row);
+bool query_plan_matches(struct query_plan *plan, const struct catalogue_row *row);
 /* The question to the tree of a part: their times differ, and some have no place. */
 struct rtree_query query_plan_tree(const struct query_plan *plan, const struct query_part *part);
 /* Note work done; TORG_E_EXPENSIVE when it is too much. */
-enum torg_err query_plan_work(struct query_plan *plan, uint64_t work);
+enum torg_err query_plan_walked(struct query_plan *plan, const struct rtree_work *work);
+enum torg_err query_plan_hit(struct query_plan *plan);
+enum torg_err query_plan_row(struct query_plan *plan);
 
 /*
  * A listing that matches. row is NULL when nobody needed it: the walk was not

@@ -313,10 +313,32 @@ static struct catalogue_writer writer_of(const struct world *world)
     return (struct catalogue_writer){.themes = world->themes};
 }
 
-void world_init(struct world *world, uint64_t seed)
+static void write_begin(const struct world *world, struct kv *kv)
 {
-    *world = (struct world){.random = seed, .now_ms = 1790000000000};
-    MUST(kv_mem_new(&world->mem));
+    MUST(world->store ? store_write_begin(world->store, kv) : kv_mem_write_begin(world->mem, kv));
+}
+
+static void write_commit(const struct world *world, struct kv *kv)
+{
+    MUST(world->store ? store_write_commit(kv) : kv_mem_write_commit(kv));
+}
+
+void world_read_begin(const struct world *world, struct kv *ret_kv)
+{
+    MUST(world->store ? store_read_begin(world->store, ret_kv)
+                      : kv_mem_read_begin(world->mem, ret_kv));
+}
+
+void world_read_end(const struct world *world, struct kv *kv)
+{
+    if (world->store)
+        store_read_end(kv);
+    else
+        kv_mem_read_end(kv);
+}
+
+static void world_begin(struct world *world)
+{
     MUST(theme_tree_builtin(&world->themes));
     for (unsigned i = 0; i < WORLD_ORIGINS; i++) {
         struct town_write write;
@@ -325,13 +347,31 @@ void world_init(struct world *world, uint64_t seed)
 
         town_init(&world->towns[i], 1000 + i);
         town_charters_write(&world->towns[i], &write);
-        MUST(town_apply(world->mem, &write.write, NULL));
+        write_begin(world, &kv);
+        MUST(replica_apply(&kv, &write.write, NULL));
+        write_commit(world, &kv);
         town_write_done(&write);
-        MUST(kv_mem_read_begin(world->mem, &kv));
+        world_read_begin(world, &kv);
         MUST(replica_origin_get(&kv, &world->towns[i].id, &origin));
         world->origin_numbers[i] = origin.number;
-        kv_mem_read_end(&kv);
+        world_read_end(world, &kv);
     }
+}
+
+void world_init(struct world *world, uint64_t seed)
+{
+    *world = (struct world){.random = seed, .now_ms = 1790000000000};
+    MUST(kv_mem_new(&world->mem));
+    world_begin(world);
+}
+
+void world_init_on_disk(struct world *world, uint64_t seed, const char *directory)
+{
+    struct store_options options = store_options_default();
+
+    *world = (struct world){.random = seed, .now_ms = 1790000000000};
+    MUST(store_open(directory, &options, &world->store));
+    world_begin(world);
 }
 
 void world_done(struct world *world)
@@ -339,6 +379,7 @@ void world_done(struct world *world)
     for (unsigned i = 0; i < WORLD_ORIGINS; i++)
         town_done(&world->towns[i]);
     kv_mem_free(world->mem);
+    store_close(world->store);
     theme_tree_free(world->themes);
     free(world->listings);
     *world = (struct world){0};
@@ -391,7 +432,7 @@ void world_change(struct world *world, size_t upserts, size_t deletes)
         abort();
     for (size_t i = 0; i < world->count; i++)
         world->listings[i].number = 0;
-    MUST(kv_mem_write_begin(world->mem, &kv));
+    write_begin(world, &kv);
     for (size_t i = 0; i < upserts + deletes; i++) {
         bool old = world->count > 0 && (i >= upserts || chance(world, 30));
         struct world_listing *l =
@@ -411,7 +452,7 @@ void world_change(struct world *world, size_t upserts, size_t deletes)
     for (unsigned o = 0; o < WORLD_ORIGINS; o++)
         batch_commit(world, o, &batches[o], &kv, &writer);
     MUST(catalogue_flush(&writer, &kv));
-    MUST(kv_mem_write_commit(&kv));
+    write_commit(world, &kv);
     catalogue_writer_done(&writer);
     free(batches);
 }
@@ -629,12 +670,14 @@ bool world_matches(const struct world *world, const struct query *query,
 {
     if (!listing->live || !listing->shown || !(query->collections >> listing->collection & 1))
         return false;
-    if (query->has_near && (!listing->placed || world_distance(query, listing) > query->radius_m))
-        return false;
     if (query->has_box && !matches_box(query, listing))
         return false;
-    return matches_themes(query, listing) && matches_time(query, listing) &&
-           matches_text(query, listing) && matches_values(world, query, listing);
+    if (!matches_themes(query, listing) || !matches_time(query, listing) ||
+        !matches_text(query, listing) || !matches_values(world, query, listing))
+        return false;
+    /* Last, for the geodesic is slow. */
+    return !query->has_near ||
+           (listing->placed && world_distance(query, listing) <= query->radius_m);
 }
 
 static int hit_compare(const void *a, const void *b)

@@ -3,6 +3,7 @@
 #define TORG_TESTS_SUPPORT_WORLD_H
 
 #include "index/query.h"
+#include "index/store.h"
 #include "tests/support/kv_mem.h"
 #include "tests/support/town.h"
 
@@ -39,6 +40,7 @@ struct world_listing {
 
 struct world {
     struct kv_mem *mem;
+    struct store *store; /* when it is on disk: mem is then NULL */
     struct theme_tree *themes;
     struct town towns[WORLD_ORIGINS];
     uint32_t origin_numbers[WORLD_ORIGINS];
@@ -58,6 +60,10 @@ extern const struct world_name world_names[];
 extern const size_t world_name_count;
 
 void world_init(struct world *world, uint64_t seed);
+/* The same listings in a store on disk. directory: empty. */
+void world_init_on_disk(struct world *world, uint64_t seed, const char *directory);
+void world_read_begin(const struct world *world, struct kv *ret_kv);
+void world_read_end(const struct world *world, struct kv *kv);
 void world_done(struct world *world);
 /* That many random upserts (some of listings that are there) and deletes, in one transaction. */
 void world_change(struct world *world, size_t upserts, size_t deletes);

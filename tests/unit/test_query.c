@@ -31,7 +31,7 @@ static unsigned driven[ARRAY_SIZE(drivers)];
 static void note_driver(const struct query_page *page)
 {
     for (size_t i = 0; i < ARRAY_SIZE(drivers); i++)
-        driven[i] += page->count > 0 && strcmp(page->driver, drivers[i]) == 0;
+        driven[i] += page->count > 0 && strcmp(page->explain.driver, drivers[i]) == 0;
 }
 
 /* One question, its page compared with the same part of the whole answer. */
@@ -46,11 +46,11 @@ static void check_query(struct world *world, const struct kv *kv, const struct q
 
     assert_ok(query_run(kv, world->themes, query, &page));
     if (page.matched != count)
-        fail_msg("seed %#" PRIx64 ", %s: matched %" PRIu64 ", not %zu", seed, page.driver,
+        fail_msg("seed %#" PRIx64 ", %s: matched %" PRIu64 ", not %zu", seed, page.explain.driver,
                  page.matched, count);
     if (page.count != size || !hits_equal(page.hits, answer + from, size))
-        fail_msg("seed %#" PRIx64 ", %s: the page of %zu differs (%zu)", seed, page.driver, size,
-                 page.count);
+        fail_msg("seed %#" PRIx64 ", %s: the page of %zu differs (%zu)", seed, page.explain.driver,
+                 size, page.count);
     assert_int_equal(page.has_next, query->limit > 0 && from + size < count);
     note_driver(&page);
     query_page_done(&page);
