@@ -165,7 +165,7 @@ enum torg_err catalogue_rows(const struct kv *kv, uint8_t collection, bool place
 /* KV_META: the number that the next new document gets, and what the index was derived with. */
 #define CATALOGUE_META_NEXT "index.next"
 #define CATALOGUE_META_STAMP "index.stamp"
-#define CATALOGUE_FORMAT 1
+#define CATALOGUE_FORMAT 2
 #define CATALOGUE_STAMP_BYTES 12
 
 #endif

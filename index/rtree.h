@@ -16,7 +16,8 @@
  * (Hilbert bulk load); Papadias et al. 2001 (aggregate R-tree); Hjaltason and
  * Samet 1999 (nearest). Node format and rules: docs/index.md.
  */
-#define RTREE_NODE_BYTES_MAX 4080 /* one page: a larger LMDB value takes two */
+#define RTREE_NODE_BYTES_MAX 4080 /* one page: a larger LMDB value takes two; all have this size   \
+                                   */
 
 /*
  * What is indexed of a listing. Every item has a position: radius, distance
@@ -36,7 +37,7 @@ struct rtree_item {
 /* Handle of one collection's tree in one transaction. */
 struct rtree {
     struct kv *kv;
-    uint8_t collection; /* 1..127; the catalogue keeps trees of its own beyond 31 */
+    uint8_t collection; /* 1..63; the catalogue keeps trees of its own beyond 31 */
 };
 
 /*

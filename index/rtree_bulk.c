@@ -200,7 +200,7 @@ enum torg_err rtree_bulk_load(struct rtree *tree, struct rtree_item *items, size
     struct curve_place *places;
     enum torg_err err;
 
-    assert(tree->collection > 0 && tree->collection < RTREE_RECORD_KEY_BIT);
+    assert(tree->collection > 0 && tree->collection <= RTREE_COLLECTION_MAX);
     if (count > UINT32_MAX)
         return TORG_E_TOO_BIG;
     for (size_t i = 0; i < count; i++) {

@@ -29,7 +29,7 @@ static enum torg_err change_begin(struct change *change, struct rtree *tree)
 {
     enum torg_err err;
 
-    assert(tree->collection > 0 && tree->collection < RTREE_RECORD_KEY_BIT);
+    assert(tree->collection > 0 && tree->collection <= RTREE_COLLECTION_MAX);
     change->kv = tree->kv;
     change->collection = tree->collection;
     change->orphan_count = 0;

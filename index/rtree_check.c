@@ -11,7 +11,7 @@
  *
  *  1  The tree's record reads; it has a root exactly when it has items.
  *  2  Every node that an entry names is there and reads: size, version, level,
- *     number, positions in range, boxes not inside out.
+ *     number, positions in range, boxes not inside out, nothing behind its entries.
  *  3  Levels go down by one; every leaf is at level 0. (A part of 2.)
  *  4  But for the root, a leaf has at least RTREE_LEAF_MIN items and an inner
  *     node RTREE_INNER_MIN children; an inner root has two.
@@ -176,9 +176,10 @@ static enum torg_err check_node(struct check *check, uint32_t number, unsigned l
     if (err)
         return err;
     check_size(check, &node);
+    if (!rtree_node_rest_zero(&node))
+        say(check, "2: node %u has something behind its entries", number);
     *(level == 0 ? &check->stat.leaves : &check->stat.inner_nodes) += 1;
-    check->stat.bytes += RTREE_NODE_HEADER_BYTES +
-                         node.count * (level ? RTREE_INNER_ENTRY_BYTES : RTREE_LEAF_ENTRY_BYTES);
+    check->stat.bytes += RTREE_NODE_BYTES_MAX;
     for (unsigned i = 0; i < node.count; i++) {
         if (level == 0) {
             err = check_item(check, &node, i, &entry);
@@ -320,7 +321,7 @@ enum torg_err rtree_check(const struct kv *kv, uint8_t collection, rtree_report 
     struct check check = {.kv = kv, .collection = collection, .report = report, .context = context};
     enum torg_err err;
 
-    assert(collection > 0 && collection < RTREE_RECORD_KEY_BIT);
+    assert(collection > 0 && collection <= RTREE_COLLECTION_MAX);
     err = check_tree(&check);
     if (!err && check.breaches > 0)
         err = TORG_E_CORRUPT;

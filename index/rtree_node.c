@@ -3,7 +3,6 @@
 
 #include <assert.h>
 
-#define ROOT_BYTES 32
 #define FREE_BYTES 8
 #define LEVEL_FREE 0xff /* where a node has its level */
 /* Field offsets in a node's header. */
@@ -12,13 +11,24 @@
 #define AT_COUNT 2
 #define AT_NUMBER 4
 #define AT_COLLECTION 8
+#define AT_EDITS 12
+/* In the tree's record: fields, then columns with one entry for each theme. */
+#define ROOT_HEIGHT_AT 1
+#define ROOT_ROOT_AT 4
+#define ROOT_NEXT_AT 8
+#define ROOT_FREE_AT 12
+#define ROOT_ITEMS_AT 16
+#define ROOT_EDITS_AT 24
+#define ROOT_THEME_ITEMS_AT 48
+#define ROOT_THEME_ROOT_AT (ROOT_THEME_ITEMS_AT + 4 * THEME_BITS)
+#define ROOT_THEME_EDITS_AT (ROOT_THEME_ROOT_AT + 4 * THEME_BITS)
+#define ROOT_THEME_HEIGHT_AT (ROOT_THEME_EDITS_AT + 4 * THEME_BITS)
+#define ROOT_END_AT (ROOT_THEME_HEIGHT_AT + THEME_BITS)
 
-static_assert(RTREE_NODE_HEADER_BYTES + RTREE_LEAF_MAX * RTREE_LEAF_ENTRY_BYTES <=
-                  RTREE_NODE_BYTES_MAX,
-              "a leaf fits one page");
-static_assert(RTREE_NODE_HEADER_BYTES + RTREE_INNER_MAX * RTREE_INNER_ENTRY_BYTES <=
-                  RTREE_NODE_BYTES_MAX,
-              "an inner node fits one page");
+static_assert(RTREE_LEAF_END_AT <= RTREE_NODE_BYTES_MAX, "a leaf fits one page");
+static_assert(RTREE_INNER_END_AT <= RTREE_NODE_BYTES_MAX, "an inner node fits one page");
+static_assert(ROOT_END_AT <= RTREE_NODE_BYTES_MAX, "the tree's record fits one page");
+static_assert(RTREE_LEAF_MAX % 8 == 0, "a leaf's columns are whole vectors of 32 bytes");
 static_assert(sizeof(struct theme_set) == 32, "the themes column holds 32 bytes an entry");
 
 static void put_u16(uint8_t *at, size_t i, uint16_t value)
@@ -56,27 +66,42 @@ struct span rtree_node_key(uint8_t collection, uint32_t number, uint8_t *out)
 
 /* ---- the tree's record and the numbers of nodes ---- */
 
+static enum torg_err root_value(const struct kv *kv, uint8_t collection, struct span *ret_value)
+{
+    uint8_t key[RTREE_KEY_BYTES];
+    struct span value;
+    enum torg_err err;
+
+    err = kv_get(kv, KV_RTREE, rtree_node_key(collection, 0, key), &value);
+    if (err)
+        return err;
+    if (value.size == 0)
+        return TORG_E_CORRUPT;
+    if (value.data[AT_VERSION] != RTREE_FORMAT)
+        return TORG_E_VERSION;
+    if (value.size != RTREE_NODE_BYTES_MAX)
+        return TORG_E_CORRUPT;
+    *ret_value = value;
+    return TORG_OK;
+}
+
 enum torg_err rtree_node_root_get(const struct kv *kv, uint8_t collection,
                                   struct rtree_root *ret_root)
 {
-    uint8_t key[RTREE_KEY_BYTES];
     struct rtree_root root;
     struct span value;
     enum torg_err err;
     uint64_t items;
 
-    err = kv_get(kv, KV_RTREE, rtree_node_key(collection, 0, key), &value);
+    err = root_value(kv, collection, &value);
     if (err)
         return err;
-    if (value.size != ROOT_BYTES)
-        return TORG_E_CORRUPT;
-    if (value.data[0] != RTREE_FORMAT)
-        return TORG_E_VERSION;
-    root.height = value.data[1];
-    root.root = rtree_node_u32(value.data, 1);
-    root.next = rtree_node_u32(value.data, 2);
-    root.free_head = rtree_node_u32(value.data, 3);
-    memcpy(&items, value.data + 16, sizeof(items));
+    root.height = value.data[ROOT_HEIGHT_AT];
+    root.root = rtree_node_u32(value.data + ROOT_ROOT_AT, 0);
+    root.next = rtree_node_u32(value.data + ROOT_NEXT_AT, 0);
+    root.free_head = rtree_node_u32(value.data + ROOT_FREE_AT, 0);
+    root.edits = rtree_node_u32(value.data + ROOT_EDITS_AT, 0);
+    memcpy(&items, value.data + ROOT_ITEMS_AT, sizeof(items));
     root.items = le64toh(items);
     if (root.height > RTREE_LEVELS_MAX || root.next == 0 || root.root >= root.next ||
         root.free_head >= root.next)
@@ -87,17 +112,43 @@ enum torg_err rtree_node_root_get(const struct kv *kv, uint8_t collection,
     return TORG_OK;
 }
 
+enum torg_err rtree_node_theme_get(const struct kv *kv, uint8_t collection, unsigned bit,
+                                   struct rtree_theme *ret_theme)
+{
+    struct rtree_theme theme = {0};
+    struct span value;
+    enum torg_err err;
+
+    assert(bit < THEME_BITS);
+    err = root_value(kv, collection, &value);
+    if (!err) {
+        theme.items = rtree_node_u32(value.data + ROOT_THEME_ITEMS_AT, bit);
+        theme.root = rtree_node_u32(value.data + ROOT_THEME_ROOT_AT, bit);
+        theme.edits = rtree_node_u32(value.data + ROOT_THEME_EDITS_AT, bit);
+        theme.height = value.data[ROOT_THEME_HEIGHT_AT + bit];
+        if (theme.height > RTREE_LEVELS_MAX || (theme.height == 0) != (theme.root == 0) ||
+            (theme.height > 0 && theme.items == 0) ||
+            theme.root >= rtree_node_u32(value.data + ROOT_NEXT_AT, 0))
+            err = TORG_E_CORRUPT;
+    }
+    if (err && err != TORG_E_NOT_FOUND)
+        return err;
+    *ret_theme = theme;
+    return TORG_OK;
+}
+
 enum torg_err rtree_node_root_put(struct kv *kv, uint8_t collection, const struct rtree_root *root)
 {
-    uint8_t key[RTREE_KEY_BYTES], bytes[ROOT_BYTES] = {0};
+    uint8_t key[RTREE_KEY_BYTES], bytes[RTREE_NODE_BYTES_MAX] = {0};
     uint64_t items = htole64(root->items);
 
-    bytes[0] = RTREE_FORMAT;
-    bytes[1] = (uint8_t)root->height;
-    put_u32(bytes, 1, root->root);
-    put_u32(bytes, 2, root->next);
-    put_u32(bytes, 3, root->free_head);
-    memcpy(bytes + 16, &items, sizeof(items));
+    bytes[AT_VERSION] = RTREE_FORMAT;
+    bytes[ROOT_HEIGHT_AT] = (uint8_t)root->height;
+    put_u32(bytes + ROOT_ROOT_AT, 0, root->root);
+    put_u32(bytes + ROOT_NEXT_AT, 0, root->next);
+    put_u32(bytes + ROOT_FREE_AT, 0, root->free_head);
+    put_u32(bytes + ROOT_EDITS_AT, 0, root->edits);
+    memcpy(bytes + ROOT_ITEMS_AT, &items, sizeof(items));
     return kv_put(kv, KV_RTREE, rtree_node_key(collection, 0, key), span_of(bytes, sizeof(bytes)));
 }
 
@@ -153,34 +204,36 @@ enum torg_err rtree_node_give(struct kv *kv, uint8_t collection, struct rtree_ro
 
 /* ---- reading ---- */
 
-/* The columns in the order of docs/index.md; each begins where the one before ends. */
-static void leaf_columns(struct rtree_node *node, const uint8_t *at)
+struct rtree_node rtree_node_view(const uint8_t *bytes)
 {
-    size_t n = node->count;
+    struct rtree_node node = {
+        .bytes = bytes,
+        .number = rtree_node_u32(bytes + AT_NUMBER, 0),
+        .level = bytes[AT_LEVEL],
+        .count = rtree_node_u16(bytes + AT_COUNT, 0),
+    };
 
-    node->lon = at;
-    node->lat = at + 4 * n;
-    node->document = at + 8 * n;
-    node->from = at + 12 * n;
-    node->through = at + 16 * n;
-    node->theme = at + 20 * n;
-}
-
-static void inner_columns(struct rtree_node *node, const uint8_t *at)
-{
-    size_t n = node->count;
-
-    node->themes = at;
-    node->min_lon = at + 32 * n;
-    node->min_lat = at + 36 * n;
-    node->max_lon = at + 40 * n;
-    node->max_lat = at + 44 * n;
-    node->child = at + 48 * n;
-    node->items = at + 52 * n;
-    node->from_min = at + 56 * n;
-    node->from_max = at + 58 * n;
-    node->through_min = at + 60 * n;
-    node->through_max = at + 62 * n;
+    if (node.level == 0) {
+        node.lon = bytes + RTREE_LEAF_LON_AT;
+        node.lat = bytes + RTREE_LEAF_LAT_AT;
+        node.document = bytes + RTREE_LEAF_DOCUMENT_AT;
+        node.from = bytes + RTREE_LEAF_FROM_AT;
+        node.through = bytes + RTREE_LEAF_THROUGH_AT;
+        node.theme = bytes + RTREE_LEAF_THEME_AT;
+        return node;
+    }
+    node.min_lon = bytes + RTREE_INNER_MIN_LON_AT;
+    node.min_lat = bytes + RTREE_INNER_MIN_LAT_AT;
+    node.max_lon = bytes + RTREE_INNER_MAX_LON_AT;
+    node.max_lat = bytes + RTREE_INNER_MAX_LAT_AT;
+    node.child = bytes + RTREE_INNER_CHILD_AT;
+    node.items = bytes + RTREE_INNER_ITEMS_AT;
+    node.from_min = bytes + RTREE_INNER_FROM_MIN_AT;
+    node.from_max = bytes + RTREE_INNER_FROM_MAX_AT;
+    node.through_min = bytes + RTREE_INNER_THROUGH_MIN_AT;
+    node.through_max = bytes + RTREE_INNER_THROUGH_MAX_AT;
+    node.themes = bytes + RTREE_INNER_THEMES_AT;
+    return node;
 }
 
 /* Without branches, so that the check of a whole column costs next to nothing. */
@@ -231,37 +284,76 @@ static bool inner_sound(const struct rtree_node *node)
            column_not_zero(node->child, node->count) && column_not_zero(node->items, node->count);
 }
 
+static bool bytes_zero(const uint8_t *bytes, size_t from, size_t to)
+{
+    uint8_t any = 0;
+
+    for (size_t at = from; at < to; at++)
+        any |= bytes[at];
+    return any == 0;
+}
+
+bool rtree_node_rest_zero(const struct rtree_node *node)
+{
+    /* Where each column begins and how wide it is; the last begins where nothing more comes. */
+    static const struct {
+        uint16_t at, width;
+    } leaf[] = {{RTREE_LEAF_LON_AT, 4},   {RTREE_LEAF_LAT_AT, 4},     {RTREE_LEAF_DOCUMENT_AT, 4},
+                {RTREE_LEAF_FROM_AT, 4},  {RTREE_LEAF_THROUGH_AT, 4}, {RTREE_LEAF_THEME_AT, 2},
+                {RTREE_NODE_BYTES_MAX, 0}},
+      inner[] = {{RTREE_INNER_MIN_LON_AT, 4},     {RTREE_INNER_MIN_LAT_AT, 4},
+                 {RTREE_INNER_MAX_LON_AT, 4},     {RTREE_INNER_MAX_LAT_AT, 4},
+                 {RTREE_INNER_CHILD_AT, 4},       {RTREE_INNER_ITEMS_AT, 4},
+                 {RTREE_INNER_FROM_MIN_AT, 2},    {RTREE_INNER_FROM_MAX_AT, 2},
+                 {RTREE_INNER_THROUGH_MIN_AT, 2}, {RTREE_INNER_THROUGH_MAX_AT, 2},
+                 {RTREE_INNER_THEMES_AT, 32},     {RTREE_NODE_BYTES_MAX, 0}};
+    const bool is_leaf = node->level == 0;
+    size_t columns = is_leaf ? ARRAY_SIZE(leaf) : ARRAY_SIZE(inner);
+
+    if (!bytes_zero(node->bytes, AT_COLLECTION + 1, AT_EDITS))
+        return false;
+    for (size_t i = 0; i + 1 < columns; i++) {
+        size_t at = is_leaf ? leaf[i].at : inner[i].at;
+        size_t width = is_leaf ? leaf[i].width : inner[i].width;
+        size_t end = is_leaf ? leaf[i + 1].at : inner[i + 1].at;
+
+        if (!bytes_zero(node->bytes, at + node->count * width, end))
+            return false;
+    }
+    return true;
+}
+
+enum torg_err rtree_node_read(struct span value, uint8_t collection, uint32_t number,
+                              unsigned level, struct rtree_node *ret_node)
+{
+    struct rtree_node node;
+
+    if (value.size != RTREE_NODE_BYTES_MAX || value.data[AT_VERSION] != RTREE_FORMAT ||
+        value.data[AT_LEVEL] != level || value.data[AT_COLLECTION] != collection)
+        return TORG_E_CORRUPT;
+    node = rtree_node_view(value.data);
+    if (node.number != number || node.count == 0 ||
+        node.count > (level == 0 ? RTREE_LEAF_MAX : RTREE_INNER_MAX))
+        return TORG_E_CORRUPT;
+    if (level == 0 ? !leaf_sound(&node) : !inner_sound(&node))
+        return TORG_E_CORRUPT;
+    *ret_node = node;
+    return TORG_OK;
+}
+
 enum torg_err rtree_node_get(const struct kv *kv, uint8_t collection, uint32_t number,
                              unsigned level, struct rtree_node *ret_node)
 {
     uint8_t key[RTREE_KEY_BYTES];
-    struct rtree_node node = {.number = number, .level = level};
     struct span value;
     enum torg_err err;
-    size_t entry_bytes = level == 0 ? RTREE_LEAF_ENTRY_BYTES : RTREE_INNER_ENTRY_BYTES;
 
     if (number == 0)
         return TORG_E_CORRUPT;
     err = kv_get(kv, KV_RTREE, rtree_node_key(collection, number, key), &value);
     if (err)
         return err == TORG_E_NOT_FOUND ? TORG_E_CORRUPT : err;
-    if (value.size < RTREE_NODE_HEADER_BYTES || value.size > RTREE_NODE_BYTES_MAX ||
-        value.data[AT_VERSION] != RTREE_FORMAT || value.data[AT_LEVEL] != level ||
-        value.data[AT_COLLECTION] != collection ||
-        rtree_node_u32(value.data + AT_NUMBER, 0) != number)
-        return TORG_E_CORRUPT;
-    node.count = rtree_node_u16(value.data + AT_COUNT, 0);
-    /* At most a page, so the count is within RTREE_LEAF_MAX or RTREE_INNER_MAX, too. */
-    if (node.count == 0 || value.size != RTREE_NODE_HEADER_BYTES + node.count * entry_bytes)
-        return TORG_E_CORRUPT;
-    if (level == 0)
-        leaf_columns(&node, value.data + RTREE_NODE_HEADER_BYTES);
-    else
-        inner_columns(&node, value.data + RTREE_NODE_HEADER_BYTES);
-    if (level == 0 ? !leaf_sound(&node) : !inner_sound(&node))
-        return TORG_E_CORRUPT;
-    *ret_node = node;
-    return TORG_OK;
+    return rtree_node_read(value, collection, number, level, ret_node);
 }
 
 struct rtree_entry rtree_node_child(const struct rtree_node *node, unsigned i)
@@ -292,79 +384,60 @@ static void header_write(uint8_t *bytes, uint8_t collection, uint32_t number, un
     bytes[AT_COLLECTION] = collection;
 }
 
-static void leaf_write(uint8_t *at, const struct rtree_entry *entries, size_t n)
+static void leaf_write(uint8_t *bytes, size_t i, const struct rtree_entry *entry)
 {
-    for (size_t i = 0; i < n; i++) {
-        const struct rtree_entry *entry = &entries[i];
-
-        put_i32(at, i, entry->point.lon_e7);
-        put_i32(at + 4 * n, i, entry->point.lat_e7);
-        put_u32(at + 8 * n, i, entry->child);
-        put_u32(at + 12 * n, i, entry->from);
-        put_u32(at + 16 * n, i, entry->through);
-        put_u16(at + 20 * n, i, entry->theme);
-    }
+    put_i32(bytes + RTREE_LEAF_LON_AT, i, entry->point.lon_e7);
+    put_i32(bytes + RTREE_LEAF_LAT_AT, i, entry->point.lat_e7);
+    put_u32(bytes + RTREE_LEAF_DOCUMENT_AT, i, entry->child);
+    put_u32(bytes + RTREE_LEAF_FROM_AT, i, entry->from);
+    put_u32(bytes + RTREE_LEAF_THROUGH_AT, i, entry->through);
+    put_u16(bytes + RTREE_LEAF_THEME_AT, i, entry->theme);
 }
 
-static void inner_write(uint8_t *at, const struct rtree_entry *entries, size_t n)
+static void inner_write(uint8_t *bytes, size_t i, const struct rtree_entry *entry)
 {
-    for (size_t i = 0; i < n; i++) {
-        const struct rtree_entry *entry = &entries[i];
-
-        put_themes(at, i, &entry->themes);
-        put_i32(at + 32 * n, i, entry->min.lon_e7);
-        put_i32(at + 36 * n, i, entry->min.lat_e7);
-        put_i32(at + 40 * n, i, entry->max.lon_e7);
-        put_i32(at + 44 * n, i, entry->max.lat_e7);
-        put_u32(at + 48 * n, i, entry->child);
-        put_u32(at + 52 * n, i, entry->count);
-        put_u16(at + 56 * n, i, entry->from_min);
-        put_u16(at + 58 * n, i, entry->from_max);
-        put_u16(at + 60 * n, i, entry->through_min);
-        put_u16(at + 62 * n, i, entry->through_max);
-    }
+    put_i32(bytes + RTREE_INNER_MIN_LON_AT, i, entry->min.lon_e7);
+    put_i32(bytes + RTREE_INNER_MIN_LAT_AT, i, entry->min.lat_e7);
+    put_i32(bytes + RTREE_INNER_MAX_LON_AT, i, entry->max.lon_e7);
+    put_i32(bytes + RTREE_INNER_MAX_LAT_AT, i, entry->max.lat_e7);
+    put_u32(bytes + RTREE_INNER_CHILD_AT, i, entry->child);
+    put_u32(bytes + RTREE_INNER_ITEMS_AT, i, entry->count);
+    put_u16(bytes + RTREE_INNER_FROM_MIN_AT, i, entry->from_min);
+    put_u16(bytes + RTREE_INNER_FROM_MAX_AT, i, entry->from_max);
+    put_u16(bytes + RTREE_INNER_THROUGH_MIN_AT, i, entry->through_min);
+    put_u16(bytes + RTREE_INNER_THROUGH_MAX_AT, i, entry->through_max);
+    put_themes(bytes + RTREE_INNER_THEMES_AT, i, &entry->themes);
 }
 
 enum torg_err rtree_node_put(struct kv *kv, uint8_t collection, uint32_t number, unsigned level,
                              const struct rtree_entry *entries, unsigned count)
 {
-    uint8_t key[RTREE_KEY_BYTES], bytes[RTREE_NODE_BYTES_MAX];
-    size_t entry_bytes = level == 0 ? RTREE_LEAF_ENTRY_BYTES : RTREE_INNER_ENTRY_BYTES;
+    uint8_t key[RTREE_KEY_BYTES], bytes[RTREE_NODE_BYTES_MAX] = {0};
 
     assert(count > 0 && count <= (level == 0 ? RTREE_LEAF_MAX : RTREE_INNER_MAX));
     assert(number != 0);
     header_write(bytes, collection, number, level, count);
-    if (level == 0)
-        leaf_write(bytes + RTREE_NODE_HEADER_BYTES, entries, count);
-    else
-        inner_write(bytes + RTREE_NODE_HEADER_BYTES, entries, count);
+    for (unsigned i = 0; i < count; i++) {
+        if (level == 0)
+            leaf_write(bytes, i, &entries[i]);
+        else
+            inner_write(bytes, i, &entries[i]);
+    }
     return kv_put(kv, KV_RTREE, rtree_node_key(collection, number, key),
-                  span_of(bytes, RTREE_NODE_HEADER_BYTES + count * entry_bytes));
+                  span_of(bytes, sizeof(bytes)));
 }
 
 enum torg_err rtree_node_append(struct kv *kv, uint8_t collection, const struct rtree_node *leaf,
                                 const struct rtree_entry *item)
 {
     uint8_t key[RTREE_KEY_BYTES], bytes[RTREE_NODE_BYTES_MAX];
-    uint8_t *at = bytes + RTREE_NODE_HEADER_BYTES;
-    size_t n = leaf->count, more = n + 1;
 
-    assert(leaf->level == 0 && n < RTREE_LEAF_MAX);
-    header_write(bytes, collection, leaf->number, 0, (unsigned)more);
-    memcpy(at, leaf->lon, 4 * n);
-    memcpy(at + 4 * more, leaf->lat, 4 * n);
-    memcpy(at + 8 * more, leaf->document, 4 * n);
-    memcpy(at + 12 * more, leaf->from, 4 * n);
-    memcpy(at + 16 * more, leaf->through, 4 * n);
-    memcpy(at + 20 * more, leaf->theme, 2 * n);
-    put_i32(at, n, item->point.lon_e7);
-    put_i32(at + 4 * more, n, item->point.lat_e7);
-    put_u32(at + 8 * more, n, item->child);
-    put_u32(at + 12 * more, n, item->from);
-    put_u32(at + 16 * more, n, item->through);
-    put_u16(at + 20 * more, n, item->theme);
+    assert(leaf->level == 0 && leaf->count < RTREE_LEAF_MAX);
+    memcpy(bytes, leaf->bytes, sizeof(bytes));
+    put_u16(bytes + AT_COUNT, 0, (uint16_t)(leaf->count + 1));
+    leaf_write(bytes, leaf->count, item);
     return kv_put(kv, KV_RTREE, rtree_node_key(collection, leaf->number, key),
-                  span_of(bytes, RTREE_NODE_HEADER_BYTES + more * RTREE_LEAF_ENTRY_BYTES));
+                  span_of(bytes, sizeof(bytes)));
 }
 
 /* ---- sums ---- */

@@ -13,23 +13,55 @@
  * vectorise; a view borrows it. What is read is checked for shape and range
  * once, so that damaged bytes are an error and never a wild access.
  *
+ * Every node, and the tree's record, is written with RTREE_NODE_BYTES_MAX
+ * bytes whatever it holds, so LMDB gives it a page of its own, which stays
+ * where it is until this very value is written again. Columns stand at fixed
+ * offsets; what no entry uses is zero. LMDB's value begins 16 bytes after a
+ * page's beginning, so a column at 16 + 32 n can be loaded 32 bytes at a time,
+ * aligned; other stores give no alignment: load as if there were none.
+ *
  * Keys: collection, node number (u32 big-endian); node 0 is the tree's own
  * record. With the collection's high bit set: document number -> the exact
  * fields of an item that its leaf entry cannot hold (rtree_item.h). All fields
  * of values are little-endian. docs/index.md has the format as a table.
  */
-#define RTREE_FORMAT 1
+#define RTREE_FORMAT 2
 #define RTREE_NODE_HEADER_BYTES 16
-#define RTREE_LEAF_ENTRY_BYTES 22
-#define RTREE_INNER_ENTRY_BYTES 64
-#define RTREE_LEAF_MAX 184 /* (4080 - 16) / 22 */
-#define RTREE_INNER_MAX 63 /* (4080 - 16) / 64 */
+#define RTREE_LEAF_MAX 184
+#define RTREE_INNER_MAX 63
 /* What a removal leaves at least, but in the root. */
 #define RTREE_LEAF_MIN 46
 #define RTREE_INNER_MIN 16
 #define RTREE_LEVELS_MAX 12
 #define RTREE_KEY_BYTES 5
-#define RTREE_RECORD_KEY_BIT 0x80 /* in the key's first byte */
+#define RTREE_COLLECTION_MAX 63   /* in the first byte of a key */
+#define RTREE_RECORD_KEY_BIT 0x80 /* beside it */
+
+/* Where columns begin. A leaf's are as long as RTREE_LEAF_MAX entries. */
+enum {
+    RTREE_LEAF_LON_AT = 16,
+    RTREE_LEAF_LAT_AT = RTREE_LEAF_LON_AT + 4 * RTREE_LEAF_MAX,
+    RTREE_LEAF_DOCUMENT_AT = RTREE_LEAF_LAT_AT + 4 * RTREE_LEAF_MAX,
+    RTREE_LEAF_FROM_AT = RTREE_LEAF_DOCUMENT_AT + 4 * RTREE_LEAF_MAX,
+    RTREE_LEAF_THROUGH_AT = RTREE_LEAF_FROM_AT + 4 * RTREE_LEAF_MAX,
+    RTREE_LEAF_THEME_AT = RTREE_LEAF_THROUGH_AT + 4 * RTREE_LEAF_MAX,
+    RTREE_LEAF_END_AT = RTREE_LEAF_THEME_AT + 2 * RTREE_LEAF_MAX,
+};
+/* An inner node's have room for 64 entries, for whole vectors; only the last has not. */
+enum {
+    RTREE_INNER_MIN_LON_AT = 16,
+    RTREE_INNER_MIN_LAT_AT = RTREE_INNER_MIN_LON_AT + 256,
+    RTREE_INNER_MAX_LON_AT = RTREE_INNER_MIN_LAT_AT + 256,
+    RTREE_INNER_MAX_LAT_AT = RTREE_INNER_MAX_LON_AT + 256,
+    RTREE_INNER_CHILD_AT = RTREE_INNER_MAX_LAT_AT + 256,
+    RTREE_INNER_ITEMS_AT = RTREE_INNER_CHILD_AT + 256,
+    RTREE_INNER_FROM_MIN_AT = RTREE_INNER_ITEMS_AT + 256,
+    RTREE_INNER_FROM_MAX_AT = RTREE_INNER_FROM_MIN_AT + 128,
+    RTREE_INNER_THROUGH_MIN_AT = RTREE_INNER_FROM_MAX_AT + 128,
+    RTREE_INNER_THROUGH_MAX_AT = RTREE_INNER_THROUGH_MIN_AT + 128,
+    RTREE_INNER_THEMES_AT = RTREE_INNER_THROUGH_MAX_AT + 128,
+    RTREE_INNER_END_AT = RTREE_INNER_THEMES_AT + 32 * RTREE_INNER_MAX,
+};
 
 /* Times of a subtree in days of 1970: the first kind rounds down, the second up. */
 #define RTREE_DAY_MS INT64_C(86400000)
@@ -55,6 +87,7 @@ struct rtree_entry {
 
 /* A node borrowed from a transaction. Columns of a leaf or of an inner node. */
 struct rtree_node {
+    const uint8_t *bytes; /* RTREE_NODE_BYTES_MAX */
     uint32_t number;
     unsigned level; /* 0: leaf */
     unsigned count;
@@ -72,6 +105,15 @@ struct rtree_root {
     uint32_t next;      /* the first number never used */
     uint32_t free_head; /* a chain of numbers to use again; 0: none */
     uint64_t items;
+    uint32_t edits; /* inserts and removals since the tree was last packed or found in order */
+};
+
+/* What the tree's record says of a theme: how many items have it, and its own tree. */
+struct rtree_theme {
+    uint32_t items;  /* exact, tree or not */
+    unsigned height; /* 0: it has no tree of its own */
+    uint32_t root;
+    uint32_t edits; /* as above */
 };
 
 static inline uint16_t rtree_node_u16(const uint8_t *column, unsigned i)
@@ -122,6 +164,10 @@ enum torg_err rtree_node_root_get(const struct kv *kv, uint8_t collection,
                                   struct rtree_root *ret_root);
 enum torg_err rtree_node_root_put(struct kv *kv, uint8_t collection, const struct rtree_root *root);
 
+/* Of an absent tree all zero. TORG_E_CORRUPT, TORG_E_VERSION. */
+enum torg_err rtree_node_theme_get(const struct kv *kv, uint8_t collection, unsigned bit,
+                                   struct rtree_theme *ret_theme);
+
 /* A number for a new node, and back. root is changed, not written. */
 enum torg_err rtree_node_take(struct kv *kv, uint8_t collection, struct rtree_root *root,
                               uint32_t *ret_number);
@@ -133,6 +179,13 @@ bool rtree_node_free_read(struct span value, uint32_t *ret_next);
 /* TORG_E_CORRUPT when it is absent, of another level, or fails its checks. */
 enum torg_err rtree_node_get(const struct kv *kv, uint8_t collection, uint32_t number,
                              unsigned level, struct rtree_node *ret_node);
+/* The same of a value that is already there; it is borrowed. */
+enum torg_err rtree_node_read(struct span value, uint8_t collection, uint32_t number,
+                              unsigned level, struct rtree_node *ret_node);
+/* A view of RTREE_NODE_BYTES_MAX bytes that were checked before. */
+struct rtree_node rtree_node_view(const uint8_t *bytes);
+/* Is everything zero that no entry uses? What was taken out must not stay in the file. */
+bool rtree_node_rest_zero(const struct rtree_node *node);
 /* The i-th entry of an inner node. */
 struct rtree_entry rtree_node_child(const struct rtree_node *node, unsigned i);
 /* Write a node of 1 to RTREE_LEAF_MAX or RTREE_INNER_MAX entries. */
