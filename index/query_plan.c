@@ -326,11 +326,12 @@ static enum torg_err each_found(struct each *each, uint32_t number)
     return each->visit(each->context, number, &row);
 }
 
-static bool each_hit(void *context, const struct rtree_hit *hit)
+static bool each_hits(void *context, const struct rtree_batch *hits)
 {
     struct each *each = context;
 
-    each->err = each_found(each, hit->document);
+    for (size_t i = 0; i < hits->count && !each->err; i++)
+        each->err = each_found(each, hits->documents[i]);
     return !each->err;
 }
 
@@ -342,7 +343,7 @@ static enum torg_err each_by_tree(struct each *each)
     enum torg_err err;
 
     err = rtree_search(each->plan->kv, catalogue_tree(part->collection, part->placed), &tree, false,
-                       each_hit, each, &work);
+                       each_hits, each, &work);
     if (!err)
         err = each->err;
     return err ? err : query_plan_walked(each->plan, &work);

@@ -3,7 +3,7 @@
 
 #include <assert.h>
 
-#include "index/rtree_filter.h"
+#include "index/rtree_counts.h"
 
 /* A walk in depth holds at most what a node's siblings leave, on each level. */
 #define STACK_MAX (RTREE_LEVELS_MAX * RTREE_INNER_MAX)
@@ -21,14 +21,37 @@ struct walk {
     bool stopped;
     rtree_visit *visit; /* NULL: only count */
     void *context;
+    struct rtree_counts *themes; /* count these instead; or NULL */
     uint64_t count;
     unsigned depth;
     struct walk_place stack[STACK_MAX];
 };
 
+/* The exact distances of a leaf's matches, in their order. */
+static enum torg_err leaf_distances(struct walk *walk, const struct rtree_node *leaf,
+                                    struct rtree_chosen *chosen)
+{
+    enum torg_err err = TORG_OK;
+
+    for (unsigned k = 0; k < chosen->count && !err; k++) {
+        unsigned i = chosen->index[k];
+        double *distance_m = &chosen->distance_m[k];
+
+        if (*distance_m >= 0)
+            continue; /* The filter had to compute it. */
+        if (rtree_filter_is_shape(&walk->filter, leaf, i))
+            err =
+                rtree_filter_shape_m(&walk->filter, rtree_node_u32(leaf->document, i), distance_m);
+        else
+            *distance_m = rtree_filter_distance_m(&walk->filter, rtree_node_point(leaf, i));
+    }
+    return err;
+}
+
 static enum torg_err walk_leaf(struct walk *walk, const struct rtree_node *leaf, unsigned inside)
 {
     bool want_distance = walk->want_distance && walk->filter.query.has_centre;
+    uint32_t documents[RTREE_LEAF_MAX];
     struct rtree_chosen chosen;
     enum torg_err err;
 
@@ -36,20 +59,24 @@ static enum torg_err walk_leaf(struct walk *walk, const struct rtree_node *leaf,
     if (err)
         return err;
     walk->count += chosen.count;
-    if (!walk->visit)
+    if (walk->themes)
+        return rtree_counts_leaf(walk->themes, &walk->filter, walk->collection, leaf, &chosen);
+    if (!walk->visit || chosen.count == 0)
         return TORG_OK;
-    for (unsigned k = 0; k < chosen.count && !walk->stopped; k++) {
-        unsigned i = chosen.index[k];
-        struct rtree_hit hit = {.document = rtree_node_u32(leaf->document, i), .distance_m = -1};
+    for (unsigned k = 0; k < chosen.count; k++)
+        documents[k] = rtree_node_u32(leaf->document, chosen.index[k]);
+    if (want_distance)
+        err = leaf_distances(walk, leaf, &chosen);
+    if (!err) {
+        const struct rtree_batch batch = {
+            .count = chosen.count,
+            .documents = documents,
+            .distances_m = want_distance ? chosen.distance_m : NULL,
+        };
 
-        if (want_distance)
-            hit.distance_m =
-                chosen.distance_m[k] >= 0
-                    ? chosen.distance_m[k]
-                    : rtree_filter_distance_m(&walk->filter, rtree_node_point(leaf, i));
-        walk->stopped = !walk->visit(walk->context, &hit);
+        walk->stopped = !walk->visit(walk->context, &batch);
     }
-    return TORG_OK;
+    return err;
 }
 
 static void walk_inner(struct walk *walk, const struct rtree_node *node, unsigned inside)
@@ -59,7 +86,7 @@ static void walk_inner(struct walk *walk, const struct rtree_node *node, unsigne
 
         if (!rtree_filter_child(&walk->filter, node, i, inside, &child_inside))
             continue;
-        if (!walk->visit && child_inside == RTREE_INSIDE_ALL) {
+        if (!walk->visit && !walk->themes && child_inside == RTREE_INSIDE_ALL) {
             walk->count += rtree_node_u32(node->items, i);
             continue;
         }
@@ -119,19 +146,29 @@ static enum torg_err walk_tree(struct walk *walk, const struct kv *kv,
     return err;
 }
 
+/* Not an initialiser: the stack need not be zeroed. */
+static void walk_begin(struct walk *walk, uint8_t collection)
+{
+    walk->collection = collection;
+    walk->want_distance = false;
+    walk->stopped = false;
+    walk->visit = NULL;
+    walk->context = NULL;
+    walk->themes = NULL;
+    walk->count = 0;
+    walk->depth = 0;
+}
+
 enum torg_err rtree_search(const struct kv *kv, uint8_t collection, const struct rtree_query *query,
                            bool want_distance, rtree_visit *visit, void *context,
                            struct rtree_work *work)
 {
     struct walk walk;
 
-    walk.collection = collection;
+    walk_begin(&walk, collection);
     walk.want_distance = want_distance;
     walk.visit = visit;
     walk.context = context;
-    walk.stopped = false;
-    walk.count = 0;
-    walk.depth = 0;
     return walk_tree(&walk, kv, query, work);
 }
 
@@ -141,17 +178,31 @@ enum torg_err rtree_count(const struct kv *kv, uint8_t collection, const struct 
     struct walk walk;
     enum torg_err err;
 
-    walk.collection = collection;
-    walk.want_distance = false;
-    walk.visit = NULL;
-    walk.stopped = false;
-    walk.count = 0;
-    walk.depth = 0;
+    walk_begin(&walk, collection);
     err = walk_tree(&walk, kv, query, work);
     if (err)
         return err;
     *ret_count = walk.count;
     return TORG_OK;
+}
+
+enum torg_err rtree_theme_counts(const struct kv *kv, uint8_t collection,
+                                 const struct rtree_query *query, uint64_t ret_counts[THEME_BITS],
+                                 struct rtree_work *work)
+{
+    struct rtree_counts *counts = rtree_counts_new();
+    struct walk walk;
+    enum torg_err err;
+
+    if (!counts)
+        return TORG_E_NOMEM;
+    walk_begin(&walk, collection);
+    walk.themes = counts;
+    err = walk_tree(&walk, kv, query, work);
+    if (!err)
+        err = rtree_counts_sum(counts, kv, ret_counts);
+    rtree_counts_free(counts);
+    return err;
 }
 
 enum torg_err rtree_size(const struct kv *kv, uint8_t collection, uint64_t *ret_count)

@@ -62,35 +62,66 @@ struct rtree_theme_group {
     struct theme_set sets[RTREE_THEME_SETS_MAX];
 };
 
+/*
+ * What is known of lines and areas beyond their box and point, and a region
+ * that is more than a box: asked of whoever keeps geometries. Points never
+ * need it but for the region's box test.
+ */
+struct rtree_shapes {
+    void *context;
+    bool has_region; /* items must touch a region */
+    /*
+     * How a box lies to the region. GEO_IN: all of it is in the region;
+     * GEO_OUT: no point of it is; GEO_BORDER where that is not known. For a
+     * point min equals max and the answer is never GEO_BORDER.
+     */
+    enum geo_side (*region_box)(void *context, struct position min, struct position max);
+    /* Does an area touch the region? Asked when its box lies on GEO_BORDER. */
+    enum torg_err (*region_item)(void *context, uint32_t document, bool *ret_touches);
+    /* Exact metres from the query's centre to an area, 0 inside. NULL: areas go by their point. */
+    enum torg_err (*distance)(void *context, uint32_t document, double *ret_m);
+};
+
 struct rtree_query {
     bool has_box;
     struct geo_box box; /* items whose box touches it; valid */
     bool has_centre;
     struct geo_point centre; /* valid */
-    double radius_m;         /* with has_centre: points at most this far; INFINITY for all */
+    double radius_m;         /* with has_centre: items at most this far; INFINITY for all */
     uint8_t group_count;
     struct rtree_theme_group groups[RTREE_THEME_GROUPS_MAX];
     int64_t time_from_ms, time_through_ms; /* overlap; INT64_MIN and INT64_MAX for all */
     uint64_t work_max;                     /* nodes that may be visited; 0 without limit */
+    uint32_t near_hint; /* nearest: how many will be taken, as far as known; 0: no idea */
+    const struct rtree_shapes *shapes; /* borrowed; NULL: items go by their points and boxes */
 };
 
 struct rtree_hit {
     uint32_t document;
-    double distance_m; /* exact, to the point; -1 when it was not asked for */
+    double distance_m; /* exact; -1 when it was not asked for */
 };
 
 struct rtree_work {
     uint64_t nodes, leaves, items, geodesics;
+    uint64_t shapes; /* areas of which region_item or distance was asked */
 };
 
-/* false stops the walk */
-typedef bool rtree_visit(void *context, const struct rtree_hit *hit);
+/* Some of the hits, borrowed during the call. */
+struct rtree_batch {
+    size_t count; /* at least 1 */
+    const uint32_t *documents;
+    const double *distances_m; /* exact; NULL when they were not asked for */
+};
+/* false stops the walk: what the batch held is the last */
+typedef bool rtree_visit(void *context, const struct rtree_batch *batch);
 
 /*
- * Every matching item, in no order. TORG_OK also when visit stopped it;
- * TORG_E_CORRUPT when a node fails its checks; TORG_E_EXPENSIVE.
+ * Every matching item, in no order, many at a time. TORG_OK also when visit
+ * stopped it; TORG_E_CORRUPT when a node fails its checks; TORG_E_EXPENSIVE;
+ * what the query's shapes return.
  * The answer equals brute force with geo_distance_m, over the poles and the
- * antimeridian too. Distances are computed only when want_distance.
+ * antimeridian too. Distances are computed only when want_distance and the
+ * query has a centre.
  */
 enum torg_err rtree_search(const struct kv *kv, uint8_t collection, const struct rtree_query *query,
                            bool want_distance, rtree_visit *visit, void *context,
@@ -100,6 +131,13 @@ enum torg_err rtree_size(const struct kv *kv, uint8_t collection, uint64_t *ret_
 /* The exact number of matching items; subtrees wholly inside are not visited. */
 enum torg_err rtree_count(const struct kv *kv, uint8_t collection, const struct rtree_query *query,
                           uint64_t *ret_count, struct rtree_work *work);
+/*
+ * How many matching items carry each theme, exactly; one with several themes
+ * counts once for each. ret_counts[bit] is written on success only.
+ */
+enum torg_err rtree_theme_counts(const struct kv *kv, uint8_t collection,
+                                 const struct rtree_query *query, uint64_t ret_counts[THEME_BITS],
+                                 struct rtree_work *work);
 
 /*
  * Matching items nearest first, one at a time: streaming over several

@@ -30,6 +30,9 @@ static enum torg_err query_check(const struct rtree_query *query)
         return TORG_E_INVALID;
     if (query->group_count > RTREE_THEME_GROUPS_MAX)
         return TORG_E_INVALID;
+    if (query->shapes && query->shapes->has_region &&
+        (!query->shapes->region_box || !query->shapes->region_item))
+        return TORG_E_INVALID;
     for (unsigned g = 0; g < query->group_count; g++) {
         if (query->groups[g].count > RTREE_THEME_SETS_MAX)
             return TORG_E_INVALID;
@@ -99,6 +102,8 @@ unsigned rtree_filter_inside(const struct rtree_filter *filter)
         inside |= RTREE_INSIDE_TIME;
     if (!filter->themed)
         inside |= RTREE_INSIDE_THEMES;
+    if (!query->shapes || !query->shapes->has_region)
+        inside |= RTREE_INSIDE_REGION;
     return inside;
 }
 
@@ -119,6 +124,21 @@ double rtree_filter_distance_m(struct rtree_filter *filter, struct position poin
 {
     filter->work.geodesics++;
     return geo_distance_m(filter->query.centre, geo_point_of(point));
+}
+
+bool rtree_filter_is_shape(const struct rtree_filter *filter, const struct rtree_node *leaf,
+                           unsigned i)
+{
+    return filter->query.shapes && filter->query.shapes->distance &&
+           (rtree_node_u32(leaf->through, i) & RTREE_FLAG_AREA);
+}
+
+enum torg_err rtree_filter_shape_m(struct rtree_filter *filter, uint32_t document, double *ret_m)
+{
+    const struct rtree_shapes *shapes = filter->query.shapes;
+
+    filter->work.shapes++;
+    return shapes->distance(shapes->context, document, ret_m);
 }
 
 /* ---- children ---- */
@@ -149,6 +169,17 @@ static bool child_circle(const struct rtree_filter *filter, struct position min,
     return true;
 }
 
+static bool child_region(const struct rtree_filter *filter, struct position min,
+                         struct position max, unsigned *inside)
+{
+    const struct rtree_shapes *shapes = filter->query.shapes;
+    enum geo_side side = shapes->region_box(shapes->context, min, max);
+
+    if (side == GEO_IN)
+        *inside |= RTREE_INSIDE_REGION;
+    return side != GEO_OUT;
+}
+
 bool rtree_filter_child(const struct rtree_filter *filter, const struct rtree_node *node,
                         unsigned i, unsigned inside, unsigned *ret_inside)
 {
@@ -169,6 +200,8 @@ bool rtree_filter_child(const struct rtree_filter *filter, const struct rtree_no
     if (!(inside & RTREE_INSIDE_TIME) && !child_time(filter, node, i, &inside))
         return false;
     if (!(inside & RTREE_INSIDE_CIRCLE) && !child_circle(filter, min, max, &inside))
+        return false;
+    if (!(inside & RTREE_INSIDE_REGION) && !child_region(filter, min, max, &inside))
         return false;
     *ret_inside = inside;
     return true;
@@ -284,6 +317,7 @@ static enum torg_err pass_records(struct rtree_filter *filter, uint8_t collectio
     return TORG_OK;
 }
 
+/* Lines and areas are left for pass_shapes where the query's shapes know their distance. */
 static void pass_circle(struct rtree_filter *filter, const struct rtree_node *leaf,
                         struct rtree_chosen *chosen)
 {
@@ -292,9 +326,11 @@ static void pass_circle(struct rtree_filter *filter, const struct rtree_node *le
     for (unsigned k = 0; k < chosen->count; k++) {
         unsigned i = chosen->index[k];
         struct position point = rtree_node_point(leaf, i);
-        enum geo_side side = geo_circle_side(&filter->circle, point);
+        enum geo_side side = GEO_IN;
         double distance_m = -1.0;
 
+        if (!rtree_filter_is_shape(filter, leaf, i))
+            side = geo_circle_side(&filter->circle, point);
         if (side == GEO_BORDER) {
             distance_m = rtree_filter_distance_m(filter, point);
             side = distance_m <= filter->query.radius_m ? GEO_IN : GEO_OUT;
@@ -306,10 +342,94 @@ static void pass_circle(struct rtree_filter *filter, const struct rtree_node *le
     chosen->count = kept;
 }
 
+/* By its box where that is enough, else by its shape. */
+static enum torg_err area_in_circle(struct rtree_filter *filter, const struct rtree_item *area,
+                                    double *ret_distance_m, bool *ret_in)
+{
+    const struct geo_circle *circle = &filter->circle;
+    enum torg_err err;
+
+    *ret_distance_m = -1.0;
+    *ret_in = false;
+    if (geo_box_lower_m(&circle->centre, area->min, area->max) > circle->radius_m)
+        return TORG_OK;
+    *ret_in = true;
+    if (geo_box_upper_m(&circle->centre, area->min, area->max) <= circle->radius_m)
+        return TORG_OK;
+    err = rtree_filter_shape_m(filter, area->document, ret_distance_m);
+    *ret_in = *ret_distance_m <= circle->radius_m;
+    return err;
+}
+
+static enum torg_err area_in_region(struct rtree_filter *filter, const struct rtree_item *area,
+                                    bool *ret_in)
+{
+    const struct rtree_shapes *shapes = filter->query.shapes;
+    enum geo_side side = shapes->region_box(shapes->context, area->min, area->max);
+
+    *ret_in = side == GEO_IN;
+    if (side != GEO_BORDER)
+        return TORG_OK;
+    filter->work.shapes++;
+    return shapes->region_item(shapes->context, area->document, ret_in);
+}
+
+/* What only the geometry of a line or an area can decide. */
+static enum torg_err area_matches(struct rtree_filter *filter, uint8_t collection,
+                                  uint32_t document, unsigned inside, double *distance_m,
+                                  bool *ret_match)
+{
+    struct rtree_item area;
+    enum torg_err err = rtree_item_record(filter->kv, collection, document, &area);
+    bool match = true;
+
+    if (!err && (area.min.lon_e7 > area.max.lon_e7 || area.min.lat_e7 > area.max.lat_e7))
+        err = TORG_E_CORRUPT;
+    if (!err && !(inside & RTREE_INSIDE_REGION))
+        err = area_in_region(filter, &area, &match);
+    if (!err && match && !(inside & RTREE_INSIDE_CIRCLE) && filter->query.shapes->distance)
+        err = area_in_circle(filter, &area, distance_m, &match);
+    if (!err)
+        *ret_match = match;
+    return err;
+}
+
+static enum torg_err pass_shapes(struct rtree_filter *filter, uint8_t collection,
+                                 const struct rtree_node *leaf, unsigned inside,
+                                 struct rtree_chosen *chosen)
+{
+    const struct rtree_shapes *shapes = filter->query.shapes;
+    unsigned kept = 0;
+
+    for (unsigned k = 0; k < chosen->count; k++) {
+        unsigned i = chosen->index[k];
+        double distance_m = chosen->distance_m[k];
+        bool match = true;
+
+        if (rtree_node_u32(leaf->through, i) & RTREE_FLAG_AREA) {
+            enum torg_err err = area_matches(filter, collection, rtree_node_u32(leaf->document, i),
+                                             inside, &distance_m, &match);
+
+            if (err)
+                return err;
+        } else if (!(inside & RTREE_INSIDE_REGION)) {
+            struct position point = rtree_node_point(leaf, i);
+
+            match = shapes->region_box(shapes->context, point, point) == GEO_IN;
+        }
+        chosen->index[kept] = (uint8_t)i;
+        chosen->distance_m[kept] = distance_m;
+        kept += match;
+    }
+    chosen->count = kept;
+    return TORG_OK;
+}
+
 enum torg_err rtree_filter_leaf(struct rtree_filter *filter, uint8_t collection,
                                 const struct rtree_node *leaf, unsigned inside,
                                 struct rtree_chosen *ret_chosen)
 {
+    const struct rtree_shapes *shapes = filter->query.shapes;
     struct rtree_chosen *chosen = ret_chosen;
     enum torg_err err = TORG_OK;
 
@@ -318,7 +438,7 @@ enum torg_err rtree_filter_leaf(struct rtree_filter *filter, uint8_t collection,
     for (unsigned i = 0; i < leaf->count; i++)
         chosen->index[i] = (uint8_t)i;
     if (!(inside & RTREE_INSIDE_CIRCLE))
-        pass_window(&filter->circle.window, leaf, false, chosen);
+        pass_window(&filter->circle.window, leaf, shapes && shapes->distance, chosen);
     if (!(inside & RTREE_INSIDE_BOX))
         pass_window(&filter->box, leaf, true, chosen);
     if (!(inside & RTREE_INSIDE_THEMES))
@@ -334,5 +454,8 @@ enum torg_err rtree_filter_leaf(struct rtree_filter *filter, uint8_t collection,
     else
         for (unsigned k = 0; k < chosen->count; k++)
             chosen->distance_m[k] = -1.0;
+    if (!(inside & RTREE_INSIDE_REGION) ||
+        (!(inside & RTREE_INSIDE_CIRCLE) && shapes && shapes->distance))
+        return pass_shapes(filter, collection, leaf, inside, chosen);
     return TORG_OK;
 }

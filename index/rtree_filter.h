@@ -27,7 +27,8 @@ enum rtree_inside {
     RTREE_INSIDE_CIRCLE = 2,
     RTREE_INSIDE_TIME = 4,
     RTREE_INSIDE_THEMES = 8,
-    RTREE_INSIDE_ALL = 15,
+    RTREE_INSIDE_REGION = 16,
+    RTREE_INSIDE_ALL = 31,
 };
 
 /* TORG_E_INVALID for a box, a centre or a radius out of range. */
@@ -63,5 +64,10 @@ enum torg_err rtree_filter_leaf(struct rtree_filter *filter, uint8_t collection,
 
 /* The exact distance of a position from the query's centre. */
 double rtree_filter_distance_m(struct rtree_filter *filter, struct position point);
+
+/* Is the i-th item one whose distance the query's shapes know, and what is it? */
+bool rtree_filter_is_shape(const struct rtree_filter *filter, const struct rtree_node *leaf,
+                           unsigned i);
+enum torg_err rtree_filter_shape_m(struct rtree_filter *filter, uint32_t document, double *ret_m);
 
 #endif

@@ -15,6 +15,7 @@
 enum place_kind { /* At equal distance what is not yet exact goes first. */
                   PLACE_NODE,
                   PLACE_ITEM,
+                  PLACE_AREA, /* an item whose distance is that of its shape */
                   PLACE_EXACT,
 };
 
@@ -91,10 +92,30 @@ static struct place heap_pop(struct rtree_near *near)
     return first;
 }
 
+/* A line or an area waits under the bound of its box. */
+static enum torg_err near_area_bounds(struct rtree_near *near, struct place *area,
+                                      double *ret_upper_m)
+{
+    const struct geo_centre *centre = &near->filter.circle.centre;
+    struct rtree_item item;
+    enum torg_err err;
+
+    err = rtree_item_record(near->filter.kv, area->collection, area->number, &item);
+    if (err)
+        return err;
+    if (item.min.lon_e7 > item.max.lon_e7 || item.min.lat_e7 > item.max.lat_e7)
+        return TORG_E_CORRUPT;
+    area->kind = PLACE_AREA;
+    area->distance_m = geo_box_lower_m(centre, item.min, item.max);
+    *ret_upper_m = geo_box_upper_m(centre, item.min, item.max);
+    return TORG_OK;
+}
+
 /* The queue's key of an item: its distance if it had to be computed, else the bound. */
 static enum torg_err near_push_item(struct rtree_near *near, uint8_t collection,
                                     const struct rtree_node *leaf, unsigned i, double distance_m)
 {
+    enum torg_err err = TORG_OK;
     struct place item = {
         .number = rtree_node_u32(leaf->document, i),
         .kind = PLACE_EXACT,
@@ -104,13 +125,15 @@ static enum torg_err near_push_item(struct rtree_near *near, uint8_t collection,
     };
     double upper_m = distance_m;
 
-    if (distance_m < 0) {
+    if (distance_m < 0 && rtree_filter_is_shape(&near->filter, leaf, i)) {
+        err = near_area_bounds(near, &item, &upper_m);
+    } else if (distance_m < 0) {
         item.kind = PLACE_ITEM;
         geo_distance_bounds(&near->filter.circle.centre, geo_point_of(item.point), &item.distance_m,
                             &upper_m);
     }
-    if (near->has_after && upper_m < near->after_m)
-        return TORG_OK; /* It was on an earlier page. */
+    if (err || (near->has_after && upper_m < near->after_m))
+        return err; /* It was on an earlier page. */
     return heap_push(near, &item);
 }
 
@@ -225,9 +248,14 @@ void rtree_near_after(struct rtree_near *near, double distance_m, uint32_t docum
 /* An item whose turn has come by its bound: now its distance decides. */
 static enum torg_err near_resolve(struct rtree_near *near, struct place *item)
 {
+    enum torg_err err = TORG_OK;
+
+    if (item->kind == PLACE_AREA)
+        err = rtree_filter_shape_m(&near->filter, item->number, &item->distance_m);
+    else
+        item->distance_m = rtree_filter_distance_m(&near->filter, item->point);
     item->kind = PLACE_EXACT;
-    item->distance_m = rtree_filter_distance_m(&near->filter, item->point);
-    return heap_push(near, item);
+    return err ? err : heap_push(near, item);
 }
 
 static bool near_is_after(const struct rtree_near *near, const struct place *item)
@@ -247,6 +275,7 @@ enum torg_err rtree_near_next(struct rtree_near *near, struct rtree_hit *ret_hit
             near->err = near_open(near, &place);
             break;
         case PLACE_ITEM:
+        case PLACE_AREA:
             near->err = near_resolve(near, &place);
             break;
         case PLACE_EXACT:

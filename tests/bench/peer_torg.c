@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "index/rtree.h"
 #include "index/store.h"
@@ -18,15 +19,8 @@
 
 struct torg {
     struct store *store;
-    uint8_t *themes;          /* by document */
     struct rtree_item *items; /* what load takes; it may reorder them */
     size_t item_count;
-};
-
-struct torg_take {
-    const struct torg *torg;
-    const struct bench_query *query;
-    struct bench_answer *answer;
 };
 
 static void check(enum torg_err err, const char *what)
@@ -60,8 +54,7 @@ static void *torg_open(const struct bench_world *world, const char *directory)
         bench_die("out of memory");
     options.map_bytes = MAP_BYTES;
     torg->items = calloc(world->alive, sizeof(*torg->items));
-    torg->themes = calloc(world->capacity, sizeof(*torg->themes));
-    if (!torg->items || !torg->themes)
+    if (!torg->items)
         bench_die("out of memory");
     for (size_t i = 0; i < world->count; i++) {
         const struct bench_record *record = &world->records[i];
@@ -69,7 +62,6 @@ static void *torg_open(const struct bench_world *world, const char *directory)
         if (!record->alive)
             continue;
         torg->items[torg->item_count++] = item_of(record);
-        torg->themes[record->document] = (uint8_t)record->theme;
     }
     check(store_open(directory, &options, &torg->store), directory);
     return torg;
@@ -89,21 +81,23 @@ static void torg_load(void *tree)
     torg->items = NULL;
 }
 
-static bool torg_take(void *context, const struct rtree_hit *hit)
+static bool torg_take(void *context, const struct rtree_batch *hits)
 {
-    const struct torg_take *take = context;
+    struct bench_answer *answer = context;
 
-    take->answer->documents[take->answer->count++] = hit->document;
+    memcpy(&answer->documents[answer->count], hits->documents, hits->count * sizeof(uint32_t));
+    answer->count += hits->count;
     return true;
 }
 
-/* The tree does not count themes over an area yet: each hit's theme is looked up. */
-static bool torg_count(void *context, const struct rtree_hit *hit)
+static void torg_counts(const struct kv *kv, const struct rtree_query *query,
+                        struct bench_answer *answer)
 {
-    const struct torg_take *take = context;
+    uint64_t counts[THEME_BITS];
 
-    take->answer->counts[take->torg->themes[hit->document]]++;
-    return true;
+    check(rtree_theme_counts(kv, COLLECTION, query, counts, NULL), "counts");
+    for (unsigned bit = 0; bit < BENCH_THEMES; bit++)
+        answer->counts[bit] = (uint32_t)counts[bit];
 }
 
 static void torg_near(const struct kv *kv, const struct rtree_query *query,
@@ -135,6 +129,7 @@ static struct rtree_query query_of(const struct bench_query *query)
         asked.has_centre = true;
         asked.centre = (struct geo_point){query->lon_deg, query->lat_deg};
         asked.radius_m = query->kind == BENCH_NEAR ? (double)INFINITY : query->radius_m;
+        asked.near_hint = BENCH_NEAREST;
     }
     if (query->theme != BENCH_THEME_ANY) {
         asked.group_count = 1;
@@ -147,17 +142,16 @@ static struct rtree_query query_of(const struct bench_query *query)
 static void torg_run(void *tree, const struct bench_query *query, struct bench_answer *answer)
 {
     struct torg *torg = tree;
-    struct torg_take take = {.torg = torg, .query = query, .answer = answer};
     struct rtree_query asked = query_of(query);
     struct kv kv;
 
     check(store_read_begin(torg->store, &kv), "begin");
     if (query->kind == BENCH_NEAR)
         torg_near(&kv, &asked, answer);
+    else if (query->kind == BENCH_COUNTS)
+        torg_counts(&kv, &asked, answer);
     else
-        check(rtree_search(&kv, COLLECTION, &asked, false,
-                           query->kind == BENCH_COUNTS ? torg_count : torg_take, &take, NULL),
-              "search");
+        check(rtree_search(&kv, COLLECTION, &asked, false, torg_take, answer, NULL), "search");
     store_read_end(&kv);
 }
 
@@ -178,7 +172,6 @@ static void torg_write(void *tree, const struct bench_change *changes, size_t co
         if (changes[i].has) {
             item = item_of(&changes[i].after);
             check(rtree_insert(&rtree, &item), "insert");
-            torg->themes[item.document] = (uint8_t)changes[i].after.theme;
         }
     }
     check(store_write_commit(&kv), "commit");
@@ -199,7 +192,6 @@ static void torg_close(void *tree)
 
     store_close(torg->store);
     free(torg->items);
-    free(torg->themes);
     free(torg);
 }
 

@@ -26,6 +26,10 @@ struct world {
     struct rtree_item *items; /* owned; document = index + 1 */
     bool *alive;              /* owned */
     size_t count, capacity;
+    /* of the query in hand: a disc in the plane of degrees, and where distances begin */
+    struct rtree_shapes shapes;
+    struct geo_point region_centre, centre;
+    double region_deg;
 };
 
 static void world_init(struct world *world, uint64_t seed, enum flavour flavour, size_t capacity)
@@ -152,6 +156,68 @@ static struct rtree_item *world_add(struct world *world)
     return item;
 }
 
+/* ---- shapes: those of areas are two points, opposite corners of their boxes ---- */
+
+static bool region_holds(const struct world *world, struct position at)
+{
+    struct geo_point point = geo_point_of(at);
+
+    return hypot(point.lon_deg - world->region_centre.lon_deg,
+                 point.lat_deg - world->region_centre.lat_deg) <= world->region_deg;
+}
+
+static enum geo_side region_box(void *context, struct position min, struct position max)
+{
+    const struct world *world = context;
+    struct geo_point centre = world->region_centre, low = geo_point_of(min),
+                     high = geo_point_of(max);
+    double lon = fmax(fmax(low.lon_deg - centre.lon_deg, centre.lon_deg - high.lon_deg), 0);
+    double lat = fmax(fmax(low.lat_deg - centre.lat_deg, centre.lat_deg - high.lat_deg), 0);
+
+    assert_true(min.lon_e7 <= max.lon_e7 && min.lat_e7 <= max.lat_e7);
+    if (memcmp(&min, &max, sizeof(min)) == 0)
+        return region_holds(world, min) ? GEO_IN : GEO_OUT;
+    if (region_holds(world, min) && region_holds(world, max) &&
+        region_holds(world, (struct position){min.lon_e7, max.lat_e7}) &&
+        region_holds(world, (struct position){max.lon_e7, min.lat_e7}))
+        return GEO_IN;
+    return hypot(lon, lat) > world->region_deg + 1e-9 ? GEO_OUT : GEO_BORDER;
+}
+
+/* A point, or what a damaged leaf names, has no shape: NULL. */
+static const struct rtree_item *shape_of(const struct world *world, uint32_t document)
+{
+    const struct rtree_item *item;
+
+    if (document < 1 || document > world->count)
+        return NULL;
+    item = &world->items[document - 1];
+    return memcmp(&item->min, &item->max, sizeof(item->min)) == 0 ? NULL : item;
+}
+
+static enum torg_err region_item(void *context, uint32_t document, bool *ret_touches)
+{
+    const struct world *world = context;
+    const struct rtree_item *item = shape_of(world, document);
+
+    if (!item)
+        return TORG_E_CORRUPT;
+    *ret_touches = region_holds(world, item->min) || region_holds(world, item->max);
+    return TORG_OK;
+}
+
+static enum torg_err shape_distance(void *context, uint32_t document, double *ret_m)
+{
+    const struct world *world = context;
+    const struct rtree_item *item = shape_of(world, document);
+
+    if (!item)
+        return TORG_E_CORRUPT;
+    *ret_m = fmin(geo_distance_m(world->centre, geo_point_of(item->min)),
+                  geo_distance_m(world->centre, geo_point_of(item->max)));
+    return TORG_OK;
+}
+
 /* ---- the answer that is too simple to be wrong ---- */
 
 static bool brute_box(const struct geo_box *box, const struct rtree_item *item)
@@ -184,12 +250,30 @@ static bool brute_themes(const struct rtree_query *query, const struct theme_set
     return any;
 }
 
+static bool brute_shape(const struct rtree_query *query, const struct rtree_item *item,
+                        double *distance_m)
+{
+    const struct rtree_shapes *shapes = query->shapes;
+    bool area = memcmp(&item->min, &item->max, sizeof(item->min)) != 0, touches = true;
+
+    if (shapes->distance && area && query->has_centre)
+        assert_ok(shapes->distance(shapes->context, item->document, distance_m));
+    if (shapes->has_region && area)
+        assert_ok(shapes->region_item(shapes->context, item->document, &touches));
+    else if (shapes->has_region)
+        touches = region_holds(shapes->context, item->point);
+    return touches;
+}
+
 static bool brute_match(const struct rtree_query *query, const struct rtree_item *item,
                         double *ret_distance_m)
 {
     *ret_distance_m = -1;
-    if (query->has_centre) {
+    if (query->has_centre)
         *ret_distance_m = geo_distance_m(query->centre, geo_point_of(item->point));
+    if (query->shapes && !brute_shape(query, item, ret_distance_m))
+        return false;
+    if (query->has_centre) {
         if (!(*ret_distance_m <= query->radius_m))
             return false;
     }
@@ -204,12 +288,21 @@ struct hits {
     size_t count, capacity;
 };
 
-static bool hits_add(void *context, const struct rtree_hit *hit)
+static void hits_add(struct hits *hits, const struct rtree_hit *hit)
 {
-    struct hits *hits = context;
-
     assert_true(hits->count < hits->capacity);
     hits->hits[hits->count++] = *hit;
+}
+
+static bool hits_add_batch(void *context, const struct rtree_batch *batch)
+{
+    assert_true(batch->count > 0);
+    for (size_t i = 0; i < batch->count; i++) {
+        struct rtree_hit hit = {.document = batch->documents[i],
+                                .distance_m = batch->distances_m ? batch->distances_m[i] : -1};
+
+        hits_add(context, &hit);
+    }
     return true;
 }
 
@@ -337,6 +430,23 @@ static void query_random_times(struct world *world, struct rtree_query *query)
     }
 }
 
+static void query_random_shapes(struct world *world, struct rtree_query *query)
+{
+    uint64_t *seed = &world->seed;
+
+    world->centre = query->centre;
+    world->region_centre = geo_point_of(world->items[test_random_below(seed, world->count)].point);
+    world->region_deg = pow(10, -5 + 6.5 * test_random_unit(seed));
+    world->shapes = (struct rtree_shapes){
+        .context = world,
+        .has_region = test_random_below(seed, 3) > 0,
+        .region_box = region_box,
+        .region_item = region_item,
+        .distance = test_random_below(seed, 2) ? shape_distance : NULL,
+    };
+    query->shapes = &world->shapes;
+}
+
 static struct rtree_query query_random(struct world *world)
 {
     struct rtree_query query = {.time_from_ms = INT64_MIN, .time_through_ms = INT64_MAX};
@@ -349,6 +459,8 @@ static struct rtree_query query_random(struct world *world)
         query_random_groups(world, &query);
     if (test_random_below(&world->seed, 2))
         query_random_times(world, &query);
+    if (test_random_below(&world->seed, 4) == 0)
+        query_random_shapes(world, &query);
     return query;
 }
 
@@ -406,13 +518,34 @@ static void hits_by_pages(struct world *world, const struct kv *kv, const struct
     assert_int_equal(err, TORG_E_NOT_FOUND);
 }
 
+/* Every theme of every match, one by one. */
+static void compare_themes(struct world *world, const struct kv *kv,
+                           const struct rtree_query *query, uint64_t number)
+{
+    uint64_t want[THEME_BITS] = {0}, got[THEME_BITS];
+    double distance_m;
+
+    for (size_t i = 0; i < world->count; i++) {
+        if (!world->alive[i] || !brute_match(query, &world->items[i], &distance_m))
+            continue;
+        for (unsigned bit = 0; bit < THEME_BITS; bit++)
+            want[bit] += theme_set_has(&world->items[i].themes, bit);
+    }
+    assert_ok(rtree_theme_counts(kv, COLLECTION, query, got, NULL));
+    for (unsigned bit = 0; bit < THEME_BITS; bit++) {
+        if (got[bit] != want[bit])
+            fail_msg("flavour %d, query %" PRIu64 ": theme %u counted %" PRIu64 " of %" PRIu64,
+                     (int)world->flavour, number, bit, got[bit], want[bit]);
+    }
+}
+
 static void compare(struct world *world, const struct kv *kv, uint64_t number)
 {
     struct rtree_query query = query_random(world);
     struct hits want = brute_force(world, &query), got = hits_new(world);
     uint64_t count = 0;
 
-    assert_ok(rtree_search(kv, COLLECTION, &query, true, hits_add, &got, NULL));
+    assert_ok(rtree_search(kv, COLLECTION, &query, true, hits_add_batch, &got, NULL));
     hits_sort(&got);
     if (!hits_equal(&got, &want))
         fail_query(world, number, "search", &got, &want);
@@ -420,6 +553,7 @@ static void compare(struct world *world, const struct kv *kv, uint64_t number)
     if (count != want.count)
         fail_msg("flavour %d, query %" PRIu64 ": counted %" PRIu64 " of %zu", (int)world->flavour,
                  number, count, want.count);
+    compare_themes(world, kv, &query, number);
     if (query.has_centre) {
         got.count = 0;
         hits_by_pages(world, kv, &query, &got);
@@ -633,10 +767,10 @@ static void test_in_the_store(void **state)
     assert_int_equal(system(command), 0);
 }
 
-static bool ignore_hit(void *context, const struct rtree_hit *hit)
+static bool ignore_hits(void *context, const struct rtree_batch *batch)
 {
     (void)context;
-    (void)hit;
+    (void)batch;
     return true;
 }
 
@@ -666,7 +800,7 @@ static double leaves_per_query(const struct kv *kv)
 
         query.box =
             (struct geo_box){at.lon_deg - 5, at.lat_deg - 3, at.lon_deg + 5, at.lat_deg + 3};
-        assert_ok(rtree_search(kv, COLLECTION, &query, false, ignore_hit, NULL, &work));
+        assert_ok(rtree_search(kv, COLLECTION, &query, false, ignore_hits, NULL, &work));
         leaves += work.leaves;
     }
     return (double)leaves / 500;
@@ -881,9 +1015,10 @@ static void use_damaged(struct world *world, struct kv *kv)
     struct rtree_near *near;
     struct rtree_hit hit;
     enum torg_err err;
-    uint64_t count;
+    uint64_t count, counts[THEME_BITS];
 
-    assert_true(is_expected(rtree_search(kv, COLLECTION, &query, true, ignore_hit, NULL, NULL)));
+    assert_true(is_expected(rtree_theme_counts(kv, COLLECTION, &query, counts, NULL)));
+    assert_true(is_expected(rtree_search(kv, COLLECTION, &query, true, ignore_hits, NULL, NULL)));
     assert_true(is_expected(rtree_count(kv, COLLECTION, &query, &count, NULL)));
     query.has_centre = true;
     err = rtree_near_new(kv, COLLECTION_MASK_ALL, &query, &near);

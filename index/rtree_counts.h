@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#ifndef TORG_INDEX_RTREE_COUNTS_H
+#define TORG_INDEX_RTREE_COUNTS_H
+
+#include "index/rtree_filter.h"
+
+/*
+ * Counts of themes while a tree is walked: items are counted by their
+ * combination of themes, one addition each, and the combinations are resolved
+ * into themes once, at the end.
+ */
+struct rtree_counts;
+/* NULL: no memory. */
+struct rtree_counts *rtree_counts_new(void);
+void rtree_counts_free(struct rtree_counts *counts);
+
+/* Count a leaf's matches. */
+enum torg_err rtree_counts_leaf(struct rtree_counts *counts, const struct rtree_filter *filter,
+                                uint8_t collection, const struct rtree_node *leaf,
+                                const struct rtree_chosen *chosen);
+/* What was counted, by theme. */
+enum torg_err rtree_counts_sum(const struct rtree_counts *counts, const struct kv *kv,
+                               uint64_t ret_counts[THEME_BITS]);
+
+#endif
