@@ -81,6 +81,30 @@ static enum torg_err open_geojson(struct feature_source *source)
     return TORG_E_INVALID;
 }
 
+static size_t id_column_find(const struct csv_reader *header)
+{
+    for (size_t i = 0; i < header->field_count; i++) {
+        if (span_equal(header->fields[i], span_of_str("id")))
+            return i;
+    }
+    return SIZE_MAX;
+}
+
+/* Every column that is not understood, as far as there is room. */
+static void say_header(struct feature_source *source, const struct problems *problems)
+{
+    size_t used = (size_t)snprintf(source->message, sizeof(source->message), "header: ");
+
+    for (size_t i = 0; i < problems->count && used < sizeof(source->message); i++) {
+        if (i == PROBLEMS_MAX) {
+            snprintf(source->message + used, sizeof(source->message) - used, "; and more");
+            return;
+        }
+        used += (size_t)snprintf(source->message + used, sizeof(source->message) - used, "%s%s: %s",
+                                 i ? "; " : "", problems->items[i].path, problems->items[i].text);
+    }
+}
+
 static enum torg_err open_csv(struct feature_source *source)
 {
     struct problems problems = {0};
@@ -94,14 +118,14 @@ static enum torg_err open_csv(struct feature_source *source)
     csv_reader_init(&source->csv, source->text);
     err = csv_reader_next(&source->csv);
     if (err) {
-        snprintf(source->message, sizeof(source->message), "no header line");
+        snprintf(source->message, sizeof(source->message), "%s",
+                 err == TORG_E_INVALID ? source->csv.problem : "no header line");
         return err;
     }
+    source->id_column = id_column_find(&source->csv);
     err = csv_columns_new(source->collection, &source->csv, &source->columns, &problems);
     if (err && problems.count > 0)
-        snprintf(source->message, sizeof(source->message), "header: %s: %s%s",
-                 problems.items[0].path, problems.items[0].text,
-                 problems.count > 1 ? " (and more)" : "");
+        say_header(source, &problems);
     else if (err)
         snprintf(source->message, sizeof(source->message), "header: %s", torg_err_text(err));
     return err;
@@ -210,6 +234,23 @@ static enum torg_err feature_of_body(const struct feature_source *source, struct
     return err;
 }
 
+/* What was exported says by its id which listing it is; without it each import made copies. */
+static enum torg_err id_keep(const struct feature_source *source, json_t **feature)
+{
+    struct span id;
+
+    if (source->id_column >= source->csv.field_count)
+        return TORG_OK;
+    id = source->csv.fields[source->id_column];
+    if (id.size == 0)
+        return TORG_OK;
+    if (json_object_set_new(*feature, "id", json_stringn((const char *)id.data, id.size)) == 0)
+        return TORG_OK;
+    json_decref(*feature);
+    *feature = NULL;
+    return TORG_E_NOMEM;
+}
+
 static enum torg_err next_csv(struct feature_source *source, json_t **ret_feature,
                               struct problems *problems)
 {
@@ -221,12 +262,15 @@ static enum torg_err next_csv(struct feature_source *source, json_t **ret_featur
     source->row++;
     source->line = source->csv.line;
     if (err) {
-        problems_add(problems, "", "the quotes of this row do not close");
+        problems_add(problems, "", "%s",
+                     err == TORG_E_INVALID ? source->csv.problem : torg_err_text(err));
         return TORG_E_INVALID;
     }
     err = listing_of_csv(source->columns, &source->csv, source->language, 0, 0, &body, problems);
     if (!err)
         err = feature_of_body(source, buffer_span(&body), ret_feature);
+    if (!err)
+        err = id_keep(source, ret_feature);
     buffer_done(&body);
     return err;
 }

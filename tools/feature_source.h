@@ -31,9 +31,10 @@ struct feature_source {
     json_t *items; /* borrowed from whole */
     struct csv_reader csv;
     struct csv_columns *columns;
+    size_t id_column;   /* CSV: which column names a listing that there is; SIZE_MAX for none */
     uint8_t collection; /* CSV: rows have no collection of their own */
     const char *language;
-    char message[400]; /* why the source could not be opened */
+    char message[1000]; /* why the source could not be opened */
 };
 
 /* text is borrowed. TORG_E_INVALID, TORG_E_TOO_BIG: message says what and where. */

@@ -118,6 +118,16 @@ def test_import_csv_from_a_spreadsheet():
         assert "municipality" in done.stderr
         near = node.api("/collections/companies/items", near="20.2630,63.8258", radius=1000)
         assert [f["properties"]["name"]["sv"] for f in near["features"]] == ["Björks Bastu"]
+        out = federation.directory / "edited.csv"
+        torg("export", "--config", str(node.conf), "--format", "csv", "--collection", "companies",
+             "--output", str(out))
+        out.write_text(out.read_text().replace("Björks Bastu", "Björks Bad"))
+        done = importing(node, out, "--collection", "companies")
+        assert (counts(done)["updated"], counts(done)["unchanged"]) == (1, 1), done
+        latin = federation.directory / "latin.csv"
+        latin.write_bytes("name.sv;themes\r\nFjällkafé;food\r\n".encode("latin-1"))
+        done = importing(node, latin, "--collection", "companies")
+        assert done.returncode == 1 and "CSV UTF-8" in done.stderr, done
         wrong = federation.directory / "wrong.csv"
         wrong.write_text("name.sv,thems\nA,b\n")
         done = importing(node, wrong, "--collection", "companies")
