@@ -20,8 +20,9 @@ struct row {
     enum row_action action;
     uint8_t collection;
     struct listing_id id;
-    size_t payload_at, payload_size; /* in payloads */
-    size_t error_at, error_size;     /* in errors: the row's problems as JSON */
+    struct span source_system, source_id; /* while rows are read; empty without a source */
+    size_t payload_at, payload_size;      /* in payloads */
+    size_t error_at, error_size;          /* in errors: the row's problems as JSON */
 };
 
 /* One import while it waits; exchange->state. */
@@ -129,17 +130,16 @@ static enum torg_err resolve_provider(struct import *import, const struct kv *kv
 /* Which listing the row is about: TORG_E_NOT_FOUND when it is a new one. */
 static enum torg_err row_existing(struct import *import, const struct kv *kv,
                                   const struct http_exchange *exchange, const json_t *feature,
-                                  const struct row *row, struct feature_id *ret_id)
+                                  struct row *row, struct feature_id *ret_id)
 {
     const json_t *properties = json_object_get(feature, "properties");
     const json_t *own_id = json_object_get(feature, "id");
-    struct span system, id;
 
     memcpy(ret_id->origin_prefix, exchange->node->own.bytes, sizeof(ret_id->origin_prefix));
-    if (source_of(json_object_get(json_object_get(properties, "identifiers"), "source"), &system,
-                  &id))
-        return catalogue_source_find(kv, import->own_number, row->collection, system, id,
-                                     &ret_id->id);
+    if (source_of(json_object_get(json_object_get(properties, "identifiers"), "source"),
+                  &row->source_system, &row->source_id))
+        return catalogue_source_find(kv, import->own_number, row->collection, row->source_system,
+                                     row->source_id, &ret_id->id);
     if (json_is_string(own_id)) {
         struct feature_id named;
 
@@ -153,11 +153,15 @@ static enum torg_err row_existing(struct import *import, const struct kv *kv,
     return TORG_E_NOT_FOUND;
 }
 
+/* Two new rows of one source have no id in common yet. */
 static bool is_repeated(const struct import *import, const struct row *row)
 {
     for (const struct row *other = import->rows; other < row; other++) {
-        if (other->action != ROW_FAILED && other->collection == row->collection &&
-            memcmp(&other->id, &row->id, sizeof(row->id)) == 0)
+        if (other->action == ROW_FAILED || other->collection != row->collection)
+            continue;
+        if (memcmp(&other->id, &row->id, sizeof(row->id)) == 0 ||
+            (row->source_id.size > 0 && span_equal(other->source_id, row->source_id) &&
+             span_equal(other->source_system, row->source_system)))
             return true;
     }
     return false;

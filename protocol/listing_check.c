@@ -7,6 +7,7 @@
 #include "protocol/limits.h"
 #include "protocol/listing_shape.h"
 #include "protocol/listing_value.h"
+#include "protocol/nearest.h"
 #include "protocol/profile.h"
 #include "protocol/theme.h"
 #include "protocol/zone.h"
@@ -45,37 +46,6 @@ void listing_check_choices(const char *const *choices, char *out, size_t out_siz
 
 /* ---- unknown names ---- */
 
-#define NAME_BYTES_MAX 32
-
-static uint8_t lower(uint8_t c)
-{
-    return c >= 'A' && c <= 'Z' ? c | 0x20 : c;
-}
-
-/* Edit distance without regard to case (Wagner and Fischer 1974); large for long names. */
-static unsigned name_distance(struct span a, struct span b)
-{
-    unsigned row[NAME_BYTES_MAX + 1];
-
-    if (a.size > NAME_BYTES_MAX || b.size > NAME_BYTES_MAX)
-        return UINT32_MAX;
-    for (unsigned j = 0; j <= b.size; j++)
-        row[j] = j;
-    for (unsigned i = 1; i <= a.size; i++) {
-        unsigned diagonal = row[0];
-
-        row[0] = i;
-        for (unsigned j = 1; j <= b.size; j++) {
-            unsigned best = diagonal + (lower(a.data[i - 1]) != lower(b.data[j - 1]));
-
-            diagonal = row[j];
-            best = row[j] + 1 < best ? row[j] + 1 : best;
-            row[j] = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
-        }
-    }
-    return row[b.size];
-}
-
 static const char *nearest_name(uint8_t collection, const struct listing_property *fields,
                                 struct span name)
 {
@@ -88,7 +58,7 @@ static const char *nearest_name(uint8_t collection, const struct listing_propert
 
         if (!fields && (!(p->collections >> collection & 1) || p->read_only))
             continue;
-        distance = name_distance(name, span_of_str(p->name));
+        distance = nearest_distance(name, span_of_str(p->name));
         if (distance < best) {
             best = distance;
             found = p->name;

@@ -75,6 +75,13 @@ void csv_put_cell(struct buffer *out, struct span cell);
 /* What csv_put_cell was given, of a field as a reader gives it. */
 struct span csv_cell_text(struct span field);
 
+/*
+ * The column that a Swedish or spreadsheet-like heading ("Företag", "Postnr",
+ * "X") probably means, for a message; NULL when none is known. Case, accents,
+ * hyphens and spaces do not matter. Static storage.
+ */
+const char *csv_column_meant(struct span heading);
+
 /* The languages that have columns; ends with NULL. */
 extern const char *const csv_languages[];
 

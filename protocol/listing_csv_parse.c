@@ -153,6 +153,29 @@ static bool column_parts(struct csv_columns *columns, struct column *column, str
     return true;
 }
 
+static bool is_position(struct span column)
+{
+    static const char *const positions[] = {"longitude", "latitude", NULL};
+
+    return is_name(column, positions);
+}
+
+/* Spreadsheets are headed in the office's language: say which column was meant. */
+static void column_unknown(const struct csv_columns *columns, struct span name, struct span first,
+                           const char *path, struct problems *problems)
+{
+    const char *meant = csv_column_meant(name);
+    struct span rest = span_of_str(meant ? meant : "");
+    struct span property = take_part(&rest);
+    bool known = property.size &&
+                 (is_position(property) || listing_property_of(columns->collection, property));
+
+    if (known)
+        problems_add(problems, path, "is not known; did you mean %s?", meant);
+    else
+        listing_check_unknown(columns->collection, NULL, first, path, problems);
+}
+
 static bool column_read(struct csv_columns *columns, struct column *column, struct span name,
                         struct problems *problems)
 {
@@ -180,7 +203,7 @@ static bool column_read(struct csv_columns *columns, struct column *column, stru
     if (listing_property_reserved(name) || (column->property && column->property->read_only))
         return true;
     if (!column->property) {
-        listing_check_unknown(columns->collection, NULL, first, path, problems);
+        column_unknown(columns, name, first, path, problems);
         return false;
     }
     column->kind = COLUMN_VALUE;

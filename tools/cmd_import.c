@@ -9,6 +9,7 @@
 #include "tools/admin_client.h"
 #include "tools/cli.h"
 #include "tools/feature_source.h"
+#include "tools/import_notes.h"
 
 #define COMMAND "import"
 #define CHUNK_BYTES_MAX (8u << 20)
@@ -31,7 +32,7 @@ static const char help[] =
     "  --language TAG      of texts that name none (default sv)\n"
     "  --dry-run           check every row, publish nothing\n"
     "  --report FILE       write what became of each row as CSV\n"
-    "  --quiet             no progress bar, no summary\n"
+    "  --quiet             no progress bar, no notes, no summary\n"
     "  --config FILE       the node's configuration\n"
     "  --help\n"
     "\n"
@@ -54,11 +55,13 @@ struct import {
     FILE *report;
     const char *file;
     struct import_counts counts;
+    struct import_notes notes;
     /* the rows that wait for the next request */
     struct buffer chunk;
     size_t chunk_count;
     size_t chunk_rows[ADMIN_IMPORT_ROWS_MAX];
     size_t chunk_lines[ADMIN_IMPORT_ROWS_MAX];
+    bool chunk_recognisable[ADMIN_IMPORT_ROWS_MAX];
 };
 
 static void report_row(struct import *import, size_t row, size_t line, const char *action,
@@ -102,14 +105,17 @@ static void answer_row(struct import *import, const json_t *row)
 
     if (index >= import->chunk_count)
         return;
-    if (strcmp(action, "created") == 0)
+    if (strcmp(action, "created") == 0) {
         import->counts.created++;
-    else if (strcmp(action, "updated") == 0)
+        if (!import->chunk_recognisable[index])
+            import_notes_anonymous(&import->notes);
+    } else if (strcmp(action, "updated") == 0) {
         import->counts.updated++;
-    else if (strcmp(action, "unchanged") == 0)
+    } else if (strcmp(action, "unchanged") == 0) {
         import->counts.unchanged++;
-    else
+    } else {
         import->counts.failed++;
+    }
     if (strcmp(action, "failed") != 0) {
         report_row(import, import->chunk_rows[index], import->chunk_lines[index], action,
                    string_of(row, "id"), "", "");
@@ -175,6 +181,8 @@ static int chunk_add(struct import *import, const struct feature_source *source,
     free(text);
     import->chunk_rows[import->chunk_count] = source->row;
     import->chunk_lines[import->chunk_count] = source->line;
+    import->chunk_recognisable[import->chunk_count] = import_notes_recognisable(feature);
+    import_notes_themes(&import->notes, feature);
     import->chunk_count++;
     if (import->chunk_count == ADMIN_IMPORT_ROWS_MAX || import->chunk.size > CHUNK_BYTES_MAX)
         return chunk_send(import);
@@ -317,6 +325,16 @@ static int options_read(int argc, char **argv, struct import *import)
     return CLI_OK;
 }
 
+static void print_summary(const struct import *import)
+{
+    import_notes_print(&import->notes, stderr);
+    fprintf(stderr,
+            "%s%" PRIu64 " created, %" PRIu64 " updated, %" PRIu64 " unchanged, %" PRIu64
+            " refused\n",
+            import->dry_run ? "dry run, nothing is stored: " : "", import->counts.created,
+            import->counts.updated, import->counts.unchanged, import->counts.failed);
+}
+
 static int import_all(struct import *import, int count, char **files)
 {
     int result = CLI_OK;
@@ -335,11 +353,7 @@ static int import_all(struct import *import, int count, char **files)
     if (import->report && fclose(import->report) != 0 && !result)
         result = cli_fail(COMMAND, "%s: %s", import->report_path, strerror(errno));
     if (!import->quiet)
-        fprintf(stderr,
-                "%s%" PRIu64 " created, %" PRIu64 " updated, %" PRIu64 " unchanged, %" PRIu64
-                " refused\n",
-                import->dry_run ? "dry run, nothing is stored: " : "", import->counts.created,
-                import->counts.updated, import->counts.unchanged, import->counts.failed);
+        print_summary(import);
     return result ? result : import->counts.failed ? CLI_FAILED : CLI_OK;
 }
 
@@ -352,10 +366,13 @@ int cmd_import(int argc, char **argv)
         return cli_fail(COMMAND, "out of memory");
     import->language = "sv";
     result = options_read(argc, argv, import);
+    if (result == CLI_OK && import_notes_init(&import->notes))
+        result = cli_fail(COMMAND, "out of memory");
     if (result == CLI_OK)
         result = import_all(import, argc - optind, argv + optind);
     http_client_free(import->client);
     buffer_done(&import->chunk);
+    import_notes_done(&import->notes);
     free(import);
     return result < 0 ? CLI_OK : result;
 }

@@ -90,19 +90,18 @@ static size_t id_column_find(const struct csv_reader *header)
     return SIZE_MAX;
 }
 
-/* Every column that is not understood, as far as there is room. */
+/* Every column that is not understood, a line each. */
 static void say_header(struct feature_source *source, const struct problems *problems)
 {
-    size_t used = (size_t)snprintf(source->message, sizeof(source->message), "header: ");
+    size_t shown = problems->count < PROBLEMS_MAX ? problems->count : PROBLEMS_MAX;
+    size_t used = (size_t)snprintf(source->message, sizeof(source->message), "the header is wrong");
 
-    for (size_t i = 0; i < problems->count && used < sizeof(source->message); i++) {
-        if (i == PROBLEMS_MAX) {
-            snprintf(source->message + used, sizeof(source->message) - used, "; and more");
-            return;
-        }
-        used += (size_t)snprintf(source->message + used, sizeof(source->message) - used, "%s%s: %s",
-                                 i ? "; " : "", problems->items[i].path, problems->items[i].text);
-    }
+    for (size_t i = 0; i < shown && used < sizeof(source->message); i++)
+        used += (size_t)snprintf(source->message + used, sizeof(source->message) - used,
+                                 "\n  %s: %s", problems->items[i].path, problems->items[i].text);
+    if (problems->count > shown && used < sizeof(source->message))
+        snprintf(source->message + used, sizeof(source->message) - used, "\n  and %zu more",
+                 problems->count - shown);
 }
 
 static enum torg_err open_csv(struct feature_source *source)
@@ -127,7 +126,7 @@ static enum torg_err open_csv(struct feature_source *source)
     if (err && problems.count > 0)
         say_header(source, &problems);
     else if (err)
-        snprintf(source->message, sizeof(source->message), "header: %s", torg_err_text(err));
+        snprintf(source->message, sizeof(source->message), "the header: %s", torg_err_text(err));
     return err;
 }
 

@@ -34,7 +34,7 @@ struct feature_source {
     size_t id_column;   /* CSV: which column names a listing that there is; SIZE_MAX for none */
     uint8_t collection; /* CSV: rows have no collection of their own */
     const char *language;
-    char message[1000]; /* why the source could not be opened */
+    char message[8000]; /* why the source could not be opened */
 };
 
 /* text is borrowed. TORG_E_INVALID, TORG_E_TOO_BIG: message says what and where. */

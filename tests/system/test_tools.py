@@ -129,9 +129,44 @@ def test_import_csv_from_a_spreadsheet():
         done = importing(node, latin, "--collection", "companies")
         assert done.returncode == 1 and "CSV UTF-8" in done.stderr, done
         wrong = federation.directory / "wrong.csv"
-        wrong.write_text("name.sv,thems\nA,b\n")
+        wrong.write_text("Namn,thems,E-post,colour\nA,b,c,d\n")
         done = importing(node, wrong, "--collection", "companies")
-        assert done.returncode == 1 and "thems" in done.stderr, done
+        assert done.returncode == 1, done
+        for text in ("Namn: is not known; did you mean name.sv", "did you mean themes",
+                     "did you mean contact.email", "colour: is not known"):
+            assert text in done.stderr, done
+
+
+def test_import_notes_what_may_not_be_meant():
+    """Copies at the next import, and themes that nobody will look for, are said once."""
+    with Federation() as federation:
+        node = federation.found("A").start()
+        path = federation.directory / "companies.csv"
+        rows = "Ett,food/kafe\nTvå,food/kafe\nTre,food/cafe\n"
+        path.write_text("name.sv,themes\n" + rows, encoding="utf-8")
+        done = importing(node, path, "--collection", "companies")
+        assert counts(done)["created"] == 3, done
+        assert done.stderr.count("food/kafe") == 1 and "(2 rows)" in done.stderr, done
+        assert "did you mean food/cafe?" in done.stderr and "under food" in done.stderr, done
+        assert done.stderr.count("once more") == 1 and "3 new rows" in done.stderr, done
+        quiet = importing(node, path, "--collection", "companies", "--quiet", "--dry-run")
+        assert quiet.stderr == "", quiet
+        source = "identifiers.source.system,identifiers.source.id"
+        path.write_text(f"name.sv,themes,{source}\nFyra,food/cafe,crm,4\n", encoding="utf-8")
+        done = importing(node, path, "--collection", "companies")
+        assert counts(done)["created"] == 1 and "note" not in done.stderr, done
+        path.write_text(f"name.sv,themes,{source}\nFem,food/cafe,crm,5\nFem,food,crm,5\n",
+                        encoding="utf-8")
+        done = importing(node, path, "--collection", "companies")
+        assert (counts(done)["created"], counts(done)["refused"]) == (1, 1), done
+        assert "an earlier row" in done.stderr, done
+        # Another municipality's export: its ids are not ours, so a second import copies.
+        other = federation.directory / "other.csv"
+        torg("export", "--config", str(node.conf), "--format", "csv", "--collection", "companies",
+             "--output", str(other))
+        neighbour = federation.found("B").start()
+        done = importing(neighbour, other, "--collection", "companies")
+        assert "3 new rows" in done.stderr, done
 
 
 def test_export_can_be_imported_elsewhere():
@@ -264,7 +299,8 @@ def test_nothing_there():
 if __name__ == "__main__":
     run(test_help_everywhere, test_init_overwrites_nothing,
         test_peer_add_and_remove_keep_the_file, test_import_reports_each_row_and_updates,
-        test_import_csv_from_a_spreadsheet, test_export_can_be_imported_elsewhere,
+        test_import_csv_from_a_spreadsheet, test_import_notes_what_may_not_be_meant,
+        test_export_can_be_imported_elsewhere,
         test_generate_is_deterministic, test_query_prints_a_table,
         test_status_shows_lag_and_staleness, test_tokens,
         test_verify_finds_damage_and_repairs_the_index, test_nothing_there)

@@ -254,6 +254,87 @@ static void test_mistakes_are_named_by_column(void **state)
 }
 
 /* What is exported, looked through and imported again must not change by a byte. */
+static bool header_passes(const char *text)
+{
+    for (uint8_t collection = 1; collection < COLLECTIONS_MAX; collection++) {
+        struct csv_columns *columns = NULL;
+        struct problems unused = {0};
+        struct csv_reader csv;
+        bool passes;
+
+        csv_reader_init(&csv, span_of_str(text));
+        assert_ok(csv_reader_next(&csv));
+        passes = csv_columns_new(collection, &csv, &columns, &unused) == TORG_OK;
+        csv_columns_free(passes ? columns : NULL);
+        csv_reader_done(&csv);
+        if (passes)
+            return true;
+    }
+    return false;
+}
+
+/* A message that names a column which is refused in its turn sends people in a circle. */
+static void test_swedish_headings_get_a_column_that_exists(void **state)
+{
+    static const struct {
+        const char *heading, *column;
+    } cases[] = {
+        {"Namn", "name.sv"},
+        {"FÖRETAG", "name.sv"},
+        {"Beskrivning", "description.sv"},
+        {"Kategori", "themes"},
+        {"Tema", "themes"},
+        {"Adress", "address.street"},
+        {"Ort", "address.locality"},
+        {"Postnummer", "address.postalCode"},
+        {"Postnr.", "address.postalCode"},
+        {"Kommun", "municipality"},
+        {"Land", "countryCode"},
+        {"Latitud", "latitude"},
+        {"Longitud", "longitude"},
+        {"Telefon", "contact.telephone"},
+        {"E-post", "contact.email"},
+        {"Kontaktperson", "contact.name"},
+        {"Webbplats", "url"},
+        {"Bild", "image.url"},
+        {"Org.nr", "identifiers.organisationNumber"},
+        {"OBJECTID", "identifiers.source.id"},
+        {"Gäller från", "validFrom"},
+        {"Gäller till", "validThrough"},
+        {"Öppettider", "openingHours"},
+        {"Pris", "price.amount"},
+        {"Valuta", "price.currency"},
+        {"Prisenhet", "priceUnit"},
+        {"Startdatum", "start"},
+        {"Slut", "end"},
+        {"Arrangör", "provider"},
+        {"Sök senast", "applyBy"},
+        {"Anställningsform", "employmentType"},
+        {"Yrke", "occupation.ssyk"},
+        {"Språk", "language"},
+        {"Poäng", "credits"},
+        {"Antal", "people"},
+        {"Tjänster", "services"},
+        {"Exempel", "example"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        const char *meant = csv_column_meant(span_of_str(cases[i].heading));
+
+        if (!meant || strcmp(meant, cases[i].column) != 0)
+            fail_msg("%s: %s", cases[i].heading, meant ? meant : "nothing");
+        if (!header_passes(meant))
+            fail_msg("%s: there is no column %s", cases[i].heading, meant);
+    }
+    assert_null(csv_column_meant(span_of_str("Övrigt")));
+    assert_null(csv_column_meant(span_of_str("")));
+    assert_problem(COLLECTION_OFFERS, "Namn,themes\nx,food\n", "Namn", "did you mean name.sv");
+    assert_problem(COLLECTION_OFFERS, "name;Latitud\nx;1\n", "Latitud", "did you mean latitude");
+    /* A word for a column that the collection does not have helps nobody. */
+    assert_problem(COLLECTION_COMPANIES, "name,themes,Pris\nx,food,1\n", "Pris", "not known");
+}
+
 static void test_random_listings_come_back(void **state)
 {
     (void)state;
@@ -374,6 +455,7 @@ int main(void)
         cmocka_unit_test(test_cells_are_neutral_and_come_back),
         cmocka_unit_test(test_a_swedish_spreadsheet),
         cmocka_unit_test(test_mistakes_are_named_by_column),
+        cmocka_unit_test(test_swedish_headings_get_a_column_that_exists),
         cmocka_unit_test(test_random_listings_come_back),
         cmocka_unit_test(test_header_is_stable),
         cmocka_unit_test(test_strange_bodies_leave_cells_empty),
