@@ -85,12 +85,13 @@ static enum torg_err readyz(struct http_exchange *exchange)
 /* ---- metrics ---- */
 
 static const char *const table_names[KV_TABLE_COUNT] = {
-    [KV_META] = "meta",           [KV_ORIGIN] = "origin", [KV_CHARTER] = "charter",
-    [KV_HEAD] = "head",           [KV_LIVE] = "live",     [KV_BYSEQ] = "byseq",
-    [KV_TRIE] = "trie",           [KV_PROOF] = "proof",   [KV_DOCUMENT] = "document",
-    [KV_DOCNUMBER] = "docnumber", [KV_RTREE] = "rtree",   [KV_TEXT] = "text",
-    [KV_THEME] = "theme",         [KV_COUNT] = "count",   [KV_TOKEN] = "token",
-    [KV_SOURCE] = "source",
+    [KV_META] = "meta",           [KV_ORIGIN] = "origin",   [KV_CHARTER] = "charter",
+    [KV_HEAD] = "head",           [KV_LIVE] = "live",       [KV_BYSEQ] = "byseq",
+    [KV_TRIE] = "trie",           [KV_PROOF] = "proof",     [KV_DOCUMENT] = "document",
+    [KV_DOCNUMBER] = "docnumber", [KV_RTREE] = "rtree",     [KV_TEXT] = "text",
+    [KV_THEME] = "theme",         [KV_COUNT] = "count",     [KV_TOKEN] = "token",
+    [KV_SOURCE] = "source",       [KV_TERM] = "term",       [KV_POSTING] = "posting",
+    [KV_WORD] = "word",           [KV_DOCTERM] = "docterm",
 };
 
 static void put_gauge(struct buffer *out, const char *name, const char *help, double value)

@@ -2,7 +2,7 @@
 #ifndef TORG_INDEX_CATALOGUE_H
 #define TORG_INDEX_CATALOGUE_H
 
-#include "protocol/kv.h"
+#include "index/postings.h"
 #include "protocol/listing_geojson.h"
 #include "protocol/replica.h"
 #include "protocol/theme.h"
@@ -52,14 +52,16 @@ enum torg_err catalogue_count(const struct kv *kv, uint8_t collection, uint32_t 
 struct catalogue_writer {
     const struct theme_tree *themes;
     struct buffer pending; /* edits of the trees, in order, until the flush */
-    uint64_t dirty;        /* mask: trees with pending edits */
-    uint32_t shrunk;       /* mask: collections whose extent must be found again */
-    uint64_t changed;      /* listings that were shown, changed or taken away */
+    struct postings_writer postings;
+    uint64_t dirty;   /* mask: trees with pending edits */
+    uint32_t shrunk;  /* mask: collections whose extent must be found again */
+    uint64_t changed; /* listings that were shown, changed or taken away */
 };
 struct replica_observer catalogue_observer(struct catalogue_writer *writer);
 /*
- * Once before each commit: bring the trees up to date, by single edits or, when
- * many listings have changed since a tree was last packed, by a bulk load.
+ * Once before each commit: bring the postings up to date, and the trees, by
+ * single edits or, when many listings have changed since a tree was last
+ * packed, by a bulk load.
  */
 enum torg_err catalogue_flush(struct catalogue_writer *writer, struct kv *kv);
 void catalogue_writer_done(struct catalogue_writer *writer);

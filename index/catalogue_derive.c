@@ -135,6 +135,48 @@ static void derive_row(const struct replica_origin *origin, uint8_t collection,
     catalogue_row_pack(row, &derived->row_value);
 }
 
+/* References to listings; one that is no reference makes none. */
+static void derive_networks(struct span body, struct buffer *terms)
+{
+    struct profile_reader in = profile_reader_of(body);
+    uint32_t count = profile_map(&in);
+
+    for (uint32_t i = 0; i < count && !in.in.err; i++) {
+        if (!span_equal(profile_str(&in, SIZE_MAX), span_of_str("networks"))) {
+            profile_skip(&in);
+            continue;
+        }
+        for (uint32_t left = profile_array(&in); left > 0 && !in.in.err; left--) {
+            struct span reference = profile_bin(&in, LISTING_REFERENCE_SIZE);
+
+            if (reference.size == LISTING_REFERENCE_SIZE)
+                catalogue_terms_add(terms, POSTINGS_NETWORK, reference);
+        }
+        return;
+    }
+}
+
+/* What the listing can be found by, beside its place, time and themes. After derive_row. */
+static enum torg_err derive_terms(const struct listing_fields *fields, struct span body,
+                                  struct catalogue_derived *derived)
+{
+    static const uint8_t nobody[LISTING_REFERENCE_SIZE];
+    const struct catalogue_row *row = &derived->row;
+    struct buffer *terms = &derived->terms;
+    uint8_t origin[4];
+
+    buffer_clear(terms);
+    put_u32be(origin, row->origin_number);
+    catalogue_terms_add(terms, POSTINGS_COLLECTION, span_of(&row->collection, 1));
+    catalogue_terms_add(terms, POSTINGS_MUNICIPALITY, row->municipality);
+    catalogue_terms_add(terms, POSTINGS_ORIGIN, span_of(origin, sizeof(origin)));
+    derive_networks(body, terms);
+    if (memcmp(fields->provider, nobody, sizeof(nobody)) != 0)
+        catalogue_terms_add(terms, POSTINGS_PROVIDER,
+                            span_of(fields->provider, sizeof(fields->provider)));
+    return catalogue_terms_sort(terms);
+}
+
 static enum torg_err derive_record(const struct replica_origin *origin, uint8_t collection,
                                    const struct replica_entry *entry, struct span body,
                                    const struct listing_fields *fields,
@@ -186,8 +228,11 @@ enum torg_err catalogue_derive(const struct theme_tree *themes, const struct rep
     if (err)
         return derive_unshowable(err) ? TORG_E_NOT_FOUND : err;
     derive_row(origin, collection, &fields, body, ret_derived);
-    err =
-        ret_derived->record_value.err ? ret_derived->record_value.err : ret_derived->row_value.err;
+    err = derive_terms(&fields, body, ret_derived);
+    if (!err)
+        err = ret_derived->record_value.err;
+    if (!err)
+        err = ret_derived->row_value.err;
     return err ? err : ret_derived->themes_text.err;
 }
 
@@ -197,5 +242,6 @@ void catalogue_derived_done(struct catalogue_derived *derived)
     buffer_done(&derived->record_value);
     buffer_done(&derived->themes_text);
     buffer_done(&derived->folded_names);
+    buffer_done(&derived->terms);
     *derived = (struct catalogue_derived){0};
 }

@@ -3,6 +3,7 @@
 #define TORG_INDEX_CATALOGUE_DERIVE_H
 
 #include "index/catalogue_row.h"
+#include "index/catalogue_terms.h"
 
 /*
  * What the catalogue stores of one listing: a function of the replica's entry
@@ -17,6 +18,7 @@ struct catalogue_derived {
     uint8_t theme_bits[LISTING_THEMES_MAX];
     struct buffer themes_text;
     struct buffer folded_names;
+    struct buffer terms; /* of KV_DOCTERM */
 };
 
 /*

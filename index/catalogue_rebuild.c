@@ -5,6 +5,7 @@
 
 /* A batch of listings is copied out of the store before writing: writes end borrowed spans. */
 #define REBUILD_BATCH_BYTES 1048576
+#define REBUILD_POSTINGS_BYTES_MAX 67108864
 
 struct rebuild_entry {
     struct listing_key key;
@@ -21,6 +22,7 @@ struct rebuild {
     struct buffer entries; /* of struct rebuild_entry */
     struct buffer bytes;
     struct catalogue_derived derived;
+    struct postings_writer postings;
 };
 
 static enum torg_err table_clear(struct kv *kv, enum kv_table table)
@@ -150,7 +152,11 @@ static enum torg_err rebuild_listing(struct rebuild *rebuild, const struct repli
     if (err)
         return err == TORG_E_NOT_FOUND ? TORG_OK : err;
     err = rebuild_number(rebuild, &number_key, &number);
-    return err ? err : catalogue_writer_store(rebuild->kv, &rebuild->derived, number);
+    if (!err)
+        err = catalogue_writer_store(rebuild->kv, &rebuild->derived, number);
+    return err ? err
+               : catalogue_terms_change(&rebuild->postings, rebuild->kv, number,
+                                        buffer_span(&rebuild->derived.terms));
 }
 
 /* The key after key; false after the last one. */
@@ -184,6 +190,8 @@ static enum torg_err rebuild_collection(struct rebuild *rebuild,
             err = rebuild_listing(rebuild, origin, collection, &entry);
             from = entry.key;
         }
+        if (!err && postings_pending(&rebuild->postings) >= REBUILD_POSTINGS_BYTES_MAX)
+            err = postings_flush(&rebuild->postings, rebuild->kv);
         rebuild->done += count;
         if (!err && rebuild->progress)
             rebuild->progress(rebuild->context, rebuild->done, rebuild->total);
@@ -268,8 +276,8 @@ static enum torg_err numbers_sweep(struct kv *kv)
 enum torg_err catalogue_rebuild(struct kv *kv, const struct theme_tree *themes,
                                 catalogue_progress *progress, void *context)
 {
-    static const enum kv_table derived[] = {KV_DOCUMENT, KV_TEXT,  KV_RTREE,
-                                            KV_THEME,    KV_COUNT, KV_SOURCE};
+    static const enum kv_table derived[] = {KV_DOCUMENT, KV_TEXT,    KV_RTREE, KV_THEME,   KV_COUNT,
+                                            KV_SOURCE,   KV_DOCTERM, KV_TERM,  KV_POSTING, KV_WORD};
     struct rebuild rebuild = {
         .kv = kv,
         .themes = themes,
@@ -287,6 +295,8 @@ enum torg_err catalogue_rebuild(struct kv *kv, const struct theme_tree *themes,
     if (!err)
         err = rebuild_each(&rebuild, rebuild_collection);
     if (!err)
+        err = postings_flush(&rebuild.postings, kv);
+    if (!err)
         err = numbers_sweep(kv);
     for (uint8_t collection = 1; collection < COLLECTIONS_MAX && !err; collection++) {
         if (!(COLLECTION_MASK_PUBLIC >> collection & 1))
@@ -297,6 +307,7 @@ enum torg_err catalogue_rebuild(struct kv *kv, const struct theme_tree *themes,
     }
     buffer_done(&rebuild.entries);
     buffer_done(&rebuild.bytes);
+    postings_writer_done(&rebuild.postings);
     catalogue_derived_done(&rebuild.derived);
     return err;
 }

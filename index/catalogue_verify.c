@@ -24,6 +24,7 @@ struct verify {
     uint64_t placed[COLLECTIONS_MAX];
     uint64_t irregular[COLLECTIONS_MAX];
     uint64_t counters; /* entries of KV_COUNT that must be there */
+    uint64_t terms;    /* numbers that must be in postings */
     struct catalogue_extent extents[COLLECTIONS_MAX];
     struct catalogue_derived derived;
     enum torg_err err;
@@ -53,6 +54,22 @@ static void verify_say_listing(const struct verify *v, const struct listing_key 
                collection_name(v->collection), hex, what);
 }
 
+static void verify_terms(struct verify *v, const struct listing_key *key, uint32_t number)
+{
+    struct span want = buffer_span(&v->derived.terms);
+    struct span got, term;
+    uint8_t kind;
+    bool there;
+
+    if (catalogue_terms_get(v->kv, number, &got) || !span_equal(got, want))
+        verify_say_listing(v, key, "its terms differ");
+    while (catalogue_terms_next(&want, &kind, &term)) {
+        v->terms++;
+        if (postings_contains(v->kv, kind, term, number, &there) || !there)
+            verify_say_listing(v, key, "is missing in the postings of a term");
+    }
+}
+
 static void verify_stored(struct verify *v, const struct listing_key *key, uint32_t number)
 {
     const struct catalogue_row *row = &v->derived.row;
@@ -70,6 +87,7 @@ static void verify_stored(struct verify *v, const struct listing_key *key, uint3
         verify_say_listing(v, key, "its row is missing");
     else if (!span_equal(value, buffer_span(&v->derived.row_value)))
         verify_say_listing(v, key, "its row differs");
+    verify_terms(v, key, number);
     if (!v->derived.record.has_source)
         return;
     source = catalogue_source_key(row->origin_number, row->collection, v->derived.record.source,
@@ -217,6 +235,15 @@ static bool row_accounted(const struct verify *v, struct span key, struct span v
            record_is(v, &record, row.number);
 }
 
+static bool terms_accounted(const struct verify *v, struct span key, struct span value)
+{
+    struct catalogue_record record;
+
+    (void)value;
+    return key.size == 4 && !catalogue_record_get(v->kv, get_u32be(key.data), &record) &&
+           record_is(v, &record, get_u32be(key.data));
+}
+
 static bool source_accounted(const struct verify *v, struct span key, struct span value)
 {
     struct catalogue_number_key number_key;
@@ -272,6 +299,8 @@ static enum torg_err verify_tables(const struct verify *v)
         err = verify_table(v, KV_DOCUMENT, "document", document_accounted);
     if (!err)
         err = verify_table(v, KV_TEXT, "row", row_accounted);
+    if (!err)
+        err = verify_table(v, KV_DOCTERM, "list of terms", terms_accounted);
     return err ? err : verify_table(v, KV_SOURCE, "source", source_accounted);
 }
 
@@ -323,6 +352,21 @@ static enum torg_err verify_counts(struct verify *v)
         verify_extent(v, c);
     }
     return verify_counters_present(v);
+}
+
+/* ---- postings ---- */
+
+/* Every pair that must be there was found: so if the numbers agree there is no other. */
+static enum torg_err verify_postings(const struct verify *v)
+{
+    uint64_t pairs;
+    enum torg_err err;
+
+    err = postings_check(v->kv, v->report, v->context, &pairs);
+    if (!err && pairs != v->terms)
+        verify_say(v, "%llu numbers are in postings, the listings account for %llu",
+                   (unsigned long long)pairs, (unsigned long long)v->terms);
+    return err;
 }
 
 /* ---- trees ---- */
@@ -452,6 +496,8 @@ enum torg_err catalogue_verify(const struct kv *kv, const struct theme_tree *the
         err = verify_tables(&v);
     if (!err)
         err = verify_counts(&v);
+    if (!err)
+        err = verify_postings(&v);
     for (uint8_t collection = 1; collection < COLLECTIONS_MAX && !err; collection++) {
         if (!(COLLECTION_MASK_PUBLIC >> collection & 1))
             continue;

@@ -17,6 +17,7 @@
 #define WRITER_PACK_ITEMS_MAX 4000000
 /* Edits that may wait for the flush: 131,072 of them. */
 #define WRITER_PENDING_BYTES_MAX (131072 * sizeof(struct writer_edit))
+#define WRITER_POSTINGS_BYTES_MAX 67108864
 
 /* What is to be done to a tree; lives in memory only. */
 struct writer_edit {
@@ -251,6 +252,8 @@ static enum torg_err writer_replace(struct catalogue_writer *writer, struct kv *
         return err;
     derived->row.number = number;
     err = catalogue_writer_store(kv, derived, number);
+    if (!err)
+        err = catalogue_terms_change(&writer->postings, kv, number, buffer_span(&derived->terms));
     return err ? err : writer_tree_edit(writer, before, &derived->row);
 }
 
@@ -267,6 +270,8 @@ static enum torg_err writer_drop(struct catalogue_writer *writer, struct kv *kv,
         err = writer_del(kv, KV_DOCUMENT, key, sizeof(key));
     if (!err)
         err = writer_del(kv, KV_DOCNUMBER, number_key->bytes, sizeof(number_key->bytes));
+    if (!err)
+        err = catalogue_terms_change(&writer->postings, kv, before->number, (struct span){0});
     return err ? err : writer_tree_edit(writer, before, NULL);
 }
 
@@ -282,7 +287,8 @@ static enum torg_err writer_changed(void *context, struct kv *kv,
     enum torg_err err;
 
     /* Between two listings the rows say what the trees must hold, so here it may be done. */
-    if (writer->pending.size >= WRITER_PENDING_BYTES_MAX) {
+    if (writer->pending.size >= WRITER_PENDING_BYTES_MAX ||
+        postings_pending(&writer->postings) >= WRITER_POSTINGS_BYTES_MAX) {
         err = catalogue_flush(writer, kv);
         if (err)
             return err;
@@ -450,8 +456,9 @@ static enum torg_err flush_extent(const struct catalogue_writer *writer, struct 
 
 enum torg_err catalogue_flush(struct catalogue_writer *writer, struct kv *kv)
 {
-    enum torg_err err = TORG_OK;
+    enum torg_err err;
 
+    err = postings_flush(&writer->postings, kv);
     for (uint8_t collection = 1; collection < COLLECTIONS_MAX && !err; collection++) {
         err = flush_tree(writer, kv, collection, true);
         if (!err)
@@ -470,5 +477,6 @@ enum torg_err catalogue_flush(struct catalogue_writer *writer, struct kv *kv)
 void catalogue_writer_done(struct catalogue_writer *writer)
 {
     buffer_done(&writer->pending);
+    postings_writer_done(&writer->postings);
     *writer = (struct catalogue_writer){.themes = writer->themes};
 }

@@ -62,15 +62,16 @@ struct store {
 
 /* Stand in files: never change a name, only add. */
 static const char *const table_names[KV_TABLE_COUNT] = {
-    [KV_META] = "meta",           [KV_ORIGIN] = "origin", [KV_CHARTER] = "charter",
-    [KV_HEAD] = "head",           [KV_LIVE] = "live",     [KV_BYSEQ] = "byseq",
-    [KV_TRIE] = "trie",           [KV_PROOF] = "proof",   [KV_DOCUMENT] = "document",
-    [KV_DOCNUMBER] = "docnumber", [KV_RTREE] = "rtree",   [KV_TEXT] = "text",
-    [KV_THEME] = "theme",         [KV_COUNT] = "count",   [KV_TOKEN] = "token",
-    [KV_SOURCE] = "source",
+    [KV_META] = "meta",           [KV_ORIGIN] = "origin",   [KV_CHARTER] = "charter",
+    [KV_HEAD] = "head",           [KV_LIVE] = "live",       [KV_BYSEQ] = "byseq",
+    [KV_TRIE] = "trie",           [KV_PROOF] = "proof",     [KV_DOCUMENT] = "document",
+    [KV_DOCNUMBER] = "docnumber", [KV_RTREE] = "rtree",     [KV_TEXT] = "text",
+    [KV_THEME] = "theme",         [KV_COUNT] = "count",     [KV_TOKEN] = "token",
+    [KV_SOURCE] = "source",       [KV_TERM] = "term",       [KV_POSTING] = "posting",
+    [KV_WORD] = "word",           [KV_DOCTERM] = "docterm",
 };
 
-static_assert(KV_TABLE_COUNT == 16, "name every table above: a missing name is LMDB's root");
+static_assert(KV_TABLE_COUNT == 20, "name every table above: a missing name is LMDB's root");
 
 /* LMDB's own numbers are negative, those of the operating system positive. */
 static enum torg_err err_of(int rc)

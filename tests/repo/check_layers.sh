@@ -28,6 +28,8 @@ refuse "daemon includes no tools or tests" daemon '(tools|tests)/'
 refuse "tools include no tests" tools 'tests/'
 refuse "only index/store.c sees LMDB" "protocol index daemon tools" 'lmdb\.h' 'index/store\.c'
 refuse "only index/geo.c sees PROJ" "protocol index daemon tools" '(proj|geodesic)\.h' 'index/geo\.c'
+refuse "only index/postings.c sees CRoaring" "protocol index daemon tools" 'roaring/' \
+    'index/postings\.c'
 refuse "only daemon sees libevent" "protocol index tools" 'event2?/'
 refuse "no socket, thread or TLS below daemon" "protocol index" \
     '(sys/socket|netinet/[a-z]+|arpa/inet|netdb|poll|sys/epoll|pthread|threads|openssl/[a-z0-9]+)\.h' \

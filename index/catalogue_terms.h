@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#ifndef TORG_INDEX_CATALOGUE_TERMS_H
+#define TORG_INDEX_CATALOGUE_TERMS_H
+
+#include "index/postings.h"
+
+/*
+ * A document's terms: the postings that it is in. They are kept beside it, in
+ * KV_DOCTERM, since what the listing was is not known any more when it changes:
+ * kind u8, size u8, key for each, ascending, each once.
+ */
+#define CATALOGUE_TERM_BYTES_MAX (2 + POSTINGS_KEY_BYTES_MAX)
+
+/* Append a term, in any order. A key that is empty or too long is left out. */
+void catalogue_terms_add(struct buffer *terms, uint8_t kind, struct span key);
+/* Put what was appended in order, each once. TORG_E_NOMEM. */
+enum torg_err catalogue_terms_sort(struct buffer *terms);
+/* Take the first of *left; false at the end, or where it is damaged. Borrowed. */
+bool catalogue_terms_next(struct span *left, uint8_t *ret_kind, struct span *ret_key);
+
+/*
+ * The document has these terms from now on; none: it is gone. Writes KV_DOCTERM,
+ * and leaves what differs from before to the writer. TORG_E_CORRUPT.
+ */
+enum torg_err catalogue_terms_change(struct postings_writer *writer, struct kv *kv, uint32_t number,
+                                     struct span terms);
+/* Borrowed; empty when there is no such document. */
+enum torg_err catalogue_terms_get(const struct kv *kv, uint32_t number, struct span *ret_terms);
+
+#endif

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#ifndef TORG_INDEX_POSTINGS_H
+#define TORG_INDEX_POSTINGS_H
+
+#include "protocol/kv.h"
+
+/*
+ * Postings: for a kind and a key, the exact set of the numbers of the documents
+ * that have it: a word, a municipality, an origin. Kept in the transaction of
+ * the listings themselves. docs/postings.md shows the bytes.
+ *
+ * KV_TERM holds for each list its exact length and, while it is short, its
+ * numbers; longer lists are cut by the high 16 bits of the numbers into chunks,
+ * compressed bitmaps of one container each, in KV_POSTING. Stored bytes are
+ * checked, bit by bit, before the bitmaps' library (CRoaring: Chambi, Lemire,
+ * Kaser and Godin, "Better bitmap performance with Roaring bitmaps", 2016) sees
+ * them, for it believes what it reads. Only postings.c includes its header.
+ */
+#define POSTINGS_KEY_BYTES_MAX 120
+#define POSTINGS_INLINE_MAX 32 /* numbers that stand in KV_TERM itself */
+
+/* What a key is. On disk: never renumber. */
+enum postings_kind {
+    POSTINGS_COLLECTION = 1,   /* number, one byte */
+    POSTINGS_MUNICIPALITY = 2, /* the code as it stands in the row */
+    POSTINGS_ORIGIN = 3,       /* origin number, u32be */
+    POSTINGS_NETWORK = 4,      /* reference to a listing, 24 bytes: applied to it */
+    POSTINGS_PROVIDER = 5,     /* reference to a listing, 24 bytes */
+    POSTINGS_NAME = 16,        /* words: text.h says what a word's key is */
+    POSTINGS_PLACE = 17,
+    POSTINGS_DESCRIPTION = 18,
+    POSTINGS_WHOLE_NAME = 19, /* a name, folded, as a whole */
+};
+
+/* ---- changing ---- */
+
+/*
+ * Changes of one write transaction, which wait until postings_flush: many of
+ * them touch the same lists. All zero is a valid beginning.
+ */
+struct postings_writer {
+    struct buffer edits;
+    struct buffer keys;
+    /* Optional: a list was empty and is not any more, or the other way. May write to other tables.
+     */
+    enum torg_err (*turned)(void *context, struct kv *kv, uint8_t kind, struct span key, bool born);
+    void *context;
+};
+/* key has 1 to POSTINGS_KEY_BYTES_MAX bytes, and is copied. TORG_E_NOMEM. */
+enum torg_err postings_add(struct postings_writer *writer, uint8_t kind, struct span key,
+                           uint32_t number);
+enum torg_err postings_remove(struct postings_writer *writer, uint8_t kind, struct span key,
+                              uint32_t number);
+/* Bytes of memory that wait: flush before it is too much. */
+size_t postings_pending(const struct postings_writer *writer);
+/*
+ * Apply what waits, in the order of keys. Changes of one number in one list
+ * turn it in and out, and those that undo each other are as if they had not
+ * been. TORG_E_CORRUPT: a number to be added is there, or one to be removed is
+ * not, or what is stored fails its checks.
+ */
+enum torg_err postings_flush(struct postings_writer *writer, struct kv *kv);
+/* Forget what waits. */
+void postings_writer_done(struct postings_writer *writer);
+
+/* ---- asking ---- */
+
+/* How many numbers the list has, exactly; 0 when there is none. One look-up. TORG_E_CORRUPT. */
+enum torg_err postings_count(const struct kv *kv, uint8_t kind, struct span key,
+                             uint64_t *ret_count);
+/* At most two look-ups. */
+enum torg_err postings_contains(const struct kv *kv, uint8_t kind, struct span key, uint32_t number,
+                                bool *ret_contains);
+
+/*
+ * A set of document numbers in memory, its own and not the store's: about two
+ * bytes a number, and never more than 8 KiB for each 65,536 numbers. All zero
+ * is the empty set. Operations on a set that fail leave it as it was, or empty.
+ */
+struct postings_set {
+    struct roaring_bitmap_s *bitmap;
+};
+void postings_set_done(struct postings_set *set);
+uint64_t postings_set_count(const struct postings_set *set);
+bool postings_set_contains(const struct postings_set *set, uint32_t number);
+enum torg_err postings_set_add(struct postings_set *set, const uint32_t *numbers, size_t count);
+/* a = a or b; a and b; a without b. TORG_E_NOMEM. */
+enum torg_err postings_set_or(struct postings_set *a, const struct postings_set *b);
+enum torg_err postings_set_and(struct postings_set *a, const struct postings_set *b);
+enum torg_err postings_set_andnot(struct postings_set *a, const struct postings_set *b);
+enum torg_err postings_set_copy(const struct postings_set *from, struct postings_set *ret_set);
+/* How many both have. */
+uint64_t postings_set_and_count(const struct postings_set *a, const struct postings_set *b);
+/* Up to max numbers at or after from, ascending; returns how many were written. */
+size_t postings_set_read(const struct postings_set *set, uint32_t from, uint32_t *numbers,
+                         size_t max);
+
+/*
+ * Add a stored list to a set. *work, if not NULL, grows by one for each entry
+ * of the store that was read.
+ */
+enum torg_err postings_or(const struct kv *kv, uint8_t kind, struct span key,
+                          struct postings_set *set, uint64_t *work);
+/* set = set and the list. Reads no chunk in which set has nothing. */
+enum torg_err postings_and(const struct kv *kv, uint8_t kind, struct span key,
+                           struct postings_set *set, uint64_t *work);
+/* How many of set are in the list; a facet. */
+enum torg_err postings_and_count(const struct kv *kv, uint8_t kind, struct span key,
+                                 const struct postings_set *set, uint64_t *ret_count,
+                                 uint64_t *work);
+
+/*
+ * The lists of a kind whose key begins with prefix, in the order of their keys.
+ * Nothing may be written while a walk is open.
+ */
+struct postings_walk {
+    const struct kv *kv;
+    struct kv_cursor *cursor;
+    uint8_t prefix[1 + POSTINGS_KEY_BYTES_MAX];
+    size_t prefix_size;
+    bool begun;
+    struct span stored, record; /* of the list that next stands at */
+};
+/* Close it also after an error. prefix: at most POSTINGS_KEY_BYTES_MAX, else nothing is found. */
+enum torg_err postings_walk_open(struct postings_walk *walk, const struct kv *kv, uint8_t kind,
+                                 struct span prefix);
+/* key is borrowed until the next call. TORG_E_NOT_FOUND at the end. */
+enum torg_err postings_walk_next(struct postings_walk *walk, struct span *ret_key,
+                                 uint64_t *ret_count);
+/* Add the list that the walk stands at. */
+enum torg_err postings_walk_or(const struct postings_walk *walk, struct postings_set *set,
+                               uint64_t *work);
+/* Its smallest number. */
+enum torg_err postings_walk_first(const struct postings_walk *walk, uint32_t *ret_number);
+void postings_walk_close(struct postings_walk *walk);
+
+/*
+ * Look at every entry of both tables: sound, in its order, counted right, and
+ * every chunk of a list that is there. *ret_pairs: the numbers of all lists.
+ */
+typedef void postings_report(void *context, const char *what);
+enum torg_err postings_check(const struct kv *kv, postings_report *report, void *context,
+                             uint64_t *ret_pairs);
+
+#endif
