@@ -85,6 +85,29 @@ double geo_distance_m(struct geo_point centre, struct geo_point point)
     return distance_m;
 }
 
+struct geo_arrival geo_arrival_of(struct geo_point centre, struct geo_point point)
+{
+    struct geo_arrival arrival;
+    double azimuth_deg;
+
+    geod_inverse(&wgs84, centre.lat_deg, centre.lon_deg, point.lat_deg, point.lon_deg,
+                 &arrival.distance_m, NULL, &azimuth_deg);
+    arrival.east = sin(azimuth_deg * RAD_OF_DEG);
+    arrival.north = cos(azimuth_deg * RAD_OF_DEG);
+    return arrival;
+}
+
+struct geo_radii geo_radii_of(double lat_deg)
+{
+    double sine = sin(lat_deg * RAD_OF_DEG);
+    double w = 1.0 - WGS84_E2 * sine * sine, root = sqrt(w);
+
+    return (struct geo_radii){
+        .meridian_m = WGS84_A_M * (1.0 - WGS84_E2) / (w * root),
+        .parallel_m = WGS84_A_M * cos(lat_deg * RAD_OF_DEG) / root,
+    };
+}
+
 /* ---- bounds between points ---- */
 
 /* The meridian's radius of curvature at the latitude closest to the equator within reach. */

@@ -39,6 +39,22 @@ struct geo_point geo_point_of(struct position position);
 double geo_distance_m(struct geo_point centre, struct geo_point point);
 
 /*
+ * The same distance, and the direction in which the shortest way arrives at the
+ * point, as parts east and north of a unit vector: the distance grows with a
+ * step by the step's part along it (first variation).
+ */
+struct geo_arrival {
+    double distance_m;
+    double east, north;
+};
+struct geo_arrival geo_arrival_of(struct geo_point centre, struct geo_point point);
+/* Metres that a radian is long: of latitude, and of longitude along the parallel. */
+struct geo_radii {
+    double meridian_m, parallel_m;
+};
+struct geo_radii geo_radii_of(double lat_deg);
+
+/*
  * Bounds of the geodesic distance from a fixed centre.
  * lower_m <= geo_distance_m <= upper_m, always; 2 cm apart at 100 km.
  */

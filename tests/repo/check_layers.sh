@@ -30,6 +30,8 @@ refuse "only index/store.c sees LMDB" "protocol index daemon tools" 'lmdb\.h' 'i
 refuse "only index/geo.c sees PROJ" "protocol index daemon tools" '(proj|geodesic)\.h' 'index/geo\.c'
 refuse "only index/postings.c sees CRoaring" "protocol index daemon tools" 'roaring/' \
     'index/postings\.c'
+refuse "only index/shape_region.c sees GEOS" "protocol index daemon tools" 'geos(_c)?[./]' \
+    'index/shape_region\.c'
 refuse "only daemon sees libevent" "protocol index tools" 'event2?/'
 refuse "no socket, thread or TLS below daemon" "protocol index" \
     '(sys/socket|netinet/[a-z]+|arpa/inet|netdb|poll|sys/epoll|pthread|threads|openssl/[a-z0-9]+)\.h' \
