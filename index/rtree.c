@@ -4,6 +4,7 @@
 #include <assert.h>
 
 #include "index/rtree_counts.h"
+#include "index/rtree_read.h"
 
 /* A walk in depth holds at most what a node's siblings leave, on each level. */
 #define STACK_MAX (RTREE_LEVELS_MAX * RTREE_INNER_MAX)
@@ -114,8 +115,7 @@ static enum torg_err walk_run(struct walk *walk, const struct rtree_root *root)
 
         err = rtree_filter_visit(&walk->filter, place.level);
         if (!err)
-            err =
-                rtree_node_get(walk->filter.kv, walk->collection, place.number, place.level, &node);
+            err = rtree_read(walk->filter.kv, walk->collection, place.number, place.level, &node);
         if (!err && place.level == 0)
             err = walk_leaf(walk, &node, place.inside);
         else if (!err)

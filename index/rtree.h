@@ -16,8 +16,9 @@
  * (Hilbert bulk load); Papadias et al. 2001 (aggregate R-tree); Hjaltason and
  * Samet 1999 (nearest). Node format and rules: docs/index.md.
  */
-#define RTREE_NODE_BYTES_MAX 4080 /* one page: a larger LMDB value takes two; all have this size   \
-                                   */
+#define RTREE_NODE_BYTES_MAX                                                                       \
+    4080 /* one page: a larger LMDB value takes two; all have this size                            \
+          */
 
 /*
  * What is indexed of a listing. Every item has a position: radius, distance

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "index/rtree_filter.h"
+#include "index/rtree_read.h"
 #include "protocol/limits.h"
 
 /*
@@ -183,8 +184,7 @@ static enum torg_err near_open(struct rtree_near *near, const struct place *plac
 
     err = rtree_filter_visit(&near->filter, place->level);
     if (!err)
-        err =
-            rtree_node_get(near->filter.kv, place->collection, place->number, place->level, &node);
+        err = rtree_read(near->filter.kv, place->collection, place->number, place->level, &node);
     if (err)
         return err;
     return place->level == 0 ? near_push_leaf(near, place, &node)

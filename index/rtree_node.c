@@ -3,11 +3,13 @@
 
 #include <assert.h>
 
+#include "index/rtree_table.h"
+
 #define FREE_BYTES 8
 #define LEVEL_FREE 0xff /* where a node has its level */
 /* Field offsets in a node's header. */
 #define AT_VERSION 0
-#define AT_LEVEL 1
+#define AT_LEVEL RTREE_NODE_LEVEL_AT
 #define AT_COUNT 2
 #define AT_NUMBER 4
 #define AT_COLLECTION 8
@@ -69,9 +71,14 @@ struct span rtree_node_key(uint8_t collection, uint32_t number, uint8_t *out)
 static enum torg_err root_value(const struct kv *kv, uint8_t collection, struct span *ret_value)
 {
     uint8_t key[RTREE_KEY_BYTES];
+    const uint8_t *known = kv->table ? rtree_table_find(kv->table, collection, 0) : NULL;
     struct span value;
     enum torg_err err;
 
+    if (known) {
+        *ret_value = span_of(known, RTREE_NODE_BYTES_MAX);
+        return TORG_OK;
+    }
     err = kv_get(kv, KV_RTREE, rtree_node_key(collection, 0, key), &value);
     if (err)
         return err;
@@ -81,6 +88,8 @@ static enum torg_err root_value(const struct kv *kv, uint8_t collection, struct 
         return TORG_E_VERSION;
     if (value.size != RTREE_NODE_BYTES_MAX)
         return TORG_E_CORRUPT;
+    if (kv->table)
+        rtree_table_keep(kv->table, collection, 0, value.data);
     *ret_value = value;
     return TORG_OK;
 }

@@ -27,6 +27,7 @@
  */
 #define RTREE_FORMAT 2
 #define RTREE_NODE_HEADER_BYTES 16
+#define RTREE_NODE_LEVEL_AT 1
 #define RTREE_LEAF_MAX 184
 #define RTREE_INNER_MAX 63
 /* What a removal leaves at least, but in the root. */
@@ -182,6 +183,10 @@ enum torg_err rtree_node_get(const struct kv *kv, uint8_t collection, uint32_t n
 /* The same of a value that is already there; it is borrowed. */
 enum torg_err rtree_node_read(struct span value, uint8_t collection, uint32_t number,
                               unsigned level, struct rtree_node *ret_node);
+static inline unsigned rtree_node_level(const uint8_t *bytes)
+{
+    return bytes[RTREE_NODE_LEVEL_AT];
+}
 /* A view of RTREE_NODE_BYTES_MAX bytes that were checked before. */
 struct rtree_node rtree_node_view(const uint8_t *bytes);
 /* Is everything zero that no entry uses? What was taken out must not stay in the file. */

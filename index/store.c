@@ -15,6 +15,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "index/rtree_table.h"
+
 #define STORE_FORMAT 1
 #define STORE_FORMAT_KEY "store/format"
 #define STORE_MAP_BYTES_DEFAULT (UINT64_C(64) << 30)
@@ -30,12 +32,13 @@
 struct store_txn {
     struct store *store;
     MDB_txn *mdb;
-    enum torg_err err;      /* of the first failed write */
-    bool write;             /* the store's one write transaction */
-    bool open;              /* between begin and end */
-    pthread_t owner;        /* a write transaction belongs to its thread (PITFALLS, LMDB 3) */
-    struct store_txn *free; /* the next that waits in the pool */
-    struct store_txn *next; /* of all read transactions */
+    enum torg_err err;         /* of the first failed write */
+    bool write;                /* the store's one write transaction */
+    bool open;                 /* between begin and end */
+    pthread_t owner;           /* a write transaction belongs to its thread (PITFALLS, LMDB 3) */
+    struct rtree_table *table; /* of a read transaction's snapshot, or NULL */
+    struct store_txn *free;    /* the next that waits in the pool */
+    struct store_txn *next;    /* of all read transactions */
 };
 
 struct kv_cursor {
@@ -58,6 +61,7 @@ struct store {
     uint32_t read_count;      /* of reads */
     uint32_t read_open;
     bool failed;
+    struct rtree_tables *node_tables; /* one of each snapshot */
 };
 
 /* Stand in files: never change a name, only add. */
@@ -161,6 +165,8 @@ static enum torg_err txn_put(void *context, enum kv_table table, struct span key
     assert(txn->open && txn->write);
     if (txn->err)
         return txn->err;
+    if (table == KV_RTREE)
+        rtree_tables_note(txn->store->node_tables, key);
     return txn_fail(txn, mdb_put(txn->mdb, txn->store->tables[table], &key_val, &value_val, 0));
 }
 
@@ -172,6 +178,8 @@ static enum torg_err txn_del(void *context, enum kv_table table, struct span key
     assert(txn->open && txn->write);
     if (txn->err)
         return txn->err;
+    if (table == KV_RTREE)
+        rtree_tables_note(txn->store->node_tables, key);
     return txn_fail(txn, mdb_del(txn->mdb, txn->store->tables[table], &key_val, NULL));
 }
 
@@ -462,7 +470,10 @@ enum torg_err store_open(const char *directory, const struct store_options *opti
         free(store);
         return TORG_E_NOMEM;
     }
-    if (!store->read_only)
+    store->node_tables = rtree_tables_new(&store->mutex);
+    if (!store->node_tables)
+        err = TORG_E_NOMEM;
+    else if (!store->read_only)
         err = store_lock(store, directory);
     else /* Two environments of one file in one process break LMDB's locks (PITFALLS, LMDB 7). */
         err = store_writer_pid(directory) == (long)getpid() ? TORG_E_LOCKED : TORG_OK;
@@ -491,6 +502,7 @@ void store_close(struct store *store)
         mdb_txn_abort(txn->mdb);
         free(txn);
     }
+    rtree_tables_free(store->node_tables);
     if (store->env)
         mdb_env_close(store->env);
     if (store->lock_fd >= 0)
@@ -509,6 +521,7 @@ static int read_resized(struct store *store, int rc)
 {
     if (rc != MDB_MAP_RESIZED || !store->read_only || store->read_open > 0)
         return rc;
+    rtree_tables_forget(store->node_tables); /* The map may move. */
     return mdb_env_set_mapsize(store->env, 0);
 }
 
@@ -564,12 +577,13 @@ enum torg_err store_read_begin(struct store *store, struct kv *ret_kv)
     if (!rc) {
         txn->open = true;
         txn->owner = pthread_self();
+        txn->table = rtree_tables_acquire(store->node_tables, mdb_txn_id(txn->mdb));
         store->read_open++;
     }
     pthread_mutex_unlock(&store->mutex);
     if (rc)
         return err_of(rc);
-    *ret_kv = (struct kv){.ops = &txn_ops, .txn = txn, .writable = false};
+    *ret_kv = (struct kv){.ops = &txn_ops, .txn = txn, .writable = false, .table = txn->table};
     return TORG_OK;
 }
 
@@ -582,6 +596,8 @@ void store_read_end(struct kv *kv)
     mdb_txn_reset(txn->mdb);
     pthread_mutex_lock(&store->mutex);
     txn->open = false;
+    rtree_tables_release(store->node_tables, txn->table);
+    txn->table = NULL;
     txn->free = store->unused;
     store->unused = txn;
     store->read_open--;
@@ -672,6 +688,9 @@ static enum torg_err write_begin(struct store *store, bool reserve, struct kv *r
     rc = mdb_txn_begin(store->env, NULL, 0, &txn->mdb);
     if (rc)
         return err_of(rc);
+    pthread_mutex_lock(&store->mutex);
+    rtree_tables_begin(store->node_tables, mdb_txn_id(txn->mdb) - 1);
+    pthread_mutex_unlock(&store->mutex);
     txn->err = TORG_OK;
     txn->open = true;
     txn->owner = pthread_self();
@@ -740,10 +759,20 @@ static enum torg_err store_commit_failed(struct store *store, int rc)
     return TORG_E_IO;
 }
 
+static void write_end(struct store *store, bool committed)
+{
+    pthread_mutex_lock(&store->mutex);
+    rtree_tables_end(store->node_tables, committed);
+    pthread_mutex_unlock(&store->mutex);
+}
+
 enum torg_err store_write_commit(struct kv *kv)
 {
     struct store_txn *txn = txn_of(kv);
+    struct store *store = txn->store;
     enum torg_err err = txn->err;
+    uint64_t snapshot;
+    MDB_envinfo info;
     int rc;
 
     assert(txn->write && pthread_equal(txn->owner, pthread_self()));
@@ -751,11 +780,17 @@ enum torg_err store_write_commit(struct kv *kv)
         store_write_abort(kv);
         return err;
     }
+    snapshot = mdb_txn_id(txn->mdb);
+    pthread_mutex_lock(&store->mutex);
+    rtree_tables_publish(store->node_tables, snapshot);
+    pthread_mutex_unlock(&store->mutex);
     rc = mdb_txn_commit(txn->mdb);
     txn->open = false;
     txn->mdb = NULL;
     *kv = (struct kv){0};
-    return rc ? store_commit_failed(txn->store, rc) : TORG_OK;
+    /* A commit that changed nothing makes no snapshot. */
+    write_end(store, !rc && mdb_env_info(store->env, &info) == 0 && info.me_last_txnid == snapshot);
+    return rc ? store_commit_failed(store, rc) : TORG_OK;
 }
 
 void store_write_abort(struct kv *kv)
@@ -767,6 +802,7 @@ void store_write_abort(struct kv *kv)
     txn->open = false;
     txn->mdb = NULL;
     *kv = (struct kv){0};
+    write_end(txn->store, false);
 }
 
 /* ---- care ---- */

@@ -59,6 +59,7 @@ struct kv {
     const struct kv_ops *ops;
     void *txn;
     bool writable;
+    void *table; /* where nodes lie in this snapshot: index/rtree_table.h; or NULL */
 };
 
 /* TORG_E_NOT_FOUND if the key is absent. */

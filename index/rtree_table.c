@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include "index/rtree_table.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+/*
+ * Tables stand in a queue, oldest first. A chunk belongs to one table or to
+ * several in a row, at the same place in each: so when the oldest goes, what
+ * the next has not got at the same place is freed, and nothing is counted.
+ */
+struct rtree_tables {
+    pthread_mutex_t *mutex; /* over the queue, the readers and what grows */
+    struct rtree_table *first, *last;
+    struct rtree_table *current; /* the last one, while it is good for later snapshots */
+    struct rtree_table *base;    /* the write transaction's: what it began from */
+    struct rtree_table *next;    /* and what it will leave; not in the queue yet */
+    bool published;
+    _Atomic uint64_t bytes;
+};
+
+static void *tables_alloc(struct rtree_tables *tables, size_t size)
+{
+    void *memory;
+
+    if (atomic_load_explicit(&tables->bytes, memory_order_relaxed) + size > RTREE_TABLE_BYTES_MAX)
+        return NULL;
+    memory = calloc(1, size);
+    if (memory)
+        atomic_fetch_add_explicit(&tables->bytes, size, memory_order_relaxed);
+    return memory;
+}
+
+static void tables_release_memory(struct rtree_tables *tables, void *memory, size_t size)
+{
+    if (!memory)
+        return;
+    atomic_fetch_sub_explicit(&tables->bytes, size, memory_order_relaxed);
+    free(memory);
+}
+
+static size_t space_bytes(size_t capacity)
+{
+    return sizeof(struct rtree_table_space) + capacity * sizeof(struct rtree_table_chunk *);
+}
+
+static struct rtree_table_space *space_of(const struct rtree_table *table, unsigned space)
+{
+    return atomic_load_explicit(&table->spaces[space], memory_order_acquire);
+}
+
+static struct rtree_table_chunk *chunk_of(const struct rtree_table_space *space, size_t i)
+{
+    if (!space || i >= space->capacity)
+        return NULL;
+    return atomic_load_explicit(&space->chunks[i], memory_order_acquire);
+}
+
+/* A space of at least this capacity with the chunks of another, which may be NULL. */
+static struct rtree_table_space *space_copy(struct rtree_tables *tables,
+                                            const struct rtree_table_space *from, size_t capacity)
+{
+    struct rtree_table_space *space;
+
+    if (from && capacity < from->capacity)
+        capacity = from->capacity;
+    space = tables_alloc(tables, space_bytes(capacity));
+    if (!space)
+        return NULL;
+    space->capacity = capacity;
+    for (size_t i = 0; from && i < from->capacity; i++)
+        atomic_init(&space->chunks[i], chunk_of(from, i));
+    return space;
+}
+
+static void space_free(struct rtree_tables *tables, struct rtree_table_space *space)
+{
+    while (space) {
+        struct rtree_table_space *outgrown = space->outgrown;
+
+        tables_release_memory(tables, space, space_bytes(space->capacity));
+        space = outgrown;
+    }
+}
+
+/* Free a table with all that heir, which may be NULL, has not got at the same place. */
+static void table_free(struct rtree_tables *tables, struct rtree_table *table,
+                       const struct rtree_table *heir)
+{
+    for (unsigned s = 0; s < RTREE_TABLE_SPACES; s++) {
+        struct rtree_table_space *space = space_of(table, s);
+        const struct rtree_table_space *kept = heir ? space_of(heir, s) : NULL;
+
+        for (size_t i = 0; space && i < space->capacity; i++) {
+            struct rtree_table_chunk *chunk = chunk_of(space, i);
+
+            if (chunk && chunk != chunk_of(kept, i))
+                tables_release_memory(tables, chunk, sizeof(*chunk));
+        }
+        space_free(tables, space);
+    }
+    tables_release_memory(tables, table, sizeof(*table));
+}
+
+/* ---- the queue ---- */
+
+static struct rtree_table *table_new(struct rtree_tables *tables, uint64_t snapshot)
+{
+    struct rtree_table *table = tables_alloc(tables, sizeof(*table));
+
+    if (!table)
+        return NULL;
+    table->owner = tables;
+    table->snapshot = snapshot;
+    return table;
+}
+
+static void queue_trim(struct rtree_tables *tables)
+{
+    while (tables->first && tables->first != tables->current && tables->first->readers == 0) {
+        struct rtree_table *table = tables->first;
+
+        tables->first = table->newer;
+        if (!tables->first)
+            tables->last = NULL;
+        table_free(tables, table, table->newer);
+    }
+}
+
+static void queue_append(struct rtree_tables *tables, struct rtree_table *table)
+{
+    if (tables->last)
+        tables->last->newer = table;
+    else
+        tables->first = table;
+    tables->last = table;
+    tables->current = table;
+    queue_trim(tables);
+}
+
+struct rtree_tables *rtree_tables_new(pthread_mutex_t *mutex)
+{
+    struct rtree_tables *tables = calloc(1, sizeof(*tables));
+
+    if (tables)
+        tables->mutex = mutex;
+    return tables;
+}
+
+void rtree_tables_free(struct rtree_tables *tables)
+{
+    if (!tables)
+        return;
+    rtree_tables_forget(tables);
+    assert(!tables->first);
+    free(tables);
+}
+
+struct rtree_table *rtree_tables_acquire(struct rtree_tables *tables, uint64_t snapshot)
+{
+    struct rtree_table *table = tables->current;
+
+    if (tables->published && tables->next->snapshot == snapshot)
+        table = tables->next;
+    if (!table || table->snapshot != snapshot) {
+        /*
+         * The first reader, or another process has written. While a write
+         * transaction is open here, the queue must stay as it is.
+         */
+        if (tables->base || (table && table->snapshot > snapshot))
+            return NULL;
+        table = table_new(tables, snapshot);
+        if (!table)
+            return NULL;
+        queue_append(tables, table);
+    }
+    table->readers++;
+    return table;
+}
+
+void rtree_tables_release(struct rtree_tables *tables, struct rtree_table *table)
+{
+    if (!table)
+        return;
+    assert(table->readers > 0);
+    table->readers--;
+    queue_trim(tables);
+}
+
+/* ---- filling ---- */
+
+/* The chunk for a number, made if need be. Locked. */
+static struct rtree_table_chunk *table_grow(struct rtree_table *table, unsigned s, size_t i)
+{
+    struct rtree_tables *tables = table->owner;
+    struct rtree_table_space *space = space_of(table, s);
+    struct rtree_table_chunk *chunk = chunk_of(space, i);
+
+    if (chunk)
+        return chunk;
+    if (!space || i >= space->capacity) {
+        struct rtree_table_space *grown = space_copy(tables, space, 2 * i + 8);
+
+        if (!grown)
+            return NULL;
+        grown->outgrown = space;
+        atomic_store_explicit(&table->spaces[s], grown, memory_order_release);
+        space = grown;
+    }
+    chunk = tables_alloc(tables, sizeof(*chunk));
+    if (chunk)
+        atomic_store_explicit(&space->chunks[i], chunk, memory_order_release);
+    return chunk;
+}
+
+/*
+ * A table that is no longer the newest grows no more: its chunks must stand in
+ * the order of the queue. Its readers are soon gone.
+ */
+void rtree_table_keep(struct rtree_table *table, uint8_t s, uint32_t number, const uint8_t *bytes)
+{
+    struct rtree_tables *tables = table->owner;
+    size_t i = number / RTREE_TABLE_CHUNK;
+    struct rtree_table_chunk *chunk;
+
+    if (s >= RTREE_TABLE_SPACES)
+        return;
+    chunk = chunk_of(space_of(table, s), i);
+    if (!chunk) {
+        pthread_mutex_lock(tables->mutex);
+        if (table == tables->current && !tables->published)
+            chunk = table_grow(table, s, i);
+        pthread_mutex_unlock(tables->mutex);
+    }
+    if (chunk)
+        atomic_store_explicit(&chunk->at[number % RTREE_TABLE_CHUNK], bytes, memory_order_release);
+}
+
+/* ---- the writer ---- */
+
+void rtree_tables_begin(struct rtree_tables *tables, uint64_t snapshot)
+{
+    assert(!tables->base && !tables->next);
+    if (!tables->current || tables->current->snapshot != snapshot) {
+        struct rtree_table *table = table_new(tables, snapshot);
+
+        if (!table)
+            return; /* Nothing to go on from: the next reader begins anew. */
+        queue_append(tables, table);
+    }
+    tables->base = tables->current;
+}
+
+/*
+ * The table after the base, made when it is first needed. What readers add to
+ * the base later stays the base's.
+ */
+static struct rtree_table *tables_next(struct rtree_tables *tables)
+{
+    if (tables->next || !tables->base)
+        return tables->next;
+    tables->next = table_new(tables, 0);
+    for (unsigned s = 0; tables->next && s < RTREE_TABLE_SPACES; s++) {
+        const struct rtree_table_space *space = space_of(tables->base, s);
+
+        /* Without memory for it all of the space is unknown: as good, only slower. */
+        if (space)
+            atomic_init(&tables->next->spaces[s], space_copy(tables, space, 0));
+    }
+    return tables->next;
+}
+
+void rtree_tables_note(struct rtree_tables *tables, struct span key)
+{
+    struct rtree_table *next;
+    struct rtree_table_space *space;
+    struct rtree_table_chunk *chunk, *copy;
+    uint32_t number;
+
+    if (key.size != 5 || key.data[0] >= RTREE_TABLE_SPACES)
+        return;
+    number = get_u32be(key.data + 1);
+    next = tables_next(tables);
+    space = next ? space_of(next, key.data[0]) : NULL;
+    chunk = chunk_of(space, number / RTREE_TABLE_CHUNK);
+    if (!chunk)
+        return;
+    if (chunk == chunk_of(space_of(tables->base, key.data[0]), number / RTREE_TABLE_CHUNK)) {
+        copy = tables_alloc(tables, sizeof(*copy));
+        for (unsigned i = 0; copy && i < RTREE_TABLE_CHUNK; i++)
+            atomic_init(&copy->at[i], atomic_load_explicit(&chunk->at[i], memory_order_acquire));
+        /* Without a copy the whole chunk is unknown. */
+        atomic_store_explicit(&space->chunks[number / RTREE_TABLE_CHUNK], copy,
+                              memory_order_release);
+        chunk = copy;
+    }
+    if (chunk)
+        atomic_store_explicit(&chunk->at[number % RTREE_TABLE_CHUNK], NULL, memory_order_release);
+}
+
+void rtree_tables_publish(struct rtree_tables *tables, uint64_t snapshot)
+{
+    struct rtree_table *next = tables_next(tables);
+
+    if (!next)
+        return;
+    next->snapshot = snapshot;
+    tables->published = true;
+}
+
+void rtree_tables_end(struct rtree_tables *tables, bool committed)
+{
+    struct rtree_table *base = tables->base, *next = tables->next;
+
+    tables->base = tables->next = NULL;
+    tables->published = false;
+    if (next && (committed || next->readers > 0)) {
+        /*
+         * A failed commit that was seen by readers leaves its table to them; no
+         * later snapshot may go on from it, for its number may come again.
+         */
+        assert(base == tables->last);
+        queue_append(tables, next);
+        if (!committed)
+            tables->current = NULL;
+    } else if (next) {
+        table_free(tables, next, base);
+        if (committed)
+            tables->current = NULL;
+    } else if (committed) {
+        tables->current = NULL;
+    }
+    queue_trim(tables);
+}
+
+void rtree_tables_forget(struct rtree_tables *tables)
+{
+    assert(!tables->base && !tables->next);
+    tables->current = NULL;
+    queue_trim(tables);
+}
+
+uint64_t rtree_tables_bytes(const struct rtree_tables *tables)
+{
+    return atomic_load_explicit(&tables->bytes, memory_order_relaxed);
+}
