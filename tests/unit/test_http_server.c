@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include "tests/support/test.h"
 
+#include <arpa/inet.h>
 #include <jansson.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -8,7 +9,9 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "daemon/http_conn.h"
 #include "daemon/http_params.h"
+#include "daemon/http_workers.h"
 #include "protocol/listing_geojson.h"
 #include "tests/support/http_world.h"
 
@@ -894,6 +897,83 @@ static void test_the_longest_waiting_connection_gives_way(void **state)
     free(world);
 }
 
+/* ---- readers that do not read ---- */
+
+#define BIG_BYTES (HTTP_QUEUED_BYTES_MAX / 4 - 4096) /* four fit, five do not */
+
+static enum torg_err big_answer(struct http_exchange *exchange)
+{
+    exchange->reply.status = 200;
+    exchange->reply.type = "application/json";
+    exchange->reply.body.data = calloc(1, BIG_BYTES); /* untouched, it costs address space only */
+    assert_non_null(exchange->reply.body.data);
+    exchange->reply.body.size = exchange->reply.body.capacity = BIG_BYTES;
+    return TORG_OK;
+}
+
+/* Asks, and reads no more than the status. */
+static int ask_for_much(const struct http_workers *workers, int *ret_status)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    char line[13] = "";
+
+    address.sin_port = htons(http_workers_port(workers));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    http_client_send(fd, "GET /big HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_int_equal(recv(fd, line, 12, MSG_WAITALL), 12);
+    *ret_status = (int)strtol(line + 9, NULL, 10);
+    return fd;
+}
+
+/* Many who ask for much and read nothing would otherwise take all memory. */
+static void test_what_waits_for_readers_is_bounded(void **state)
+{
+    static const struct http_route route = {
+        .method = HTTP_GET,
+        .place = HTTP_AT_ROOT,
+        .path = "/big",
+        .handler = big_answer,
+        .formats = HTTP_FORMAT_JSON,
+        .format = HTTP_FORMAT_JSON,
+    };
+    struct http_world *world = *state;
+    struct http_workers_options options = {
+        .name = "big",
+        .node = &world->node,
+        .addresses = world->config.http,
+        .address_count = 1,
+        .threads = 1,
+        .connections_max = 100,
+        .per_address_max = 100,
+        .routes = {.items = &route, .count = 1, .base_path = "/none"},
+    };
+    struct http_workers *workers;
+    int fds[4], status = 0, late;
+
+    assert_ok(http_workers_new(&options, &workers));
+    assert_ok(http_workers_start(workers));
+    for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+        fds[i] = ask_for_much(workers, &status);
+        assert_int_equal(status, 200);
+    }
+    late = ask_for_much(workers, &status);
+    assert_int_equal(status, 503);
+    (void)close(late);
+    /* One who gives up makes room; the server hears of it in its own time. */
+    (void)close(fds[0]);
+    for (unsigned i = 0; i < 5000 && status != 200; i++) {
+        (void)usleep(1000);
+        late = ask_for_much(workers, &status);
+        (void)close(late);
+    }
+    assert_int_equal(status, 200);
+    for (size_t i = 1; i < ARRAY_SIZE(fds); i++)
+        (void)close(fds[i]);
+    http_workers_free(workers);
+}
+
 /* ---- the page ---- */
 
 static void test_the_page(void **state)
@@ -991,6 +1071,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_options_and_negotiation, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_wrong_targets, set_up, tear_down),
         cmocka_unit_test(test_the_longest_waiting_connection_gives_way),
+        cmocka_unit_test_setup_teardown(test_what_waits_for_readers_is_bounded, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_page, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_errors_for_people, set_up, tear_down),
     };
