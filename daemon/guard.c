@@ -42,7 +42,7 @@ static enum torg_err slot_parse(const uint8_t slot[GUARD_SLOT_BYTES], struct gua
     return TORG_OK;
 }
 
-static enum torg_err guard_load(struct guard *guard)
+static enum torg_err guard_load(struct guard *guard, const struct origin_id *origin)
 {
     for (unsigned i = 0; i < 2; i++) {
         uint8_t slot[GUARD_SLOT_BYTES];
@@ -53,6 +53,8 @@ static enum torg_err guard_load(struct guard *guard)
             return TORG_E_IO;
         if ((size_t)size < sizeof(slot) || slot_parse(slot, &mark))
             continue; /* never written, or torn while it was: the other one counts */
+        if (memcmp(&mark.origin, origin, sizeof(mark.origin)) != 0)
+            continue; /* its numbers are not ours, however great they are */
         if (guard->has_mark && guard_mark_compare(&mark, &guard->mark) <= 0)
             continue;
         guard->has_mark = true;
@@ -62,7 +64,8 @@ static enum torg_err guard_load(struct guard *guard)
     return TORG_OK;
 }
 
-enum torg_err guard_open(const char *directory, struct guard *ret_guard)
+enum torg_err guard_open(const char *directory, const struct origin_id *origin,
+                         struct guard *ret_guard)
 {
     struct guard guard = {0};
     char path[PATH_MAX];
@@ -81,7 +84,7 @@ enum torg_err guard_open(const char *directory, struct guard *ret_guard)
     /* Its blocks now, while there is room: a full disk must not stop a mark. Where the file
      * system cannot promise that, the mark's own error will tell. */
     (void)!posix_fallocate(guard.fd, 0, GUARD_SLOT_DISTANCE + GUARD_SLOT_BYTES);
-    err = guard_load(&guard);
+    err = guard_load(&guard, origin);
     if (err)
         goto done;
     /* Its name must survive a power cut before the first mark may be relied on. */

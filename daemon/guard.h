@@ -14,7 +14,8 @@
  *   "torgguard1\0\0\0\0\0\0" 16 | origin 32 | epoch u64be | hno u64be |
  *   headhash 32 | checksum 32 | u64be 0
  * checksum = BLAKE2b-256, domain "torg/guard/1", of what stands before it. Of
- * two valid slots the one with the greater (epoch, hno) counts.
+ * two valid slots of the origin the one with the greater (epoch, hno) counts; what an earlier
+ * origin left in the directory says nothing about this one.
  */
 #define GUARD_FILE "guard"
 #define GUARD_SLOT_BYTES 136
@@ -35,10 +36,11 @@ struct guard {
 };
 
 /*
- * Opens the file, creating it if it is not there (then without a mark, as when
- * both slots are damaged). TORG_E_IO (errno).
+ * Opens the file for an origin, creating it if it is not there (then without a
+ * mark, as when both slots are damaged or another origin's). TORG_E_IO (errno).
  */
-enum torg_err guard_open(const char *directory, struct guard *ret_guard);
+enum torg_err guard_open(const char *directory, const struct origin_id *origin,
+                         struct guard *ret_guard);
 void guard_done(struct guard *guard);
 
 /* Durable on TORG_OK. TORG_E_IO: the older mark still stands. */

@@ -12,6 +12,7 @@
 
 #include "daemon/guard.h"
 #include "daemon/log.h"
+#include "protocol/frame.h"
 #include "protocol/profile.h"
 
 /*
@@ -374,12 +375,57 @@ static bool is_first_after(const struct replica_origin *origin, const struct gua
            memcmp(&origin->head.prev, &mark->head_hash, sizeof(mark->head_hash)) == 0;
 }
 
+static enum torg_err head_is_held(const struct kv *kv, uint32_t number, uint64_t epoch,
+                                  uint64_t hno, bool *ret_held)
+{
+    struct span head;
+    enum torg_err err = replica_head_get(kv, number, epoch, hno, &head);
+
+    *ret_held = !err;
+    return err == TORG_E_NOT_FOUND ? TORG_OK : err;
+}
+
+/*
+ * Is the origin's head the first of an epoch, and the one before it, the last
+ * of an earlier epoch, what the guard names? In a first head prev is a charter,
+ * so the heads that the database holds must tell.
+ */
+static enum torg_err epoch_follows(const struct writer *writer, const struct replica_origin *origin,
+                                   const struct guard_mark *mark, bool *ret_follows)
+{
+    bool later = false;
+    struct hash hash;
+    struct span head;
+    enum torg_err err;
+    struct kv kv;
+
+    *ret_follows = false;
+    if (!origin->has_head || origin->head.hno != 1 || mark->hno == 0 ||
+        mark->epoch >= origin->head.epoch)
+        return TORG_OK;
+    err = store_read_begin(writer->options.store, &kv);
+    if (err)
+        return err;
+    err = replica_head_get(&kv, origin->number, mark->epoch, mark->hno, &head);
+    if (err)
+        goto done;
+    hash = head_hash(frame_head(head).bytes);
+    err = head_is_held(&kv, origin->number, mark->epoch, mark->hno + 1, &later);
+    for (uint64_t epoch = mark->epoch + 1; epoch < origin->head.epoch && !err && !later; epoch++)
+        err = head_is_held(&kv, origin->number, epoch, 1, &later);
+    *ret_follows = !later && memcmp(&hash, &mark->head_hash, sizeof(hash)) == 0;
+done:
+    store_read_end(&kv);
+    return err == TORG_E_NOT_FOUND ? TORG_OK : err;
+}
+
 /*
  * What the guard says about the database, at start. Normal is: they name the
  * same head, or the database is one ahead, for a crash came between its commit
  * and the guard's. Before the first head the guard names number 0.
  */
-static void guard_judge(struct writer *writer, const struct replica_origin *origin)
+static void guard_judge(struct writer *writer, const struct replica_origin *origin,
+                        bool epoch_follows)
 {
     const struct guard_mark *mark = &writer->guard.mark;
     bool marked =
@@ -403,9 +449,10 @@ static void guard_judge(struct writer *writer, const struct replica_origin *orig
     } else if (order == 0) {
         writer->forked = memcmp(&own.head_hash, &mark->head_hash, sizeof(own.head_hash)) != 0;
     } else {
-        writer->unguarded =
-            own.epoch != mark->epoch || own.hno != mark->hno + 1 ||
-            memcmp(&origin->head.prev, &mark->head_hash, sizeof(mark->head_hash)) != 0;
+        bool follows = own.epoch == mark->epoch && own.hno == mark->hno + 1 &&
+                       memcmp(&origin->head.prev, &mark->head_hash, sizeof(mark->head_hash)) == 0;
+
+        writer->unguarded = !follows && !epoch_follows;
     }
 }
 
@@ -488,15 +535,17 @@ static enum torg_err settle(struct writer *writer)
 static enum torg_err start_judge(struct writer *writer)
 {
     struct replica_origin origin;
-    bool forked = false;
+    bool forked = false, follows = false;
     enum torg_err err;
 
     if (!writer->options.has_own)
         return TORG_OK;
     err = own_read(writer, &origin, &forked);
+    if (!err && writer->guard.has_mark)
+        err = epoch_follows(writer, &origin, &writer->guard.mark, &follows);
     if (err)
         return err;
-    guard_judge(writer, &origin);
+    guard_judge(writer, &origin, follows);
     if (writer->unguarded && writer->options.confirm_guard) {
         writer->unguarded = false;
         log_event(LOG_WARN, "writer.confirmed",
@@ -1121,7 +1170,7 @@ enum torg_err writer_new(const struct writer_options *options, struct writer **r
     writer->id = writer->id % INTEGER_MAX + 1; /* 0 means nobody */
     if (!options->has_own || options->no_beats)
         writer->beat_due_ms = INT64_MAX;
-    err = guard_open(options->directory, &writer->guard);
+    err = guard_open(options->directory, &options->own, &writer->guard);
     if (!err)
         err = start_judge(writer);
     if (!err && pthread_create(&writer->thread, NULL, writer_thread, writer) != 0)

@@ -9,12 +9,12 @@
 #include "daemon/guard.h"
 
 static char directory[64], path[96];
+static const struct origin_id own = {{7}};
 
 static struct guard_mark mark_of(uint64_t epoch, uint64_t hno)
 {
-    struct guard_mark mark = {.epoch = epoch, .hno = hno};
+    struct guard_mark mark = {.origin = own, .epoch = epoch, .hno = hno};
 
-    memset(mark.origin.bytes, 7, sizeof(mark.origin.bytes));
     memset(mark.head_hash.bytes, (int)hno, sizeof(mark.head_hash.bytes));
     return mark;
 }
@@ -24,7 +24,7 @@ static void write_marks(uint64_t first, uint64_t last)
     struct guard guard;
 
     unlink(path);
-    assert_ok(guard_open(directory, &guard));
+    assert_ok(guard_open(directory, &own, &guard));
     assert_false(guard.has_mark);
     for (uint64_t hno = first; hno <= last; hno++) {
         struct guard_mark mark = mark_of(1, hno);
@@ -40,7 +40,7 @@ static bool read_mark(struct guard_mark *ret_mark)
     struct guard guard;
     bool has_mark;
 
-    assert_ok(guard_open(directory, &guard));
+    assert_ok(guard_open(directory, &own, &guard));
     has_mark = guard.has_mark;
     if (has_mark)
         *ret_mark = guard.mark;
@@ -79,7 +79,7 @@ static void test_a_new_epoch_is_newer_than_any_number(void **state)
 
     (void)state;
     unlink(path);
-    assert_ok(guard_open(directory, &guard));
+    assert_ok(guard_open(directory, &own, &guard));
     assert_ok(guard_write(&guard, &old));
     assert_ok(guard_write(&guard, &new));
     guard_done(&guard);
@@ -109,7 +109,7 @@ static void test_a_torn_slot_is_overwritten_next(void **state)
     (void)state;
     write_marks(1, 4);
     flip_byte(GUARD_SLOT_DISTANCE + 60);
-    assert_ok(guard_open(directory, &guard));
+    assert_ok(guard_open(directory, &own, &guard));
     assert_int_equal(guard.mark.hno, 3);
     assert_ok(guard_write(&guard, &mark));
     guard_done(&guard);
@@ -135,12 +135,38 @@ static void test_both_slots_damaged_or_short_is_no_mark(void **state)
     assert_false(read_mark(&mark));
 }
 
+/*
+ * A directory that another origin was founded in before: its numbers would win
+ * for good, and each start of the new one would look like an old copy.
+ */
+static void test_what_another_origin_left_does_not_count(void **state)
+{
+    static const struct origin_id other = {{9}};
+    struct guard_mark mark = mark_of(1, 900), first = mark_of(1, 1), read = {0};
+    struct guard guard;
+
+    (void)state;
+    unlink(path);
+    mark.origin = other;
+    assert_ok(guard_open(directory, &other, &guard));
+    assert_ok(guard_write(&guard, &mark));
+    mark.hno++;
+    assert_ok(guard_write(&guard, &mark));
+    guard_done(&guard);
+    assert_false(read_mark(&read));
+    assert_ok(guard_open(directory, &own, &guard));
+    assert_ok(guard_write(&guard, &first));
+    guard_done(&guard);
+    assert_true(read_mark(&read));
+    assert_memory_equal(&read, &first, sizeof(read));
+}
+
 static void test_unwritable_directory_is_an_error(void **state)
 {
     struct guard guard;
 
     (void)state;
-    assert_err(guard_open("/nonexistent", &guard), TORG_E_IO);
+    assert_err(guard_open("/nonexistent", &own, &guard), TORG_E_IO);
 }
 
 static int setup(void **state)
@@ -168,6 +194,7 @@ int main(void)
         cmocka_unit_test(test_every_damaged_byte_of_the_newest_slot_falls_back),
         cmocka_unit_test(test_a_torn_slot_is_overwritten_next),
         cmocka_unit_test(test_both_slots_damaged_or_short_is_no_mark),
+        cmocka_unit_test(test_what_another_origin_left_does_not_count),
         cmocka_unit_test(test_unwritable_directory_is_an_error),
     };
 

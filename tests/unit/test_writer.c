@@ -358,7 +358,7 @@ static void test_a_write_is_signed_durable_and_guarded(void **state)
     assert_true(listing_is_live(&desk, &id));
     writer_free(desk.writer);
     desk.writer = NULL;
-    assert_ok(guard_open(desk.directory, &guard));
+    assert_ok(guard_open(desk.directory, &desk.own.id, &guard));
     assert_true(guard.has_mark);
     assert_int_equal(guard.mark.hno, 2);
     assert_memory_equal(&guard.mark.head_hash, &origin.head_hash, sizeof(struct hash));
@@ -732,6 +732,78 @@ static void test_a_crash_before_the_first_guard_is_normal(void **state)
     desk_done(&desk);
 }
 
+/* The charter of the next epoch, into a store that no writer has open. */
+static void new_epoch(struct desk *desk)
+{
+    struct charter_signed charters[TOWN_CHARTERS_MAX];
+    struct replica_write write = {.kind = REPLICA_WRITE_CHARTERS, .origin = desk->own.id};
+    struct kv kv;
+
+    town_rotate(&desk->own, true);
+    write.charters = charters;
+    write.charter_count = town_charters(&desk->own, desk->own.charter_count - 1, charters);
+    assert_ok(store_write_begin(desk->store, &kv));
+    assert_ok(replica_apply(&kv, &write, NULL));
+    assert_ok(store_write_commit(&kv));
+}
+
+/* Nor is the first commit of a new epoch, whose prev is a charter and not the guard's head. */
+static void test_a_crash_before_the_guard_of_a_new_epoch_is_normal(void **state)
+{
+    struct desk desk;
+
+    (void)state;
+    desk_init(&desk, 64 * MIB);
+    writer_start(&desk);
+    assert_ok(put(&desk, 1).err);
+    assert_ok(put(&desk, 2).err);
+    desk_stop(&desk);
+    copy_file(&desk, GUARD_FILE, "guard.old");
+    store_start(&desk);
+    new_epoch(&desk);
+    writer_start(&desk);
+    assert_int_equal(writer_state(desk.writer), WRITER_READY);
+    assert_int_equal(put(&desk, 3).hno, 1);
+    desk_stop(&desk);
+    copy_file(&desk, "guard.old", GUARD_FILE);
+    store_start(&desk);
+    writer_start(&desk);
+    assert_int_equal(writer_state(desk.writer), WRITER_READY);
+    assert_int_equal(put(&desk, 4).hno, 2);
+    desk_stop(&desk);
+    /* But a second head of the new epoch, or one more of the old, is a restored guard. */
+    copy_file(&desk, "guard.old", GUARD_FILE);
+    store_start(&desk);
+    writer_start(&desk);
+    assert_int_equal(writer_state(desk.writer), WRITER_RECOVERING);
+    remove_file(&desk, "guard.old");
+    desk_done(&desk);
+}
+
+static void test_a_guard_from_before_the_last_head_of_an_epoch_is_in_doubt(void **state)
+{
+    struct desk desk;
+
+    (void)state;
+    desk_init(&desk, 64 * MIB);
+    writer_start(&desk);
+    assert_ok(put(&desk, 1).err);
+    copy_file(&desk, GUARD_FILE, "guard.old");
+    assert_ok(put(&desk, 2).err);
+    desk_stop(&desk);
+    store_start(&desk);
+    new_epoch(&desk);
+    writer_start(&desk);
+    assert_int_equal(put(&desk, 3).hno, 1);
+    desk_stop(&desk);
+    copy_file(&desk, "guard.old", GUARD_FILE);
+    store_start(&desk);
+    writer_start(&desk);
+    assert_int_equal(writer_state(desk.writer), WRITER_RECOVERING);
+    remove_file(&desk, "guard.old");
+    desk_done(&desk);
+}
+
 /* A restored old database would sign numbers again that the world has seen. */
 static void test_a_database_behind_its_guard_takes_no_writes(void **state)
 {
@@ -750,7 +822,7 @@ static void test_a_database_behind_its_guard_takes_no_writes(void **state)
     assert_ok(put(&desk, 2).err);
     assert_ok(put(&desk, 3).err);
     desk_stop(&desk);
-    assert_ok(guard_open(desk.directory, &guard));
+    assert_ok(guard_open(desk.directory, &desk.own.id, &guard));
     mark = guard.mark;
     guard_done(&guard);
     copy_file(&desk, "torg.mdb", "new");
@@ -766,7 +838,7 @@ static void test_a_database_behind_its_guard_takes_no_writes(void **state)
     usleep(50000);
     assert_int_equal(writer_state(desk.writer), WRITER_RECOVERING);
     desk_stop(&desk);
-    assert_ok(guard_open(desk.directory, &guard)); /* what it names stands */
+    assert_ok(guard_open(desk.directory, &desk.own.id, &guard)); /* what it names stands */
     assert_int_equal(guard.mark.hno, 3);
     guard_done(&guard);
     remove_file(&desk, "old");
@@ -1154,6 +1226,8 @@ int main(void)
         cmocka_unit_test(test_one_ahead_of_the_guard_is_normal),
         cmocka_unit_test(test_far_ahead_of_the_guard_is_in_doubt),
         cmocka_unit_test(test_a_crash_before_the_first_guard_is_normal),
+        cmocka_unit_test(test_a_crash_before_the_guard_of_a_new_epoch_is_normal),
+        cmocka_unit_test(test_a_guard_from_before_the_last_head_of_an_epoch_is_in_doubt),
         cmocka_unit_test(test_a_database_behind_its_guard_takes_no_writes),
         cmocka_unit_test(test_a_lost_guard_needs_a_peer_or_the_operator),
         cmocka_unit_test(test_asking_holds_writes_back),
