@@ -102,8 +102,10 @@ enum torg_err session_send(struct session *session, const struct frame *frame, i
         return err;
     bytes = session->output.size - before;
     session->output.size = before;
-    if (!session_may_send(session, frame_class_of(frame->type), bytes, now_ms))
+    if (!session_may_send(session, frame_class_of(frame->type), bytes, now_ms)) {
+        session->refused_bytes = bytes;
         return TORG_E_BUSY;
+    }
     session->output.size = before + bytes;
     sent(session, frame->type, bytes);
     return TORG_OK;
@@ -270,6 +272,7 @@ static void credit_take(struct session *session, const struct frame *frame)
 
     session->credit_out[class] += frame->credit.bytes;
     session->blocked_since_ms[class] = 0;
+    session->credit_came = true;
     if (session->credit_out[class] > FRAME_CREDIT_BYTES_MAX)
         session->credit_out[class] = FRAME_CREDIT_BYTES_MAX;
 }

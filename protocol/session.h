@@ -61,6 +61,8 @@ struct session {
     uint64_t credit_in[SESSION_CLASSES];       /* what the peer may still send */
     uint64_t credit_owed[SESSION_CLASSES];     /* handled, not yet granted again */
     int64_t blocked_since_ms[SESSION_CLASSES]; /* out of credit with something to say; or 0 */
+    bool credit_came;     /* a CREDIT has come in; cleared by whoever acts on it */
+    size_t refused_bytes; /* of the frame that session_send last found no room for */
     int64_t control_tokens_milli;
     int64_t control_at_ms;
 

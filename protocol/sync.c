@@ -310,6 +310,8 @@ struct sync_limits sync_limits_default(void)
         .sync_sessions_peer = 4,
         .sync_sessions_total = 16,
         .store_queue_writes = 64,
+        .answer_bytes_per_s_min = 16384,
+        .turn_ms = 60000,
     };
 }
 
@@ -400,6 +402,7 @@ static void settings_take(struct sync *sync, const struct sync_config *config)
     sync->limits.sync_sessions_peer = at_least(sync->limits.sync_sessions_peer, 1);
     sync->limits.sync_sessions_total = at_least(sync->limits.sync_sessions_total, 1);
     sync->limits.store_queue_writes = at_least(sync->limits.store_queue_writes, 1);
+    sync->limits.answer_bytes_per_s_min = at_least(sync->limits.answer_bytes_per_s_min, 1);
     snprintf(sync->software, sizeof(sync->software), "%s",
              config->software ? config->software : "");
 }
@@ -468,6 +471,7 @@ void sync_set_recovering(struct sync *sync, bool recovering)
         if (!sync->origins[i].own)
             continue;
         sync->origins[i].ahead_told = false;
+        sync_serve_own(sync);
         if (sync->origins[i].job != SYNC_NONE)
             sync_fetch_end(sync, &sync->jobs[sync->origins[i].job], SYNC_AGAIN);
         sync_origin_attend(sync, i);
@@ -503,7 +507,7 @@ static enum torg_err event_take(struct sync *sync, const struct sync_event *even
         if (peer == SYNC_NONE)
             return TORG_OK;
         session_drained(&sync->peers[peer].link->session, event->queued_bytes);
-        sync->peers[peer].link->serve_due = true;
+        sync_link_room(sync, peer);
         return TORG_OK;
     case SYNC_EVENT_DISCONNECTED:
         if (peer != SYNC_NONE)

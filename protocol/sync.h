@@ -32,6 +32,9 @@ struct sync_limits {
     uint32_t sync_sessions_peer;  /* 4 */
     uint32_t sync_sessions_total; /* 16 */
     uint32_t store_queue_writes;  /* how many STORE actions may be unanswered */
+    /* What catching up may take of a peer's time: see docs/protocol.md, "Catching up". */
+    uint32_t answer_bytes_per_s_min; /* 16 KiB/s: who answers slower is not waited for */
+    uint32_t turn_ms;                /* 60 s: then another peer that can help has its turn */
 };
 struct sync_limits sync_limits_default(void);
 
@@ -178,6 +181,7 @@ void sync_peer_status(const struct sync *sync, uint32_t peer, struct sync_peer_s
 struct sync_counters {
     uint64_t batches_in, batches_duplicate, deltas_in, reconciles, reconcile_rounds;
     uint64_t listings_in, payloads_in, payload_bytes_in, mismatches, refused_frames;
+    uint64_t answers_in_vain; /* made, and made again for want of credit */
 };
 void sync_counters(const struct sync *sync, struct sync_counters *ret_counters);
 /* The newest head that any peer claims (HAVE) of an origin: what lag is measured against. */

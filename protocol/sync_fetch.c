@@ -60,6 +60,7 @@ struct sync_job *sync_fetch_begin(struct sync *sync, uint32_t origin, uint32_t p
         .origin = origin,
         .peer = peer,
         .link = sync->peers[peer].link->id,
+        .started_ms = sync->now_ms,
         .claim_epoch = row->epoch,
         .claim_hno = row->hno,
         .claim_charter_no = row->charter_no,
@@ -87,8 +88,14 @@ void sync_fetch_end(struct sync *sync, struct sync_job *job, enum sync_outcome o
     if (outcome == SYNC_DONE) {
         origin->failures = 0;
         origin->failed_peer = SYNC_NONE;
-        if (same_link)
+        if (same_link) {
             peer->rows[index].strikes = 0;
+            peer->rows[index].slow_ms = 0;
+        }
+    } else if (outcome == SYNC_SLOW) {
+        origin->failures = 0;
+        origin->failed_peer = job->peer;
+        peer->rows[index].slow_ms = sync->now_ms;
     } else {
         origin->failures++;
         origin->failed_peer = job->peer;
@@ -120,6 +127,23 @@ static void blame(struct sync *sync, struct sync_job *job, const char *what)
     sync_fetch_end(sync, job, SYNC_DISTRUST);
 }
 
+/* The beginning of a frame that is coming in. */
+static uint64_t partial_bytes(const struct sync_link *link)
+{
+    return link->session.partial_taken ? 0 : link->session.partial.size;
+}
+
+static uint64_t link_answered_bytes(const struct sync_link *link)
+{
+    return link->answered_bytes + partial_bytes(link);
+}
+
+/* How long so many bytes may take. */
+static int64_t time_for(const struct sync *sync, uint64_t bytes)
+{
+    return (int64_t)(bytes * 1000 / sync->limits.answer_bytes_per_s_min);
+}
+
 enum torg_err sync_fetch_ask(struct sync *sync, struct sync_job *job, struct frame *frame)
 {
     struct session *session = &sync->peers[job->peer].link->session;
@@ -141,7 +165,7 @@ enum torg_err sync_fetch_ask(struct sync *sync, struct sync_job *job, struct fra
     }
     job->asked = frame->type;
     job->asked_ms = sync->now_ms;
-    job->deadline_ms = sync->now_ms + SYNC_ANSWER_MS_MAX;
+    job->asked_bytes = link_answered_bytes(sync->peers[job->peer].link);
     err = session_send(session, frame, sync->now_ms);
     if (err == TORG_E_BUSY) {
         sync_fetch_end(sync, job, SYNC_AGAIN); /* the session is closing */
@@ -168,6 +192,25 @@ bool sync_fetch_is_trouble(enum torg_err err)
            err == TORG_E_CORRUPT || err == TORG_E_LOCKED;
 }
 
+/*
+ * An answer is waited for SYNC_ANSWER_MS_MAX, and so is each of its frames. But
+ * who sends little at a time does not hold an origin for ever: all the waiting
+ * for one request together is paid for in bytes, at the least rate. What the
+ * link answers to other requests counts, for it may be a slow line that all share.
+ */
+static int64_t deadline_ms(const struct sync *sync, const struct sync_job *job)
+{
+    const struct sync_link *link = sync->peers[job->peer].link;
+    uint64_t bytes = link_answered_bytes(link);
+    int64_t from_ms = link->answered_ms > job->asked_ms ? link->answered_ms : job->asked_ms;
+    int64_t frame_ms = from_ms + SYNC_ANSWER_MS_MAX + time_for(sync, partial_bytes(link));
+    int64_t whole_ms = job->asked_ms + SYNC_ANSWER_MS_MAX;
+
+    if (bytes > job->asked_bytes)
+        whole_ms += time_for(sync, bytes - job->asked_bytes);
+    return frame_ms < whole_ms ? frame_ms : whole_ms;
+}
+
 void sync_fetch_timeouts(struct sync *sync)
 {
     for (uint32_t i = 0; i < sync->limits.sync_sessions_total; i++) {
@@ -175,7 +218,7 @@ void sync_fetch_timeouts(struct sync *sync)
 
         const struct sync_link *link = job->active ? sync->peers[job->peer].link : NULL;
 
-        if (!link || !job->asked || sync->now_ms < job->deadline_ms)
+        if (!link || !job->asked || sync->now_ms < deadline_ms(sync, job))
             continue;
         /* Who is silent altogether is cut off, not a liar; the session sees to that. */
         sync_fetch_end(sync, job,
@@ -198,8 +241,8 @@ int64_t sync_fetch_next_tick_ms(const struct sync *sync)
     for (uint32_t i = 0; i < sync->limits.sync_sessions_total; i++) {
         const struct sync_job *job = &sync->jobs[i];
 
-        if (job->active && job->asked && job->deadline_ms < next_ms)
-            next_ms = job->deadline_ms;
+        if (job->active && job->asked && deadline_ms(sync, job) < next_ms)
+            next_ms = deadline_ms(sync, job);
     }
     return next_ms;
 }
@@ -235,7 +278,10 @@ static bool row_helps(const struct sync_row *row, const struct sync_origin *orig
     return false;
 }
 
-/* Fewer strikes first, then not the one that failed just now, then who has more. */
+/*
+ * Fewer strikes first, then not who was slow, or longest ago, then not the one
+ * that failed just now, then who has more.
+ */
 static bool better(const struct sync *sync, const struct sync_origin *origin, uint32_t index,
                    uint32_t a, uint32_t b)
 {
@@ -246,6 +292,8 @@ static bool better(const struct sync *sync, const struct sync_origin *origin, ui
 
     if (left->strikes != right->strikes)
         return left->strikes < right->strikes;
+    if (left->slow_ms != right->slow_ms)
+        return left->slow_ms < right->slow_ms;
     if ((a == origin->failed_peer) != (b == origin->failed_peer))
         return b == origin->failed_peer;
     if (left_full != right_full)
@@ -273,6 +321,25 @@ static uint32_t choose(struct sync *sync, uint32_t index, enum need need)
             best = i;
     }
     return best;
+}
+
+bool sync_fetch_turn_over(const struct sync *sync, const struct sync_job *job)
+{
+    const struct sync_origin *origin = &sync->origins[job->origin];
+
+    if (sync->now_ms < job->started_ms + (int64_t)sync->limits.turn_ms)
+        return false;
+    for (uint32_t i = 0; i < sync->peer_count; i++) {
+        const struct sync_peer *peer = &sync->peers[i];
+        const struct sync_row *row = peer->rows ? &peer->rows[job->origin] : NULL;
+
+        if (i == job->peer || !peer->link || peer->link->session.state != SESSION_OPEN)
+            continue;
+        if (sync_peer_believed(sync, row) &&
+            (row_helps(row, origin, NEED_HEAD) || row_helps(row, origin, NEED_REST)))
+            return true;
+    }
+    return false;
 }
 
 /* ---- heads in answers ---- */
@@ -383,12 +450,36 @@ static enum torg_err fetched(struct sync *sync, struct sync_job *job)
     return err;
 }
 
+/*
+ * Its turn is over: what a reconcile has gathered is stored, and the next peer
+ * goes on from there. A delta is all or nothing, so a reconcile takes its place.
+ */
+static enum torg_err turn_end(struct sync *sync, struct sync_job *job)
+{
+    if (job->purpose == SYNC_FOR_DELTA) {
+        sync->origins[job->origin].reconcile = true;
+        sync_fetch_end(sync, job, SYNC_SLOW);
+        return TORG_OK;
+    }
+    job->asked = 0;
+    job->want_next = job->want_count;
+    return fetched(sync, job);
+}
+
+static bool turn_ends(const struct sync *sync, const struct sync_job *job)
+{
+    return (job->purpose == SYNC_FOR_DELTA || job->purpose == SYNC_FOR_TRIE) &&
+           sync_fetch_turn_over(sync, job);
+}
+
 enum torg_err sync_fetch_more(struct sync *sync, struct sync_job *job)
 {
     struct frame frame = {.type = FRAME_FETCH};
     size_t next = job->want_next;
 
     job->asked = 0;
+    if (next < job->want_count && turn_ends(sync, job))
+        return turn_end(sync, job);
     if (next == job->want_count)
         return fetched(sync, job);
     frame_rows_clear(&sync->rows);
@@ -518,13 +609,12 @@ static enum torg_err entries_answer(struct sync *sync, struct sync_job *job,
     }
     if (origin_fault)
         return origin_faulty(sync, job);
-    job->deadline_ms = sync->now_ms + SYNC_ANSWER_MS_MAX;
     if (frame->entries.more && frame->entries.entries.count == 0) {
         sync_fetch_end(sync, job, SYNC_STRIKE); /* it could go on for ever */
         return TORG_OK;
     }
     if (frame->entries.more)
-        return TORG_OK;
+        return turn_ends(sync, job) ? turn_end(sync, job) : TORG_OK;
     return sync_fetch_more(sync, job);
 }
 
@@ -781,6 +871,8 @@ enum torg_err sync_fetch_answer(struct sync *sync, uint32_t peer, const struct f
     job = job_of(sync, peer, frame, sid);
     if (!job)
         return TORG_OK; /* an answer that came too late */
+    sync->peers[peer].link->answered_ms = sync->now_ms;
+    sync->peers[peer].link->answered_bytes += sync->peers[peer].link->session.frame_bytes;
     if (frame->type == FRAME_ERROR) {
         refused(sync, job, frame->error.code);
         return TORG_OK;

@@ -34,6 +34,8 @@
 #define SYNC_RETRY_MS_MAX 30000
 #define SYNC_MISSING_MS 60000
 #define SYNC_REQUESTS_MAX 4    /* that a peer may have waiting here */
+#define SYNC_IN_VAIN_CHARGE 16 /* control frames that an answer made in vain once more counts for  \
+                                */
 #define SYNC_HEADS_STEP_MAX 64 /* own heads sent as batches after one PUBLISHED */
 #define SYNC_FRONTIER_MAX 8192
 #define SYNC_REMOVED_MAX 8192
@@ -52,6 +54,7 @@ struct sync_row {
     uint64_t charter_no;
     bool useless; /* that head cannot be taken, by the charters that we have */
     uint8_t strikes;
+    int64_t slow_ms; /* when its turn last ended before its work; 0: never */
     int64_t distrusted_until_ms;
     uint32_t sub_mask; /* what it wants; 0 nothing */
     bool eager_out;    /* it gets batches from us */
@@ -66,6 +69,7 @@ struct sync_request {
     uint64_t sid;
     struct buffer body;
     uint32_t done; /* FETCH: how many keys have been answered */
+    size_t needed; /* bytes of an answer that found no room; 0: that was not why it waits */
 };
 
 struct sync_link {
@@ -81,7 +85,9 @@ struct sync_link {
     bool serve_due;    /* requests may be able to go on */
     bool stalled;      /* as noted */
     int64_t connected_ms;
-    int64_t summary_ms; /* when its last SUMMARY was answered */
+    int64_t summary_ms;      /* when its last SUMMARY was answered */
+    int64_t answered_ms;     /* when its last answer to a request came */
+    uint64_t answered_bytes; /* all of them together */
     struct sync_request requests[SYNC_REQUESTS_MAX];
 };
 
@@ -194,12 +200,13 @@ struct sync_job {
     enum sync_purpose purpose;
     uint32_t origin, peer, link;
     uint64_t claim_epoch, claim_hno, claim_charter_no;
+    int64_t started_ms;
     uint64_t sid;  /* of the request that is out; 0: none */
     uint8_t asked; /* its frame type */
     int64_t asked_ms;
-    int64_t deadline_ms;
-    uint32_t stores;   /* STORE actions that are out */
-    bool store_failed; /* one of them; the job ends when all are back */
+    uint64_t asked_bytes; /* what the link had answered by then */
+    uint32_t stores;      /* STORE actions that are out */
+    bool store_failed;    /* one of them; the job ends when all are back */
 
     struct buffer head; /* signed, under which everything here goes on */
     struct head parsed;
@@ -307,6 +314,8 @@ void sync_peer_strike(struct sync *sync, uint32_t peer, uint32_t origin, bool al
 
 /* ---- sync_link.c ---- */
 enum torg_err sync_link_bytes(struct sync *sync, uint32_t peer, struct span bytes);
+/* There is new credit, or output has left: what was blocked is tried again. */
+void sync_link_room(struct sync *sync, uint32_t peer);
 /* Whatever rows have due: HAVE, BEAT, TREE. */
 enum torg_err sync_link_flush(struct sync *sync, uint32_t peer);
 /* Our SUB, all over. */
@@ -348,6 +357,7 @@ void sync_fetch_free(struct sync_job *job);
 enum sync_outcome {
     SYNC_DONE,     /* the peer delivered */
     SYNC_AGAIN,    /* nobody's fault; try again */
+    SYNC_SLOW,     /* it delivers, but others may be faster: they have their turn */
     SYNC_STRIKE,   /* it did not deliver what it claims */
     SYNC_DISTRUST, /* what it sent does not verify */
 };
@@ -359,6 +369,8 @@ struct sync_job *sync_fetch_begin(struct sync *sync, uint32_t origin, uint32_t p
 struct sync_pending sync_fetch_pending(const struct sync *sync, const struct sync_job *job);
 /* Errors of our own store, which say nothing about who sent what was to be stored. */
 bool sync_fetch_is_trouble(enum torg_err err);
+/* It has been at it for so long that another peer, if one can help, has its turn. */
+bool sync_fetch_turn_over(const struct sync *sync, const struct sync_job *job);
 /* Ask for the next of job->wants; go on with the job when there is none. */
 enum torg_err sync_fetch_more(struct sync *sync, struct sync_job *job);
 /* Store what is gathered in job->part, and job->removed, as kind says. */
@@ -403,6 +415,8 @@ enum torg_err sync_trie_go_on(struct sync *sync, struct sync_job *job);
 enum torg_err sync_serve_request(struct sync *sync, uint32_t peer, const struct frame *frame,
                                  struct span body);
 enum torg_err sync_serve_pump(struct sync *sync, uint32_t peer);
+/* What waits for our own head to be published may go on. */
+void sync_serve_own(struct sync *sync);
 void sync_serve_free(struct sync_link *link);
 
 /* ---- sync_store.c ---- */

@@ -687,6 +687,15 @@ static enum torg_err frame_take(struct sync *sync, uint32_t peer, const struct f
     return TORG_OK;
 }
 
+void sync_link_room(struct sync *sync, uint32_t peer)
+{
+    struct sync_link *link = sync->peers[peer].link;
+
+    link->serve_due = true;
+    if (link->rows_blocked)
+        link->rows_due = true;
+}
+
 enum torg_err sync_link_bytes(struct sync *sync, uint32_t peer, struct span bytes)
 {
     struct sync_link *link = sync->peers[peer].link;
@@ -712,8 +721,8 @@ enum torg_err sync_link_bytes(struct sync *sync, uint32_t peer, struct span byte
         if (!held)
             session_release(session, session->frame_class, session->frame_bytes);
     }
-    link->serve_due = true;
-    if (link->rows_blocked)
-        link->rows_due = true;
+    if (session->credit_came)
+        sync_link_room(sync, peer);
+    session->credit_came = false;
     return open_link(sync, peer);
 }

@@ -207,6 +207,7 @@ enum torg_err sync_live_published(struct sync *sync)
         index++;
     if (index == sync->origin_count)
         return TORG_OK;
+    sync_serve_own(sync);
     origin = &sync->origins[index];
     before = *origin;
     err = sync_origin_refresh(sync, index);

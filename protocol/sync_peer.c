@@ -154,6 +154,7 @@ static void rows_reset(struct sync *sync, struct sync_peer *peer)
 
         *row = (struct sync_row){
             .strikes = row->strikes,
+            .slow_ms = row->slow_ms,
             .distrusted_until_ms = row->distrusted_until_ms,
             .eager_in = true,
             .eager_out = true,

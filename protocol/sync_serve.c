@@ -496,6 +496,7 @@ enum torg_err sync_serve_request(struct sync *sync, uint32_t peer, const struct 
             return request->body.err;
         request->type = frame->type;
         request->done = 0;
+        request->needed = 0;
         link->serve_due = true;
         return TORG_OK;
     }
@@ -523,6 +524,33 @@ static enum torg_err serve(struct sync *sync, uint32_t peer, struct sync_request
     }
 }
 
+/*
+ * Making an answer costs much more than asking for it. So one that found no
+ * credit is not made again before there is enough, and if it is too little once
+ * more, for the answer has grown, the peer's rate is charged.
+ */
+static bool may_try(struct sync *sync, struct session *session, const struct sync_request *request)
+{
+    return !request->needed ||
+           session_may_send(session, FRAME_CLASS_SYNC, request->needed, sync->now_ms);
+}
+
+static void put_off(struct sync *sync, struct session *session, struct sync_request *request)
+{
+    if (request->needed && session->refused_bytes)
+        session_charge(session, SYNC_IN_VAIN_CHARGE, sync->now_ms);
+    request->needed = session->refused_bytes;
+    sync->counters.answers_in_vain += session->refused_bytes > 0;
+}
+
+void sync_serve_own(struct sync *sync)
+{
+    for (uint32_t i = 0; i < sync->peer_count; i++) {
+        if (sync->peers[i].link)
+            sync->peers[i].link->serve_due = true;
+    }
+}
+
 enum torg_err sync_serve_pump(struct sync *sync, uint32_t peer)
 {
     struct sync_link *link = sync->peers[peer].link;
@@ -530,13 +558,20 @@ enum torg_err sync_serve_pump(struct sync *sync, uint32_t peer)
     link->serve_due = false;
     for (size_t i = 0; i < SYNC_REQUESTS_MAX; i++) {
         struct sync_request *request = &link->requests[i];
+        uint32_t done = request->done;
         enum torg_err err;
 
-        if (!request->type || link->session.state != SESSION_OPEN)
+        if (!request->type || link->session.state != SESSION_OPEN ||
+            !may_try(sync, &link->session, request))
             continue;
+        link->session.refused_bytes = 0;
         err = serve(sync, peer, request);
-        if (err == TORG_E_BUSY)
+        if (err == TORG_E_BUSY) {
+            if (request->done != done)
+                request->needed = 0; /* some of it has left */
+            put_off(sync, &link->session, request);
             continue;
+        }
         request->type = 0;
         if (request->body.capacity > FRAME_BYTES_MAX / 8)
             buffer_done(&request->body);

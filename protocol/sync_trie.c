@@ -553,6 +553,15 @@ static enum torg_err head_store(struct sync *sync, struct sync_job *job,
     return sync_fetch_store_part(sync, job, REPLICA_WRITE_PART);
 }
 
+/* What was found so far is stored: the next peer may go on from there. */
+static enum torg_err ask_on(struct sync *sync, struct sync_job *job)
+{
+    if (!sync_fetch_turn_over(sync, job))
+        return frontier_ask(sync, job);
+    sync_fetch_end(sync, job, SYNC_SLOW);
+    return TORG_OK;
+}
+
 enum torg_err sync_trie_go_on(struct sync *sync, struct sync_job *job)
 {
     struct sync_origin *origin = &sync->origins[job->origin];
@@ -561,7 +570,7 @@ enum torg_err sync_trie_go_on(struct sync *sync, struct sync_job *job)
     enum torg_err err;
 
     if (job->frontier_count)
-        return frontier_ask(sync, job);
+        return ask_on(sync, job);
     err = replica_origin_get(sync->read, &origin->id, &record);
     if (err)
         return err;
@@ -569,6 +578,10 @@ enum torg_err sync_trie_go_on(struct sync *sync, struct sync_job *job)
     if (collection && collection == job->collection && ++job->rounds > SYNC_ROUNDS_MAX) {
         sync->counters.mismatches++;
         sync_fetch_end(sync, job, SYNC_AGAIN);
+        return TORG_OK;
+    }
+    if (collection && sync_fetch_turn_over(sync, job)) {
+        sync_fetch_end(sync, job, SYNC_SLOW);
         return TORG_OK;
     }
     if (collection)

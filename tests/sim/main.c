@@ -32,6 +32,7 @@ enum fault {
     FAULT_DEAF_WRITER,   /* nothing is ever stored at a node */
     FAULT_MUTE_TRIE,     /* reconcile gets no answers */
     FAULT_UNSTEADY,      /* the second run is not the first */
+    FAULT_PATIENCE,      /* answers are waited for however slowly they come */
 };
 
 static const struct {
@@ -49,6 +50,7 @@ static const struct {
     {"deaf-writer", FAULT_DEAF_WRITER, {11}},
     {"mute-trie", FAULT_MUTE_TRIE, {11}},
     {"unsteady", FAULT_UNSTEADY, {19}},
+    {"patience", FAULT_PATIENCE, {11}},
 };
 
 struct settings {
@@ -129,17 +131,27 @@ static void dial_only_choose(struct run *run, unsigned topology)
         run->world->nodes[run->nodes - 1].dial_only = world_chance(run->world, 50);
 }
 
-/* One node more, with two honest neighbours, that spoils what it sends. */
+/* One node more, with two honest neighbours, that does as it likes with what it sends. */
 static void hostile_add(struct run *run)
 {
     uint32_t hostile = world_node_add(run->world, false);
 
-    run->world->nodes[hostile].hostile = true;
+    run->world->nodes[hostile].malice =
+        run->settings->fault == FAULT_PATIENCE
+            ? WORLD_DRIPS
+            : (enum world_malice)(1 + world_below(run->world, WORLD_MALICES - 1));
     for (unsigned i = 0; i < 2; i++) {
         uint32_t victim = (uint32_t)world_below(run->world, run->nodes);
 
         world_peer(run->world, hostile, victim, true);
     }
+}
+
+/* By up to three years, forwards or back. */
+static void clock_jump(struct run *run, uint32_t node)
+{
+    run->world->clock_offset_ms[node] =
+        (int64_t)world_below(run->world, 200000000) * 1000 - 100000000000;
 }
 
 static void world_build(struct run *run)
@@ -154,18 +166,25 @@ static void world_build(struct run *run)
     unsigned topology = (unsigned)world_below(run->world, ARRAY_SIZE(topologies));
     uint32_t spread = settings->nodes_max - settings->nodes_min + 1;
 
+    bool hostile, hostile_first;
+
     run->nodes = settings->nodes_min + (uint32_t)world_below(run->world, spread);
     for (uint32_t i = 0; i < run->nodes; i++)
         world_node_add(run->world, i == 0 || world_chance(run->world, 70));
     dial_only_choose(run, topology);
+    hostile = run->settings->fault == FAULT_PATIENCE || world_chance(run->world, 40);
+    hostile_first = world_chance(run->world, 50);
+    if (hostile && hostile_first)
+        hostile_add(run); /* of peers that are as good the first is preferred */
     topologies[topology](run);
-    if (world_chance(run->world, 30))
+    if (hostile && !hostile_first)
         hostile_add(run);
     run->large = world_chance(run->world, 10);
     for (uint32_t i = 0; i < run->world->node_count; i++) {
         if (world_chance(run->world, 10))
-            run->world->clock_offset_ms[i] =
-                (int64_t)world_below(run->world, 200000000) * 1000 - 100000000000;
+            clock_jump(run, i);
+        if (world_chance(run->world, 10))
+            run->world->nodes[i].bytes_per_ms = 100; /* a slow line, shared by all that it asks */
     }
 }
 
@@ -186,6 +205,10 @@ static struct world_options options_draw(const struct settings *settings, uint64
         options.limits.store_queue_writes = 2;
     }
     options.strict_store = (bits >> 6 & 7) == 0;
+    if (settings->fault == FAULT_PATIENCE) {
+        options.limits.answer_bytes_per_s_min = 1;
+        options.limits.turn_ms = UINT32_MAX;
+    }
     return options;
 }
 
@@ -245,6 +268,13 @@ static void fault_do(struct run *run)
     case FAULT_MUTE_TRIE:
         run->world->mute_type = FRAME_TRIE;
         run->faulted = true;
+        break;
+    case FAULT_PATIENCE:
+        /* Much to catch up with, where the one who drips is the first to be asked. */
+        if (run->world->nodes[0].up) {
+            world_write(run->world, 0, 600);
+            run->faulted = true;
+        }
         break;
     case FAULT_NONE:
     case FAULT_UNSTEADY:
@@ -339,8 +369,14 @@ static void chaos_step(struct run *run)
     uint32_t other = (uint32_t)world_below(world, world->node_count);
     uint64_t kind = world_below(world, 100);
 
-    if (kind < 62) {
+    if (kind < 57) {
         write_some(run, node);
+    } else if (kind < 58) {
+        clock_jump(run, node);
+    } else if (kind < 60) {
+        world_block_one_way(world, node, other);
+    } else if (kind < 62) {
+        world_freeze(world, node, (int64_t)world_below(world, 90) * SECOND);
     } else if (kind < 68) {
         world_cut(world, node, other);
     } else if (kind < 72) {
@@ -401,6 +437,13 @@ static void heal(struct run *run, struct result *result)
     unblock_all(run);
     for (uint32_t i = 0; i < world->node_count; i++) {
         world_fault(world, i, 0, TORG_OK, false);
+        world->nodes[i].frozen_until_ms = 0;
+        if (run->settings->fault == FAULT_PATIENCE && !world->nodes[i].has_own &&
+            !world->nodes[i].malice) {
+            world_crash(world, i);
+            world_restore(world, i, NULL);
+            check_forget(run->check, i);
+        }
         if (!world->nodes[i].up)
             world_start(world, i);
     }

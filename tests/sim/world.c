@@ -14,7 +14,8 @@
 #define LINES_KEPT 400
 #define START_MS 1000000
 #define CLOCK_MS INT64_C(1790000000000)
-#define WIRES_BYTES_PER_MS 4000 /* what a connection carries */
+#define WIRE_BYTES_PER_MS 4000 /* what a connection carries */
+#define DRIP_MS 7000
 
 static void must(enum torg_err err, const char *what)
 {
@@ -136,6 +137,7 @@ struct world_wire {
     bool broken;    /* nothing sent from now on arrives */
     bool closed[2]; /* this end has closed it: what it sent before still arrives */
     int64_t delay_ms;
+    uint32_t bytes_per_ms;
     int64_t arrives_ms[2]; /* when the last chunk towards that end arrives */
     int64_t taken_ms[2];   /* when the last byte from that end has left it */
     unsigned uses;         /* events that name it */
@@ -472,9 +474,10 @@ static void writer_commit(struct world_node *node)
 
 /* ---- the network ---- */
 
-static bool is_blocked(const struct world *world, const struct world_wire *wire)
+/* Towards that end. */
+static bool is_blocked(const struct world *world, const struct world_wire *wire, unsigned end)
 {
-    return world->blocked[wire->nodes[0]][wire->nodes[1]];
+    return world->blocked[wire->nodes[1 - end]][wire->nodes[end]];
 }
 
 /* The wire of a node's link that is still up; *ret_end is the node's end. */
@@ -550,8 +553,20 @@ void world_block(struct world *world, uint32_t a, uint32_t b, bool blocked)
     world->blocked[b][a] = blocked;
 }
 
-/* HAVE with one head more than there is (a deliberate fault). */
-static void boast(struct buffer *bytes)
+void world_block_one_way(struct world *world, uint32_t from, uint32_t to)
+{
+    world->blocked[from][to] = true;
+    world->blocked[to][from] = false;
+}
+
+void world_freeze(struct world *world, uint32_t node, int64_t ms)
+{
+    world_trace(world, "%s stands still for %" PRId64 " ms", world->nodes[node].name, ms);
+    world->nodes[node].frozen_until_ms = world->now_ms + ms;
+}
+
+/* HAVE with more heads than there are, and, if collections is not 0, with all of those. */
+static void boast(struct buffer *bytes, uint64_t heads, uint32_t collections)
 {
     struct frame_rows rows = {0};
     struct buffer out = {0};
@@ -575,7 +590,8 @@ static void boast(struct buffer *bytes)
         for (uint32_t i = 0; i < frame.have.rows.count; i++) {
             struct frame_have_row row = frame_read_have(&in);
 
-            row.hno++;
+            row.hno += heads;
+            row.mask |= collections;
             frame_rows_have(&rows, &row);
         }
         frame.have.rows = frame_rows_list(&rows);
@@ -635,6 +651,102 @@ static void spoil(struct world *world, struct buffer *bytes)
     *bytes = spoilt;
 }
 
+/* One of the frames that it sent before, now and then. */
+static void replay(struct world *world, struct world_node *node, struct buffer *bytes)
+{
+    struct buffer *kept = &node->replays[world_below(world, ARRAY_SIZE(node->replays))];
+    size_t size = FRAME_LENGTH_BYTES + get_u32be(bytes->data);
+    uint8_t type = bytes->data[FRAME_LENGTH_BYTES];
+
+    if (kept->size && world_chance(world, 30))
+        buffer_put_span(bytes, buffer_span(kept));
+    if (type == FRAME_HELLO || type == FRAME_CREDIT || type == FRAME_GOAWAY)
+        return; /* said twice, these only end the connection */
+    if (kept->size == 0 || world_chance(world, 20)) {
+        buffer_clear(kept);
+        buffer_put(kept, bytes->data, size);
+    }
+    MUST(bytes->err);
+    MUST(kept->err);
+}
+
+/* A delta whose tombstones have other numbers, or that lacks headers. */
+static void delta_falsify(struct world *world, struct frame *frame, struct buffer *out)
+{
+    struct profile_reader in = frame_list_reader(&frame->delta.headers);
+    struct frame_rows rows = {0};
+    struct buffer packed = {0};
+
+    for (uint32_t i = 0; i < frame->delta.headers.count; i++) {
+        struct span bytes = profile_bin(&in, HEADER_BYTES_MAX);
+        struct change_header header;
+
+        MUST(change_header_parse(bytes, &header));
+        if (world_chance(world, 10))
+            continue;
+        if (header.op == CHANGE_DELETE && world_chance(world, 50)) {
+            header.seq += world_below(world, 3);
+            buffer_clear(&packed);
+            change_header_pack(&header, &packed);
+            bytes = buffer_span(&packed);
+        }
+        frame_rows_bin(&rows, bytes);
+    }
+    frame->delta.headers = frame_rows_list(&rows);
+    MUST(frame_encode(frame, out));
+    frame_rows_done(&rows);
+    buffer_done(&packed);
+}
+
+/* Entries without their payloads, or not at all. */
+static void entries_withhold(struct world *world, struct frame *frame, struct buffer *out)
+{
+    struct profile_reader in = frame_list_reader(&frame->entries.entries);
+    struct frame_rows rows = {0};
+
+    for (uint32_t i = 0; i < frame->entries.entries.count; i++) {
+        struct frame_entry entry = frame_read_entry(&in);
+
+        if (world_chance(world, 10))
+            continue;
+        if (world_chance(world, 20))
+            entry = (struct frame_entry){.header = entry.header};
+        frame_rows_entry(&rows, &entry);
+    }
+    frame->entries.entries = frame_rows_list(&rows);
+    MUST(frame_encode(frame, out));
+    frame_rows_done(&rows);
+}
+
+/* Each lie is well formed, so only the roots can tell. */
+static void lie(struct world *world, struct buffer *bytes)
+{
+    struct buffer out = {0};
+    size_t at = 0;
+
+    while (at < bytes->size) {
+        size_t size = FRAME_LENGTH_BYTES + get_u32be(bytes->data + at);
+        uint8_t type = bytes->data[at + FRAME_LENGTH_BYTES];
+        struct frame frame;
+
+        if ((type != FRAME_DELTA && type != FRAME_ENTRIES) || world_chance(world, 50)) {
+            buffer_put(&out, bytes->data + at, size);
+        } else {
+            MUST(frame_decode(
+                type, span_of(bytes->data + at + FRAME_PREFIX_BYTES, size - FRAME_PREFIX_BYTES),
+                &frame));
+            if (type == FRAME_DELTA)
+                delta_falsify(world, &frame, &out);
+            else
+                entries_withhold(world, &frame, &out);
+        }
+        at += size;
+    }
+    MUST(out.err);
+    buffer_done(bytes);
+    *bytes = out;
+}
+
 /* Frames of the muted type are taken out of what is sent (a deliberate fault). */
 static void mute(struct world *world, struct buffer *bytes)
 {
@@ -688,7 +800,7 @@ static void wire_send(struct world *world, struct world_wire *wire, unsigned end
 
         if (piece > 65536)
             piece = 65536;
-        left_ms += (int64_t)(piece / WIRES_BYTES_PER_MS);
+        left_ms += (int64_t)(piece / wire->bytes_per_ms);
         at_ms = left_ms + wire->delay_ms + (world_chance(world, 20) ? between(world, 0, 30) : 0);
         if (at_ms < wire->arrives_ms[other])
             at_ms = wire->arrives_ms[other];
@@ -711,7 +823,8 @@ static void dial(struct world *world, struct world_node *node, uint32_t peer)
     struct world_wire *wire;
     struct world_event *event;
 
-    if (!other->up || other->dial_only || world->blocked[node->index][target]) {
+    if (!other->up || other->dial_only || world->blocked[node->index][target] ||
+        world->blocked[target][node->index]) {
         event = event_add(world, WORLD_DIAL_FAILED, world->now_ms + between(world, 1, 3000),
                           node->index);
         event->peer = peer;
@@ -725,6 +838,8 @@ static void dial(struct world *world, struct world_node *node, uint32_t peer)
     wire->lives[0] = node->life;
     wire->lives[1] = other->life;
     wire->delay_ms = delay_ms;
+    wire->bytes_per_ms =
+        node->bytes_per_ms < other->bytes_per_ms ? node->bytes_per_ms : other->bytes_per_ms;
     event = wire_event(world, WORLD_CONNECTED, world->now_ms + 2 * delay_ms, wire, 0);
     event->peer = peer;
     event = wire_event(world, WORLD_CONNECTED, world->now_ms + 3 * delay_ms, wire, 1);
@@ -747,6 +862,82 @@ static void tick_at(struct world_node *node, int64_t at_ms)
     event_add(node->world, WORLD_TICK, at_ms, node->index);
 }
 
+/* One frame of entries as many, each with one and each some seconds after the other. */
+static void entries_drip(struct world *world, struct world_wire *wire, unsigned end,
+                         struct span body)
+{
+    struct frame_rows rows = {0};
+    struct buffer out = {0};
+    struct profile_reader in;
+    struct frame frame;
+    uint32_t count;
+    bool more;
+
+    MUST(frame_decode(FRAME_ENTRIES, body, &frame));
+    in = frame_list_reader(&frame.entries.entries);
+    count = frame.entries.entries.count;
+    more = frame.entries.more;
+    for (uint32_t i = 0; i < count; i++) {
+        struct frame_entry entry = frame_read_entry(&in);
+
+        frame_rows_clear(&rows);
+        frame_rows_entry(&rows, &entry);
+        frame.entries.entries = frame_rows_list(&rows);
+        frame.entries.more = more || i + 1 < count;
+        buffer_clear(&out);
+        MUST(frame_encode(&frame, &out));
+        if (wire->taken_ms[end] < world->now_ms)
+            wire->taken_ms[end] = world->now_ms;
+        wire->taken_ms[end] += DRIP_MS;
+        wire_send(world, wire, end, buffer_span(&out));
+    }
+    buffer_done(&out);
+    frame_rows_done(&rows);
+}
+
+static void drip(struct world *world, struct world_wire *wire, unsigned end, struct span bytes)
+{
+    size_t at = 0;
+
+    while (at < bytes.size) {
+        size_t size = FRAME_LENGTH_BYTES + get_u32be(bytes.data + at);
+        struct span frame = span_of(bytes.data + at, size);
+
+        if (frame.data[FRAME_LENGTH_BYTES] == FRAME_ENTRIES)
+            entries_drip(world, wire, end,
+                         span_of(frame.data + FRAME_PREFIX_BYTES, size - FRAME_PREFIX_BYTES));
+        else
+            wire_send(world, wire, end, frame);
+        at += size;
+    }
+}
+
+/* A flat switch: what each kind of malice makes of what a node would say. */
+static void corrupt(struct world_node *node, struct buffer *bytes)
+{
+    struct world *world = node->world;
+
+    switch (node->malice) {
+    case WORLD_SPOILS:
+        spoil(world, bytes);
+        break;
+    case WORLD_REPLAYS:
+        replay(world, node, bytes);
+        break;
+    case WORLD_BOASTS:
+        boast(bytes, world_chance(world, 10) ? 1 + world_below(world, 1000) : 0,
+              world_chance(world, 20) ? COLLECTION_MASK_ALL : 0);
+        break;
+    case WORLD_LIES:
+        lie(world, bytes);
+        break;
+    case WORLD_HONEST:
+    case WORLD_DRIPS:
+    case WORLD_MALICES:
+        break;
+    }
+}
+
 static void action_send(struct world_node *node, struct sync_action *action)
 {
     struct world *world = node->world;
@@ -754,14 +945,15 @@ static void action_send(struct world_node *node, struct sync_action *action)
     struct world_wire *wire = wire_of(world, node, action->link, &end);
 
     if (node->boasts)
-        boast(&action->bytes);
+        boast(&action->bytes, 1, 0);
     frames_show(node, buffer_span(&action->bytes));
     if (world->mute_type)
         mute(world, &action->bytes);
-    if (node->hostile)
-        spoil(world, &action->bytes);
+    corrupt(node, &action->bytes);
     trace_bytes(world, buffer_span(&action->bytes));
-    if (wire && action->bytes.size)
+    if (wire && node->malice == WORLD_DRIPS)
+        drip(world, wire, end, buffer_span(&action->bytes));
+    else if (wire && action->bytes.size)
         wire_send(world, wire, end, buffer_span(&action->bytes));
 }
 
@@ -914,7 +1106,8 @@ static void end_drained(struct world *world, struct world_event *event)
     if (!wire->up[event->end] || node->life != event->life)
         return;
     drained.link = wire->links[event->end];
-    drained.queued_bytes = left_ms > 0 ? (size_t)left_ms * WIRES_BYTES_PER_MS : 0;
+    drained.queued_bytes =
+        left_ms > 0 && node->malice != WORLD_DRIPS ? (size_t)left_ms * wire->bytes_per_ms : 0;
     step(node, &drained);
 }
 
@@ -975,15 +1168,20 @@ static bool must_wait(const struct world *world, const struct world_event *event
 {
     const struct world_wire *wire = event->wire;
 
+    if (event->at_ms < world->nodes[event->node].frozen_until_ms)
+        return true;
     if (!wire || !event->sequence || wire->broken)
         return false;
-    return is_blocked(world, wire) || event->sequence != wire->arrived[event->end] + 1;
+    return is_blocked(world, wire, event->end) || event->sequence != wire->arrived[event->end] + 1;
 }
 
 static void event_put_off(struct world *world, struct world_event *event)
 {
     struct world_event *later = event_add(world, event->kind, event->at_ms + 250, event->node);
+    struct world_node *node = &world->nodes[event->node];
 
+    if (event->kind == WORLD_TICK && event->at_ms == node->tick_ms)
+        node->tick_ms = later->at_ms;
     event->at_ms = later->at_ms;
     event->order = later->order;
     *later = *event;
@@ -1093,6 +1291,7 @@ uint32_t world_node_add(struct world *world, bool has_own)
         .has_own = has_own,
         .subscribe_mask = COLLECTION_MASK_ALL,
         .tick_ms = INT64_MAX,
+        .bytes_per_ms = WIRE_BYTES_PER_MS,
         .seed = world_random(world),
     };
     snprintf(node->name, sizeof(node->name), "n%" PRIu32, index);
@@ -1178,6 +1377,7 @@ void world_crash(struct world *world, uint32_t index)
     world_trace(world, "%s crashes", node->name);
     node->up = false;
     node->life++;
+    node->frozen_until_ms = 0;
     node->writing = false;
     node->crash_on_fault = false;
     kv_mem_fail_after(node->store, 0, TORG_OK);
@@ -1434,10 +1634,10 @@ bool world_converged(struct world *world, char *why, size_t why_size)
         why_size = sizeof(unused);
     }
     for (uint32_t from = 0; from < world->node_count; from++) {
-        if (!world->nodes[from].has_own || world->nodes[from].hostile)
+        if (!world->nodes[from].has_own || world->nodes[from].malice)
             continue;
         for (uint32_t i = 0; i < world->node_count; i++) {
-            if (world->nodes[i].hostile)
+            if (world->nodes[i].malice)
                 continue;
             if (!world->nodes[i].up) {
                 snprintf(why, why_size, "%s is down", world->nodes[i].name);
@@ -1486,6 +1686,8 @@ static void node_done(struct world_node *node)
     free(node->commits);
     for (size_t i = 0; i < node->charter_count; i++)
         buffer_done(&node->charters[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(node->replays); i++)
+        buffer_done(&node->replays[i]);
     kv_mem_free(node->store);
 }
 

@@ -24,6 +24,17 @@
 struct world;
 struct world_event;
 
+/* What a node does to the frames that it sends. */
+enum world_malice {
+    WORLD_HONEST,
+    WORLD_SPOILS,  /* flips bits, cuts, drops, doubles */
+    WORLD_DRIPS,   /* one entry at a time, some seconds apart */
+    WORLD_REPLAYS, /* says again what it said before */
+    WORLD_BOASTS,  /* claims heads and collections that it does not have */
+    WORLD_LIES,    /* leaves headers out of deltas, numbers them as it likes, withholds entries */
+    WORLD_MALICES,
+};
+
 /* A listing that an origin signed, and while which of its heads it was live. */
 struct world_version {
     uint8_t collection;
@@ -48,7 +59,10 @@ struct world_node {
     struct public_key node_key;
     bool has_own;
     bool dial_only; /* nobody can reach it */
-    bool hostile;   /* what it sends is spoilt on the way out */
+    enum world_malice malice;
+    struct buffer replays[8]; /* frames that it sent before */
+    uint32_t bytes_per_ms;    /* of its line, in each connection */
+    int64_t frozen_until_ms;  /* it does nothing, as if stopped by a signal */
     struct origin_id own;
     struct replica_signer signer;
     struct secret_key root;
@@ -112,7 +126,7 @@ struct world {
     int64_t now_ms;
     struct world_node nodes[WORLD_NODES_MAX];
     uint32_t node_count;
-    bool blocked[WORLD_NODES_MAX][WORLD_NODES_MAX];
+    bool blocked[WORLD_NODES_MAX][WORLD_NODES_MAX]; /* from, to */
     struct world_event **heap;
     size_t heap_count, heap_capacity;
     uint64_t next_event;
@@ -143,6 +157,10 @@ void world_restore(struct world *world, uint32_t node, const struct kv_mem *copy
 /* Everything that happens until then. */
 void world_run(struct world *world, int64_t until_ms);
 void world_block(struct world *world, uint32_t a, uint32_t b, bool blocked);
+/* What from sends does not arrive at to; the other way is open. */
+void world_block_one_way(struct world *world, uint32_t from, uint32_t to);
+/* The node stands still for so long; the world goes on around it. */
+void world_freeze(struct world *world, uint32_t node, int64_t ms);
 /* Break the connections between two nodes; they notice it, each in its time. */
 void world_cut(struct world *world, uint32_t a, uint32_t b);
 /* After so many write operations the store fails; or with crash, the node ends there. */
