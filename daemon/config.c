@@ -363,6 +363,24 @@ static bool read_address(const char *text, size_t size, struct config_address *r
     return true;
 }
 
+static bool read_dialable(const char *text, struct config_address *ret_address)
+{
+    struct config_address address;
+
+    if (!read_address(text, strlen(text), &address) || address.port == 0 ||
+        !(host_is_numeric(address.host) || host_is_name(address.host)))
+        return false;
+    *ret_address = address;
+    return true;
+}
+
+bool config_address_dialable(const char *text)
+{
+    struct config_address address;
+
+    return read_dialable(text, &address);
+}
+
 static bool read_listen(const char *text, struct config_address *out, size_t *ret_count)
 {
     size_t count = 0;
@@ -388,6 +406,14 @@ static bool read_listen(const char *text, struct config_address *out, size_t *re
     }
     *ret_count = count;
     return true;
+}
+
+bool config_listen_valid(const char *text)
+{
+    struct config_address list[CONFIG_LISTEN_MAX];
+    size_t count;
+
+    return read_listen(text, list, &count);
 }
 
 static bool read_text(const char *text, char *out, size_t size)
@@ -541,16 +567,11 @@ static int key_twice(struct parse *parse, const char *what, uint32_t first)
 static int set_peer_value(struct parse *parse, const struct key *key, const char *text)
 {
     struct config_peer *peer = &parse->config->peers[parse->config->peer_count - 1];
-    struct config_address address;
     struct public_key pin;
 
     if (key->kind == VALUE_PEER_ADDRESS) {
-        if (!read_address(text, strlen(text), &address) || address.port == 0 ||
-            !(host_is_numeric(address.host) || host_is_name(address.host)))
-            return -1;
-        peer->address = address;
-        peer->has_address = true;
-        return 1;
+        peer->has_address = read_dialable(text, &peer->address);
+        return peer->has_address ? 1 : -1;
     }
     if (hex_decode(text, pin.bytes, sizeof(pin.bytes)))
         return -1;
@@ -845,41 +866,65 @@ static enum torg_err parse_text(struct parse *parse, struct span text)
     return parse->err;
 }
 
+static enum torg_err parse_whole(struct parse *parse, struct span text, struct config *ret_config)
+{
+    struct config config = {0};
+    enum torg_err err;
+
+    parse->config = &config;
+    set_defaults(parse->file, &config);
+    err = parse_text(parse, text);
+    if (err)
+        config_done(&config);
+    else
+        *ret_config = config;
+    if (err && !parse->message[0])
+        snprintf(parse->message, parse->message_size, "%s: %s", parse->file, torg_err_text(err));
+    return err;
+}
+
+static enum torg_err parse_begin(struct parse *parse, const char *file, char *message,
+                                 size_t message_size)
+{
+    *parse = (struct parse){.file = file, .message = message, .message_size = message_size};
+    assert(message_size > 0);
+    message[0] = 0;
+    if (strlen(file) < sizeof(parse->config->file))
+        return TORG_OK;
+    snprintf(message, message_size, "%.100s...: the path is too long; accepted: %zu bytes", file,
+             sizeof(parse->config->file) - 1);
+    return TORG_E_CONFIG;
+}
+
+enum torg_err config_parse(const char *file, struct span text, struct config *ret_config,
+                           char *message, size_t message_size)
+{
+    struct parse parse;
+    enum torg_err err = parse_begin(&parse, file, message, message_size);
+
+    return err ? err : parse_whole(&parse, text, ret_config);
+}
+
 enum torg_err config_read(const char *file, struct config *ret_config, char *message,
                           size_t message_size)
 {
-    struct config config = {0};
     struct buffer text = {0};
-    struct parse parse = {
-        .config = &config, .file = file, .message = message, .message_size = message_size};
-    enum torg_err err;
+    struct parse parse;
+    enum torg_err err = parse_begin(&parse, file, message, message_size);
 
-    assert(message_size > 0);
-    message[0] = 0;
-    if (strlen(file) >= sizeof(config.file)) {
-        snprintf(message, message_size, "%.100s...: the path is too long; accepted: %zu bytes",
-                 file, sizeof(config.file) - 1);
-        return TORG_E_CONFIG;
-    }
+    if (err)
+        return err;
     err = read_file(file, &text);
     if (err == TORG_E_IO)
         fail(&parse, 0, "cannot be read: %s", strerror(errno));
     else if (err == TORG_E_TOO_BIG)
         fail(&parse, 0, "too big; accepted: at most %d bytes", CONFIG_FILE_BYTES_MAX);
-    if (err) {
-        err = parse.err ? parse.err : err;
-        goto done;
-    }
-    set_defaults(file, &config);
-    err = parse_text(&parse, buffer_span(&text));
-    if (err)
-        goto done;
-    *ret_config = config;
-    config = (struct config){0};
-done:
-    if (err && !message[0])
+    else if (err)
         snprintf(message, message_size, "%s: %s", file, torg_err_text(err));
-    config_done(&config);
+    if (err)
+        err = parse.err ? parse.err : err;
+    else
+        err = parse_whole(&parse, buffer_span(&text), ret_config);
     buffer_done(&text);
     return err;
 }

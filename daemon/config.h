@@ -85,7 +85,15 @@ struct config {
  */
 enum torg_err config_read(const char *file, struct config *ret_config, char *message,
                           size_t message_size);
+/* The same of a text that is not in file yet. */
+enum torg_err config_parse(const char *file, struct span text, struct config *ret_config,
+                           char *message, size_t message_size);
 void config_done(struct config *config);
+
+/* Is it what a neighbour can dial: a name or number, and a port? */
+bool config_address_dialable(const char *text);
+/* Is it what a listen key takes: addresses with ports, or "none"? */
+bool config_listen_valid(const char *text);
 
 /* "127.0.0.1:8480", "[::1]:8480"; out holds CONFIG_ADDRESS_BYTES_MAX. */
 #define CONFIG_ADDRESS_BYTES_MAX 144

@@ -2,6 +2,7 @@
 #include "daemon/http_page.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,6 +91,7 @@ struct search {
     struct http_params *params;
     struct span text; /* of the place: as typed, or this node's own name */
     bool typed;
+    double radius_m; /* as asked for, also when there is no place to measure from */
     const struct gazetteer_place *choices[CHOICES_MAX];
     size_t count; /* of all that fit; choices holds at most CHOICES_MAX */
     bool exact;
@@ -188,20 +190,41 @@ static void put_collections(const struct search *search)
     buffer_put_str(page->out, "</select></label>\n");
 }
 
+/* A link may carry any radius: the form must say the one that counts. */
+static void put_other_distance(const struct search *search)
+{
+    const struct http_page_parts *page = &search->page;
+    struct buffer label = {0};
+    char metres[32];
+
+    (void)snprintf(metres, sizeof(metres), "%.10g", search->radius_m);
+    http_words_put_distance(&label, page->language, search->radius_m);
+    buffer_put_u8(&label, 0);
+    if (!label.err)
+        put_option(page->out, metres, (const char *)label.data, true);
+    buffer_done(&label);
+}
+
 static void put_distances(const struct search *search)
 {
-    static const struct {
-        const char *metres, *label;
-    } choices[] = {{"2000", "2 km"},   {"5000", "5 km"},   {"10000", "10 km"},
-                   {"30000", "30 km"}, {"50000", "50 km"}, {"100000", "100 km"}};
+    static const int choices_km[] = {2, 5, 10, 30, 50, 100};
     const struct http_page_parts *page = &search->page;
+    bool chosen = isinf(search->radius_m);
 
     buffer_printf(page->out, "<label class=\"within\">%s<select name=\"radius\">\n",
                   http_page_parts_word(page, WORD_WITHIN));
-    put_option(page->out, "", http_page_parts_word(page, WORD_ANY_DISTANCE), false);
-    for (size_t i = 0; i < ARRAY_SIZE(choices); i++)
-        put_option(page->out, choices[i].metres, choices[i].label,
-                   pair_is(search, "radius", choices[i].metres));
+    put_option(page->out, "", http_page_parts_word(page, WORD_ANY_DISTANCE), chosen);
+    for (size_t i = 0; i < ARRAY_SIZE(choices_km); i++) {
+        bool is_this = search->radius_m == choices_km[i] * 1000;
+        char metres[16], label[16];
+
+        (void)snprintf(metres, sizeof(metres), "%d", choices_km[i] * 1000);
+        (void)snprintf(label, sizeof(label), "%d km", choices_km[i]);
+        put_option(page->out, metres, label, is_this);
+        chosen = chosen || is_this;
+    }
+    if (!chosen)
+        put_other_distance(search);
     buffer_put_str(page->out, "</select></label>\n");
 }
 
@@ -436,7 +459,8 @@ static void prepare_query(struct search *search)
 
 static enum torg_err answer_home(struct http_exchange *exchange, const struct kv *kv)
 {
-    struct search search = {.params = &exchange->params};
+    struct search search = {.params = &exchange->params,
+                            .radius_m = exchange->params.query.radius_m};
     const struct http_origins *origins;
     struct query_page hits = {0};
     enum torg_err err = http_origins_get(exchange, kv, &origins);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "index/aggregate.h"
+#include "protocol/listing_shape.h"
 #include "protocol/num.h"
 #include "protocol/seal.h"
 
@@ -55,14 +56,42 @@ static bool read_numbers(struct span text, double *out, size_t count)
     return got == count;
 }
 
+/*
+ * Coordinates of another kind, which would find nothing, or nothing near: what
+ * they seem to be. NULL when they may be meant.
+ */
+static const char *near_system(const double numbers[2])
+{
+    struct listing_shape_range range;
+
+    if (!(fabs(numbers[0]) < 1e9 && fabs(numbers[1]) < 1e9))
+        return NULL;
+    range.first_min = range.first_max = llround(numbers[0] * 1e7);
+    range.second_min = range.second_max = llround(numbers[1] * 1e7);
+    return listing_shape_system(&range);
+}
+
 static bool read_near(struct reading *reading, struct span value)
 {
     struct query *query = &reading->params->query;
+    const char *system;
     double numbers[2];
 
     if (!read_numbers(value, numbers, 2))
         return fail(reading, "must be longitude,latitude in degrees, such as 20.26,63.83");
     query->near = (struct geo_point){.lon_deg = numbers[0], .lat_deg = numbers[1]};
+    system = near_system(numbers);
+    if (system && geo_point_valid(query->near)) {
+        (void)snprintf(reading->why, sizeof(reading->why),
+                       "seems to be %s; longitude comes first: did you mean %.10g,%.10g?", system,
+                       numbers[1], numbers[0]);
+        return false;
+    }
+    if (system) {
+        (void)snprintf(reading->why, sizeof(reading->why),
+                       "must be longitude,latitude in degrees; this seems to be %s", system);
+        return false;
+    }
     if (!geo_point_valid(query->near))
         return fail(reading, "longitude must be -180 to 180, latitude -90 to 90");
     query->has_near = true;

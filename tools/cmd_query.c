@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/http_params.h"
 #include "tools/cli.h"
 #include "tools/http_client.h"
 
@@ -71,8 +72,10 @@ static int options_read(int argc, char **argv, struct query_options *ret_options
             if (ret_options->collection)
                 return cli_usage(COMMAND, "give --collection once, or not at all to search all");
             ret_options->collection = optarg;
+            if (!(COLLECTION_MASK_PUBLIC >> collection_of_name(span_of_str(optarg)) & 1))
+                return cli_usage(COMMAND, "there is no collection \"%s\" to ask", optarg);
             break;
-        case 'p': /* The API's own names: the server says what is wrong with a value. */
+        case 'p': /* The API's own names and values. */
             http_query_put(&ret_options->parameters, longs[index].name, optarg);
             break;
         case 'j':
@@ -166,6 +169,36 @@ static int print_answer(const struct http_answer *answer, const struct query_opt
     return CLI_OK;
 }
 
+/*
+ * The same reading that a node does, so that mistakes are named whether or not
+ * a node answers. What a newer node may take, this one calls a mistake.
+ */
+static int parameters_check(const struct query_options *options)
+{
+    struct span text = buffer_span(&options->parameters);
+    struct http_query *pairs = malloc(sizeof(*pairs));
+    struct http_params *params = malloc(sizeof(*params));
+    struct problems problems = {0};
+    enum torg_err err = pairs && params ? TORG_OK : TORG_E_NOMEM;
+    int result = CLI_OK;
+
+    if (text.size > 0 && text.data[0] == '?')
+        text = span_of(text.data + 1, text.size - 1);
+    if (!err)
+        err = http_request_query_parse(text, pairs);
+    if (err == TORG_E_NOMEM)
+        result = cli_fail(COMMAND, "out of memory");
+    else if (err)
+        result = cli_usage(COMMAND, "the options are too long, or not UTF-8");
+    else if (http_params_read(pairs, HTTP_PARAMS_FILTER | HTTP_PARAMS_PAGE, 0, false, params,
+                              &problems))
+        for (size_t i = 0; i < problems.count && i < PROBLEMS_MAX; i++)
+            result = cli_usage(COMMAND, "--%s %s", problems.items[i].path, problems.items[i].text);
+    free(params);
+    free(pairs);
+    return result;
+}
+
 static int ask(struct query_options *options)
 {
     struct http_client *client = NULL;
@@ -201,6 +234,8 @@ int cmd_query(int argc, char **argv)
     struct query_options options = {0};
     int result = options_read(argc, argv, &options);
 
+    if (result == CLI_OK)
+        result = parameters_check(&options);
     if (result == CLI_OK)
         result = ask(&options);
     buffer_done(&options.parameters);

@@ -69,6 +69,9 @@ def test_search_by_place_theme_and_distance():
         text = checked(front.body.decode())
         fields = re.findall(r'<(?:input|select)[^>]*name="([^"]+)"', text)
         assert "place" in fields and "theme" in fields and "radius" in fields, fields
+        odd = node.get("/", place="Sörmjöle", radius="12345").body.decode()
+        assert '<option value="12345" selected>12 km</option>' in odd, odd
+        assert odd.count(" selected>") == 1, odd
         found = node.get("/", place="Sörmjöle", theme="bathing", radius="30000")
         assert found.status == 200
         text = checked(found.body.decode())

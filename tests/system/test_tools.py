@@ -48,6 +48,46 @@ def test_init_overwrites_nothing():
             assert path.stat().st_mode & 0o077 == 0, path
 
 
+def test_init_writes_nothing_when_anything_is_wrong():
+    """Keys without a configuration made the second, right try fail."""
+    with Federation() as federation:
+        directory = federation.directory / "umea"
+
+        def refused(*options, name="Umeå kommun"):
+            done = torg("init", str(directory), "--name", name, *options, check=False)
+            assert done.returncode in (1, 2), (options, done)
+            assert not directory.exists(), (options, list(directory.rglob("*")))
+            return done.stderr
+
+        assert "127.0.0.1:8480" in refused("--http", "8480")
+        assert "--http" in refused("--http", "none")
+        assert "--http" in refused("--http", "localhost:8480")
+        assert "--admin" in refused("--admin", "127.0.0.1:99999")
+        assert "--peer-listen" in refused("--peer-listen", "")
+        assert "--address" in refused("--address", "torg.example.se")
+        assert "--kind" in refused("--kind", "town")
+        assert "--country" in refused("--country", "sweden")
+        assert "name" in refused(name="a;b")
+        assert "2480, Umeå" in refused("--municipality", "9999")
+        assert "2506, Arjeplog" in refused("--municipality", "2507", name="Arjeplogs kommun")
+        assert "2480, Umeå" in refused("--municipality", "2479", name="Norra hamnen")
+        assert "four digits" in refused("--municipality", "24")
+        assert "--national-code" in refused("--municipality", "2480", "--country", "FI")
+        refused("--national-code", "x" * 100)
+        assert refused("--peer-listen", "127.0.0.1:8490," * 90)
+        # What is there already stays, and what was made beside it goes again.
+        (directory / "keys").mkdir(parents=True)
+        (directory / "keys" / "node.key").write_text("mine")
+        done = torg("init", str(directory), "--name", "Umeå kommun", check=False)
+        assert done.returncode == 1 and "node.key exists" in done.stderr, done
+        assert [path.name for path in directory.rglob("*")] == ["keys", "node.key"]
+        (directory / "keys" / "node.key").unlink()
+        done = torg("init", str(directory), "--name", "Umeå kommun", "--municipality", "2480",
+                    "--peer-listen", "0.0.0.0:8490")
+        assert "torg card --address" in done.stdout, done
+        assert "0.0.0.0" not in torg("card", "--config", str(directory / "federation.conf")).stdout
+
+
 def test_peer_add_and_remove_keep_the_file():
     with Federation() as federation:
         a, b = federation.found("A"), federation.found("B")
@@ -222,8 +262,14 @@ def test_query_prints_a_table():
         table = list(csv.reader(io.StringIO(
             torg("query", "--url", url, "--collection", "offers", "--csv").stdout)))
         assert len(table) == 3
-        wrong = torg("query", "--url", url, "--near", "nowhere", check=False)
-        assert wrong.returncode == 1 and "near" in wrong.stderr, wrong
+        # Mistakes are named also where no node answers.
+        for option, value, text in (("--near", "99", "longitude,latitude"),
+                                    ("--near", "63.83,20.26", "did you mean 20.26,63.83"),
+                                    ("--radius", "10km", "metres"), ("--bbox", "1,2", "west"),
+                                    ("--theme", "No Theme", "theme"), ("--limit", "x", "limit"),
+                                    ("--collection", "thing", "no collection")):
+            wrong = torg("query", "--url", "http://127.0.0.1:1", option, value, check=False)
+            assert wrong.returncode == 2 and text in wrong.stderr, wrong
 
 
 def test_status_shows_lag_and_staleness():
@@ -298,6 +344,7 @@ def test_nothing_there():
 
 if __name__ == "__main__":
     run(test_help_everywhere, test_init_overwrites_nothing,
+        test_init_writes_nothing_when_anything_is_wrong,
         test_peer_add_and_remove_keep_the_file, test_import_reports_each_row_and_updates,
         test_import_csv_from_a_spreadsheet, test_import_notes_what_may_not_be_meant,
         test_export_can_be_imported_elsewhere,

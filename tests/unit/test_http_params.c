@@ -56,6 +56,13 @@ static void assert_refused(struct reading *r, const char *query, const char *pat
     assert_true(r->problems.items[0].text[0]);
 }
 
+static void assert_refused_with(struct reading *r, const char *query, const char *text)
+{
+    assert_refused(r, query, "near");
+    if (!strstr(r->problems.items[0].text, text))
+        fail_msg("%s: %s", query, r->problems.items[0].text);
+}
+
 static void assert_span(struct span got, const char *want)
 {
     if (!span_equal(got, span_of_str(want)))
@@ -102,6 +109,21 @@ static void test_place(void **state)
     assert_refused(*state, "bbox=1,2,3,4,5", "bbox");
     assert_refused(*state, "bbox=17,64,18,63", "bbox"); /* south above north */
     assert_refused(*state, "near=1,1&near=2,2", "near");
+}
+
+/* A map gives latitude first: the search would answer, and find nothing near. */
+static void test_a_swapped_place_is_recognised(void **state)
+{
+    assert_refused_with(*state, "near=63.83,20.26", "did you mean 20.26,63.83?");
+    assert_refused_with(*state, "near=55.6,12.99", "latitude before longitude");
+    assert_refused_with(*state, "near=758803,7088280", "SWEREF 99 TM");
+    assert_refused_with(*state, "near=7088280,758803", "SWEREF 99 TM");
+    assert_refused_with(*state, "near=1e300,5", "longitude must be");
+    /* What lies elsewhere may be meant. */
+    read_good(*state, "near=53.9,20.26");
+    read_good(*state, "near=63.83,32.1");
+    read_good(*state, "near=-63.83,20.26");
+    read_good(*state, "bbox=60,18,65,22");
 }
 
 static void test_themes(void **state)
@@ -308,6 +330,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nothing_asked),
         cmocka_unit_test(test_place),
+        cmocka_unit_test(test_a_swapped_place_is_recognised),
         cmocka_unit_test(test_themes),
         cmocka_unit_test(test_times),
         cmocka_unit_test(test_origins_and_municipalities),
