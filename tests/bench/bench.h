@@ -19,6 +19,7 @@ extern "C" {
 #define BENCH_THEMES 256
 #define BENCH_THEME_ANY BENCH_THEMES
 #define BENCH_NEAREST 20
+#define BENCH_PAGE 100               /* whole listings in an answer of a server */
 #define BENCH_EVERYWHERE_M 3000000.0 /* a circle that holds all the data */
 /* Peers in a plane shrink longitudes by the cosine of 65 degrees, the middle of the data. */
 #define BENCH_LON_SCALE 0.4226182617406994
@@ -64,8 +65,8 @@ struct bench_query {
 struct bench_answer {
     uint32_t *documents; /* room for every record of the world */
     size_t count;
-    double distances_m[BENCH_NEAREST]; /* BENCH_NEAR: exact, ascending */
-    uint32_t counts[BENCH_THEMES];     /* BENCH_COUNTS */
+    double distances_m[BENCH_PAGE]; /* of the nearest: exact, ascending */
+    uint32_t counts[BENCH_THEMES];  /* BENCH_COUNTS */
 };
 
 /*
@@ -172,6 +173,9 @@ double bench_reach_m(double chord_m2);
  */
 bool bench_answer_nearest(const struct bench_query *query, const struct bench_world *world,
                           struct bench_answer *answer, double complete_m);
+/* The same for another number than BENCH_NEAREST: 1 <= wanted <= BENCH_PAGE. */
+bool bench_answer_cut(const struct bench_query *query, const struct bench_world *world,
+                      struct bench_answer *answer, size_t wanted, double complete_m);
 
 #ifdef __cplusplus
 }

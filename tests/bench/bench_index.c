@@ -20,6 +20,8 @@
  * is timed. docs/performance.md says how and why.
  */
 #define COUNT_MAX 20000000
+#define COUNT_SMALL 100000
+#define COUNT_LARGE 10000000
 #define PEERS_MAX 16
 #define SEED UINT64_C(20260)
 #define SECONDS_PER_CASE 30
@@ -45,7 +47,8 @@ static const char help[] =
     "\n"
     "  --count N        listings (default 1000000)\n"
     "  --all            besides, 100000 and 10000000\n"
-    "  --seconds S      time for each of the ten query cases (default 30)\n"
+    "  --seconds S      time for each of the ten query cases (default 30); 25 questions\n"
+    "                   of each are asked at least\n"
     "  --peer NAME      only this peer; may be repeated\n"
     "  --directory DIR  for what is kept on disk; a new directory below it is used\n"
     "                   and removed (default: here)\n"
@@ -62,11 +65,16 @@ struct options {
 
 /*
  * Ours first; torg packed takes part after the writes only. To add a peer, write
- * peer_NAME and name it here, in bench.h and in meson.build.
+ * peer_NAME and name it here, in bench.h and in meson.build. BENCH_ALONE is for
+ * the tests: our own answers against the truth, where no peer is installed.
  */
 static const struct bench_peer *const peers[] = {
-    &peer_torg,         &peer_boost_packed, &peer_boost_rstar, &peer_geos,
-    &peer_spatialindex, &peer_sqlite,       &peer_nanoflann,   &peer_torg_packed,
+    &peer_torg,
+#ifndef BENCH_ALONE
+    &peer_boost_packed, &peer_boost_rstar, &peer_geos,
+    &peer_spatialindex, &peer_sqlite,      &peer_nanoflann,
+#endif
+    &peer_torg_packed,
 };
 
 struct query_case {
@@ -107,7 +115,8 @@ struct run {
     struct bench_query queries[QUERIES_MAX];
     struct bench_truth truth;
     struct bench_answer answer;
-    size_t sizes[QUERIES_MAX]; /* of the answers, as they were compared */
+    size_t sizes[QUERIES_MAX];   /* of the answers, as they were compared */
+    struct bench_series nearest; /* our times of "nearest 20 of a theme", freshly loaded */
 };
 
 static void say(const struct run *run, const char *what, const char *of)
@@ -124,13 +133,7 @@ static size_t shuffled(struct run *run, struct contender **order)
         if (run->contenders[i].tree)
             order[count++] = &run->contenders[i];
     }
-    for (size_t i = count; i > 1; i--) {
-        size_t j = bench_random_below(&run->chance, i);
-        struct contender *swap = order[i - 1];
-
-        order[i - 1] = order[j];
-        order[j] = swap;
-    }
+    bench_shuffle(&run->chance, order, count, sizeof(*order));
     return count;
 }
 
@@ -140,14 +143,19 @@ static void print_line(const struct run *run, const char *name, const char *suff
                        struct bench_series *ours, const struct contender *ours_of,
                        struct bench_series *theirs, const struct contender *theirs_of)
 {
-    double our_us = bench_series_at(ours, 0.5), their_us = bench_series_at(theirs, 0.5);
+    struct bench_line line = {
+        .benchmark = run->name,
+        .name = name,
+        .suffix = suffix,
+        .peer = theirs_of->peer->name,
+        .ours = ours,
+        .theirs = theirs,
+        .our_bytes = ours_of->bytes,
+        .their_bytes = theirs_of->bytes,
+        .listings = run->count,
+    };
 
-    printf("%s\t%s%s\t%s\t%.2f\t%.2f\t%.3f\tus\t%.2f\t%.2f\t%llu\t%llu\t%zu\t%zu\n", run->name,
-           name, suffix, theirs_of->peer->name, our_us, their_us, their_us / our_us,
-           bench_series_at(ours, 0.99), bench_series_at(theirs, 0.99),
-           (unsigned long long)ours_of->bytes, (unsigned long long)theirs_of->bytes, run->count,
-           theirs->count);
-    fflush(stdout);
+    bench_line_print(&line);
 }
 
 static void print_times(struct run *run, const char *name, const char *suffix)
@@ -328,6 +336,10 @@ static void query_all(struct run *run, const struct query_case *asked, const cha
         }
     }
     print_times(run, asked->name, suffix);
+    if (asked->kind == BENCH_NEAR && !*suffix) {
+        for (size_t i = 0; i < run->contenders[0].times.count; i++)
+            bench_series_add(&run->nearest, run->contenders[0].times.us[i]);
+    }
 }
 
 /* ---- writes ---- */
@@ -414,7 +426,7 @@ static struct run *run_new(const struct options *options, const char *name, size
     if (!mkdtemp(run->directory))
         bench_die("%s: %s", options->directory, strerror(errno));
     say(run, "making listings", "");
-    run->source = bench_source_new(count, SEED);
+    run->source = bench_source_new(count, BENCH_THEMES, SEED);
     run->world = bench_source_world(run->source);
     bench_truth_init(&run->truth, run->world->capacity);
     bench_answer_init(&run->answer, run->world->capacity);
@@ -445,7 +457,9 @@ static void run_free(struct run *run)
     free(run);
 }
 
-static void run_all(const struct options *options, const char *name, size_t count)
+/* ret_nearest: our times of "nearest 20 of a theme"; the caller's. */
+static void run_all(const struct options *options, const char *name, size_t count,
+                    struct bench_series *ret_nearest)
 {
     struct run *run = run_new(options, name, count);
 
@@ -457,17 +471,31 @@ static void run_all(const struct options *options, const char *name, size_t coun
         query_all(run, &cases[i], " after 10 % writes");
     update_all(run, "update, 1 a commit", 1, COMMITS_SINGLE);
     update_all(run, "update, 1000 a commit", COMMIT_CHANGES, COMMITS_LARGE);
+    *ret_nearest = run->nearest;
     run_free(run);
 }
 
-static size_t number_of(const char *text, size_t min, size_t max, const char *option)
+/* How the cost grows with the data: the index itself at 100 times the size. */
+static void run_three(const struct options *options)
 {
-    char *end;
-    unsigned long long value = strtoull(text, &end, 10);
+    struct bench_series small, middle, large;
+    struct bench_line line = {
+        .benchmark = "index, 10 M",
+        .name = "nearest 20 of a theme",
+        .suffix = ", 10 M beside 100 k",
+        .peer = "torg at 100 k",
+        .ours = &large,
+        .theirs = &small,
+        .listings = COUNT_LARGE,
+    };
 
-    if (*text < '0' || *text > '9' || *end || value < min || value > max)
-        bench_die("%s: \"%s\" is not a number of %zu to %zu", option, text, min, max);
-    return (size_t)value;
+    run_all(options, "index, 100 k", COUNT_SMALL, &small);
+    run_all(options, "index", options->count, &middle);
+    run_all(options, "index, 10 M", COUNT_LARGE, &large);
+    bench_line_print(&line);
+    bench_series_done(&small);
+    bench_series_done(&middle);
+    bench_series_done(&large);
 }
 
 static void peer_add(struct options *options, const char *name)
@@ -502,13 +530,13 @@ int main(int argc, char **argv)
     while ((option = getopt_long(argc, argv, "", longs, NULL)) != -1) {
         switch (option) {
         case 'n':
-            options.count = number_of(optarg, 1000, COUNT_MAX, "--count");
+            options.count = bench_number("--count", optarg, 1000, COUNT_MAX);
             break;
         case 'a':
             options.all = true;
             break;
         case 's':
-            options.seconds = (double)number_of(optarg, 1, 3600, "--seconds");
+            options.seconds = (double)bench_number("--seconds", optarg, 0, 3600);
             break;
         case 'p':
             peer_add(&options, optarg);
@@ -525,10 +553,13 @@ int main(int argc, char **argv)
     }
     if (optind < argc)
         bench_die("\"%s\" is not an option; see --help", argv[optind]);
-    if (options.all)
-        run_all(&options, "index, 100 k", 100000);
-    run_all(&options, "index", options.count);
-    if (options.all)
-        run_all(&options, "index, 10 M", 10000000);
+    if (options.all) {
+        run_three(&options);
+    } else {
+        struct bench_series nearest;
+
+        run_all(&options, "index", options.count, &nearest);
+        bench_series_done(&nearest);
+    }
     return 0;
 }

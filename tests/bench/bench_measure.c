@@ -112,3 +112,25 @@ uint64_t bench_heap_bytes(void)
 
     return info.uordblks + info.hblkhd;
 }
+
+void bench_line_print(const struct bench_line *line)
+{
+    double our_us = bench_series_at(line->ours, 0.5), their_us = bench_series_at(line->theirs, 0.5);
+
+    printf("%s\t%s%s\t%s\t%.2f\t%.2f\t%.3f\tus\t%.2f\t%.2f\t%llu\t%llu\t%zu\t%zu\n",
+           line->benchmark, line->name, line->suffix, line->peer, our_us, their_us,
+           their_us / our_us, bench_series_at(line->ours, 0.99),
+           bench_series_at(line->theirs, 0.99), (unsigned long long)line->our_bytes,
+           (unsigned long long)line->their_bytes, line->listings, line->theirs->count);
+    fflush(stdout);
+}
+
+size_t bench_number(const char *option, const char *text, size_t min, size_t max)
+{
+    char *end;
+    unsigned long long value = strtoull(text, &end, 10);
+
+    if (*text < '0' || *text > '9' || *end || value < min || value > max)
+        bench_die("%s: \"%s\" is not a number of %zu to %zu", option, text, min, max);
+    return (size_t)value;
+}

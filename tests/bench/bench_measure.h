@@ -34,4 +34,16 @@ double bench_series_at(struct bench_series *series, double share);
 /* What is allocated now, in this process. */
 uint64_t bench_heap_bytes(void);
 
+/* One line of the output; docs/performance.md says what stands where. */
+struct bench_line {
+    const char *benchmark, *name, *suffix, *peer;
+    struct bench_series *ours, *theirs; /* sorted by this */
+    uint64_t our_bytes, their_bytes;
+    size_t listings;
+};
+void bench_line_print(const struct bench_line *line);
+
+/* The number of a command line's option; ends the program if it is none of min to max. */
+size_t bench_number(const char *option, const char *text, size_t min, size_t max);
+
 #endif

@@ -121,29 +121,76 @@ static struct candidate *candidates_of(const struct bench_query *query,
     return candidates;
 }
 
-bool bench_answer_nearest(const struct bench_query *query, const struct bench_world *world,
-                          struct bench_answer *answer, double complete_m)
+/* The wanted least chords come first, in any order (Hoare 1961). */
+static void candidates_select(struct candidate *candidates, size_t count, size_t wanted)
+{
+    ptrdiff_t low = 0, high = (ptrdiff_t)count - 1, last = (ptrdiff_t)wanted - 1;
+
+    while (low < high) {
+        double pivot = candidates[low + (high - low) / 2].distance;
+        ptrdiff_t i = low, j = high;
+
+        while (i <= j) {
+            struct candidate swap = candidates[i];
+
+            if (swap.distance < pivot) {
+                i++;
+            } else if (candidates[j].distance > pivot) {
+                j--;
+            } else {
+                candidates[i++] = candidates[j];
+                candidates[j--] = swap;
+            }
+        }
+        if (last <= j)
+            high = j;
+        else if (last >= i)
+            low = i;
+        else
+            return; /* All between j and i are equal to the pivot. */
+    }
+}
+
+/* Metres: who is farther away does not belong to the wanted nearest. */
+static double candidates_reach_m(struct candidate *candidates, size_t count, size_t wanted)
+{
+    double chord_m2 = 0;
+
+    if (count < wanted)
+        return INFINITY;
+    candidates_select(candidates, count, wanted);
+    for (size_t i = 0; i < wanted; i++)
+        chord_m2 = fmax(chord_m2, candidates[i].distance);
+    return arc_m_of_chord(chord_m2, SMALLER_M) + MARGIN_M;
+}
+
+bool bench_answer_cut(const struct bench_query *query, const struct bench_world *world,
+                      struct bench_answer *answer, size_t wanted, double complete_m)
 {
     struct candidate *candidates = candidates_of(query, world, answer);
+    double farthest_m = candidates_reach_m(candidates, answer->count, wanted);
     size_t needed = 0;
-    double farthest_m = INFINITY;
 
-    if (answer->count == 0)
-        return complete_m >= BENCH_EVERYWHERE_M;
-    qsort(candidates, answer->count, sizeof(*candidates), candidate_compare);
-    if (answer->count >= BENCH_NEAREST)
-        farthest_m = arc_m_of_chord(candidates[BENCH_NEAREST - 1].distance, SMALLER_M) + MARGIN_M;
     if (farthest_m > complete_m && complete_m < BENCH_EVERYWHERE_M)
         return false;
-    while (needed < answer->count && bench_reach_m(candidates[needed].distance) <= farthest_m)
-        needed++;
+    for (size_t i = 0; i < answer->count; i++) {
+        if (bench_reach_m(candidates[i].distance) <= farthest_m)
+            candidates[needed++] = candidates[i];
+    }
     for (size_t i = 0; i < needed; i++)
         candidates[i].distance = bench_distance_m(query, &world->records[candidates[i].document]);
-    qsort(candidates, needed, sizeof(*candidates), candidate_compare);
-    answer->count = needed < BENCH_NEAREST ? needed : BENCH_NEAREST;
+    if (needed > 0)
+        qsort(candidates, needed, sizeof(*candidates), candidate_compare);
+    answer->count = needed < wanted ? needed : wanted;
     for (size_t i = 0; i < answer->count; i++) {
         answer->documents[i] = candidates[i].document;
         answer->distances_m[i] = candidates[i].distance;
     }
     return true;
+}
+
+bool bench_answer_nearest(const struct bench_query *query, const struct bench_world *world,
+                          struct bench_answer *answer, double complete_m)
+{
+    return bench_answer_cut(query, world, answer, BENCH_NEAREST, complete_m);
 }

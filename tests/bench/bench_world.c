@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include "tests/bench/bench_world.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "index/geo.h"
 #include "protocol/gazetteer.h"
@@ -25,6 +27,7 @@ struct bench_source {
     size_t place_count;
     const struct gazetteer_place **places;
     double *place_weights; /* cumulative */
+    size_t theme_count;
     double theme_weights[BENCH_THEMES];
 };
 
@@ -46,6 +49,21 @@ static double unit_of(uint64_t *state)
 size_t bench_random_below(uint64_t *state, size_t limit)
 {
     return (size_t)(unit_of(state) * (double)limit);
+}
+
+void bench_shuffle(uint64_t *state, void *base, size_t count, size_t size)
+{
+    uint8_t *items = base;
+    uint8_t kept[BENCH_SHUFFLE_BYTES_MAX];
+
+    assert(size <= sizeof(kept));
+    for (size_t i = count; i > 1; i--) {
+        size_t j = bench_random_below(state, i);
+
+        memcpy(kept, items + (i - 1) * size, size);
+        memcpy(items + (i - 1) * size, items + j * size, size);
+        memcpy(items + j * size, kept, size);
+    }
 }
 
 void bench_source_seed(struct bench_source *source, uint64_t seed)
@@ -110,7 +128,7 @@ static void record_fill(struct bench_source *source, struct bench_record *record
         .lon_e7 = position.lon_e7,
         .lat_e7 = position.lat_e7,
         .document = (uint32_t)(record - source->records),
-        .theme = (uint16_t)next_weighted(source, source->theme_weights, BENCH_THEMES),
+        .theme = (uint16_t)next_weighted(source, source->theme_weights, source->theme_count),
         .alive = true,
     };
     bench_place(point.lon_deg, point.lat_deg, &record->x, &record->y, &record->z);
@@ -133,7 +151,7 @@ static void places_init(struct bench_source *source)
         bench_die("the gazetteer has no place in northern Sweden");
 }
 
-struct bench_source *bench_source_new(size_t count, uint64_t seed)
+struct bench_source *bench_source_new(size_t count, size_t theme_count, uint64_t seed)
 {
     struct bench_source *source = calloc(1, sizeof(*source));
     double sum = 0;
@@ -141,6 +159,7 @@ struct bench_source *bench_source_new(size_t count, uint64_t seed)
     if (!source)
         bench_die("out of memory");
     source->state = seed;
+    source->theme_count = theme_count;
     source->world.capacity = count + count / 10 + 1;
     source->records = calloc(source->world.capacity, sizeof(*source->records));
     source->places = calloc(gazetteer_count(), sizeof(const struct gazetteer_place *));
@@ -148,7 +167,7 @@ struct bench_source *bench_source_new(size_t count, uint64_t seed)
     if (!source->records || !source->places || !source->place_weights)
         bench_die("out of memory");
     places_init(source);
-    for (size_t i = 0; i < BENCH_THEMES; i++)
+    for (size_t i = 0; i < theme_count; i++)
         source->theme_weights[i] = sum += 1.0 / (double)(i + 1);
     for (size_t i = 0; i < count; i++)
         record_fill(source, &source->records[i]);

@@ -12,8 +12,8 @@
  */
 struct bench_source;
 
-/* count listings, with room for a tenth more. */
-struct bench_source *bench_source_new(size_t count, uint64_t seed);
+/* count listings of 1 to BENCH_THEMES themes, with room for a tenth more. */
+struct bench_source *bench_source_new(size_t count, size_t theme_count, uint64_t seed);
 void bench_source_free(struct bench_source *source);
 /* As it is now; the records stay at their place. */
 const struct bench_world *bench_source_world(const struct bench_source *source);
@@ -35,5 +35,8 @@ void bench_source_seed(struct bench_source *source, uint64_t seed);
 
 /* 0 <= result < limit */
 size_t bench_random_below(uint64_t *state, size_t limit);
+/* count items of size bytes at base, in any order; size at most BENCH_SHUFFLE_BYTES_MAX. */
+#define BENCH_SHUFFLE_BYTES_MAX 64
+void bench_shuffle(uint64_t *state, void *base, size_t count, size_t size);
 
 #endif
