@@ -7,23 +7,26 @@
 #include "index/catalogue_derive.h"
 
 /*
- * Trees are packed again when more than an eighth of their listings were put in
- * or taken out one by one: below that, searching costs at most a few per cent
- * more; and packing once per eighth keeps the cost per listing constant.
+ * A tree is packed again when more than an eighth of its listings were put in
+ * or taken out since it was: once per eighth keeps the cost per listing
+ * constant. A large tree would hold the commit up, so there it is done only
+ * when one commit brings that many; else catalogue_repack mends it in between.
  */
 #define WRITER_PACK_EDITS_MIN 1024
 #define WRITER_PACK_FRACTION 8
+#define WRITER_PACK_LARGE 65536
 /* Packing needs all items in memory, 72 bytes each: past this, only single edits. */
 #define WRITER_PACK_ITEMS_MAX 4000000
+/* So many inserts are sorted together. */
+#define WRITER_PACK_INSERTS 1024
 /* Edits that may wait for the flush: 131,072 of them. */
 #define WRITER_PENDING_BYTES_MAX (131072 * sizeof(struct writer_edit))
 #define WRITER_POSTINGS_BYTES_MAX 67108864
 
 /* What is to be done to a tree; lives in memory only. */
 struct writer_edit {
-    bool removed;
     uint8_t tree;
-    struct rtree_item item;
+    struct rtree_edit edit;
 };
 
 static enum torg_err count_add(struct kv *kv, enum catalogue_counter counter, uint8_t collection,
@@ -96,7 +99,7 @@ enum torg_err catalogue_writer_number(struct kv *kv, const struct theme_tree *th
 static enum torg_err writer_edit_add(struct catalogue_writer *writer, bool removed, uint8_t tree,
                                      const struct rtree_item *item)
 {
-    struct writer_edit edit = {.removed = removed, .tree = tree, .item = *item};
+    struct writer_edit edit = {.tree = tree, .edit = {.removed = removed, .item = *item}};
 
     buffer_put(&writer->pending, &edit, sizeof(edit));
     writer->dirty |= UINT64_C(1) << tree;
@@ -365,7 +368,22 @@ static enum torg_err tree_rows(const struct kv *kv, uint8_t collection, bool pla
     return TORG_OK;
 }
 
-/* A collection too large for memory gets a packed beginning; the rest goes in one by one. */
+static enum torg_err pack_insert(struct rtree *tree, const struct rtree_item *items, size_t count)
+{
+    struct rtree_edit edits[WRITER_PACK_INSERTS];
+    enum torg_err err = TORG_OK;
+
+    for (size_t begin = 0; begin < count && !err; begin += ARRAY_SIZE(edits)) {
+        size_t size = count - begin < ARRAY_SIZE(edits) ? count - begin : ARRAY_SIZE(edits);
+
+        for (size_t i = 0; i < size; i++)
+            edits[i] = (struct rtree_edit){.item = items[begin + i]};
+        err = rtree_apply(tree, edits, size);
+    }
+    return err;
+}
+
+/* A collection too large for memory gets a packed beginning; the rest goes in by inserts. */
 enum torg_err catalogue_writer_pack(struct kv *kv, uint8_t collection, bool placed)
 {
     struct rtree tree = {.kv = kv, .collection = catalogue_tree(collection, placed)};
@@ -385,8 +403,8 @@ enum torg_err catalogue_writer_pack(struct kv *kv, uint8_t collection, bool plac
         err = rtree_bulk_load(&tree, pack.items, pack.count);
     while (!err && pack.more) {
         err = pack.capacity ? pack_read(kv, collection, placed, &pack) : TORG_E_CORRUPT;
-        for (size_t i = 0; i < pack.count && !err; i++)
-            err = rtree_insert(&tree, &pack.items[i]);
+        if (!err)
+            err = pack_insert(&tree, pack.items, pack.count);
     }
     if (!err)
         err = catalogue_count_put(kv, CATALOGUE_COUNT_EDITS, tree.collection, 0, 0);
@@ -402,13 +420,26 @@ static struct writer_edit edit_at(const struct catalogue_writer *writer, size_t 
     return edit;
 }
 
-static enum torg_err flush_edit(struct kv *kv, const struct writer_edit *edit)
+/* All that waits for one tree, together. */
+static enum torg_err flush_edits(const struct catalogue_writer *writer, struct kv *kv,
+                                 uint8_t number, size_t count)
 {
-    struct rtree tree = {.kv = kv, .collection = edit->tree};
+    size_t pending = writer->pending.size / sizeof(struct writer_edit), filled = 0;
+    struct rtree tree = {.kv = kv, .collection = number};
+    struct rtree_edit *edits = calloc(count + 1, sizeof(*edits));
     enum torg_err err;
 
-    err = edit->removed ? rtree_remove(&tree, &edit->item) : rtree_insert(&tree, &edit->item);
-    return err == TORG_E_NOT_FOUND ? TORG_E_CORRUPT : err;
+    if (!edits)
+        return TORG_E_NOMEM;
+    for (size_t i = 0; i < pending && filled < count; i++) {
+        struct writer_edit edit = edit_at(writer, i);
+
+        if (edit.tree == number)
+            edits[filled++] = edit.edit;
+    }
+    err = rtree_apply(&tree, edits, filled);
+    free(edits);
+    return err == TORG_E_NOT_FOUND || err == TORG_E_INVALID ? TORG_E_CORRUPT : err;
 }
 
 static enum torg_err flush_tree(struct catalogue_writer *writer, struct kv *kv, uint8_t collection,
@@ -431,14 +462,10 @@ static enum torg_err flush_tree(struct catalogue_writer *writer, struct kv *kv, 
     edits += count;
     /* The rows are the truth: a packed tree needs none of the edits. */
     if (edits >= WRITER_PACK_EDITS_MIN && edits >= rows / WRITER_PACK_FRACTION &&
+        (rows <= WRITER_PACK_LARGE || count >= rows / WRITER_PACK_FRACTION) &&
         rows <= WRITER_PACK_ITEMS_MAX)
         return catalogue_writer_pack(kv, collection, placed);
-    for (size_t i = 0; i < pending && !err; i++) {
-        struct writer_edit edit = edit_at(writer, i);
-
-        if (edit.tree == tree)
-            err = flush_edit(kv, &edit);
-    }
+    err = flush_edits(writer, kv, tree, (size_t)count);
     return err ? err : catalogue_count_put(kv, CATALOGUE_COUNT_EDITS, tree, 0, edits);
 }
 

@@ -48,8 +48,18 @@ struct rtree {
  */
 enum torg_err rtree_insert(struct rtree *tree, const struct rtree_item *item);
 enum torg_err rtree_remove(struct rtree *tree, const struct rtree_item *item);
-/* Replace the whole tree by a packed one over items (reordered in place). */
-enum torg_err rtree_bulk_load(struct rtree *tree, struct rtree_item *items, size_t count);
+/*
+ * Many edits at once, much cheaper than one by one, with the same outcome as in
+ * the order given. A document may be edited several times, removal and insert
+ * in turn. TORG_E_NOT_FOUND when something to be removed is not there.
+ */
+struct rtree_edit {
+    bool removed; /* else inserted */
+    struct rtree_item item;
+};
+enum torg_err rtree_apply(struct rtree *tree, const struct rtree_edit *edits, size_t count);
+/* Replace the whole tree by a packed one over items. The same items give the same tree. */
+enum torg_err rtree_bulk_load(struct rtree *tree, const struct rtree_item *items, size_t count);
 
 /*
  * What is asked for. All parts that are present must hold. Themes: an item
@@ -164,8 +174,9 @@ enum torg_err rtree_items(const struct kv *kv, uint8_t collection, rtree_item_vi
                           void *context);
 
 struct rtree_stat {
-    uint64_t items, leaves, inner_nodes, bytes;
+    uint64_t items, leaves, inner_nodes, bytes; /* nodes of all its trees */
     uint32_t height;
+    uint32_t theme_trees;
 };
 /*
  * Check every numbered invariant of the tree (rtree_check.c lists them) and

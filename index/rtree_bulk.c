@@ -1,90 +1,26 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include <assert.h>
-#include <math.h>
 #include <stdlib.h>
 
-#include "index/rtree_item.h"
+#include "index/rtree_curve.h"
+#include "index/rtree_stem.h"
+#include "index/rtree_themes.h"
 
 /*
- * A packed tree (Kamel and Faloutsos 1993): items in the order of a Hilbert
- * curve, cut into leaves of equal size, these into nodes, and so on. Nodes are
- * filled to nine tenths, so that the first inserts do not split every leaf
- * they meet.
+ * A packed tree and its themes' trees. Items are sorted once, along the curve;
+ * a theme's tree takes its items in the same order.
  */
-#define LEAF_FILL 168
-#define INNER_FILL 58
-#define CURVE_BITS 31
-
-struct curve_place {
-    uint64_t along; /* the place on the curve */
-    uint32_t item;
+struct bulk {
+    struct rtree_pages pages;
+    const struct rtree_item *items;
+    size_t count;
+    struct rtree_place *places; /* owned */
+    struct rtree_slot *slots;   /* owned; in the order of the curve */
+    uint32_t *members;          /* owned; slots, theme after theme */
+    size_t begins[THEME_BITS + 1];
 };
 
-/*
- * The distance along a Hilbert curve over 2^31 x 2^31 cells: at each level the
- * quadrant's turn, after which the rest is seen from inside that quadrant.
- */
-static uint64_t curve_along(uint32_t x, uint32_t y)
-{
-    uint64_t along = 0;
-
-    for (unsigned bit = CURVE_BITS; bit-- > 0;) {
-        uint32_t right = x >> bit & 1, up = y >> bit & 1;
-
-        along = along << 2 | (3 * right ^ up);
-        if (up == 0) {
-            uint32_t swap = right ? ~y : y;
-
-            y = right ? ~x : x;
-            x = swap;
-        }
-    }
-    return along;
-}
-
-static int curve_compare(const void *left, const void *right)
-{
-    const struct curve_place *a = left, *b = right;
-
-    if (a->along != b->along)
-        return a->along < b->along ? -1 : 1;
-    return (a->item > b->item) - (a->item < b->item);
-}
-
-static int document_compare(const void *left, const void *right)
-{
-    const struct rtree_item *a = left, *b = right;
-
-    return (a->document > b->document) - (a->document < b->document);
-}
-
-/* Both axes get one scale on the ground, that of the middle latitude. */
-static void curve_places(const struct rtree_item *items, size_t count, struct curve_place *places)
-{
-    struct position min = items[0].point, max = min;
-    double weight, scale;
-
-    for (size_t i = 1; i < count; i++) {
-        struct position point = items[i].point;
-
-        min.lon_e7 = point.lon_e7 < min.lon_e7 ? point.lon_e7 : min.lon_e7;
-        min.lat_e7 = point.lat_e7 < min.lat_e7 ? point.lat_e7 : min.lat_e7;
-        max.lon_e7 = point.lon_e7 > max.lon_e7 ? point.lon_e7 : max.lon_e7;
-        max.lat_e7 = point.lat_e7 > max.lat_e7 ? point.lat_e7 : max.lat_e7;
-    }
-    weight = fmax(cos(((double)min.lat_e7 + max.lat_e7) / 2e7 * (M_PI / 180.0)), 0.02);
-    scale = fmax(((double)max.lon_e7 - min.lon_e7) * weight, (double)max.lat_e7 - min.lat_e7);
-    scale = ((double)(UINT32_C(1) << CURVE_BITS) - 1) / fmax(scale, 1);
-    for (size_t i = 0; i < count; i++) {
-        double x = ((double)items[i].point.lon_e7 - min.lon_e7) * weight * scale;
-        double y = ((double)items[i].point.lat_e7 - min.lat_e7) * scale;
-
-        places[i] = (struct curve_place){curve_along((uint32_t)x, (uint32_t)y), (uint32_t)i};
-    }
-    qsort(places, count, sizeof(*places), curve_compare);
-}
-
-/* ---- writing ---- */
+/* ---- the old tree ---- */
 
 static enum torg_err keys_clear(struct kv *kv, uint8_t first_byte)
 {
@@ -113,91 +49,185 @@ static enum torg_err keys_clear(struct kv *kv, uint8_t first_byte)
     return err == TORG_E_NOT_FOUND ? TORG_OK : err;
 }
 
-/* Cut count into parts of nearly equal size: how many, and where the i-th begins. */
-static size_t parts_of(size_t count, size_t fill)
+static enum torg_err tree_clear(struct kv *kv, uint8_t collection)
 {
-    return (count + fill - 1) / fill;
+    enum torg_err err = keys_clear(kv, collection);
+
+    if (!err)
+        err = keys_clear(kv, collection | RTREE_COUNTS_KEY_BIT);
+    return err ? err : keys_clear(kv, collection | RTREE_RECORD_KEY_BIT);
 }
 
-static size_t part_begin(size_t count, size_t parts, size_t i)
+/* ---- items in order ---- */
+
+/* Ties on the curve go by document, so that the same items give the same tree. */
+static enum torg_err bulk_sort(struct bulk *bulk)
 {
-    return count / parts * i + (i < count % parts ? i : count % parts);
-}
+    bool ascending = true;
+    enum torg_err err = TORG_OK;
 
-static enum torg_err leaves_write(struct rtree *tree, const struct rtree_item *items, size_t count,
-                                  const struct curve_place *places, struct rtree_root *root,
-                                  struct rtree_entry *sums, size_t parts)
-{
-    struct rtree_entry entries[RTREE_LEAF_MAX];
-    enum torg_err err;
-
-    for (size_t part = 0; part < parts; part++) {
-        size_t begin = part_begin(count, parts, part), end = part_begin(count, parts, part + 1);
-        uint32_t number = root->next++;
-
-        for (size_t i = begin; i < end; i++) {
-            err = rtree_item_pack(tree->kv, tree->collection, &items[places[i].item],
-                                  &entries[i - begin]);
-            if (err)
-                return err;
-        }
-        err =
-            rtree_node_put(tree->kv, tree->collection, number, 0, entries, (unsigned)(end - begin));
-        if (err)
-            return err;
-        sums[part] = rtree_node_sum(entries, (unsigned)(end - begin));
-        sums[part].child = number;
-    }
-    return TORG_OK;
-}
-
-/* One level over count nodes; their parents' sums take the place of their own. */
-static enum torg_err level_write(struct rtree *tree, struct rtree_root *root,
-                                 struct rtree_entry *sums, size_t *count)
-{
-    size_t parts = parts_of(*count, *count <= RTREE_INNER_MAX ? RTREE_INNER_MAX : INNER_FILL);
-    enum torg_err err;
-
-    for (size_t part = 0; part < parts; part++) {
-        size_t begin = part_begin(*count, parts, part);
-        unsigned size = (unsigned)(part_begin(*count, parts, part + 1) - begin);
-        uint32_t number = root->next++;
-        struct rtree_entry sum;
-
-        err = rtree_node_put(tree->kv, tree->collection, number, root->height, sums + begin, size);
-        if (err)
-            return err;
-        sum = rtree_node_sum(sums + begin, size);
-        sum.child = number;
-        sums[part] = sum;
-    }
-    *count = parts;
-    root->height++;
-    return TORG_OK;
-}
-
-static enum torg_err tree_write(struct rtree *tree, const struct rtree_item *items, size_t count,
-                                const struct curve_place *places)
-{
-    size_t parts = parts_of(count, count <= RTREE_LEAF_MAX ? RTREE_LEAF_MAX : LEAF_FILL);
-    struct rtree_root root = {.next = 1, .items = count};
-    struct rtree_entry *sums = calloc(parts, sizeof(*sums));
-    enum torg_err err;
-
-    if (!sums)
+    bulk->places = malloc(bulk->count * sizeof(*bulk->places));
+    if (!bulk->places)
         return TORG_E_NOMEM;
-    err = leaves_write(tree, items, count, places, &root, sums, parts);
-    root.height = 1;
-    while (!err && parts > 1)
-        err = level_write(tree, &root, sums, &parts);
-    root.root = sums[0].child;
-    free(sums);
-    return err ? err : rtree_node_root_put(tree->kv, tree->collection, &root);
+    for (size_t i = 1; i < bulk->count && ascending; i++)
+        ascending = bulk->items[i - 1].document < bulk->items[i].document;
+    for (size_t i = 0; i < bulk->count; i++) {
+        const struct rtree_item *item = &bulk->items[i];
+
+        bulk->places[i] = (struct rtree_place){
+            ascending ? rtree_curve_pair(item->point) : item->document, (uint32_t)i};
+    }
+    if (!ascending)
+        err = rtree_curve_sort_numbers(bulk->places, bulk->count);
+    for (size_t i = 0; i < bulk->count && !ascending && !err; i++)
+        bulk->places[i].along = rtree_curve_pair(bulk->items[bulk->places[i].item].point);
+    return err ? err : rtree_curve_sort(bulk->places, bulk->count);
 }
 
-enum torg_err rtree_bulk_load(struct rtree *tree, struct rtree_item *items, size_t count)
+#define PREFETCH_AHEAD 16
+
+static void prefetch_item(const struct bulk *bulk, size_t i)
 {
-    struct curve_place *places;
+    const struct rtree_item *item;
+
+    if (i >= bulk->count)
+        return;
+    item = &bulk->items[bulk->places[i].item];
+    __builtin_prefetch(item);
+    __builtin_prefetch((const uint8_t *)item + sizeof(*item) - 1);
+}
+
+/* Items become slots; records and the dictionary are written, and themes counted. */
+static enum torg_err bulk_slots(struct bulk *bulk)
+{
+    struct rtree_theme *themes = bulk->pages.record.themes;
+    struct rtree_pages *pages = &bulk->pages;
+
+    bulk->slots = malloc(bulk->count * sizeof(*bulk->slots));
+    if (!bulk->slots)
+        return TORG_E_NOMEM;
+    for (size_t i = 0; i < bulk->count; i++) {
+        struct rtree_entry entry;
+        enum torg_err err;
+
+        prefetch_item(bulk, i + PREFETCH_AHEAD);
+        err = rtree_item_pack(pages->kv, pages->collection, &pages->combinations,
+                              &bulk->items[bulk->places[i].item], &entry);
+        if (err)
+            return err;
+        bulk->slots[i] =
+            (struct rtree_slot){entry.point, entry.child, entry.from, entry.through, entry.theme};
+        for (unsigned word = 0; word < 4; word++) {
+            for (uint64_t left = entry.themes.words[word]; left; left &= left - 1)
+                themes[64 * word + (unsigned)__builtin_ctzll(left)].items++;
+        }
+    }
+    return TORG_OK;
+}
+
+/* ---- trees ---- */
+
+static enum torg_err bulk_main(struct bulk *bulk)
+{
+    struct rtree_root *root = &bulk->pages.record.root;
+    struct rtree_entry *entries;
+    size_t entry_count;
+    unsigned level;
+    enum torg_err err;
+
+    err = rtree_pack_slots(&bulk->pages, bulk->slots, NULL, bulk->count, RTREE_LEVELS_MAX - 1, true,
+                           &entries, &entry_count, &level);
+    if (err)
+        return err;
+    assert(entry_count == 1);
+    root->root = entries[0].child;
+    root->height = level + 1;
+    root->items = bulk->count;
+    free(entries);
+    return TORG_OK;
+}
+
+static void member_add(struct bulk *bulk, size_t *ends, unsigned bit, size_t slot)
+{
+    if (bulk->begins[bit] != bulk->begins[bit + 1])
+        bulk->members[ends[bit]++] = (uint32_t)slot;
+}
+
+/* For each theme that gets a tree: its slots, in the order of the curve. */
+static enum torg_err bulk_members(struct bulk *bulk)
+{
+    const struct rtree_theme *themes = bulk->pages.record.themes;
+    struct rtree_pages *pages = &bulk->pages;
+    size_t ends[THEME_BITS], total = 0;
+
+    for (unsigned bit = 0; bit < THEME_BITS; bit++) {
+        bulk->begins[bit] = ends[bit] = total;
+        total += rtree_themes_pay(themes[bit].items, bulk->count) ? themes[bit].items : 0;
+    }
+    bulk->begins[THEME_BITS] = total;
+    bulk->members = malloc((total + 1) * sizeof(*bulk->members));
+    if (!bulk->members)
+        return TORG_E_NOMEM;
+    for (size_t i = 0; i < bulk->count && total > 0; i++) {
+        uint16_t number = bulk->slots[i].theme;
+        struct theme_set set;
+        struct rtree_item item;
+        enum torg_err err;
+
+        if (number < THEME_BITS) {
+            member_add(bulk, ends, number, i);
+            continue;
+        }
+        if (number == RTREE_THEME_RECORD) {
+            err = rtree_item_record(pages->kv, pages->collection, bulk->slots[i].document, &item);
+            set = item.themes;
+        } else {
+            err = rtree_combinations_themes(&pages->combinations, pages->kv, number, &set);
+        }
+        if (err)
+            return err;
+        for (unsigned word = 0; word < 4; word++) {
+            for (uint64_t left = set.words[word]; left; left &= left - 1)
+                member_add(bulk, ends, 64 * word + (unsigned)__builtin_ctzll(left), i);
+        }
+    }
+    return TORG_OK;
+}
+
+static enum torg_err bulk_themes(struct bulk *bulk)
+{
+    enum torg_err err = bulk_members(bulk);
+
+    for (unsigned bit = 0; bit < THEME_BITS && !err; bit++) {
+        size_t begin = bulk->begins[bit], count = bulk->begins[bit + 1] - begin;
+
+        if (count > 0)
+            err = rtree_themes_pack(&bulk->pages, bit, bulk->slots, bulk->members + begin, count);
+    }
+    return err;
+}
+
+static enum torg_err bulk_run(struct bulk *bulk, struct kv *kv, uint8_t collection)
+{
+    enum torg_err err;
+
+    err = rtree_pages_begin(&bulk->pages, kv, collection);
+    if (!err)
+        err = bulk_sort(bulk);
+    if (!err)
+        err = bulk_slots(bulk);
+    free(bulk->places);
+    bulk->places = NULL;
+    if (!err)
+        err = bulk_main(bulk);
+    if (!err)
+        err = bulk_themes(bulk);
+    return err ? err : rtree_pages_flush(&bulk->pages);
+}
+
+enum torg_err rtree_bulk_load(struct rtree *tree, const struct rtree_item *items, size_t count)
+{
+    struct bulk *bulk;
     enum torg_err err;
 
     assert(tree->collection > 0 && tree->collection <= RTREE_COLLECTION_MAX);
@@ -207,18 +237,18 @@ enum torg_err rtree_bulk_load(struct rtree *tree, struct rtree_item *items, size
         if (!rtree_item_valid(&items[i]))
             return TORG_E_INVALID;
     }
-    err = keys_clear(tree->kv, tree->collection);
-    if (!err)
-        err = keys_clear(tree->kv, tree->collection | RTREE_RECORD_KEY_BIT);
+    err = tree_clear(tree->kv, tree->collection);
     if (err || count == 0)
         return err;
-    places = calloc(count, sizeof(*places));
-    if (!places)
+    bulk = calloc(1, sizeof(*bulk));
+    if (!bulk)
         return TORG_E_NOMEM;
-    /* In this order equal places on the curve come out the same whatever order came in. */
-    qsort(items, count, sizeof(*items), document_compare);
-    curve_places(items, count, places);
-    err = tree_write(tree, items, count, places);
-    free(places);
+    bulk->items = items;
+    bulk->count = count;
+    err = bulk_run(bulk, tree->kv, tree->collection);
+    rtree_pages_done(&bulk->pages);
+    free(bulk->members);
+    free(bulk->slots);
+    free(bulk);
     return err;
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include "index/rtree_item.h"
 
+#include <stdlib.h>
+
 #define MINUTE_MS INT64_C(60000)
 /* From 1 January of year 1 to 1970, proleptic Gregorian. */
 #define MINUTES_BEFORE_1970 (INT64_C(719162) * 1440)
@@ -68,6 +70,47 @@ uint16_t rtree_item_day_up(int64_t ms)
     return day > RTREE_DAY_OPEN ? RTREE_DAY_OPEN : (uint16_t)day;
 }
 
+/* Days of 1970 as they stand in a node; a lower one of a minute, an upper one. */
+static uint16_t day_lower(int64_t minute)
+{
+    int64_t day = floor_div(minute - MINUTES_BEFORE_1970, 1440);
+
+    if (day < 0)
+        return 0;
+    return day > RTREE_DAY_LOWER_MAX ? RTREE_DAY_LOWER_MAX : (uint16_t)day;
+}
+
+static uint16_t day_upper(int64_t minute)
+{
+    int64_t day = -floor_div(MINUTES_BEFORE_1970 - minute, 1440);
+
+    if (day < RTREE_DAY_UPPER_MIN)
+        return RTREE_DAY_UPPER_MIN;
+    return day > RTREE_DAY_OPEN ? RTREE_DAY_OPEN : (uint16_t)day;
+}
+
+/* The least and the greatest of words, without flags; a record's word is rounded. */
+struct minutes {
+    uint32_t from_min, from_max, through_min, through_max;
+};
+
+static struct minutes minutes_of(uint32_t from, uint32_t through)
+{
+    uint32_t rounded = (from & RTREE_FLAG_RECORD) != 0;
+    uint32_t begin = from & RTREE_MINUTE_MASK, end = through & RTREE_MINUTE_MASK;
+
+    /* A word that was clamped stands for what lies beyond it: 0 and the greatest are open. */
+    return (struct minutes){begin, begin + rounded, end > 0 ? end - rounded : 0, end};
+}
+
+static void minutes_days(const struct minutes *minutes, struct rtree_entry *entry)
+{
+    entry->from_min = day_lower(minutes->from_min);
+    entry->from_max = day_upper(minutes->from_max);
+    entry->through_min = day_lower(minutes->through_min);
+    entry->through_max = day_upper(minutes->through_max);
+}
+
 /* A word is exact when it stands for this one time and was not clamped. */
 static int64_t minute_ms(uint32_t minute)
 {
@@ -126,6 +169,55 @@ enum torg_err rtree_item_themes(const struct kv *kv, uint16_t number, struct the
         set = set_of_bytes(value.data);
     }
     *ret_set = set;
+    return TORG_OK;
+}
+
+#define COMBINATION_SLOTS 1024
+
+/* One slot for each way of asking, by number in the first half and by themes in the second. */
+struct rtree_combination {
+    bool known;
+    uint16_t number;
+    struct theme_set themes;
+};
+
+void rtree_combinations_done(struct rtree_combinations *combinations)
+{
+    free(combinations->slots);
+    combinations->slots = NULL;
+}
+
+static struct rtree_combination *combination_slot(struct rtree_combinations *combinations,
+                                                  size_t half, uint64_t hash)
+{
+    if (!combinations->slots)
+        combinations->slots = calloc(2 * COMBINATION_SLOTS, sizeof(*combinations->slots));
+    if (!combinations->slots)
+        return NULL;
+    return &combinations->slots[half * COMBINATION_SLOTS + hash % COMBINATION_SLOTS];
+}
+
+enum torg_err rtree_combinations_themes(struct rtree_combinations *combinations,
+                                        const struct kv *kv, uint16_t number,
+                                        struct theme_set *ret_set)
+{
+    struct rtree_combination *slot;
+    enum torg_err err;
+
+    if (number < DICTIONARY_FIRST)
+        return rtree_item_themes(kv, number, ret_set);
+    slot = combination_slot(combinations, 0, number);
+    if (!slot)
+        return TORG_E_NOMEM;
+    if (!slot->known || slot->number != number) {
+        slot->known = false;
+        err = rtree_item_themes(kv, number, &slot->themes);
+        if (err)
+            return err;
+        slot->number = number;
+        slot->known = true;
+    }
+    *ret_set = slot->themes;
     return TORG_OK;
 }
 
@@ -192,6 +284,31 @@ static enum torg_err themes_number(struct kv *kv, const struct theme_set *set, u
     *ret_number = get_u16be(value.data);
     return *ret_number >= DICTIONARY_FIRST && *ret_number != RTREE_THEME_RECORD ? TORG_OK
                                                                                 : TORG_E_CORRUPT;
+}
+
+static enum torg_err combinations_number(struct rtree_combinations *combinations, struct kv *kv,
+                                         const struct theme_set *set, uint16_t *ret_number)
+{
+    uint64_t hash = set->words[0];
+    struct rtree_combination *slot;
+    enum torg_err err;
+
+    for (unsigned word = 1; word < 4; word++)
+        hash = (hash ^ hash >> 31) * UINT64_C(0x9e3779b97f4a7c15) + set->words[word];
+    hash = (hash ^ hash >> 31) * UINT64_C(0x9e3779b97f4a7c15);
+    slot = combination_slot(combinations, 1, hash >> 40);
+    if (!slot)
+        return TORG_E_NOMEM;
+    if (!slot->known || memcmp(&slot->themes, set, sizeof(*set)) != 0) {
+        slot->known = false;
+        err = themes_number(kv, set, &slot->number);
+        if (err)
+            return err;
+        slot->themes = *set;
+        slot->known = true;
+    }
+    *ret_number = slot->number;
+    return TORG_OK;
 }
 
 /* ---- records ---- */
@@ -263,37 +380,33 @@ bool rtree_item_valid(const struct rtree_item *item)
            box_holds(item->min, item->max, item->point);
 }
 
-/* What a parent needs, from the exact item. */
-static struct rtree_entry entry_of(const struct rtree_item *item)
+static bool item_is_area(const struct rtree_item *item)
 {
-    return (struct rtree_entry){
+    return memcmp(&item->min, &item->point, sizeof(item->min)) != 0 ||
+           memcmp(&item->max, &item->point, sizeof(item->max)) != 0;
+}
+
+enum torg_err rtree_item_pack(struct kv *kv, uint8_t collection,
+                              struct rtree_combinations *combinations,
+                              const struct rtree_item *item, struct rtree_entry *ret_entry)
+{
+    struct rtree_entry entry = {
         .min = item->min,
         .max = item->max,
         .themes = item->themes,
-        .from_min = rtree_item_day_down(item->time_from_ms),
-        .from_max = rtree_item_day_up(item->time_from_ms),
-        .through_min = rtree_item_day_down(item->time_through_ms),
-        .through_max = rtree_item_day_up(item->time_through_ms),
         .count = 1,
         .child = item->document,
         .point = item->point,
+        .from = rtree_item_minute_down(item->time_from_ms),
+        .through = rtree_item_minute_up(item->time_through_ms),
     };
-}
-
-enum torg_err rtree_item_pack(struct kv *kv, uint8_t collection, const struct rtree_item *item,
-                              struct rtree_entry *ret_entry)
-{
-    struct rtree_entry entry = entry_of(item);
+    struct minutes minutes;
     enum torg_err err;
-    bool area, record;
+    bool area = item_is_area(item), record;
 
-    err = themes_number(kv, &item->themes, &entry.theme);
+    err = combinations_number(combinations, kv, &item->themes, &entry.theme);
     if (err)
         return err;
-    entry.from = rtree_item_minute_down(item->time_from_ms);
-    entry.through = rtree_item_minute_up(item->time_through_ms);
-    area = memcmp(&item->min, &item->point, sizeof(item->min)) != 0 ||
-           memcmp(&item->max, &item->point, sizeof(item->max)) != 0;
     record = area || entry.theme == RTREE_THEME_RECORD ||
              from_ms(entry.from) != item->time_from_ms ||
              through_ms(entry.through) != item->time_through_ms;
@@ -305,6 +418,8 @@ enum torg_err rtree_item_pack(struct kv *kv, uint8_t collection, const struct rt
         if (err)
             return err;
     }
+    minutes = minutes_of(entry.from, entry.through);
+    minutes_days(&minutes, &entry);
     *ret_entry = entry;
     return TORG_OK;
 }
@@ -349,19 +464,141 @@ enum torg_err rtree_item_get(const struct kv *kv, uint8_t collection, const stru
     return TORG_OK;
 }
 
-enum torg_err rtree_item_entry(const struct kv *kv, uint8_t collection,
-                               const struct rtree_node *leaf, unsigned i,
-                               struct rtree_entry *ret_entry)
+/* What stands in the record only: the box of an area, themes beyond the dictionary. */
+static enum torg_err entry_record(const struct kv *kv, uint8_t collection, uint16_t theme,
+                                  struct rtree_entry *entry)
 {
     struct rtree_item item;
     enum torg_err err;
 
-    err = rtree_item_get(kv, collection, leaf, i, &item);
+    err = rtree_item_record(kv, collection, entry->child, &item);
     if (err)
         return err;
-    *ret_entry = entry_of(&item);
-    ret_entry->from = rtree_node_u32(leaf->from, i);
-    ret_entry->through = rtree_node_u32(leaf->through, i);
-    ret_entry->theme = rtree_node_u16(leaf->theme, i);
+    if (!box_holds(item.min, item.max, entry->point))
+        return TORG_E_CORRUPT;
+    entry->min = item.min;
+    entry->max = item.max;
+    if (theme == RTREE_THEME_RECORD)
+        entry->themes = item.themes;
+    return TORG_OK;
+}
+
+enum torg_err rtree_item_entry(const struct kv *kv, uint8_t collection,
+                               struct rtree_combinations *combinations,
+                               const struct rtree_node *leaf, unsigned i,
+                               struct rtree_entry *ret_entry)
+{
+    struct position point = rtree_node_point(leaf, i);
+    struct rtree_entry entry = {
+        .min = point,
+        .max = point,
+        .count = 1,
+        .child = rtree_node_u32(leaf->document, i),
+        .point = point,
+        .from = rtree_node_u32(leaf->from, i),
+        .through = rtree_node_u32(leaf->through, i),
+        .theme = rtree_node_u16(leaf->theme, i),
+    };
+    struct minutes minutes = minutes_of(entry.from, entry.through);
+    enum torg_err err = TORG_OK;
+
+    minutes_days(&minutes, &entry);
+    if (entry.theme == RTREE_THEME_RECORD || entry.through & RTREE_FLAG_AREA)
+        err = entry_record(kv, collection, entry.theme, &entry);
+    if (!err && entry.theme != RTREE_THEME_RECORD)
+        err = rtree_combinations_themes(combinations, kv, entry.theme, &entry.themes);
+    if (!err)
+        *ret_entry = entry;
+    return err;
+}
+
+#define LESSER(a, b) ((a) < (b) ? (a) : (b))
+#define GREATER(a, b) ((a) > (b) ? (a) : (b))
+
+static void sum_positions(const struct rtree_node *leaf, struct rtree_entry *sum)
+{
+    struct position min = rtree_node_point(leaf, 0), max = min;
+
+    for (unsigned i = 1; i < leaf->count; i++) {
+        int32_t lon = rtree_node_i32(leaf->lon, i), lat = rtree_node_i32(leaf->lat, i);
+
+        min.lon_e7 = LESSER(min.lon_e7, lon);
+        max.lon_e7 = GREATER(max.lon_e7, lon);
+        min.lat_e7 = LESSER(min.lat_e7, lat);
+        max.lat_e7 = GREATER(max.lat_e7, lat);
+    }
+    sum->min = min;
+    sum->max = max;
+}
+
+/* Returns whether some item is an area. */
+static bool sum_times(const struct rtree_node *leaf, struct rtree_entry *sum)
+{
+    struct minutes all = {UINT32_MAX, 0, UINT32_MAX, 0};
+    uint32_t flags = 0;
+
+    for (unsigned i = 0; i < leaf->count; i++) {
+        uint32_t from = rtree_node_u32(leaf->from, i), through = rtree_node_u32(leaf->through, i);
+        struct minutes one = minutes_of(from, through);
+
+        flags |= through;
+        all.from_min = LESSER(all.from_min, one.from_min);
+        all.from_max = GREATER(all.from_max, one.from_max);
+        all.through_min = LESSER(all.through_min, one.through_min);
+        all.through_max = GREATER(all.through_max, one.through_max);
+    }
+    minutes_days(&all, sum);
+    return flags & RTREE_FLAG_AREA;
+}
+
+/* Returns whether the dictionary does not hold the themes of some item. */
+static enum torg_err sum_themes(const struct kv *kv, struct rtree_combinations *combinations,
+                                const struct rtree_node *leaf, struct theme_set *sum,
+                                bool *ret_records)
+{
+    *ret_records = false;
+    for (unsigned i = 0; i < leaf->count; i++) {
+        uint16_t number = rtree_node_u16(leaf->theme, i);
+        struct theme_set themes;
+        enum torg_err err;
+
+        if (number < THEME_BITS) {
+            theme_set_add(sum, number);
+        } else if (number == RTREE_THEME_RECORD) {
+            *ret_records = true;
+        } else if (number != RTREE_THEME_NONE) {
+            err = rtree_combinations_themes(combinations, kv, number, &themes);
+            if (err)
+                return err;
+            for (unsigned word = 0; word < 4; word++)
+                sum->words[word] |= themes.words[word];
+        }
+    }
+    return TORG_OK;
+}
+
+enum torg_err rtree_item_sum(const struct kv *kv, uint8_t collection,
+                             struct rtree_combinations *combinations, const struct rtree_node *leaf,
+                             struct rtree_entry *ret_sum)
+{
+    struct rtree_entry sum = {.count = leaf->count, .child = leaf->number}, entry;
+    bool areas, records;
+    enum torg_err err;
+
+    sum_positions(leaf, &sum);
+    areas = sum_times(leaf, &sum);
+    err = sum_themes(kv, combinations, leaf, &sum.themes, &records);
+    for (unsigned i = 0; i < leaf->count && (areas || records) && !err; i++) {
+        if (!(rtree_node_u32(leaf->through, i) & RTREE_FLAG_AREA) &&
+            rtree_node_u16(leaf->theme, i) != RTREE_THEME_RECORD)
+            continue;
+        err = rtree_item_entry(kv, collection, combinations, leaf, i, &entry);
+        if (!err)
+            rtree_node_add(&sum, &entry);
+    }
+    if (err)
+        return err;
+    sum.count = leaf->count;
+    *ret_sum = sum;
     return TORG_OK;
 }

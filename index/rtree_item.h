@@ -31,21 +31,46 @@ uint32_t rtree_item_minute_up(int64_t ms);
 uint16_t rtree_item_day_down(int64_t ms);
 uint16_t rtree_item_day_up(int64_t ms);
 
+/*
+ * What was looked up in the dictionary, for the length of one transaction:
+ * most listings have a theme and the broader ones, and so a combination. All
+ * zero at first.
+ */
+struct rtree_combinations {
+    struct rtree_combination *slots; /* owned; NULL until the first */
+};
+void rtree_combinations_done(struct rtree_combinations *combinations);
+/* The themes of a combination number but RTREE_THEME_RECORD. */
+enum torg_err rtree_combinations_themes(struct rtree_combinations *combinations,
+                                        const struct kv *kv, uint16_t number,
+                                        struct theme_set *ret_set);
+
 /* Does item keep the rules of rtree.h? */
 bool rtree_item_valid(const struct rtree_item *item);
 
 /* The leaf entry of a valid item; writes its record and the dictionary where needed. */
-enum torg_err rtree_item_pack(struct kv *kv, uint8_t collection, const struct rtree_item *item,
-                              struct rtree_entry *ret_entry);
+enum torg_err rtree_item_pack(struct kv *kv, uint8_t collection,
+                              struct rtree_combinations *combinations,
+                              const struct rtree_item *item, struct rtree_entry *ret_entry);
 /* Forget the record of an entry that was removed. */
 enum torg_err rtree_item_drop(struct kv *kv, uint8_t collection, const struct rtree_entry *entry);
 
-/* The i-th item of a leaf: exact fields, and with all that a parent needs. */
+/* The exact fields of the i-th item of a leaf. */
 enum torg_err rtree_item_get(const struct kv *kv, uint8_t collection, const struct rtree_node *leaf,
                              unsigned i, struct rtree_item *ret_item);
+/* As it stands in the leaf, and with what a parent needs. */
 enum torg_err rtree_item_entry(const struct kv *kv, uint8_t collection,
+                               struct rtree_combinations *combinations,
                                const struct rtree_node *leaf, unsigned i,
                                struct rtree_entry *ret_entry);
+/*
+ * What a parent says of a leaf. Its box, items and themes are exact; its days
+ * follow from the items' words, which are a minute wide where there is a
+ * record, so that they are found without it.
+ */
+enum torg_err rtree_item_sum(const struct kv *kv, uint8_t collection,
+                             struct rtree_combinations *combinations, const struct rtree_node *leaf,
+                             struct rtree_entry *ret_sum);
 
 /* The exact fields that are not in the leaf. TORG_E_CORRUPT when absent. */
 enum torg_err rtree_item_record(const struct kv *kv, uint8_t collection, uint32_t document,

@@ -5,7 +5,6 @@
 
 #include "index/rtree_table.h"
 
-#define FREE_BYTES 8
 #define LEVEL_FREE 0xff /* where a node has its level */
 /* Field offsets in a node's header. */
 #define AT_VERSION 0
@@ -32,6 +31,22 @@ static_assert(RTREE_INNER_END_AT <= RTREE_NODE_BYTES_MAX, "an inner node fits on
 static_assert(ROOT_END_AT <= RTREE_NODE_BYTES_MAX, "the tree's record fits one page");
 static_assert(RTREE_LEAF_MAX % 8 == 0, "a leaf's columns are whole vectors of 32 bytes");
 static_assert(sizeof(struct theme_set) == 32, "the themes column holds 32 bytes an entry");
+
+/* Where each column begins and how wide it is; after the last, where the value ends. */
+struct column {
+    uint16_t at, width;
+};
+static const struct column leaf_columns[] = {
+    {RTREE_LEAF_LON_AT, 4},    {RTREE_LEAF_LAT_AT, 4},     {RTREE_LEAF_DOCUMENT_AT, 4},
+    {RTREE_LEAF_FROM_AT, 4},   {RTREE_LEAF_THROUGH_AT, 4}, {RTREE_LEAF_THEME_AT, 2},
+    {RTREE_NODE_BYTES_MAX, 0},
+};
+static const struct column inner_columns[] = {
+    {RTREE_INNER_MIN_LON_AT, 4},     {RTREE_INNER_MIN_LAT_AT, 4},  {RTREE_INNER_MAX_LON_AT, 4},
+    {RTREE_INNER_MAX_LAT_AT, 4},     {RTREE_INNER_CHILD_AT, 4},    {RTREE_INNER_ITEMS_AT, 4},
+    {RTREE_INNER_FROM_MIN_AT, 2},    {RTREE_INNER_FROM_MAX_AT, 2}, {RTREE_INNER_THROUGH_MIN_AT, 2},
+    {RTREE_INNER_THROUGH_MAX_AT, 2}, {RTREE_INNER_THEMES_AT, 32},  {RTREE_NODE_BYTES_MAX, 0},
+};
 
 static void put_u16(uint8_t *at, size_t i, uint16_t value)
 {
@@ -94,17 +109,11 @@ static enum torg_err root_value(const struct kv *kv, uint8_t collection, struct 
     return TORG_OK;
 }
 
-enum torg_err rtree_node_root_get(const struct kv *kv, uint8_t collection,
-                                  struct rtree_root *ret_root)
+static enum torg_err root_read(struct span value, struct rtree_root *ret_root)
 {
     struct rtree_root root;
-    struct span value;
-    enum torg_err err;
     uint64_t items;
 
-    err = root_value(kv, collection, &value);
-    if (err)
-        return err;
     root.height = value.data[ROOT_HEIGHT_AT];
     root.root = rtree_node_u32(value.data + ROOT_ROOT_AT, 0);
     root.next = rtree_node_u32(value.data + ROOT_NEXT_AT, 0);
@@ -121,34 +130,72 @@ enum torg_err rtree_node_root_get(const struct kv *kv, uint8_t collection,
     return TORG_OK;
 }
 
+static enum torg_err theme_read(struct span value, unsigned bit, struct rtree_theme *ret_theme)
+{
+    const struct rtree_theme theme = {
+        .items = rtree_node_u32(value.data + ROOT_THEME_ITEMS_AT, bit),
+        .root = rtree_node_u32(value.data + ROOT_THEME_ROOT_AT, bit),
+        .edits = rtree_node_u32(value.data + ROOT_THEME_EDITS_AT, bit),
+        .height = value.data[ROOT_THEME_HEIGHT_AT + bit],
+    };
+
+    if (theme.height > RTREE_LEVELS_MAX || (theme.height == 0) != (theme.root == 0) ||
+        (theme.height > 0 && theme.items == 0) ||
+        theme.root >= rtree_node_u32(value.data + ROOT_NEXT_AT, 0))
+        return TORG_E_CORRUPT;
+    *ret_theme = theme;
+    return TORG_OK;
+}
+
+enum torg_err rtree_node_root_get(const struct kv *kv, uint8_t collection,
+                                  struct rtree_root *ret_root)
+{
+    struct span value;
+    enum torg_err err = root_value(kv, collection, &value);
+
+    return err ? err : root_read(value, ret_root);
+}
+
 enum torg_err rtree_node_theme_get(const struct kv *kv, uint8_t collection, unsigned bit,
                                    struct rtree_theme *ret_theme)
 {
-    struct rtree_theme theme = {0};
     struct span value;
     enum torg_err err;
 
     assert(bit < THEME_BITS);
     err = root_value(kv, collection, &value);
-    if (!err) {
-        theme.items = rtree_node_u32(value.data + ROOT_THEME_ITEMS_AT, bit);
-        theme.root = rtree_node_u32(value.data + ROOT_THEME_ROOT_AT, bit);
-        theme.edits = rtree_node_u32(value.data + ROOT_THEME_EDITS_AT, bit);
-        theme.height = value.data[ROOT_THEME_HEIGHT_AT + bit];
-        if (theme.height > RTREE_LEVELS_MAX || (theme.height == 0) != (theme.root == 0) ||
-            (theme.height > 0 && theme.items == 0) ||
-            theme.root >= rtree_node_u32(value.data + ROOT_NEXT_AT, 0))
-            err = TORG_E_CORRUPT;
+    if (err == TORG_E_NOT_FOUND) {
+        *ret_theme = (struct rtree_theme){0};
+        return TORG_OK;
     }
-    if (err && err != TORG_E_NOT_FOUND)
-        return err;
-    *ret_theme = theme;
-    return TORG_OK;
+    return err ? err : theme_read(value, bit, ret_theme);
 }
 
-enum torg_err rtree_node_root_put(struct kv *kv, uint8_t collection, const struct rtree_root *root)
+enum torg_err rtree_node_record_get(const struct kv *kv, uint8_t collection,
+                                    struct rtree_record *ret_record)
+{
+    struct rtree_record record;
+    struct span value;
+    enum torg_err err;
+
+    err = root_value(kv, collection, &value);
+    if (!err)
+        err = root_read(value, &record.root);
+    for (unsigned bit = 0; bit < THEME_BITS && !err; bit++) {
+        err = theme_read(value, bit, &record.themes[bit]);
+        if (!err && record.themes[bit].items > record.root.items)
+            err = TORG_E_CORRUPT;
+    }
+    if (!err)
+        *ret_record = record;
+    return err;
+}
+
+enum torg_err rtree_node_record_put(struct kv *kv, uint8_t collection,
+                                    const struct rtree_record *record)
 {
     uint8_t key[RTREE_KEY_BYTES], bytes[RTREE_NODE_BYTES_MAX] = {0};
+    const struct rtree_root *root = &record->root;
     uint64_t items = htole64(root->items);
 
     bytes[AT_VERSION] = RTREE_FORMAT;
@@ -158,57 +205,56 @@ enum torg_err rtree_node_root_put(struct kv *kv, uint8_t collection, const struc
     put_u32(bytes + ROOT_FREE_AT, 0, root->free_head);
     put_u32(bytes + ROOT_EDITS_AT, 0, root->edits);
     memcpy(bytes + ROOT_ITEMS_AT, &items, sizeof(items));
+    for (unsigned bit = 0; bit < THEME_BITS; bit++) {
+        const struct rtree_theme *theme = &record->themes[bit];
+
+        put_u32(bytes + ROOT_THEME_ITEMS_AT, bit, theme->items);
+        put_u32(bytes + ROOT_THEME_ROOT_AT, bit, theme->root);
+        put_u32(bytes + ROOT_THEME_EDITS_AT, bit, theme->edits);
+        bytes[ROOT_THEME_HEIGHT_AT + bit] = (uint8_t)theme->height;
+    }
     return kv_put(kv, KV_RTREE, rtree_node_key(collection, 0, key), span_of(bytes, sizeof(bytes)));
+}
+
+enum torg_err rtree_node_counts_get(const struct kv *kv, uint8_t collection, uint32_t number,
+                                    const uint8_t **ret_counts)
+{
+    uint8_t space = collection | RTREE_COUNTS_KEY_BIT, key[RTREE_KEY_BYTES];
+    const uint8_t *known = kv->table ? rtree_table_find(kv->table, space, number) : NULL;
+    struct span value;
+    enum torg_err err;
+
+    if (known) {
+        *ret_counts = known;
+        return TORG_OK;
+    }
+    err = kv_get(kv, KV_RTREE, rtree_node_key(space, number, key), &value);
+    if (err)
+        return err == TORG_E_NOT_FOUND ? TORG_E_CORRUPT : err;
+    if (value.size != RTREE_NODE_BYTES_MAX)
+        return TORG_E_CORRUPT;
+    if (kv->table)
+        rtree_table_keep(kv->table, space, number, value.data);
+    *ret_counts = value.data;
+    return TORG_OK;
 }
 
 bool rtree_node_free_read(struct span value, uint32_t *ret_next)
 {
-    if (value.size != FREE_BYTES || value.data[AT_VERSION] != RTREE_FORMAT ||
+    if (value.size != RTREE_FREE_BYTES || value.data[AT_VERSION] != RTREE_FORMAT ||
         value.data[AT_LEVEL] != LEVEL_FREE)
         return false;
     *ret_next = rtree_node_u32(value.data, 1);
     return true;
 }
 
-enum torg_err rtree_node_take(struct kv *kv, uint8_t collection, struct rtree_root *root,
-                              uint32_t *ret_number)
+struct span rtree_node_free_write(uint32_t next, uint8_t *out)
 {
-    uint8_t key[RTREE_KEY_BYTES];
-    struct span value;
-    enum torg_err err;
-    uint32_t next;
-
-    if (root->free_head == 0) {
-        if (root->next == UINT32_MAX)
-            return TORG_E_TOO_BIG;
-        *ret_number = root->next++;
-        return TORG_OK;
-    }
-    err = kv_get(kv, KV_RTREE, rtree_node_key(collection, root->free_head, key), &value);
-    if (err)
-        return err == TORG_E_NOT_FOUND ? TORG_E_CORRUPT : err;
-    if (!rtree_node_free_read(value, &next) || next >= root->next)
-        return TORG_E_CORRUPT;
-    *ret_number = root->free_head;
-    root->free_head = next;
-    return TORG_OK;
-}
-
-enum torg_err rtree_node_give(struct kv *kv, uint8_t collection, struct rtree_root *root,
-                              uint32_t number)
-{
-    uint8_t key[RTREE_KEY_BYTES], bytes[FREE_BYTES] = {0};
-    enum torg_err err;
-
-    bytes[AT_VERSION] = RTREE_FORMAT;
-    bytes[AT_LEVEL] = LEVEL_FREE;
-    put_u32(bytes, 1, root->free_head);
-    err = kv_put(kv, KV_RTREE, rtree_node_key(collection, number, key),
-                 span_of(bytes, sizeof(bytes)));
-    if (err)
-        return err;
-    root->free_head = number;
-    return TORG_OK;
+    memset(out, 0, RTREE_FREE_BYTES);
+    out[AT_VERSION] = RTREE_FORMAT;
+    out[AT_LEVEL] = LEVEL_FREE;
+    put_u32(out, 1, next);
+    return span_of(out, RTREE_FREE_BYTES);
 }
 
 /* ---- reading ---- */
@@ -304,29 +350,16 @@ static bool bytes_zero(const uint8_t *bytes, size_t from, size_t to)
 
 bool rtree_node_rest_zero(const struct rtree_node *node)
 {
-    /* Where each column begins and how wide it is; the last begins where nothing more comes. */
-    static const struct {
-        uint16_t at, width;
-    } leaf[] = {{RTREE_LEAF_LON_AT, 4},   {RTREE_LEAF_LAT_AT, 4},     {RTREE_LEAF_DOCUMENT_AT, 4},
-                {RTREE_LEAF_FROM_AT, 4},  {RTREE_LEAF_THROUGH_AT, 4}, {RTREE_LEAF_THEME_AT, 2},
-                {RTREE_NODE_BYTES_MAX, 0}},
-      inner[] = {{RTREE_INNER_MIN_LON_AT, 4},     {RTREE_INNER_MIN_LAT_AT, 4},
-                 {RTREE_INNER_MAX_LON_AT, 4},     {RTREE_INNER_MAX_LAT_AT, 4},
-                 {RTREE_INNER_CHILD_AT, 4},       {RTREE_INNER_ITEMS_AT, 4},
-                 {RTREE_INNER_FROM_MIN_AT, 2},    {RTREE_INNER_FROM_MAX_AT, 2},
-                 {RTREE_INNER_THROUGH_MIN_AT, 2}, {RTREE_INNER_THROUGH_MAX_AT, 2},
-                 {RTREE_INNER_THEMES_AT, 32},     {RTREE_NODE_BYTES_MAX, 0}};
-    const bool is_leaf = node->level == 0;
-    size_t columns = is_leaf ? ARRAY_SIZE(leaf) : ARRAY_SIZE(inner);
+    const struct column *columns = node->level == 0 ? leaf_columns : inner_columns;
+    size_t count = node->level == 0 ? ARRAY_SIZE(leaf_columns) : ARRAY_SIZE(inner_columns);
 
     if (!bytes_zero(node->bytes, AT_COLLECTION + 1, AT_EDITS))
         return false;
-    for (size_t i = 0; i + 1 < columns; i++) {
-        size_t at = is_leaf ? leaf[i].at : inner[i].at;
-        size_t width = is_leaf ? leaf[i].width : inner[i].width;
-        size_t end = is_leaf ? leaf[i + 1].at : inner[i + 1].at;
-
-        if (!bytes_zero(node->bytes, at + node->count * width, end))
+    if (node->level == 0 && rtree_node_edits(node->bytes) != 0)
+        return false;
+    for (size_t c = 0; c + 1 < count; c++) {
+        if (!bytes_zero(node->bytes, columns[c].at + (size_t)node->count * columns[c].width,
+                        columns[c + 1].at))
             return false;
     }
     return true;
@@ -382,15 +415,28 @@ struct rtree_entry rtree_node_child(const struct rtree_node *node, unsigned i)
 
 /* ---- writing ---- */
 
-static void header_write(uint8_t *bytes, uint8_t collection, uint32_t number, unsigned level,
-                         unsigned count)
+void rtree_node_begin(uint8_t *bytes, uint8_t collection, uint32_t number, unsigned level)
 {
-    memset(bytes, 0, RTREE_NODE_HEADER_BYTES);
+    memset(bytes, 0, RTREE_NODE_BYTES_MAX);
     bytes[AT_VERSION] = RTREE_FORMAT;
     bytes[AT_LEVEL] = (uint8_t)level;
-    put_u16(bytes + AT_COUNT, 0, (uint16_t)count);
     put_u32(bytes + AT_NUMBER, 0, number);
     bytes[AT_COLLECTION] = collection;
+}
+
+void rtree_node_count_set(uint8_t *bytes, unsigned count)
+{
+    put_u16(bytes + AT_COUNT, 0, (uint16_t)count);
+}
+
+uint32_t rtree_node_edits(const uint8_t *bytes)
+{
+    return rtree_node_u32(bytes + AT_EDITS, 0);
+}
+
+void rtree_node_edits_set(uint8_t *bytes, uint32_t edits)
+{
+    put_u32(bytes + AT_EDITS, 0, edits);
 }
 
 static void leaf_write(uint8_t *bytes, size_t i, const struct rtree_entry *entry)
@@ -418,35 +464,39 @@ static void inner_write(uint8_t *bytes, size_t i, const struct rtree_entry *entr
     put_themes(bytes + RTREE_INNER_THEMES_AT, i, &entry->themes);
 }
 
-enum torg_err rtree_node_put(struct kv *kv, uint8_t collection, uint32_t number, unsigned level,
-                             const struct rtree_entry *entries, unsigned count)
+void rtree_node_set(uint8_t *bytes, unsigned i, const struct rtree_entry *entry)
 {
-    uint8_t key[RTREE_KEY_BYTES], bytes[RTREE_NODE_BYTES_MAX] = {0};
-
-    assert(count > 0 && count <= (level == 0 ? RTREE_LEAF_MAX : RTREE_INNER_MAX));
-    assert(number != 0);
-    header_write(bytes, collection, number, level, count);
-    for (unsigned i = 0; i < count; i++) {
-        if (level == 0)
-            leaf_write(bytes, i, &entries[i]);
-        else
-            inner_write(bytes, i, &entries[i]);
-    }
-    return kv_put(kv, KV_RTREE, rtree_node_key(collection, number, key),
-                  span_of(bytes, sizeof(bytes)));
+    if (bytes[AT_LEVEL] == 0)
+        leaf_write(bytes, i, entry);
+    else
+        inner_write(bytes, i, entry);
 }
 
-enum torg_err rtree_node_append(struct kv *kv, uint8_t collection, const struct rtree_node *leaf,
-                                const struct rtree_entry *item)
+void rtree_node_append(uint8_t *bytes, const struct rtree_entry *entry)
 {
-    uint8_t key[RTREE_KEY_BYTES], bytes[RTREE_NODE_BYTES_MAX];
+    unsigned count = rtree_node_u16(bytes + AT_COUNT, 0);
 
-    assert(leaf->level == 0 && leaf->count < RTREE_LEAF_MAX);
-    memcpy(bytes, leaf->bytes, sizeof(bytes));
-    put_u16(bytes + AT_COUNT, 0, (uint16_t)(leaf->count + 1));
-    leaf_write(bytes, leaf->count, item);
-    return kv_put(kv, KV_RTREE, rtree_node_key(collection, leaf->number, key),
-                  span_of(bytes, sizeof(bytes)));
+    assert(count < (bytes[AT_LEVEL] == 0 ? RTREE_LEAF_MAX : RTREE_INNER_MAX));
+    rtree_node_set(bytes, count, entry);
+    put_u16(bytes + AT_COUNT, 0, (uint16_t)(count + 1));
+}
+
+void rtree_node_remove(uint8_t *bytes, unsigned i)
+{
+    bool is_leaf = bytes[AT_LEVEL] == 0;
+    const struct column *columns = is_leaf ? leaf_columns : inner_columns;
+    size_t column_count = is_leaf ? ARRAY_SIZE(leaf_columns) : ARRAY_SIZE(inner_columns);
+    unsigned last = rtree_node_u16(bytes + AT_COUNT, 0) - 1u;
+
+    assert(i <= last);
+    for (size_t c = 0; c + 1 < column_count; c++) {
+        uint8_t *column = bytes + columns[c].at;
+        size_t width = columns[c].width;
+
+        memmove(column + i * width, column + last * width, width);
+        memset(column + last * width, 0, width);
+    }
+    put_u16(bytes + AT_COUNT, 0, (uint16_t)last);
 }
 
 /* ---- sums ---- */
@@ -486,5 +536,18 @@ struct rtree_entry rtree_node_sum(const struct rtree_entry *entries, unsigned co
     };
     for (unsigned i = 1; i < count; i++)
         rtree_node_add(&sum, &entries[i]);
+    return sum;
+}
+
+struct rtree_entry rtree_node_inner_sum(const struct rtree_node *node)
+{
+    struct rtree_entry sum = rtree_node_child(node, 0);
+
+    sum.child = node->number;
+    for (unsigned i = 1; i < node->count; i++) {
+        struct rtree_entry entry = rtree_node_child(node, i);
+
+        rtree_node_add(&sum, &entry);
+    }
     return sum;
 }

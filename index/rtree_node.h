@@ -22,7 +22,10 @@
  *
  * Keys: collection, node number (u32 big-endian); node 0 is the tree's own
  * record. With the collection's high bit set: document number -> the exact
- * fields of an item that its leaf entry cannot hold (rtree_item.h). All fields
+ * fields of an item that its leaf entry cannot hold (rtree_item.h). With the
+ * next bit set: number of an inner node -> its counts by theme. A theme may have
+ * a tree of its own over the items that have it; its nodes are numbered with
+ * the others', and only the record tells which tree they belong to. All fields
  * of values are little-endian. docs/index.md has the format as a table.
  */
 #define RTREE_FORMAT 2
@@ -30,9 +33,6 @@
 #define RTREE_NODE_LEVEL_AT 1
 #define RTREE_LEAF_MAX 184
 #define RTREE_INNER_MAX 63
-/* What a removal leaves at least, but in the root. */
-#define RTREE_LEAF_MIN 46
-#define RTREE_INNER_MIN 16
 #define RTREE_LEVELS_MAX 12
 #define RTREE_KEY_BYTES 5
 #define RTREE_COLLECTION_MAX 63   /* in the first byte of a key */
@@ -109,12 +109,21 @@ struct rtree_root {
     uint32_t edits; /* inserts and removals since the tree was last packed or found in order */
 };
 
-/* What the tree's record says of a theme: how many items have it, and its own tree. */
+/*
+ * What the tree's record says of a theme: how many items have it, and its own
+ * tree, which holds exactly these.
+ */
 struct rtree_theme {
     uint32_t items;  /* exact, tree or not */
     unsigned height; /* 0: it has no tree of its own */
     uint32_t root;
     uint32_t edits; /* as above */
+};
+
+/* All of it. */
+struct rtree_record {
+    struct rtree_root root;
+    struct rtree_theme themes[THEME_BITS];
 };
 
 static inline uint16_t rtree_node_u16(const uint8_t *column, unsigned i)
@@ -163,17 +172,24 @@ struct span rtree_node_key(uint8_t collection, uint32_t number, uint8_t *out);
 /* TORG_E_NOT_FOUND when the collection has no tree; TORG_E_CORRUPT, TORG_E_VERSION. */
 enum torg_err rtree_node_root_get(const struct kv *kv, uint8_t collection,
                                   struct rtree_root *ret_root);
-enum torg_err rtree_node_root_put(struct kv *kv, uint8_t collection, const struct rtree_root *root);
-
 /* Of an absent tree all zero. TORG_E_CORRUPT, TORG_E_VERSION. */
 enum torg_err rtree_node_theme_get(const struct kv *kv, uint8_t collection, unsigned bit,
                                    struct rtree_theme *ret_theme);
+/* TORG_E_NOT_FOUND, TORG_E_CORRUPT, TORG_E_VERSION. */
+enum torg_err rtree_node_record_get(const struct kv *kv, uint8_t collection,
+                                    struct rtree_record *ret_record);
+enum torg_err rtree_node_record_put(struct kv *kv, uint8_t collection,
+                                    const struct rtree_record *record);
 
-/* A number for a new node, and back. root is changed, not written. */
-enum torg_err rtree_node_take(struct kv *kv, uint8_t collection, struct rtree_root *root,
-                              uint32_t *ret_number);
-enum torg_err rtree_node_give(struct kv *kv, uint8_t collection, struct rtree_root *root,
-                              uint32_t number);
+/*
+ * How many items below an inner node of the main tree have each theme, a column
+ * of THEME_BITS for rtree_node_u32, borrowed. TORG_E_CORRUPT when it is absent.
+ */
+enum torg_err rtree_node_counts_get(const struct kv *kv, uint8_t collection, uint32_t number,
+                                    const uint8_t **ret_counts);
+/* Keys of these: a node's. */
+#define RTREE_COUNTS_KEY_BIT 0x40 /* in the key's first byte */
+
 /* Is the record under this number a free one, and which comes next in the chain? */
 bool rtree_node_free_read(struct span value, uint32_t *ret_next);
 
@@ -193,14 +209,25 @@ struct rtree_node rtree_node_view(const uint8_t *bytes);
 bool rtree_node_rest_zero(const struct rtree_node *node);
 /* The i-th entry of an inner node. */
 struct rtree_entry rtree_node_child(const struct rtree_node *node, unsigned i);
-/* Write a node of 1 to RTREE_LEAF_MAX or RTREE_INNER_MAX entries. */
-enum torg_err rtree_node_put(struct kv *kv, uint8_t collection, uint32_t number, unsigned level,
-                             const struct rtree_entry *entries, unsigned count);
-/* A leaf with one more item, without unpacking it. node->count < RTREE_LEAF_MAX. */
-enum torg_err rtree_node_append(struct kv *kv, uint8_t collection, const struct rtree_node *leaf,
-                                const struct rtree_entry *item);
+/*
+ * Writing into RTREE_NODE_BYTES_MAX bytes: an empty node; its i-th entry (that
+ * is there already), one more, one less (the last takes its place).
+ */
+void rtree_node_begin(uint8_t *bytes, uint8_t collection, uint32_t number, unsigned level);
+void rtree_node_set(uint8_t *bytes, unsigned i, const struct rtree_entry *entry);
+void rtree_node_append(uint8_t *bytes, const struct rtree_entry *entry);
+void rtree_node_remove(uint8_t *bytes, unsigned i);
+void rtree_node_count_set(uint8_t *bytes, unsigned count); /* after filling columns oneself */
+/* Of an inner node: changes below it since it was packed. */
+uint32_t rtree_node_edits(const uint8_t *bytes);
+void rtree_node_edits_set(uint8_t *bytes, uint32_t edits);
+/* A free number's record. out holds RTREE_FREE_BYTES; the span borrows it. */
+#define RTREE_FREE_BYTES 8
+struct span rtree_node_free_write(uint32_t next, uint8_t *out);
 
-/* What a parent says of entries: sums and unions; child is left 0. count > 0. */
+/* What a parent says of an inner node. */
+struct rtree_entry rtree_node_inner_sum(const struct rtree_node *node);
+/* The same of entries: sums and unions; child is left 0. count > 0. */
 struct rtree_entry rtree_node_sum(const struct rtree_entry *entries, unsigned count);
 /* Add what entry holds to sum; sum keeps its child. */
 void rtree_node_add(struct rtree_entry *sum, const struct rtree_entry *entry);

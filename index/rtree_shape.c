@@ -21,11 +21,11 @@ static double lon_weight(struct position min, struct position max)
     return fmax(cos(lat_deg * (M_PI / 180.0)), LON_WEIGHT_MIN);
 }
 
-static struct box box_of(const struct rtree_entry *entry, double weight)
+static struct box box_of(struct position min, struct position max, double weight)
 {
     return (struct box){
-        .min = {entry->min.lon_e7 * weight, entry->min.lat_e7},
-        .max = {entry->max.lon_e7 * weight, entry->max.lat_e7},
+        .min = {min.lon_e7 * weight, min.lat_e7},
+        .max = {max.lon_e7 * weight, max.lat_e7},
     };
 }
 
@@ -123,21 +123,20 @@ static unsigned costs_fill(const struct box *boxes, unsigned count, const struct
     return best;
 }
 
-unsigned rtree_shape_choose(const struct rtree_entry *children, unsigned count,
-                            const struct rtree_entry *entry, bool bottom)
+unsigned rtree_shape_choose(const struct rtree_node *node, const struct rtree_entry *entry)
 {
-    struct box boxes[RTREE_INNER_MAX + 1], added;
-    struct cost costs[RTREE_INNER_MAX + 1];
+    struct box boxes[RTREE_INNER_MAX], added;
+    struct cost costs[RTREE_INNER_MAX];
     double weight = lon_weight(entry->min, entry->max);
-    unsigned best, candidates;
+    unsigned best, candidates, count = node->count;
 
-    assert(count > 0 && count <= ARRAY_SIZE(boxes));
-    added = box_of(entry, weight);
+    assert(node->level > 0 && count > 0 && count <= ARRAY_SIZE(boxes));
+    added = box_of(entry->min, entry->max, weight);
     for (unsigned i = 0; i < count; i++)
-        boxes[i] = box_of(&children[i], weight);
+        boxes[i] = box_of(rtree_node_min(node, i), rtree_node_max(node, i), weight);
     best = costs_fill(boxes, count, &added, costs);
-    /* A child that need not grow is best by every measure. */
-    if (!bottom || (costs[best].growth <= 0 && costs[best].margin <= 0))
+    /* A child that need not grow is best by every measure; only leaves are worth the rest. */
+    if (node->level > 1 || (costs[best].growth <= 0 && costs[best].margin <= 0))
         return best;
     qsort(costs, count, sizeof(costs[0]), cost_compare);
     candidates = count < CANDIDATES ? count : CANDIDATES;
@@ -240,7 +239,7 @@ unsigned rtree_shape_split(struct rtree_entry *entries, unsigned count)
 
     assert(count >= 4 && count <= RTREE_SHAPE_ENTRIES_MAX);
     for (unsigned i = 0; i < count; i++)
-        boxes[i] = box_of(&entries[i], weight);
+        boxes[i] = box_of(entries[i].min, entries[i].max, weight);
     for (int i = 0; i < 4; i++) {
         struct sorting sorting = {boxes, entries, i / 2, i % 2 == 1};
 

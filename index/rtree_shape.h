@@ -13,9 +13,8 @@
  */
 #define RTREE_SHAPE_ENTRIES_MAX (RTREE_LEAF_MAX + 1)
 
-/* Which of children entry goes below. bottom: the children are leaves. */
-unsigned rtree_shape_choose(const struct rtree_entry *children, unsigned count,
-                            const struct rtree_entry *entry, bool bottom);
+/* Which child of an inner node entry goes below. */
+unsigned rtree_shape_choose(const struct rtree_node *node, const struct rtree_entry *entry);
 
 /*
  * Divide entries in two, each of at least two fifths; reorders them.

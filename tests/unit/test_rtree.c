@@ -607,6 +607,48 @@ static void remove_some(struct world *world, struct rtree *tree, size_t count)
     }
 }
 
+/*
+ * A batch as a commit brings it: new items, items that go, items that go and
+ * come back elsewhere, or that come and go again before anybody saw them.
+ */
+static void apply_some(struct world *world, struct rtree *tree, size_t count)
+{
+    struct rtree_edit *edits = calloc(4 * count, sizeof(*edits));
+    size_t used = 0;
+
+    assert_non_null(edits);
+    while (used < count) {
+        size_t at = test_random_below(&world->seed, world->count + 1);
+        struct rtree_item *item;
+
+        if (at == world->count && world->count == world->capacity)
+            continue;
+        if (at == world->count || test_random_below(&world->seed, 3) == 0) {
+            if (world->count == world->capacity)
+                continue;
+            item = world_add(world);
+            at = world->count - 1;
+        }
+        item = &world->items[at];
+        edits[used].removed = world->alive[at];
+        edits[used++].item = *item;
+        world->alive[at] = !world->alive[at];
+        while (test_random_below(&world->seed, 3) == 0 && used < 4 * count) {
+            if (!world->alive[at]) { /* It comes back as another. */
+                struct rtree_item again = world->items[test_random_below(&world->seed, at + 1)];
+
+                again.document = item->document;
+                *item = again;
+            }
+            edits[used].removed = world->alive[at];
+            edits[used++].item = *item;
+            world->alive[at] = !world->alive[at];
+        }
+    }
+    assert_ok(rtree_apply(tree, edits, used));
+    free(edits);
+}
+
 static void bulk_load(struct world *world, struct rtree *tree, size_t more)
 {
     struct rtree_item *items;
@@ -644,7 +686,7 @@ static bool items_compare(void *context, const struct rtree_item *item)
 }
 
 struct phase {
-    enum { INSERT, REMOVE, BULK } kind;
+    enum { INSERT, REMOVE, BULK, APPLY } kind;
     size_t count;
 };
 
@@ -665,6 +707,9 @@ static void run_history(struct kv *kv, uint64_t seed, enum flavour flavour,
             break;
         case BULK:
             bulk_load(&world, &tree, phases[i].count);
+            break;
+        case APPLY:
+            apply_some(&world, &tree, phases[i].count);
             break;
         }
         check(&world, kv);
@@ -701,9 +746,9 @@ static void mem_close(struct mem *mem)
 /* A wrongly pruned branch hides listings that are there: nobody would notice. */
 static void test_histories_agree_with_brute_force(void **state)
 {
-    static const struct phase phases[] = {{INSERT, 150}, {INSERT, 100},  {REMOVE, 200},
-                                          {INSERT, 900}, {REMOVE, 700},  {BULK, 800},
-                                          {INSERT, 400}, {REMOVE, 1500}, {REMOVE, 5000}};
+    static const struct phase phases[] = {
+        {INSERT, 150}, {INSERT, 100}, {REMOVE, 200}, {INSERT, 900}, {REMOVE, 700},  {BULK, 800},
+        {INSERT, 400}, {APPLY, 900},  {APPLY, 30},   {APPLY, 500},  {REMOVE, 1500}, {REMOVE, 5000}};
     static const uint64_t seeds[] = {0x51f3, 1, 2};
 
     (void)state;
@@ -720,8 +765,8 @@ static void test_histories_agree_with_brute_force(void **state)
 /* The same with spans that die at the next write: who keeps one reads freed memory. */
 static void test_no_span_outlives_a_write(void **state)
 {
-    static const struct phase phases[] = {{INSERT, 600}, {REMOVE, 500}, {BULK, 300}, {REMOVE, 300}};
-
+    static const struct phase phases[] = {
+        {INSERT, 600}, {REMOVE, 500}, {BULK, 300}, {REMOVE, 300}, {APPLY, 400}};
     struct mem mem = mem_open(true);
 
     (void)state;
@@ -749,7 +794,7 @@ static void test_bulk_sizes(void **state)
 static void test_in_the_store(void **state)
 {
     static const struct phase phases[] = {
-        {BULK, 14000}, {INSERT, 3000}, {REMOVE, 4000}, {INSERT, 1000}};
+        {BULK, 14000}, {INSERT, 2000}, {REMOVE, 4000}, {APPLY, 1500}, {INSERT, 500}};
     struct store_options options = store_options_default();
     char directory[] = "/tmp/torg-rtree-XXXXXX", command[64];
     struct store *store;
@@ -784,6 +829,80 @@ static void test_full_dictionary(void **state)
     (void)state;
     assert_ok(kv_put(&mem.kv, KV_THEME, span_of(next_key, 2), span_of(next, 2)));
     run_history(&mem.kv, 0xd1c, SWEDEN, phases, ARRAY_SIZE(phases), 60);
+    mem_close(&mem);
+}
+
+/* The themes of a listing and all broader ones: few combinations, each with several bits. */
+static void themes_nested(struct rtree_item *item, unsigned theme)
+{
+    item->themes = (struct theme_set){0};
+    theme_set_add(&item->themes, theme);
+    theme_set_add(&item->themes, 200 + theme / 4);
+    if (theme % 3 == 0)
+        theme_set_add(&item->themes, 255);
+}
+
+static uint32_t theme_trees(const struct kv *kv)
+{
+    struct rtree_stat stat;
+
+    assert_ok(rtree_check(kv, COLLECTION, print_breach, NULL, &stat));
+    return stat.theme_trees;
+}
+
+/* A theme's tree that lags behind the main one answers wrong, and only for that theme. */
+static void test_theme_trees_come_and_go(void **state)
+{
+    struct mem mem = mem_open(false);
+    struct rtree tree = {.kv = &mem.kv, .collection = COLLECTION};
+    struct world world;
+    uint32_t most = 0;
+
+    (void)state;
+    world_init(&world, 0x7e3, SWEDEN, 4000);
+    for (size_t i = 0; i < 4000; i++) {
+        themes_nested(world_add(&world), (unsigned)test_random_below(&world.seed, 40));
+        world.items[i].document = (uint32_t)i + 1;
+    }
+    for (size_t i = 0; i < 4000; i++) { /* They come with the 64th of a theme. */
+        assert_ok(rtree_insert(&tree, &world.items[i]));
+        if (i % 100 == 0)
+            most = theme_trees(&mem.kv);
+        if (i == 200)
+            assert_true(most < 20);
+    }
+    assert_int_equal(theme_trees(&mem.kv), 51); /* 40, 10 broader ones and 255 */
+    for (size_t i = 0; i < 3400; i++)
+        assert_ok(rtree_remove(&tree, &world.items[i]));
+    most = theme_trees(&mem.kv);
+    assert_true(most > 5 && most < 20);
+    assert_ok(rtree_bulk_load(&tree, world.items, 1000));
+    assert_int_equal(theme_trees(&mem.kv), 11);
+    for (size_t i = 0; i < 1000; i++)
+        assert_ok(rtree_remove(&tree, &world.items[i]));
+    assert_int_equal(theme_trees(&mem.kv), 0);
+    world_done(&world);
+    mem_close(&mem);
+}
+
+/* Where nobody sees it, half a batch would be worse than none. */
+static void test_batches_that_contradict(void **state)
+{
+    struct mem mem = mem_open(false);
+    struct rtree tree = {.kv = &mem.kv, .collection = COLLECTION};
+    struct rtree_edit edits[3] = {{.item.document = 1}, {.item.document = 1}, {.item.document = 2}};
+    uint64_t size;
+
+    (void)state;
+    assert_err(rtree_apply(&tree, edits, 2), TORG_E_INVALID);
+    edits[1].removed = true;
+    edits[2].removed = true;
+    assert_err(rtree_apply(&tree, edits, 3), TORG_E_NOT_FOUND);
+    assert_ok(rtree_apply(&tree, edits, 2)); /* It came and went. */
+    assert_ok(rtree_apply(&tree, edits, 0));
+    assert_ok(rtree_size(&mem.kv, COLLECTION, &size));
+    assert_int_equal(size, 0);
+    assert_ok(rtree_check(&mem.kv, COLLECTION, print_breach, NULL, NULL));
     mem_close(&mem);
 }
 
@@ -1145,6 +1264,8 @@ int main(void)
         cmocka_unit_test(test_bulk_sizes),
         cmocka_unit_test(test_in_the_store),
         cmocka_unit_test(test_full_dictionary),
+        cmocka_unit_test(test_theme_trees_come_and_go),
+        cmocka_unit_test(test_batches_that_contradict),
         cmocka_unit_test(test_shape),
         cmocka_unit_test(test_near_over_collections),
         cmocka_unit_test(test_counting_does_not_visit_what_is_inside),
