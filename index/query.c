@@ -34,20 +34,18 @@ static bool after_cursor(const struct query *query, double distance_m, uint32_t 
            query_order(distance_m, number, cursor->distance_m, cursor->document) > 0;
 }
 
-/* A geodesic costs more than all else about a row: none for what surely is too far away. */
+/* A distance costs more than all else about a row: none for what surely is too far away. */
 static enum torg_err run_add_near(struct run *run, uint32_t number, const struct catalogue_row *row)
 {
-    const struct query *query = run->plan->query;
-    struct geo_point point = geo_point_of(row->point);
-    double lower_m, upper_m, distance_m;
+    struct shape_query *shapes = run->plan->shapes;
+    double distance_m;
+    enum torg_err err;
 
-    geo_distance_bounds(&run->plan->centre, point, &lower_m, &upper_m);
-    if (query_top_passes(&run->top, 0, lower_m))
+    if (query_top_passes(&run->top, 0, shape_query_lower_m(shapes, row)))
         return TORG_OK;
-    distance_m = geo_distance_m(query->near, point);
-    run->plan->explain.geodesics++;
-    if (!after_cursor(query, distance_m, number))
-        return TORG_OK;
+    err = shape_query_distance(shapes, row, &distance_m);
+    if (err || !after_cursor(run->plan->query, distance_m, number))
+        return err;
     return query_top_add(&run->top, number, distance_m);
 }
 
@@ -110,6 +108,7 @@ static enum torg_err run_walk(struct run *run)
     uint32_t first = query->has_cursor ? query->cursor.document : 0;
     struct query_scan scan;
     struct catalogue_row row;
+    bool matches = false;
     enum torg_err err;
 
     run->plan->explain.driver = driver_walk;
@@ -119,7 +118,10 @@ static enum torg_err run_walk(struct run *run)
         err = query_scan_next(&scan, &row);
         if (!err)
             err = query_plan_row(run->plan);
-        if (!err && after_cursor(query, -1, row.number) && query_plan_matches(run->plan, &row))
+        if (err || !after_cursor(query, -1, row.number))
+            continue;
+        err = query_plan_matches(run->plan, &row, &matches);
+        if (!err && matches)
             err = query_top_add(&run->top, row.number, -1);
     }
     query_scan_close(&scan);
@@ -268,6 +270,8 @@ enum torg_err query_run(const struct kv *kv, const struct theme_tree *themes,
     err = run_count(&run);
     if (!err && run.wanted > 0 && run.matched > 0)
         err = query->has_near ? run_near(&run) : run_ordered(&run);
+    if (!err)
+        err = query_plan_settle(&plan);
     if (!err)
         err = run_page(&run, ret_page);
     query_top_done(&run.top);

@@ -4,6 +4,7 @@
 
 #include "index/catalogue.h"
 #include "index/rtree.h"
+#include "index/shape_region.h"
 
 /*
  * One question to the catalogue: filters that all must hold, an order, a page.
@@ -41,6 +42,11 @@ struct query {
     double radius_m; /* 0..GEO_RADIUS_M_MAX; INFINITY: the nearest, however far */
     bool has_box;
     struct geo_box box; /* listings without geometry match every box (OGC) */
+    /*
+     * Borrowed; NULL: anywhere. Else listings that touch it, by their exact
+     * geometry: S_INTERSECTS. Those without geometry never do.
+     */
+    const struct shape_region *region;
     uint8_t group_count;
     struct query_theme_group groups[RTREE_THEME_GROUPS_MAX];
     struct span text;  /* name contains, folded by the query */
@@ -80,7 +86,8 @@ struct query_explain {
     uint64_t items;         /* of leaves, compared */
     uint64_t hits;          /* that trees gave out */
     uint64_t rows;          /* read */
-    uint64_t geodesics;     /* computed */
+    uint64_t geodesics;     /* computed, to points */
+    uint64_t shapes;        /* lines and areas whose geometry was read */
     uint64_t work;          /* what counts against QUERY_WORK_MAX */
 };
 

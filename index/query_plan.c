@@ -64,8 +64,8 @@ static enum torg_err plan_part(struct query_plan *plan, uint8_t collection, bool
     struct query_part *part = &plan->parts[plan->part_count];
     enum torg_err err;
 
-    if (documents == 0 || (plan->query->has_near && !placed))
-        return TORG_OK;
+    if (documents == 0 || (plan->shapes && !placed))
+        return TORG_OK; /* Near and region want a place. */
     *part = (struct query_part){
         .collection = collection,
         .placed = placed,
@@ -132,14 +132,15 @@ enum torg_err query_plan_init(struct query_plan *plan, const struct kv *kv,
     plan->tree.box = query->box;
     if (query->has_box)
         plan->window = geo_window_of_box(&query->box);
-    if (query->has_near)
-        plan->centre = geo_centre_of(query->near);
     plan->tree.has_centre = query->has_near;
     plan->tree.centre = query->near;
     plan->tree.radius_m = query->radius_m;
     plan_themes(plan);
     fold_put(&plan->text, query->text);
     err = plan->text.err;
+    if (!err && (query->has_near || query->region))
+        err = shape_query_new(kv, query->region, query->has_near ? &query->near : NULL,
+                              &plan->shapes);
     if (!err)
         err = plan_parts(plan);
     if (err)
@@ -149,6 +150,7 @@ enum torg_err query_plan_init(struct query_plan *plan, const struct kv *kv,
 
 void query_plan_done(struct query_plan *plan)
 {
+    shape_query_free(plan->shapes);
     buffer_done(&plan->text);
 }
 
@@ -234,29 +236,24 @@ static bool matches_box(const struct query_plan *plan, const struct catalogue_ro
            geo_window_overlaps(&plan->window, row->box_min, row->box_max);
 }
 
-/* The exact distance is asked for only where the bounds leave a doubt. */
-static bool matches_near(struct query_plan *plan, const struct catalogue_row *row)
+enum torg_err query_plan_matches(struct query_plan *plan, const struct catalogue_row *row,
+                                 bool *ret_matches)
 {
-    struct geo_point point = geo_point_of(row->point);
-    double lower_m, upper_m;
+    const struct query *query = plan->query;
+    bool matches =
+        matches_time(plan, row) && matches_box(plan, row) && matches_origin(query, row) &&
+        matches_municipality(query, row) && matches_themes(plan, row) &&
+        (plan->text.size == 0 || fold_contains(row->folded_names, buffer_span(&plan->text))) &&
+        (row->placed || !plan->shapes);
+    enum torg_err err = TORG_OK;
 
-    if (!plan->query->has_near)
-        return true;
-    if (!row->placed)
-        return false;
-    geo_distance_bounds(&plan->centre, point, &lower_m, &upper_m);
-    if (upper_m <= plan->query->radius_m || lower_m > plan->query->radius_m)
-        return upper_m <= plan->query->radius_m;
-    plan->explain.geodesics++;
-    return geo_distance_m(plan->query->near, point) <= plan->query->radius_m;
-}
-
-bool query_plan_matches(struct query_plan *plan, const struct catalogue_row *row)
-{
-    return matches_time(plan, row) && matches_box(plan, row) && matches_origin(plan->query, row) &&
-           matches_municipality(plan->query, row) && matches_themes(plan, row) &&
-           (plan->text.size == 0 || fold_contains(row->folded_names, buffer_span(&plan->text))) &&
-           matches_near(plan, row);
+    if (matches && query->has_near)
+        err = shape_query_within(plan->shapes, row, query->radius_m, &matches);
+    if (!err && matches && query->region)
+        err = shape_query_touches(plan->shapes, row, &matches);
+    if (!err)
+        *ret_matches = matches;
+    return err;
 }
 
 struct rtree_query query_plan_tree(const struct query_plan *plan, const struct query_part *part)
@@ -264,6 +261,7 @@ struct rtree_query query_plan_tree(const struct query_plan *plan, const struct q
     struct rtree_query tree = plan->tree;
 
     tree.has_box = tree.has_box && part->placed;
+    tree.shapes = plan->shapes ? shape_query_shapes(plan->shapes) : NULL;
     tree.time_from_ms = part->from_ms;
     tree.time_through_ms = part->through_ms;
     tree.work_max = QUERY_WORK_MAX - plan->explain.work + 1;
@@ -276,8 +274,26 @@ static enum torg_err plan_work(struct query_plan *plan, uint64_t work)
     return plan->explain.work > QUERY_WORK_MAX ? TORG_E_EXPENSIVE : TORG_OK;
 }
 
+enum torg_err query_plan_settle(struct query_plan *plan)
+{
+    struct shape_query_work before = plan->shape_work;
+    enum torg_err err;
+
+    if (!plan->shapes)
+        return TORG_OK;
+    plan->shape_work = shape_query_work(plan->shapes);
+    plan->explain.shapes = plan->shape_work.read;
+    plan->explain.geodesics += plan->shape_work.geodesics - before.geodesics;
+    err = plan_work(plan, plan->shape_work.work - before.work);
+    return err ? err : shape_query_err(plan->shapes);
+}
+
 enum torg_err query_plan_walked(struct query_plan *plan, const struct rtree_work *work)
 {
+    enum torg_err err = query_plan_settle(plan);
+
+    if (err)
+        return err;
     plan->explain.nodes += work->nodes;
     plan->explain.leaves += work->leaves;
     plan->explain.items += work->items;
@@ -293,8 +309,10 @@ enum torg_err query_plan_hit(struct query_plan *plan)
 
 enum torg_err query_plan_row(struct query_plan *plan)
 {
+    enum torg_err err = query_plan_settle(plan);
+
     plan->explain.rows++;
-    return plan_work(plan, 1);
+    return err ? err : plan_work(plan, 1);
 }
 
 struct each {
@@ -309,6 +327,7 @@ struct each {
 static enum torg_err each_found(struct each *each, uint32_t number)
 {
     struct catalogue_row row;
+    bool matches = true;
     enum torg_err err;
 
     err = query_plan_hit(each->plan);
@@ -321,9 +340,9 @@ static enum torg_err each_found(struct each *each, uint32_t number)
         catalogue_row_get(each->plan->kv, each->part->collection, each->part->placed, number, &row);
     if (err)
         return err == TORG_E_NOT_FOUND ? TORG_E_CORRUPT : err;
-    if (each->part->compared && !query_plan_matches(each->plan, &row))
-        return TORG_OK;
-    return each->visit(each->context, number, &row);
+    if (each->part->compared)
+        err = query_plan_matches(each->plan, &row, &matches);
+    return err || !matches ? err : each->visit(each->context, number, &row);
 }
 
 static bool each_hits(void *context, const struct rtree_batch *hits)
@@ -352,12 +371,13 @@ static enum torg_err each_by_tree(struct each *each)
 static enum torg_err each_row(void *context, const struct catalogue_row *row)
 {
     struct each *each = context;
+    bool matches;
     enum torg_err err;
 
     err = query_plan_row(each->plan);
-    if (err || !query_plan_matches(each->plan, row))
-        return err;
-    return each->visit(each->context, row->number, row);
+    if (!err)
+        err = query_plan_matches(each->plan, row, &matches);
+    return err || !matches ? err : each->visit(each->context, row->number, row);
 }
 
 enum torg_err query_plan_each(struct query_plan *plan, const struct query_part *part, bool rows,

@@ -4,6 +4,7 @@
 
 #include "index/catalogue_row.h"
 #include "index/query.h"
+#include "index/shape_query.h"
 
 /* The listings of one collection with a place, or those without: one tree, one range of rows. */
 struct query_part {
@@ -26,9 +27,10 @@ struct query_plan {
     struct query_part parts[QUERY_PARTS_MAX]; /* those in which something may match */
     size_t part_count;
     struct rtree_query tree;
-    bool themes_exact;        /* the sets of tree.groups say it all */
-    struct geo_window window; /* of the box, for rows */
-    struct geo_centre centre; /* of near */
+    bool themes_exact;                  /* the sets of tree.groups say it all */
+    struct geo_window window;           /* of the box, for rows */
+    struct shape_query *shapes;         /* with near or a region: where lines and areas are */
+    struct shape_query_work shape_work; /* noted already */
     struct buffer text;
     struct query_explain explain; /* sums only */
 };
@@ -42,13 +44,16 @@ enum torg_err query_plan_init(struct query_plan *plan, const struct kv *kv,
 void query_plan_done(struct query_plan *plan);
 
 /* Do all filters hold? What the trees know already is compared again. */
-bool query_plan_matches(struct query_plan *plan, const struct catalogue_row *row);
+enum torg_err query_plan_matches(struct query_plan *plan, const struct catalogue_row *row,
+                                 bool *ret_matches);
 /* The question to the tree of a part: their times differ, and some have no place. */
 struct rtree_query query_plan_tree(const struct query_plan *plan, const struct query_part *part);
 /* Note work done; TORG_E_EXPENSIVE when it is too much. */
 enum torg_err query_plan_walked(struct query_plan *plan, const struct rtree_work *work);
 enum torg_err query_plan_hit(struct query_plan *plan);
 enum torg_err query_plan_row(struct query_plan *plan);
+/* What lines and areas have cost so far, and what went wrong with them. */
+enum torg_err query_plan_settle(struct query_plan *plan);
 
 /*
  * A listing that matches. row is NULL when nobody needed it: the walk was not

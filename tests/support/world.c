@@ -7,8 +7,10 @@
 #include <string.h>
 
 #include "index/geo.h"
+#include "index/shape_distance.h"
 #include "protocol/num.h"
 #include "protocol/profile.h"
+#include "tests/support/shape_brute.h"
 #include "tests/support/test.h"
 
 #define MUST(expression) must((expression), #expression)
@@ -102,18 +104,45 @@ static void put_position(struct buffer *out, struct position position)
     pack_int(out, position.lat_e7);
 }
 
+/* The corners of a listing's line or triangle; how many. */
+static unsigned corners(const struct world_listing *l, struct position ret[4])
+{
+    ret[0] = l->a;
+    ret[1] = l->b;
+    ret[2] = (struct position){.lon_e7 = l->a.lon_e7, .lat_e7 = l->b.lat_e7};
+    ret[3] = l->a;
+    return l->filled ? 4 : l->line ? 2 : 1;
+}
+
 static void put_geometry(struct buffer *out, const struct world_listing *l)
 {
+    struct position positions[4];
+    unsigned count = corners(l, positions);
+
     pack_str(out, span_of_str("geometry"));
     pack_array(out, 2);
-    pack_str(out, span_of_str(l->line ? "LineString" : "Point"));
-    if (l->line) {
-        pack_array(out, 2);
-        put_position(out, l->a);
-        put_position(out, l->b);
-    } else {
-        put_position(out, l->a);
-    }
+    pack_str(out, span_of_str(l->filled ? "Polygon" : l->line ? "LineString" : "Point"));
+    if (l->filled)
+        pack_array(out, 1);
+    if (l->line)
+        pack_array(out, count);
+    for (unsigned i = 0; i < count; i++)
+        put_position(out, positions[i]);
+}
+
+/* Built without the payload, so that reading it is compared as well. */
+static void world_shape(const struct world_listing *l, struct shape *shape)
+{
+    struct position positions[4];
+    unsigned count = corners(l, positions);
+
+    shape_begin(shape, listing_shape_find(span_of_str(l->filled ? "Polygon"
+                                                      : l->line ? "LineString"
+                                                                : "Point")));
+    MUST(shape_path_begin(shape, false));
+    for (unsigned i = 0; i < count; i++)
+        MUST(shape_add(shape, positions[i]));
+    MUST(shape_path_end(shape));
 }
 
 static void put_name(struct buffer *out, const struct world_listing *l)
@@ -268,11 +297,12 @@ static void random_content(struct world *world, struct world_listing *l)
     l->live = true;
     l->shown = public_collection(l->collection) && chance(world, 95);
     l->placed = chance(world, 75);
-    l->line = chance(world, 10);
+    l->line = chance(world, 20);
+    l->filled = l->line && chance(world, 50);
     l->a = random_position(world);
     l->b = random_position(world);
     if (llabs((long long)l->a.lon_e7 - l->b.lon_e7) > 100000000)
-        l->line = false; /* Not around the world. */
+        l->line = l->filled = false; /* Not around the world. */
     l->theme_count = 1 + (unsigned)below(world, WORLD_THEMES_MAX);
     for (unsigned i = 0; i < l->theme_count; i++)
         l->themes[i] = slugs[below(world, ARRAY_SIZE(slugs))];
@@ -378,6 +408,10 @@ void world_done(struct world *world)
 {
     for (unsigned i = 0; i < WORLD_ORIGINS; i++)
         town_done(&world->towns[i]);
+    for (unsigned i = 0; i < WORLD_REGIONS; i++) {
+        shape_region_free(world->regions[i].region);
+        shape_done(&world->regions[i].shape);
+    }
     kv_mem_free(world->mem);
     store_close(world->store);
     theme_tree_free(world->themes);
@@ -530,6 +564,53 @@ static void random_filters(struct world *world, struct query *query)
     }
 }
 
+/* A polygon around somewhere, perhaps with a hole; now and then a line, or points. */
+static void random_region_shape(struct world *world, struct shape *shape)
+{
+    static const char *const names[] = {"Polygon", "Polygon", "Polygon", "LineString",
+                                        "MultiPoint"};
+    const struct listing_shape *form =
+        listing_shape_find(span_of_str(names[below(world, ARRAY_SIZE(names))]));
+    struct position at = random_position(world);
+    int64_t size_e7 = chance(world, 20) ? 900000000 : 10000000;
+    uint64_t paths = form->rings ? 1 + below(world, 2) : 1;
+
+    shape_begin(shape, form);
+    for (uint64_t p = 0; p < paths; p++) {
+        uint64_t count = 3 + below(world, 4);
+
+        MUST(shape_path_begin(shape, p > 0));
+        for (uint64_t i = 0; i < count; i++) {
+            int64_t lon = at.lon_e7 + (int64_t)below(world, (uint64_t)size_e7) - size_e7 / 2;
+            int64_t lat = at.lat_e7 + (int64_t)below(world, (uint64_t)size_e7) - size_e7 / 2;
+
+            /* What would pass over an edge of the plane lies on it. */
+            lon = lon > 1800000000 ? 1800000000 : lon < -1800000000 ? -1800000000 : lon;
+            lat = lat > 900000000 ? 900000000 : lat < -900000000 ? -900000000 : lat;
+            if (chance(world, 10))
+                MUST(shape_add(shape, random_position(world)));
+            else
+                MUST(shape_add(shape, (struct position){(int32_t)lon, (int32_t)lat}));
+        }
+        MUST(shape_path_end(shape));
+    }
+}
+
+/* Valid, as regions are: tried until it is. */
+static const struct shape_region *random_region(struct world *world)
+{
+    struct world_region *region = &world->regions[world->region_next++ % WORLD_REGIONS];
+    struct shape_fault fault;
+
+    shape_region_free(region->region);
+    region->region = NULL;
+    do {
+        random_region_shape(world, &region->shape);
+    } while (shape_check(&region->shape, &fault));
+    MUST(shape_region_new(&region->shape, &region->region, &fault));
+    return region->region;
+}
+
 struct query world_query(struct world *world)
 {
     static const uint32_t limits[] = {0, 1, 2, 7, 20, 100, 10000};
@@ -538,6 +619,7 @@ struct query world_query(struct world *world)
     query.collections =
         chance(world, 50) ? COLLECTION_MASK_PUBLIC : UINT32_C(1) << (1 + below(world, 8));
     random_place(world, &query);
+    query.region = chance(world, 20) ? random_region(world) : NULL;
     random_filters(world, &query);
     query.limit = limits[below(world, ARRAY_SIZE(limits))];
     query.offset = chance(world, 20) ? (uint32_t)below(world, 50) : 0;
@@ -627,15 +709,40 @@ static bool matches_box(const struct query *query, const struct world_listing *l
            lon_inside(box->west_deg, west, east) || lon_inside(box->east_deg, west, east);
 }
 
+/* That of lines and areas is compared with sampling in test_shape.c. */
 double world_distance(const struct query *query, const struct world_listing *listing)
 {
-    struct position b = listing->line ? listing->b : listing->a;
-    struct position middle = {
-        (int32_t)(((int64_t)listing->a.lon_e7 + b.lon_e7) / 2),
-        (int32_t)(((int64_t)listing->a.lat_e7 + b.lat_e7) / 2),
-    };
+    struct geo_centre centre;
+    struct shape shape = {0};
+    double distance_m = -1;
+    uint64_t work = 0;
 
-    return query->has_near ? geo_distance_m(query->near, geo_point_of(middle)) : -1;
+    if (!query->has_near)
+        return -1;
+    if (!listing->line)
+        return geo_distance_m(query->near, geo_point_of(listing->a));
+    centre = geo_centre_of(query->near);
+    world_shape(listing, &shape);
+    MUST(shape_distance(&shape, &centre, &work, &distance_m));
+    shape_done(&shape);
+    return distance_m;
+}
+
+static bool matches_region(const struct world *world, const struct query *query,
+                           const struct world_listing *l)
+{
+    const struct world_region *region = world->regions;
+    struct shape shape = {0};
+    bool touches;
+
+    if (!l->placed)
+        return false;
+    while (region->region != query->region)
+        region++;
+    world_shape(l, &shape);
+    touches = shape_brute_touches(&region->shape, &shape);
+    shape_done(&shape);
+    return touches;
 }
 
 static bool matches_text(const struct query *query, const struct world_listing *l)
@@ -674,6 +781,8 @@ bool world_matches(const struct world *world, const struct query *query,
         return false;
     if (!matches_themes(query, listing) || !matches_time(query, listing) ||
         !matches_text(query, listing) || !matches_values(world, query, listing))
+        return false;
+    if (query->region && !matches_region(world, query, listing))
         return false;
     /* Last, for the geodesic is slow. */
     return !query->has_near ||

@@ -23,7 +23,8 @@ struct world_listing {
     unsigned origin;
     struct listing_id id;
     bool placed;
-    bool line; /* from a to b; else the point a */
+    bool line;   /* from a to b; else the point a */
+    bool filled; /* a line that goes on, over a third corner, round a triangle */
     struct position a, b;
     unsigned theme_count;
     const char *themes[WORLD_THEMES_MAX];
@@ -38,6 +39,13 @@ struct world_listing {
     uint32_t number; /* of its document, once world_number was called; 0: none */
 };
 
+/* Regions live on while a few more questions are asked. */
+#define WORLD_REGIONS 16
+struct world_region {
+    struct shape shape;
+    struct shape_region *region;
+};
+
 struct world {
     struct kv_mem *mem;
     struct store *store; /* when it is on disk: mem is then NULL */
@@ -48,6 +56,8 @@ struct world {
     size_t count, capacity;
     uint64_t random;
     int64_t now_ms;
+    struct world_region regions[WORLD_REGIONS];
+    unsigned region_next;
     bool regular; /* nothing is shown at other times than its tree entry says */
 };
 

@@ -5,6 +5,7 @@
 #include "index/shape_distance.h"
 #include "index/shape_region.h"
 #include "protocol/profile.h"
+#include "tests/support/shape_brute.h"
 #include "tests/support/test.h"
 
 static const uint64_t seeds[] = {1, 2, 0x51f3, 0xa02c, 77};
@@ -48,116 +49,6 @@ static bool touches(const struct shape *a, const struct shape *b)
     assert_ok(shape_region_touches(region, b, &out));
     shape_region_free(region);
     return out;
-}
-
-/* ---- the slow answers ---- */
-
-__extension__ typedef __int128 int128;
-
-static int turn_of(struct position a, struct position b, struct position c)
-{
-    int128 left = (int128)((int64_t)b.lon_e7 - a.lon_e7) * ((int64_t)c.lat_e7 - a.lat_e7);
-    int128 right = (int128)((int64_t)b.lat_e7 - a.lat_e7) * ((int64_t)c.lon_e7 - a.lon_e7);
-
-    return (left > right) - (left < right);
-}
-
-static bool between(int32_t a, int32_t x, int32_t b)
-{
-    return (a <= x && x <= b) || (b <= x && x <= a);
-}
-
-static bool on_edge(struct position p, struct position a, struct position b)
-{
-    return turn_of(a, b, p) == 0 && between(a.lon_e7, p.lon_e7, b.lon_e7) &&
-           between(a.lat_e7, p.lat_e7, b.lat_e7);
-}
-
-static bool edges_meet(struct position a, struct position b, struct position c, struct position d)
-{
-    if (on_edge(a, c, d) || on_edge(b, c, d) || on_edge(c, a, b) || on_edge(d, a, b))
-        return true;
-    return turn_of(a, b, c) * turn_of(a, b, d) < 0 && turn_of(c, d, a) * turn_of(c, d, b) < 0;
-}
-
-/* 1 inside, 0 on the border, -1 outside */
-static int ring_side(const struct position *ring, uint32_t count, struct position p)
-{
-    bool odd = false;
-
-    for (uint32_t i = 0; i + 1 < count; i++) {
-        struct position a = ring[i], b = ring[i + 1];
-
-        if (on_edge(p, a, b))
-            return 0;
-        if ((a.lat_e7 > p.lat_e7) != (b.lat_e7 > p.lat_e7) &&
-            turn_of(a, b, p) == (b.lat_e7 > a.lat_e7 ? 1 : -1))
-            odd = !odd;
-    }
-    return odd ? 1 : -1;
-}
-
-static bool brute_holds(const struct shape *shape, struct position p)
-{
-    bool inside = false;
-
-    if (shape->kind != SHAPE_AREAS)
-        return false;
-    for (uint32_t i = 0; i < shape->path_count; i++) {
-        const struct shape_path *path = &shape->paths[i];
-        int side = ring_side(shape->positions + path->first, path->count, p);
-
-        if (!path->hole && (inside || side == 0))
-            return true;
-        if (!path->hole)
-            inside = side >= 0;
-        else if (side > 0)
-            inside = false;
-    }
-    return inside;
-}
-
-/* The edges of a shape one after the other; a point is an edge from itself to itself. */
-static bool edge_next(const struct shape *shape, uint32_t *path, uint32_t *i, struct position *a,
-                      struct position *b)
-{
-    while (*path < shape->path_count) {
-        const struct shape_path *p = &shape->paths[*path];
-        bool points = shape->kind == SHAPE_POINTS;
-
-        if (*i + (points ? 0 : 1) < p->count) {
-            *a = shape->positions[p->first + *i];
-            *b = shape->positions[p->first + *i + (points ? 0 : 1)];
-            ++*i;
-            return true;
-        }
-        ++*path;
-        *i = 0;
-    }
-    return false;
-}
-
-static bool brute_touches(const struct shape *left, const struct shape *right)
-{
-    struct position a, b, c, d;
-    /* A point is in an area or not: the rest of a hole that sticks out of it is nothing. */
-    bool edges = left->kind != SHAPE_POINTS || right->kind != SHAPE_AREAS;
-
-    for (uint32_t p = 0, i = 0; edges && edge_next(left, &p, &i, &a, &b);) {
-        for (uint32_t q = 0, j = 0; edge_next(right, &q, &j, &c, &d);) {
-            if (edges_meet(a, b, c, d))
-                return true;
-        }
-    }
-    for (uint32_t i = 0; i < left->position_count; i++) {
-        if (brute_holds(right, left->positions[i]))
-            return true;
-    }
-    for (uint32_t i = 0; i < right->position_count; i++) {
-        if (brute_holds(left, right->positions[i]))
-            return true;
-    }
-    return false;
 }
 
 /* ---- random shapes ---- */
@@ -264,7 +155,7 @@ static void test_touches_agrees_with_brute_force(void **state)
 
             random_region(&left, &ground, &random);
             random_listing(&right, &ground, &random);
-            want = brute_touches(&left, &right);
+            want = shape_brute_touches(&left, &right);
             got = touches(&left, &right);
             if (got != want)
                 fail_msg("seed %#" PRIx64 ", %u: touches %d, not %d", seeds[s], n, got, want);
@@ -308,7 +199,7 @@ static void test_boxes_agree_with_brute_force(void **state)
             assert_ok(shape_add(&box, max));
             assert_ok(shape_add(&box, (struct position){min.lon_e7, max.lat_e7}));
             assert_ok(shape_path_end(&box));
-            meets = brute_touches(&left, &box);
+            meets = shape_brute_touches(&left, &box);
             region = region_of(&left);
             assert_ok(shape_region_box(region, min, max, &side));
             shape_region_free(region);
@@ -318,17 +209,17 @@ static void test_boxes_agree_with_brute_force(void **state)
             if (memcmp(&min, &max, sizeof(min)) == 0)
                 assert_true(side != GEO_BORDER);
             else if (side == GEO_IN) /* No edge of the region may pass through. */
-                assert_true(brute_holds(&left, min) && brute_holds(&left, max));
+                assert_true(shape_brute_holds(&left, min) && shape_brute_holds(&left, max));
             for (uint32_t p = 0, i = 0; side == GEO_IN && left.kind == SHAPE_AREAS &&
                                         memcmp(&min, &max, sizeof(min)) != 0 &&
-                                        edge_next(&left, &p, &i, &a, &c);) {
+                                        shape_brute_edge(&left, &p, &i, &a, &c);) {
                 struct shape edge = {.kind = SHAPE_LINES,
                                      .positions = (struct position[]){a, c},
                                      .position_count = 2,
                                      .paths = &(struct shape_path){.count = 2},
                                      .path_count = 1};
 
-                assert_false(brute_touches(&edge, &box));
+                assert_false(shape_brute_touches(&edge, &box));
             }
         }
     }
@@ -415,7 +306,7 @@ static double brute_distance(const struct shape *shape, struct geo_point centre)
 
     if (shape_holds(shape, centre))
         return 0;
-    for (uint32_t p = 0, i = 0; edge_next(shape, &p, &i, &a, &b);)
+    for (uint32_t p = 0, i = 0; shape_brute_edge(shape, &p, &i, &a, &b);)
         best = fmin(best, brute_edge(centre, geo_point_of(a), geo_point_of(b)));
     return best;
 }
