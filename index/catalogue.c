@@ -135,6 +135,12 @@ enum torg_err catalogue_count(const struct kv *kv, uint8_t collection, uint32_t 
     return catalogue_count_get(kv, CATALOGUE_COUNT_DOCUMENTS, collection, origin_number, ret_count);
 }
 
+/* Municipalities are found by the gazetteer's names, so these are derived from too. */
+uint64_t catalogue_version(const struct theme_tree *themes)
+{
+    return theme_tree_version(themes) ^ gazetteer_version();
+}
+
 enum torg_err catalogue_check(const struct kv *kv, const struct theme_tree *themes)
 {
     struct replica_origin origin;
@@ -154,7 +160,7 @@ enum torg_err catalogue_check(const struct kv *kv, const struct theme_tree *them
     if (stamp.size != CATALOGUE_STAMP_BYTES)
         return TORG_E_STALE;
     if (get_u32be(stamp.data) != CATALOGUE_FORMAT ||
-        get_u64be(stamp.data + 4) != theme_tree_version(themes))
+        get_u64be(stamp.data + 4) != catalogue_version(themes))
         return TORG_E_STALE;
     return TORG_OK;
 }

@@ -2,7 +2,7 @@
 #ifndef TORG_INDEX_CATALOGUE_H
 #define TORG_INDEX_CATALOGUE_H
 
-#include "index/postings.h"
+#include "index/text.h"
 #include "protocol/listing_geojson.h"
 #include "protocol/replica.h"
 #include "protocol/theme.h"
@@ -53,6 +53,7 @@ struct catalogue_writer {
     const struct theme_tree *themes;
     struct buffer pending; /* edits of the trees, in order, until the flush */
     struct postings_writer postings;
+    struct text_stemmer stemmer; /* for what the postings' words are found by */
     uint64_t dirty;   /* mask: trees with pending edits */
     uint32_t shrunk;  /* mask: collections whose extent must be found again */
     uint64_t changed; /* listings that were shown, changed or taken away */

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "index/text.h"
 #include "protocol/change.h"
 #include "protocol/fold.h"
 #include "protocol/profile.h"
@@ -105,6 +106,7 @@ static void derive_row(const struct replica_origin *origin, uint8_t collection,
         .placed = fields->has_geometry,
         .is_point = fields->has_geometry && fields->is_point,
         .origin_number = origin->number,
+        .freshness = (uint8_t)text_freshness(fields->modified_ms),
         .time_from_ms = fields->time_from_ms,
         .time_through_ms = fields->time_through_ms,
         .shown_from_ms = fields->shown_from_ms,
@@ -157,7 +159,8 @@ static void derive_networks(struct span body, struct buffer *terms)
 }
 
 /* What the listing can be found by, beside its place, time and themes. After derive_row. */
-static enum torg_err derive_terms(const struct listing_fields *fields, struct span body,
+static enum torg_err derive_terms(const struct theme_tree *themes,
+                                  const struct listing_fields *fields, struct span body,
                                   struct catalogue_derived *derived)
 {
     static const uint8_t nobody[LISTING_REFERENCE_SIZE];
@@ -170,10 +173,12 @@ static enum torg_err derive_terms(const struct listing_fields *fields, struct sp
     catalogue_terms_add(terms, POSTINGS_COLLECTION, span_of(&row->collection, 1));
     catalogue_terms_add(terms, POSTINGS_MUNICIPALITY, row->municipality);
     catalogue_terms_add(terms, POSTINGS_ORIGIN, span_of(origin, sizeof(origin)));
+    catalogue_terms_add(terms, POSTINGS_COUNTRY, row->country_code);
     derive_networks(body, terms);
     if (memcmp(fields->provider, nobody, sizeof(nobody)) != 0)
         catalogue_terms_add(terms, POSTINGS_PROVIDER,
                             span_of(fields->provider, sizeof(fields->provider)));
+    text_terms(themes, body, terms);
     return catalogue_terms_sort(terms);
 }
 
@@ -228,7 +233,7 @@ enum torg_err catalogue_derive(const struct theme_tree *themes, const struct rep
     if (err)
         return derive_unshowable(err) ? TORG_E_NOT_FOUND : err;
     derive_row(origin, collection, &fields, body, ret_derived);
-    err = derive_terms(&fields, body, ret_derived);
+    err = derive_terms(themes, &fields, body, ret_derived);
     if (!err)
         err = ret_derived->record_value.err;
     if (!err)

@@ -23,6 +23,7 @@ struct rebuild {
     struct buffer bytes;
     struct catalogue_derived derived;
     struct postings_writer postings;
+    struct text_stemmer stemmer;
 };
 
 static enum torg_err table_clear(struct kv *kv, enum kv_table table)
@@ -191,7 +192,7 @@ static enum torg_err rebuild_collection(struct rebuild *rebuild,
             from = entry.key;
         }
         if (!err && postings_pending(&rebuild->postings) >= REBUILD_POSTINGS_BYTES_MAX)
-            err = postings_flush(&rebuild->postings, rebuild->kv);
+            err = catalogue_terms_flush(&rebuild->postings, &rebuild->stemmer, rebuild->kv);
         rebuild->done += count;
         if (!err && rebuild->progress)
             rebuild->progress(rebuild->context, rebuild->done, rebuild->total);
@@ -295,7 +296,7 @@ enum torg_err catalogue_rebuild(struct kv *kv, const struct theme_tree *themes,
     if (!err)
         err = rebuild_each(&rebuild, rebuild_collection);
     if (!err)
-        err = postings_flush(&rebuild.postings, kv);
+        err = catalogue_terms_flush(&rebuild.postings, &rebuild.stemmer, kv);
     if (!err)
         err = numbers_sweep(kv);
     for (uint8_t collection = 1; collection < COLLECTIONS_MAX && !err; collection++) {
@@ -308,6 +309,7 @@ enum torg_err catalogue_rebuild(struct kv *kv, const struct theme_tree *themes,
     buffer_done(&rebuild.entries);
     buffer_done(&rebuild.bytes);
     postings_writer_done(&rebuild.postings);
+    text_stemmer_done(&rebuild.stemmer);
     catalogue_derived_done(&rebuild.derived);
     return err;
 }

@@ -8,7 +8,7 @@
 #define ROW_POINT 1u /* the box is the point alone */
 #define ROW_TIMED 2u /* not open at both ends */
 #define ROW_SHOWN 4u /* shown at other times than its own */
-#define ROW_FIXED_BYTES 10
+#define ROW_FIXED_BYTES 11
 #define ROW_NEED_BYTES 10 /* asker, people, size of the area; then the area */
 
 #define DOCUMENT_PLACED 1u
@@ -64,6 +64,7 @@ void catalogue_row_pack(const struct catalogue_row *row, struct buffer *out)
     buffer_put_u8(out, (uint8_t)row->country_code.size);
     buffer_put_u16be(out, (uint16_t)row->themes_text.size);
     buffer_put_u32be(out, row->origin_number);
+    buffer_put_u8(out, row->freshness);
     if (row->placed)
         position_put(out, row->point);
     if (row->placed && !(flags & ROW_POINT)) {
@@ -173,6 +174,7 @@ enum torg_err catalogue_row_read(struct span key, struct span value, struct cata
         return TORG_E_CORRUPT;
     flags = at[0];
     row.origin_number = get_u32be(at + 6);
+    row.freshness = at[10];
     at += ROW_FIXED_BYTES;
     row.is_point = flags & ROW_POINT;
     if (row.placed)

@@ -33,6 +33,7 @@ struct catalogue_row {
     bool placed; /* has geometry */
     bool is_point;
     uint32_t origin_number;
+    uint8_t freshness; /* text_freshness of its change */
     struct position point, box_min, box_max; /* when placed */
     int64_t time_from_ms, time_through_ms;
     int64_t shown_from_ms, shown_through_ms;
@@ -167,5 +168,7 @@ enum torg_err catalogue_rows(const struct kv *kv, uint8_t collection, bool place
 #define CATALOGUE_META_STAMP "index.stamp"
 #define CATALOGUE_FORMAT 2
 #define CATALOGUE_STAMP_BYTES 12
+/* Of all that is derived from beside the replica: the taxonomy, the gazetteer. */
+uint64_t catalogue_version(const struct theme_tree *themes);
 
 #endif

@@ -127,3 +127,11 @@ enum torg_err catalogue_terms_change(struct postings_writer *writer, struct kv *
     return terms.size ? kv_put(kv, KV_DOCTERM, number_key(bytes, number), terms)
                       : kv_del(kv, KV_DOCTERM, number_key(bytes, number));
 }
+
+enum torg_err catalogue_terms_flush(struct postings_writer *writer, struct text_stemmer *stemmer,
+                                    struct kv *kv)
+{
+    writer->turned = text_turned;
+    writer->context = stemmer;
+    return postings_flush(writer, kv);
+}

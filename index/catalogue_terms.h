@@ -2,7 +2,7 @@
 #ifndef TORG_INDEX_CATALOGUE_TERMS_H
 #define TORG_INDEX_CATALOGUE_TERMS_H
 
-#include "index/postings.h"
+#include "index/text.h"
 
 /*
  * A document's terms: the postings that it is in. They are kept beside it, in
@@ -24,6 +24,9 @@ bool catalogue_terms_next(struct span *left, uint8_t *ret_kind, struct span *ret
  */
 enum torg_err catalogue_terms_change(struct postings_writer *writer, struct kv *kv, uint32_t number,
                                      struct span terms);
+/* postings_flush, with the words' forms kept. */
+enum torg_err catalogue_terms_flush(struct postings_writer *writer, struct text_stemmer *stemmer,
+                                    struct kv *kv);
 /* Borrowed; empty when there is no such document. */
 enum torg_err catalogue_terms_get(const struct kv *kv, uint32_t number, struct span *ret_terms);
 

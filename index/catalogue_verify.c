@@ -359,10 +359,12 @@ static enum torg_err verify_counts(struct verify *v)
 /* Every pair that must be there was found: so if the numbers agree there is no other. */
 static enum torg_err verify_postings(const struct verify *v)
 {
-    uint64_t pairs;
+    uint64_t pairs = 0;
     enum torg_err err;
 
-    err = postings_check(v->kv, v->report, v->context, &pairs);
+    err = text_check(v->kv, v->report, v->context);
+    if (!err)
+        err = postings_check(v->kv, v->report, v->context, &pairs);
     if (!err && pairs != v->terms)
         verify_say(v, "%llu numbers are in postings, the listings account for %llu",
                    (unsigned long long)pairs, (unsigned long long)v->terms);

@@ -63,7 +63,7 @@ enum torg_err catalogue_writer_stamp(struct kv *kv, const struct theme_tree *the
     uint8_t stamp[CATALOGUE_STAMP_BYTES];
 
     put_u32be(stamp, CATALOGUE_FORMAT);
-    put_u64be(stamp + 4, theme_tree_version(themes));
+    put_u64be(stamp + 4, catalogue_version(themes));
     return kv_put(kv, KV_META, span_of_str(CATALOGUE_META_STAMP), span_of(stamp, sizeof(stamp)));
 }
 
@@ -485,7 +485,7 @@ enum torg_err catalogue_flush(struct catalogue_writer *writer, struct kv *kv)
 {
     enum torg_err err;
 
-    err = postings_flush(&writer->postings, kv);
+    err = catalogue_terms_flush(&writer->postings, &writer->stemmer, kv);
     for (uint8_t collection = 1; collection < COLLECTIONS_MAX && !err; collection++) {
         err = flush_tree(writer, kv, collection, true);
         if (!err)
@@ -505,5 +505,6 @@ void catalogue_writer_done(struct catalogue_writer *writer)
 {
     buffer_done(&writer->pending);
     postings_writer_done(&writer->postings);
+    text_stemmer_done(&writer->stemmer);
     *writer = (struct catalogue_writer){.themes = writer->themes};
 }

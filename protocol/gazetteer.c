@@ -10,6 +10,7 @@
 struct gazetteer_code {
     const char *code;
     const char *name;
+    const char *other_names;
 };
 
 struct gazetteer_postal {
@@ -55,7 +56,7 @@ void gazetteer_municipality_at(size_t i, const char **ret_code, const char **ret
     *ret_name = gazetteer_codes[i].name;
 }
 
-const char *gazetteer_municipality(struct span code)
+static const struct gazetteer_code *code_find(struct span code)
 {
     size_t low = 0;
     size_t high = ARRAY_SIZE(gazetteer_codes);
@@ -65,13 +66,32 @@ const char *gazetteer_municipality(struct span code)
         int order = span_compare(span_of_str(gazetteer_codes[middle].code), code);
 
         if (order == 0)
-            return gazetteer_codes[middle].name;
+            return &gazetteer_codes[middle];
         if (order < 0)
             low = middle + 1;
         else
             high = middle;
     }
     return NULL;
+}
+
+const char *gazetteer_municipality(struct span code)
+{
+    const struct gazetteer_code *found = code_find(code);
+
+    return found ? found->name : NULL;
+}
+
+const char *gazetteer_municipality_other_names(struct span code)
+{
+    const struct gazetteer_code *found = code_find(code);
+
+    return found ? found->other_names : "";
+}
+
+uint32_t gazetteer_version(void)
+{
+    return gazetteer_checksum;
 }
 
 /* ---- the index of names ---- */

@@ -26,6 +26,10 @@ size_t gazetteer_count(void);
 const struct gazetteer_place *gazetteer_at(size_t i);
 /* "Umeå" for "2480"; NULL for a code that is not known. */
 const char *gazetteer_municipality(struct span code);
+/* Its seat's further names, in Finnish, Sami and so on, each ended by '\n'; "" if none. */
+const char *gazetteer_municipality_other_names(struct span code);
+/* Changes with places and municipalities: what was derived from them must be derived again. */
+uint32_t gazetteer_version(void);
 /* All municipalities, ascending by code. */
 size_t gazetteer_municipality_count(void);
 void gazetteer_municipality_at(size_t i, const char **ret_code, const char **ret_name);

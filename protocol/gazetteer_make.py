@@ -11,6 +11,7 @@ import csv
 import os
 import sys
 import unicodedata
+import zlib
 
 
 # Heby moved to another county in 2007; the postal codes' list has not.
@@ -91,8 +92,12 @@ def main():
     lines.append("};")
     lines.append("static const struct gazetteer_code gazetteer_codes[] = {")
     for code, name in sorted((r["kommunkod"], r["namn"]) for r in rows(directory, "kommuner.csv")):
-        lines.append(f"{{{quoted(code)}, {quoted(name)}}},")
+        place = places.by_key.get((name.casefold(), code))
+        others = "".join(other + "\n" for other in place[3]) if place else ""
+        lines.append(f"{{{quoted(code)}, {quoted(name)}, {quoted(others)}}},")
     lines.append("};")
+    version = zlib.crc32("\n".join(lines).encode())
+    lines.append(f"static const uint32_t gazetteer_checksum = 0x{version:08x};")
     lines.append("static const struct gazetteer_postal gazetteer_postals[] = {")
     codes = {}
     for row in postal:

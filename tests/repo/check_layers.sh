@@ -32,6 +32,8 @@ refuse "only index/postings.c sees CRoaring" "protocol index daemon tools" 'roar
     'index/postings\.c'
 refuse "only index/shape_region.c sees GEOS" "protocol index daemon tools" 'geos(_c)?[./]' \
     'index/shape_region\.c'
+refuse "only index/text_stem.c sees libstemmer" "protocol index daemon tools" 'libstemmer\.h' \
+    'index/text_stem\.c'
 refuse "only daemon sees libevent" "protocol index tools" 'event2?/'
 refuse "no socket, thread or TLS below daemon" "protocol index" \
     '(sys/socket|netinet/[a-z]+|arpa/inet|netdb|poll|sys/epoll|pthread|threads|openssl/[a-z0-9]+)\.h' \
