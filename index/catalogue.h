@@ -54,9 +54,9 @@ struct catalogue_writer {
     struct buffer pending; /* edits of the trees, in order, until the flush */
     struct postings_writer postings;
     struct text_stemmer stemmer; /* for what the postings' words are found by */
-    uint64_t dirty;   /* mask: trees with pending edits */
-    uint32_t shrunk;  /* mask: collections whose extent must be found again */
-    uint64_t changed; /* listings that were shown, changed or taken away */
+    uint64_t dirty;              /* mask: trees with pending edits */
+    uint32_t shrunk;             /* mask: collections whose extent must be found again */
+    uint64_t changed;            /* listings that were shown, changed or taken away */
 };
 struct replica_observer catalogue_observer(struct catalogue_writer *writer);
 /*

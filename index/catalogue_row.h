@@ -33,7 +33,7 @@ struct catalogue_row {
     bool placed; /* has geometry */
     bool is_point;
     uint32_t origin_number;
-    uint8_t freshness; /* text_freshness of its change */
+    uint8_t freshness;                       /* text_freshness of its change */
     struct position point, box_min, box_max; /* when placed */
     int64_t time_from_ms, time_through_ms;
     int64_t shown_from_ms, shown_through_ms;

@@ -16,7 +16,7 @@
  * ways to a word, by its stem and by its parts, are in KV_WORD: they are
  * written when a word comes into use and go when nobody uses it any more.
  */
-#define TEXT_WORD_BYTES_MAX 48    /* of a word: what is longer is cut */
+#define TEXT_WORD_BYTES_MAX 48      /* of a word: what is longer is cut */
 #define TEXT_LISTING_WORDS_MAX 2048 /* of a listing: what follows is not searched */
 #define TEXT_QUERY_BYTES_MAX 200
 #define TEXT_QUERY_WORDS_MAX 32

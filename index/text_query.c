@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,11 +29,11 @@ enum level {
     LEVELS
 };
 static const uint16_t weights[LEVELS] = {
-    [NAME_WORD] = 1000,         [NAME_FOLDED] = 950,        [NAME_STEM] = 850,
-    [NAME_BEGINS] = 700,        [PLACE_WORD] = 600,         [PLACE_FOLDED] = 570,
-    [NAME_PART] = 500,          [PROVIDER_WORD] = 450,      [PLACE_BEGINS] = 400,
-    [DESCRIPTION_WORD] = 300,   [DESCRIPTION_FOLDED] = 285, [PROVIDER_BEGINS] = 270,
-    [DESCRIPTION_STEM] = 250,   [DESCRIPTION_BEGINS] = 150,
+    [NAME_WORD] = 1000,       [NAME_FOLDED] = 950,        [NAME_STEM] = 850,
+    [NAME_BEGINS] = 700,      [PLACE_WORD] = 600,         [PLACE_FOLDED] = 570,
+    [NAME_PART] = 500,        [PROVIDER_WORD] = 450,      [PLACE_BEGINS] = 400,
+    [DESCRIPTION_WORD] = 300, [DESCRIPTION_FOLDED] = 285, [PROVIDER_BEGINS] = 270,
+    [DESCRIPTION_STEM] = 250, [DESCRIPTION_BEGINS] = 150,
 };
 #define WEIGHT_MAX 1000
 #define WHOLE_NAME 200 /* besides, when the words are a whole name */
@@ -150,8 +151,8 @@ static enum torg_err find_forms(struct text_query *query, struct query_word *wor
     return err == TORG_E_NOT_FOUND ? TORG_OK : err;
 }
 
-static enum torg_err stem_found(struct text_query *query, struct query_word *word,
-                                struct span rest, const struct field *field)
+static enum torg_err stem_found(struct text_query *query, struct query_word *word, struct span rest,
+                                const struct field *field)
 {
     return query_list(query, field->kind, rest, &word->levels[field->stem]);
 }
@@ -178,8 +179,8 @@ static enum torg_err find_stems(struct text_query *query, struct query_word *wor
 }
 
 /* rest: more of the part, 0, key of the word. */
-static enum torg_err part_found(struct text_query *query, struct query_word *word,
-                                struct span rest, const struct field *field)
+static enum torg_err part_found(struct text_query *query, struct query_word *word, struct span rest,
+                                const struct field *field)
 {
     const uint8_t *end = rest.size ? memchr(rest.data, 0, rest.size) : NULL;
 
@@ -547,7 +548,6 @@ uint32_t text_rank(uint32_t score, double distance_m, uint32_t freshness)
 
     /* Whole metres, and whole numbers from there on: the same on every machine. */
     if (distance_m >= 0 && distance_m <= GEO_RADIUS_M_MAX)
-        nearness =
-            TEXT_NEARNESS_MAX * NEARNESS_HALF_M / (NEARNESS_HALF_M + (uint32_t)distance_m);
+        nearness = TEXT_NEARNESS_MAX * NEARNESS_HALF_M / (NEARNESS_HALF_M + (uint32_t)distance_m);
     return score + nearness + freshness;
 }

@@ -14,10 +14,10 @@
  * Danish and German. Ascending.
  */
 static const char *const empty_words[] = {
-    "a",   "af",  "an", "and", "at", "av", "bei", "das", "den", "der", "det", "die", "ei", "ein",
-    "en",  "et",  "ett", "for", "fra", "fran", "from", "i", "im", "in", "inom", "ja", "med", "mit",
-    "nar", "nara", "near", "och", "of", "og", "om", "on", "pa", "som", "tai", "the", "til", "till",
-    "to",  "und", "ur", "vid", "with", "zu",
+    "a",    "af",  "an",  "and", "at",  "av",   "bei",  "das",  "den",  "der", "det",  "die",
+    "ei",   "ein", "en",  "et",  "ett", "for",  "fra",  "fran", "from", "i",   "im",   "in",
+    "inom", "ja",  "med", "mit", "nar", "nara", "near", "och",  "of",   "og",  "om",   "on",
+    "pa",   "som", "tai", "the", "til", "till", "to",   "und",  "ur",   "vid", "with", "zu",
 };
 
 bool text_word_empty(struct span folded)
