@@ -111,7 +111,8 @@ static enum torg_err find_signer(struct node_whole *whole, const struct charter 
     }
     return refuse(message, TORG_E_SIGNATURE,
                   "%s/%s: the newest charter (number %llu) does not list this key; put the signing "
-                  "key of this municipality there",
+                  "key of this municipality there (after a torg charter that was cut off, it "
+                  "stands beside it with the ending .new)",
                   whole->node.config->keys_directory, KEYFILE_SIGNING,
                   (unsigned long long)charter->charter_no);
 }

@@ -9,6 +9,7 @@
 static const struct cli_command commands[] = {
     {"init", "found a municipality: keys, charter, data directory, configuration", cmd_init},
     {"card", "print the card that the neighbours need to federate with this node", cmd_card},
+    {"charter", "show and change keys, name, address and epoch of this municipality", cmd_charter},
     {"peer", "add, list and remove neighbours", cmd_peer},
     {"token", "create, list and revoke bearer tokens for writing over HTTP", cmd_token},
     {"import", "publish listings from GeoJSON, GeoJSON-seq or CSV", cmd_import},

@@ -8,8 +8,8 @@ import subprocess
 
 from harness import TORG, Federation, feature, run, torg, until
 
-COMMANDS = ["init", "card", "peer", "token", "import", "export", "query", "status", "verify",
-            "generate"]
+COMMANDS = ["init", "card", "charter", "peer", "token", "import", "export", "query", "status",
+            "verify", "generate"]
 
 
 def counts(done):
