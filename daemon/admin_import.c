@@ -8,6 +8,7 @@
 
 #include "daemon/http_reply.h"
 #include "daemon/log.h"
+#include "index/shape_region.h"
 #include "index/store.h"
 #include "protocol/change.h"
 #include "protocol/listing_geojson.h"
@@ -241,6 +242,8 @@ static enum torg_err row_pack(struct import *import, const struct kv *kv,
     }
     err = listing_of_geojson(row->collection, feature, import->language, created_ms,
                              exchange->now_ms, &body, &import->problems);
+    if (!err)
+        err = shape_check_listing(row->collection, buffer_span(&body), &import->problems);
     if (!err)
         err = put_payload(import, row, buffer_span(&body));
     buffer_done(&body);

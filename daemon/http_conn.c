@@ -94,6 +94,7 @@ static void exchange_free(struct http_exchange *exchange)
     if (!exchange)
         return;
     worker = exchange->worker;
+    http_params_done(&exchange->params);
     buffer_done(&exchange->body);
     buffer_done(&exchange->reply.fields);
     buffer_done(&exchange->reply.body);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "index/aggregate.h"
+#include "protocol/listing_geojson.h"
 #include "protocol/listing_shape.h"
 #include "protocol/num.h"
 #include "protocol/seal.h"
@@ -15,7 +16,7 @@
 struct reading {
     struct http_params *params;
     unsigned formats;
-    char why[160];
+    char why[200];
 };
 
 static bool fail(struct reading *reading, const char *why)
@@ -125,6 +126,57 @@ static bool read_bbox(struct reading *reading, struct span value)
         return fail(reading, "must be west,south,east,north in degrees: longitudes -180 to 180, "
                              "latitudes -90 to 90, south not above north");
     query->has_box = true;
+    return true;
+}
+
+/* A geometry, as GeoJSON or as well-known text, by its first character. */
+static enum torg_err read_shape(struct span value, struct shape *shape, struct shape_fault *fault)
+{
+    char message[160];
+    json_t *json;
+    enum torg_err err;
+
+    if (value.data[0] != '{')
+        return shape_read_wkt(shape, value, fault);
+    err = listing_json_parse(value, &json, message, sizeof(message));
+    if (err) {
+        (void)snprintf(fault->text, sizeof(fault->text), "is no JSON: %s", message);
+        return err;
+    }
+    err = shape_read_geojson(shape, json, fault);
+    json_decref(json);
+    return err;
+}
+
+/* As for near: it would find nothing, and nobody would know why. */
+static bool shape_swapped(const struct shape *shape)
+{
+    struct listing_shape_range range = {shape->min.lon_e7, shape->max.lon_e7, shape->min.lat_e7,
+                                        shape->max.lat_e7};
+
+    return listing_shape_system(&range) != NULL;
+}
+
+static bool read_intersects(struct reading *reading, struct span value)
+{
+    struct http_params *params = reading->params;
+    struct shape_fault fault = {"cannot be read now"}; /* when memory ran out */
+    struct shape shape = {0};
+    enum torg_err err;
+
+    err = read_shape(value, &shape, &fault);
+    if (!err && shape_swapped(&shape)) {
+        (void)snprintf(fault.text, sizeof(fault.text),
+                       "seems to be latitude before longitude; longitude comes first");
+        err = TORG_E_INVALID;
+    }
+    if (!err)
+        err = shape_region_new(&shape, &params->region, &fault);
+    shape_done(&shape);
+    if (err)
+        return fail(reading, fault.text);
+    params->query.region = params->region;
+    params->intersects = value;
     return true;
 }
 
@@ -449,6 +501,13 @@ static const struct param {
           "West, south, east, north in degrees (CRS84); west may be greater than east, over the "
           "antimeridian. Listings without a geometry match every box."},
          read_bbox},
+    [HTTP_PARAM_INTERSECTS] =
+        {{"intersects", false, "{\"type\":\"string\"}",
+          "A geometry in degrees (CRS84), as well-known text such as POLYGON((17 65,18 65,18 66,17 "
+          "65)) or as GeoJSON: listings that have a point in common with it, by their exact "
+          "geometry. Edges are straight in longitude and latitude; over the antimeridian a "
+          "geometry is cut in two. Listings without a geometry are left out."},
+         read_intersects},
     [HTTP_PARAM_THEME] =
         {{"theme", true, "{\"type\":\"array\",\"items\":{\"type\":\"string\"},\"maxItems\":16}",
           "A theme, with its narrower ones. Repeated: any of them. With commas inside one value: "
@@ -586,7 +645,17 @@ enum torg_err http_params_read(const struct http_query *pairs, uint32_t allowed,
     if ((ret_params->given & HTTP_PARAM_BIT(RADIUS)) && !form &&
         !(ret_params->given & HTTP_PARAM_BIT(NEAR)))
         problems_add(problems, "radius", "needs near");
-    return problems->count > before ? TORG_E_INVALID : TORG_OK;
+    if (problems->count == before)
+        return TORG_OK;
+    http_params_done(ret_params);
+    return TORG_E_INVALID;
+}
+
+void http_params_done(struct http_params *params)
+{
+    shape_region_free(params->region);
+    params->region = NULL;
+    params->query.region = NULL;
 }
 
 /* ---- cursors ---- */
@@ -623,6 +692,7 @@ uint64_t http_params_binding(const struct http_params *params)
         put_double(&text, query->box.east_deg);
         put_double(&text, query->box.north_deg);
     }
+    put_counted(&text, params->intersects);
     buffer_put_u8(&text, query->group_count);
     for (size_t i = 0; i < query->group_count; i++) {
         buffer_put_u8(&text, query->groups[i].count);

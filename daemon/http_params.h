@@ -15,6 +15,7 @@ enum http_param {
     HTTP_PARAM_NEAR,
     HTTP_PARAM_RADIUS,
     HTTP_PARAM_BBOX,
+    HTTP_PARAM_INTERSECTS,
     HTTP_PARAM_THEME,
     HTTP_PARAM_Q,
     HTTP_PARAM_DATETIME,
@@ -36,8 +37,8 @@ enum http_param {
 #define HTTP_PARAM_BIT(name) (1u << HTTP_PARAM_##name)
 #define HTTP_PARAMS_FILTER                                                                         \
     (HTTP_PARAM_BIT(NEAR) | HTTP_PARAM_BIT(RADIUS) | HTTP_PARAM_BIT(BBOX) |                        \
-     HTTP_PARAM_BIT(THEME) | HTTP_PARAM_BIT(Q) | HTTP_PARAM_BIT(DATETIME) |                        \
-     HTTP_PARAM_BIT(ORIGIN) | HTTP_PARAM_BIT(MUNICIPALITY))
+     HTTP_PARAM_BIT(INTERSECTS) | HTTP_PARAM_BIT(THEME) | HTTP_PARAM_BIT(Q) |                      \
+     HTTP_PARAM_BIT(DATETIME) | HTTP_PARAM_BIT(ORIGIN) | HTTP_PARAM_BIT(MUNICIPALITY))
 #define HTTP_PARAMS_PAGE                                                                           \
     (HTTP_PARAM_BIT(LIMIT) | HTTP_PARAM_BIT(OFFSET) | HTTP_PARAM_BIT(CURSOR) | HTTP_PARAM_BIT(F))
 
@@ -59,9 +60,11 @@ enum http_format {
 #define HTTP_LANGUAGE_BYTES_MAX 35 /* RFC 5646, section 4.4.1 */
 
 struct http_params {
-    uint32_t given;     /* HTTP_PARAM_BIT of each that was there */
-    struct query query; /* without origins, now_ms and, in a collection, collections */
-    bool never;         /* intersected times leave nothing: the answer is empty */
+    uint32_t given;              /* HTTP_PARAM_BIT of each that was there */
+    struct query query;          /* without origins, now_ms and, in a collection, collections */
+    bool never;                  /* intersected times leave nothing: the answer is empty */
+    struct shape_region *region; /* of query.region, owned; NULL without */
+    struct span intersects;      /* as typed */
     size_t origin_count;
     struct span origins[QUERY_VALUES_MAX]; /* hex digits, lower case or upper */
     struct query_cursor cursor;
@@ -79,11 +82,13 @@ struct http_params {
  * Read the pairs, whose text must outlive params. allowed: which parameters the
  * route takes; formats: what f may say. form: the request comes from a form of
  * the page, where fields that were left empty count as absent. Each mistake
- * becomes a problem whose path is the parameter's name.
+ * becomes a problem whose path is the parameter's name. What was read ends with
+ * http_params_done; after an error there is nothing to end.
  */
 enum torg_err http_params_read(const struct http_query *pairs, uint32_t allowed, unsigned formats,
                                bool form, struct http_params *ret_params,
                                struct problems *problems);
+void http_params_done(struct http_params *params);
 
 /*
  * Stands for everything that decides what a query matches and in which order:

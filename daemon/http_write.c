@@ -9,6 +9,7 @@
 
 #include "daemon/http_items.h"
 #include "daemon/log.h"
+#include "index/shape_region.h"
 #include "index/store.h"
 #include "protocol/change.h"
 #include "protocol/listing_geojson.h"
@@ -134,6 +135,8 @@ static bool make_payload(struct http_exchange *exchange, uint8_t collection, int
     if (!err)
         err = listing_of_geojson(collection, json, DEFAULT_LANGUAGE, created_ms, exchange->now_ms,
                                  &body, problems);
+    if (!err)
+        err = shape_check_listing(collection, buffer_span(&body), problems);
     if (err == TORG_E_INVALID) {
         http_reply_problems(exchange, 422, "invalid-listing",
                             "The listing was not stored: errors names every field to mend.",

@@ -201,6 +201,25 @@ enum torg_err shape_check(const struct shape *shape, struct shape_fault *fault)
     return err;
 }
 
+enum torg_err shape_check_listing(uint8_t collection, struct span body, struct problems *problems)
+{
+    struct listing_fields fields;
+    struct shape_fault fault = {""};
+    struct shape shape = {0};
+    enum torg_err err;
+
+    err = listing_fields_read(collection, body, &fields);
+    if (err || !fields.has_geometry || fields.is_point)
+        return err;
+    err = shape_read(&shape, fields.geometry);
+    if (!err)
+        err = shape_check(&shape, &fault);
+    if (err == TORG_E_INVALID)
+        problems_add(problems, "geometry", "%s", fault.text);
+    shape_done(&shape);
+    return err;
+}
+
 /* ---- regions ---- */
 
 static enum torg_err region_add(struct shape_region *region, const struct shape *shape,

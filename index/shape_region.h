@@ -44,5 +44,10 @@ enum torg_err shape_region_touches(const struct shape_region *region, const stru
  * that touches itself in a point is accepted. TORG_E_NOMEM.
  */
 enum torg_err shape_check(const struct shape *shape, struct shape_fault *fault);
+/*
+ * The same for the geometry of a packed body that this node is to publish,
+ * after listing_check: a problem names what is wrong.
+ */
+enum torg_err shape_check_listing(uint8_t collection, struct span body, struct problems *problems);
 
 #endif

@@ -20,6 +20,7 @@ static const char help[] =
     "  --near LON,LAT        nearest first, from this position in degrees\n"
     "  --radius METRES       at most this far\n"
     "  --bbox W,S,E,N        inside this box\n"
+    "  --intersects GEOMETRY touching this: POLYGON((17 65,18 65,18 66,17 65)), or GeoJSON\n"
     "  --theme SLUG          this theme or a narrower one (may be repeated)\n"
     "  --q TEXT              the name contains TEXT\n"
     "  --datetime INTERVAL   RFC 3339, FROM/THROUGH, with .. for open\n"
@@ -48,6 +49,7 @@ static int options_read(int argc, char **argv, struct query_options *ret_options
         {"near", required_argument, NULL, 'p'},
         {"radius", required_argument, NULL, 'p'},
         {"bbox", required_argument, NULL, 'p'},
+        {"intersects", required_argument, NULL, 'p'},
         {"theme", required_argument, NULL, 'p'},
         {"q", required_argument, NULL, 'p'},
         {"datetime", required_argument, NULL, 'p'},
@@ -194,6 +196,8 @@ static int parameters_check(const struct query_options *options)
                               &problems))
         for (size_t i = 0; i < problems.count && i < PROBLEMS_MAX; i++)
             result = cli_usage(COMMAND, "--%s %s", problems.items[i].path, problems.items[i].text);
+    else
+        http_params_done(params);
     free(params);
     free(pairs);
     return result;

@@ -61,6 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         (void)http_params_binding(&params);
         if (params.given & HTTP_PARAM_BIT(CURSOR))
             check_cursor(&params);
+        http_params_done(&params);
     }
     return 0;
 }

@@ -29,6 +29,7 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
+    http_params_done(&((struct reading *)*state)->params);
     free(*state);
     return 0;
 }
@@ -36,6 +37,7 @@ static int tear_down(void **state)
 static enum torg_err read_with(struct reading *r, const char *query, uint32_t allowed, bool form)
 {
     r->problems.count = 0;
+    http_params_done(&r->params);
     assert_ok(http_request_query_parse(span_of_str(query), &r->pairs));
     return http_params_read(&r->pairs, allowed, FEATURES, form, &r->params, &r->problems);
 }
@@ -109,6 +111,22 @@ static void test_place(void **state)
     assert_refused(*state, "bbox=1,2,3,4,5", "bbox");
     assert_refused(*state, "bbox=17,64,18,63", "bbox"); /* south above north */
     assert_refused(*state, "near=1,1&near=2,2", "near");
+}
+
+static void test_intersects(void **state)
+{
+    assert_non_null(
+        read_good(*state, "intersects=POLYGON((17+65,18+65,18+66,17+65))")->query.region);
+    assert_non_null(
+        read_good(*state, "intersects={\"type\":\"Point\",\"coordinates\":[17,65]}")->query.region);
+    assert_null(read_good(*state, "bbox=1,2,3,4")->query.region);
+    assert_refused(*state, "intersects=POLYGON((17+65,18+65,18+66))", "intersects");
+    assert_refused(*state, "intersects=POLYGON((17+66,18+67,18+66,17+67,17+66))", "intersects");
+    assert_refused(*state, "intersects={\"type\":\"Point\"", "intersects");
+    assert_refused(*state, "intersects={\"type\":\"Point\"}", "intersects");
+    assert_refused(*state, "intersects=POINT(65+17)", "intersects"); /* latitude first */
+    assert_refused(*state, "intersects=17,65,18,66", "intersects");
+    assert_refused(*state, "intersects=POINT(1+2)&intersects=POINT(1+2)", "intersects");
 }
 
 /* A map gives latitude first: the search would answer, and find nothing near. */
@@ -299,6 +317,8 @@ static void test_a_cursor_belongs_to_its_query(void **state)
         "near=20,63&radius=1000",
         "near=20,63.5&radius=1000",
         "bbox=1,2,3,4",
+        "intersects=POINT(1 2)",
+        "intersects=POINT(1 3)",
         "theme=food",
         "theme=food&theme=nature",
         "theme=food,nature",
@@ -330,6 +350,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nothing_asked),
         cmocka_unit_test(test_place),
+        cmocka_unit_test(test_intersects),
         cmocka_unit_test(test_a_swapped_place_is_recognised),
         cmocka_unit_test(test_themes),
         cmocka_unit_test(test_times),

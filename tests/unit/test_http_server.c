@@ -185,6 +185,65 @@ static void test_list_near(void **state)
     http_answer_done(&answer);
 }
 
+/* How many listings a query finds; *ret_first_m is the first one's distance, -1 without. */
+static int64_t found(struct http_world *world, const char *target, double *ret_first_m)
+{
+    struct http_answer answer = {0};
+    const json_t *first, *distance;
+    int64_t matched;
+    json_t *json;
+
+    get(world, target, &answer);
+    if (answer.status != 200)
+        fail_msg("%s: %d %.300s", target, answer.status, (const char *)answer.body.data);
+    json = json_of(&answer);
+    matched = json_integer_value(json_object_get(json, "numberMatched"));
+    first = json_array_get(json_object_get(json, "features"), 0);
+    distance = json_object_get(json_object_get(first, "properties"), "distance");
+    *ret_first_m = json_is_number(distance) ? json_number_value(distance) : -1;
+    json_decref(json);
+    http_answer_done(&answer);
+    return matched;
+}
+
+/* An angler on the shore is 0 m from the water, not 12 km, and a bay's box is not the bay. */
+static void test_areas(void **state)
+{
+    static const char water[] =
+        "{\"type\":\"Feature\",\"geometry\":{\"type\":\"Polygon\",\"coordinates\":[[[17.5,66],"
+        "[18,66],[18,66.2],[17.9,66.2],[17.9,66.05],[17.5,66.05],[17.5,66]]]},\"properties\":{"
+        "\"name\":\"Viken\",\"themes\":[\"nature/fishing\"]}}";
+    struct http_world *world = *state;
+    struct http_answer answer = {0};
+    double first_m;
+
+    http_world_publish(world, &world->foreign, COLLECTION_PLACES, water, NULL);
+    publish_many(world, &world->own, COLLECTION_OFFERS, 2);
+    assert_int_equal(found(world, BASE "/search?near=17.95,66.15&radius=0", &first_m), 1);
+    assert_near(first_m, 0, 0);
+    assert_int_equal(found(world, BASE "/search?near=17.89,66.15&radius=1000", &first_m), 1);
+    assert_near(first_m, 451.8, 1);
+    assert_int_equal(found(world, BASE "/search?near=17.89,66.15&radius=400", &first_m), 0);
+    assert_int_equal(found(world, BASE "/search?bbox=17.6,66.1,17.7,66.15", &first_m), 1);
+    assert_int_equal(found(world,
+                           BASE "/search?intersects=POLYGON((17.6+66.1,17.7+66.1,17.7+66.15,"
+                                "17.6+66.15,17.6+66.1))",
+                           &first_m),
+                     0);
+    assert_int_equal(
+        found(world, BASE "/search?intersects=LINESTRING(17.6+66.1,17.95+66.1)", &first_m), 1);
+    assert_int_equal(
+        found(world,
+              BASE "/collections/offers/items?intersects=%7B%22type%22:%22Point%22,%22coordinates"
+                   "%22:%5B20.261,63.83%5D%7D",
+              &first_m),
+        1);
+    get(world, BASE "/search?intersects=POLYGON((17+66,18+67,18+66,17+67,17+66))", &answer);
+    assert_problem(&answer, 400);
+    assert_non_null(strstr((const char *)answer.body.data, "Self-intersection at longitude 17.5"));
+    http_answer_done(&answer);
+}
+
 /* The target of the link with that rel, without the host; NULL if there is none. */
 static const char *link_of(const json_t *json, const char *rel)
 {
@@ -556,6 +615,23 @@ static void test_too_large_a_body(void **state)
     http_answer_done(&answer);
 }
 
+/* Whoever publishes a water that crosses itself must learn where, among its thousand corners. */
+static void test_an_area_that_crosses_itself(void **state)
+{
+    struct http_answer answer = {0};
+
+    write_request(
+        *state, "POST " BASE "/collections/places/items", "",
+        "{\"type\":\"Feature\",\"geometry\":{\"type\":\"Polygon\",\"coordinates\":[[[17,66],"
+        "[18,67],[18,66],[17,67],[17,66]]]},\"properties\":{\"name\":\"Viken\",\"themes\":["
+        "\"nature/fishing\"]}}",
+        &answer);
+    assert_problem(&answer, 422);
+    assert_non_null(strstr((const char *)answer.body.data,
+                           "Self-intersection at longitude 17.5000000, latitude 66.5000000"));
+    http_answer_done(&answer);
+}
+
 /* One answer names every field, so that an editor mends all at once. */
 static void test_every_mistake_is_named(void **state)
 {
@@ -867,7 +943,7 @@ static void test_wrong_targets(void **state)
         assert_problem(&answer, cases[i].status);
     }
     get(*state, BASE "/search?nonsense=1", &answer);
-    assert_non_null(strstr((const char *)answer.body.data, "near, radius, bbox, theme"));
+    assert_non_null(strstr((const char *)answer.body.data, "near, radius, bbox, intersects, theme"));
     http_answer_done(&answer);
 }
 
@@ -1127,6 +1203,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_every_json_resource, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_api_document, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_list_near, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_areas, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_an_area_that_crosses_itself, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_paging_sees_each_listing_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_cursor_fits_its_query_only, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_filters, set_up, tear_down),
