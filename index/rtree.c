@@ -30,85 +30,100 @@ struct walk {
 
 /* The exact distances of a leaf's matches, in their order. */
 static enum torg_err leaf_distances(struct walk *walk, const struct rtree_node *leaf,
-                                    struct rtree_chosen *chosen)
+                                    struct rtree_mask left, double *distances_m)
 {
     enum torg_err err = TORG_OK;
+    size_t k = 0;
 
-    for (unsigned k = 0; k < chosen->count && !err; k++) {
-        unsigned i = chosen->index[k];
-        double *distance_m = &chosen->distance_m[k];
-
-        if (*distance_m >= 0)
-            continue; /* The filter had to compute it. */
+    for (unsigned i; !err && rtree_mask_next(&left, &i); k++) {
         if (rtree_filter_is_shape(&walk->filter, leaf, i))
-            err =
-                rtree_filter_shape_m(&walk->filter, rtree_node_u32(leaf->document, i), distance_m);
+            err = rtree_filter_shape_m(&walk->filter, rtree_node_u32(leaf->document, i),
+                                       &distances_m[k]);
         else
-            *distance_m = rtree_filter_distance_m(&walk->filter, rtree_node_point(leaf, i));
+            distances_m[k] = rtree_filter_distance_m(&walk->filter, rtree_node_point(leaf, i));
     }
+    return err;
+}
+
+static enum torg_err walk_hits(struct walk *walk, const struct rtree_node *leaf,
+                               const struct rtree_mask *chosen, size_t count)
+{
+    uint32_t documents[RTREE_LEAF_MAX + 8]; /* gather writes eight at a time */
+    double distances_m[RTREE_LEAF_MAX];
+    struct rtree_batch batch = {.count = count, .documents = documents};
+    enum torg_err err = TORG_OK;
+
+    walk->filter.kernel->gather(leaf->document, chosen, documents);
+    if (walk->want_distance) {
+        err = leaf_distances(walk, leaf, *chosen, distances_m);
+        batch.distances_m = distances_m;
+    }
+    if (!err)
+        walk->stopped = !walk->visit(walk->context, &batch);
     return err;
 }
 
 static enum torg_err walk_leaf(struct walk *walk, const struct rtree_node *leaf, unsigned inside)
 {
-    bool want_distance = walk->want_distance && walk->filter.query.has_centre;
-    uint32_t documents[RTREE_LEAF_MAX];
-    struct rtree_chosen chosen;
-    enum torg_err err;
+    struct rtree_mask chosen = rtree_mask_of(leaf->count);
+    enum torg_err err = TORG_OK;
+    unsigned count;
 
-    err = rtree_filter_leaf(&walk->filter, walk->collection, leaf, inside, &chosen);
+    if (inside != RTREE_INSIDE_ALL)
+        err = rtree_filter_leaf(&walk->filter, walk->collection, leaf, inside, &chosen);
     if (err)
         return err;
-    walk->count += chosen.count;
+    count = rtree_mask_count(&chosen);
+    if (count == 0)
+        return TORG_OK;
+    walk->count += count;
     if (walk->themes)
         return rtree_counts_leaf(walk->themes, &walk->filter, walk->collection, leaf, &chosen);
-    if (!walk->visit || chosen.count == 0)
-        return TORG_OK;
-    for (unsigned k = 0; k < chosen.count; k++)
-        documents[k] = rtree_node_u32(leaf->document, chosen.index[k]);
-    if (want_distance)
-        err = leaf_distances(walk, leaf, &chosen);
-    if (!err) {
-        const struct rtree_batch batch = {
-            .count = chosen.count,
-            .documents = documents,
-            .distances_m = want_distance ? chosen.distance_m : NULL,
-        };
-
-        walk->stopped = !walk->visit(walk->context, &batch);
-    }
-    return err;
+    return walk->visit ? walk_hits(walk, leaf, &chosen, count) : TORG_OK;
 }
 
-static void walk_inner(struct walk *walk, const struct rtree_node *node, unsigned inside)
+static enum torg_err walk_inner(struct walk *walk, const struct rtree_node *node, unsigned inside)
 {
-    for (unsigned i = 0; i < node->count; i++) {
-        unsigned child_inside;
+    bool counts = !walk->visit && !walk->themes;
+    struct rtree_children children;
+    enum torg_err err;
 
-        if (!rtree_filter_child(&walk->filter, node, i, inside, &child_inside))
-            continue;
-        if (!walk->visit && !walk->themes && child_inside == RTREE_INSIDE_ALL) {
+    rtree_filter_children(&walk->filter, node, inside, &children);
+    for (uint64_t left = children.may; left; left &= left - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(left);
+        uint32_t child = rtree_node_u32(node->child, i);
+
+        if (counts && children.inside[i] == RTREE_INSIDE_ALL) {
             walk->count += rtree_node_u32(node->items, i);
             continue;
         }
+        if (walk->themes && node->level > 1 && children.inside[i] == RTREE_INSIDE_ALL) {
+            err = rtree_counts_below(walk->themes, walk->filter.kv, walk->filter.kernel,
+                                     walk->collection, child);
+            if (err)
+                return err;
+            continue;
+        }
+        rtree_read_ahead(walk->filter.kv, walk->collection, child);
         assert(walk->depth < STACK_MAX); /* Levels only go down, at most RTREE_LEVELS_MAX. */
         walk->stack[walk->depth++] = (struct walk_place){
-            .number = rtree_node_u32(node->child, i),
+            .number = child,
             .level = (uint8_t)(node->level - 1),
-            .inside = (uint8_t)child_inside,
+            .inside = children.inside[i],
         };
     }
+    return TORG_OK;
 }
 
-static enum torg_err walk_run(struct walk *walk, const struct rtree_root *root)
+static enum torg_err walk_run(struct walk *walk, const struct rtree_start *start)
 {
     struct rtree_node node;
     enum torg_err err;
 
     walk->stack[walk->depth++] = (struct walk_place){
-        .number = root->root,
-        .level = (uint8_t)(root->height - 1),
-        .inside = (uint8_t)rtree_filter_inside(&walk->filter),
+        .number = start->root,
+        .level = (uint8_t)(start->height - 1),
+        .inside = start->inside,
     };
     while (walk->depth > 0 && !walk->stopped) {
         struct walk_place place = walk->stack[--walk->depth];
@@ -119,7 +134,7 @@ static enum torg_err walk_run(struct walk *walk, const struct rtree_root *root)
         if (!err && place.level == 0)
             err = walk_leaf(walk, &node, place.inside);
         else if (!err)
-            walk_inner(walk, &node, place.inside);
+            err = walk_inner(walk, &node, place.inside);
         if (err)
             return err;
     }
@@ -129,17 +144,15 @@ static enum torg_err walk_run(struct walk *walk, const struct rtree_root *root)
 static enum torg_err walk_tree(struct walk *walk, const struct kv *kv,
                                const struct rtree_query *query, struct rtree_work *work)
 {
-    struct rtree_root root;
+    struct rtree_start start;
     enum torg_err err;
 
     err = rtree_filter_init(&walk->filter, kv, query);
     if (err)
         return err;
-    err = rtree_node_root_get(kv, walk->collection, &root);
-    if (!err && root.height > 0)
-        err = walk_run(walk, &root);
-    else if (err == TORG_E_NOT_FOUND)
-        err = TORG_OK;
+    err = rtree_filter_start(&walk->filter, walk->collection, !walk->themes, &start);
+    if (!err && start.height > 0)
+        err = walk_run(walk, &start);
     if (work)
         *work = walk->filter.work;
     rtree_filter_done(&walk->filter);
@@ -166,7 +179,7 @@ enum torg_err rtree_search(const struct kv *kv, uint8_t collection, const struct
     struct walk walk;
 
     walk_begin(&walk, collection);
-    walk.want_distance = want_distance;
+    walk.want_distance = want_distance && query->has_centre;
     walk.visit = visit;
     walk.context = context;
     return walk_tree(&walk, kv, query, work);

@@ -30,10 +30,11 @@ static void themes_add(uint64_t counts[THEME_BITS], const struct theme_set *set,
 
 enum torg_err rtree_counts_leaf(struct rtree_counts *counts, const struct rtree_filter *filter,
                                 uint8_t collection, const struct rtree_node *leaf,
-                                const struct rtree_chosen *chosen)
+                                const struct rtree_mask *chosen)
 {
-    for (unsigned k = 0; k < chosen->count; k++) {
-        unsigned i = chosen->index[k];
+    struct rtree_mask left = *chosen;
+
+    for (unsigned i; rtree_mask_next(&left, &i);) {
         uint16_t number = rtree_node_u16(leaf->theme, i);
         struct rtree_item item;
         enum torg_err err;
@@ -48,6 +49,18 @@ enum torg_err rtree_counts_leaf(struct rtree_counts *counts, const struct rtree_
         themes_add(counts->themes, &item.themes, 1);
     }
     return TORG_OK;
+}
+
+enum torg_err rtree_counts_below(struct rtree_counts *counts, const struct kv *kv,
+                                 const struct rtree_kernel *kernel, uint8_t collection,
+                                 uint32_t number)
+{
+    const uint8_t *column;
+    enum torg_err err = rtree_node_counts_get(kv, collection, number, &column);
+
+    if (!err)
+        kernel->add_counts(column, counts->themes);
+    return err;
 }
 
 enum torg_err rtree_counts_sum(const struct rtree_counts *counts, const struct kv *kv,

@@ -17,7 +17,11 @@ void rtree_counts_free(struct rtree_counts *counts);
 /* Count a leaf's matches. */
 enum torg_err rtree_counts_leaf(struct rtree_counts *counts, const struct rtree_filter *filter,
                                 uint8_t collection, const struct rtree_node *leaf,
-                                const struct rtree_chosen *chosen);
+                                const struct rtree_mask *chosen);
+/* Count everything below an inner node of the collection's tree. */
+enum torg_err rtree_counts_below(struct rtree_counts *counts, const struct kv *kv,
+                                 const struct rtree_kernel *kernel, uint8_t collection,
+                                 uint32_t number);
 /* What was counted, by theme. */
 enum torg_err rtree_counts_sum(const struct rtree_counts *counts, const struct kv *kv,
                                uint64_t ret_counts[THEME_BITS]);

@@ -4,9 +4,12 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define COMBINATIONS 65536
+#define COMBINATION_WORDS (65536 / 64)
 
-enum { ANSWER_UNKNOWN, ANSWER_NO, ANSWER_YES };
+/* Each combination of themes is looked up and compared once in a query. */
+struct rtree_answers {
+    uint64_t known[COMBINATION_WORDS], yes[COMBINATION_WORDS];
+};
 
 static bool groups_match(const struct rtree_query *query, const struct theme_set *themes)
 {
@@ -49,7 +52,7 @@ static enum torg_err query_check(const struct rtree_query *query)
  */
 static void filter_times(struct rtree_filter *filter)
 {
-    const struct rtree_query *query = &filter->query;
+    const struct rtree_query *query = filter->query;
 
     filter->timed = query->time_from_ms != INT64_MIN || query->time_through_ms != INT64_MAX;
     filter->through_minute = rtree_item_minute_down(query->time_through_ms);
@@ -61,6 +64,19 @@ static void filter_times(struct rtree_filter *filter)
         query->time_from_ms == INT64_MIN ? 0 : rtree_item_day_up(query->time_from_ms);
 }
 
+static bool set_one_theme(const struct theme_set *set, unsigned *ret_theme)
+{
+    unsigned bits = 0;
+
+    *ret_theme = 0;
+    for (unsigned word = 0; word < 4; word++) {
+        bits += (unsigned)__builtin_popcountll(set->words[word]);
+        if (set->words[word])
+            *ret_theme = 64 * word + (unsigned)__builtin_ctzll(set->words[word]);
+    }
+    return bits == 1;
+}
+
 enum torg_err rtree_filter_init(struct rtree_filter *filter, const struct kv *kv,
                                 const struct rtree_query *query)
 {
@@ -68,17 +84,18 @@ enum torg_err rtree_filter_init(struct rtree_filter *filter, const struct kv *kv
 
     if (err)
         return err;
-    *filter = (struct rtree_filter){.kv = kv, .query = *query};
+    *filter = (struct rtree_filter){.kv = kv, .query = query, .kernel = rtree_kernel()};
     filter->themed = query->group_count > 0;
+    filter->one_theme = query->group_count == 1 && query->groups[0].count == 1 &&
+                        set_one_theme(&query->groups[0].sets[0], &filter->theme);
     filter_times(filter);
-    filter->box = query->has_box ? geo_window_of_box(&query->box) : geo_window_all();
-    if (query->has_centre)
+    if (query->has_box)
+        filter->box = geo_window_of_box(&query->box);
+    else
+        filter->box = geo_window_all();
+    if (query->has_centre) {
         filter->circle = geo_circle_of(query->centre, query->radius_m);
-    if (filter->themed) {
-        filter->answers = calloc(COMBINATIONS, 1); /* Pages that are not asked for stay unmapped. */
-        if (!filter->answers)
-            return TORG_E_NOMEM;
-        filter->answers[RTREE_THEME_RECORD] = ANSWER_YES; /* Until its record is asked. */
+        filter->fit = geo_fit_of(&filter->circle);
     }
     return TORG_OK;
 }
@@ -89,9 +106,9 @@ void rtree_filter_done(struct rtree_filter *filter)
     filter->answers = NULL;
 }
 
-unsigned rtree_filter_inside(const struct rtree_filter *filter)
+static unsigned filter_inside(const struct rtree_filter *filter)
 {
-    const struct rtree_query *query = &filter->query;
+    const struct rtree_query *query = filter->query;
     unsigned inside = 0;
 
     if (!query->has_box)
@@ -107,11 +124,64 @@ unsigned rtree_filter_inside(const struct rtree_filter *filter)
     return inside;
 }
 
+/* The rarest theme that every match has, among those with trees. */
+static enum torg_err start_theme(const struct rtree_filter *filter, uint8_t collection,
+                                 struct rtree_start *start)
+{
+    const struct rtree_theme_group *group = &filter->query->groups[0];
+    uint32_t fewest = UINT32_MAX;
+
+    for (unsigned s = 0; s < group->count; s++) {
+        struct rtree_theme theme;
+        unsigned bit;
+        enum torg_err err;
+
+        if (!set_one_theme(&group->sets[s], &bit))
+            continue;
+        err = rtree_node_theme_get(filter->kv, collection, bit, &theme);
+        if (err)
+            return err;
+        if (theme.items == 0) {
+            start->height = 0;
+            return TORG_OK;
+        }
+        if (theme.height == 0 || theme.items >= fewest)
+            continue;
+        fewest = theme.items;
+        start->root = theme.root;
+        start->height = (uint8_t)theme.height;
+        if (group->count == 1)
+            start->inside |= RTREE_INSIDE_THEMES; /* The choice of the tree is the answer. */
+    }
+    return TORG_OK;
+}
+
+enum torg_err rtree_filter_start(const struct rtree_filter *filter, uint8_t collection,
+                                 bool any_tree, struct rtree_start *ret_start)
+{
+    struct rtree_start start = {.inside = (uint8_t)filter_inside(filter)};
+    struct rtree_root root;
+    enum torg_err err = rtree_node_root_get(filter->kv, collection, &root);
+
+    if (err && err != TORG_E_NOT_FOUND)
+        return err;
+    if (!err) {
+        start.root = root.root;
+        start.height = (uint8_t)root.height;
+    }
+    err = TORG_OK;
+    if (start.height > 0 && any_tree && filter->query->group_count == 1)
+        err = start_theme(filter, collection, &start);
+    if (!err)
+        *ret_start = start;
+    return err;
+}
+
 enum torg_err rtree_filter_visit(struct rtree_filter *filter, unsigned level)
 {
     uint64_t visited = filter->work.nodes + filter->work.leaves;
 
-    if (filter->query.work_max > 0 && visited >= filter->query.work_max)
+    if (filter->query->work_max > 0 && visited >= filter->query->work_max)
         return TORG_E_EXPENSIVE;
     if (level == 0)
         filter->work.leaves++;
@@ -123,19 +193,19 @@ enum torg_err rtree_filter_visit(struct rtree_filter *filter, unsigned level)
 double rtree_filter_distance_m(struct rtree_filter *filter, struct position point)
 {
     filter->work.geodesics++;
-    return geo_distance_m(filter->query.centre, geo_point_of(point));
+    return geo_distance_m(filter->query->centre, geo_point_of(point));
 }
 
 bool rtree_filter_is_shape(const struct rtree_filter *filter, const struct rtree_node *leaf,
                            unsigned i)
 {
-    return filter->query.shapes && filter->query.shapes->distance &&
+    return filter->query->shapes && filter->query->shapes->distance &&
            (rtree_node_u32(leaf->through, i) & RTREE_FLAG_AREA);
 }
 
 enum torg_err rtree_filter_shape_m(struct rtree_filter *filter, uint32_t document, double *ret_m)
 {
-    const struct rtree_shapes *shapes = filter->query.shapes;
+    const struct rtree_shapes *shapes = filter->query->shapes;
 
     filter->work.shapes++;
     return shapes->distance(shapes->context, document, ret_m);
@@ -155,7 +225,7 @@ static bool child_time(const struct rtree_filter *filter, const struct rtree_nod
     return true;
 }
 
-/* The circle last: its window decides most cases, the bounds cost trigonometry. */
+/* A circle that is too large, or where polynomials fail. */
 static bool child_circle(const struct rtree_filter *filter, struct position min,
                          struct position max, unsigned *inside)
 {
@@ -172,7 +242,7 @@ static bool child_circle(const struct rtree_filter *filter, struct position min,
 static bool child_region(const struct rtree_filter *filter, struct position min,
                          struct position max, unsigned *inside)
 {
-    const struct rtree_shapes *shapes = filter->query.shapes;
+    const struct rtree_shapes *shapes = filter->query->shapes;
     enum geo_side side = shapes->region_box(shapes->context, min, max);
 
     if (side == GEO_IN)
@@ -180,105 +250,124 @@ static bool child_region(const struct rtree_filter *filter, struct position min,
     return side != GEO_OUT;
 }
 
-bool rtree_filter_child(const struct rtree_filter *filter, const struct rtree_node *node,
-                        unsigned i, unsigned inside, unsigned *ret_inside)
+static bool child_themes(const struct rtree_filter *filter, const struct rtree_node *node,
+                         unsigned i)
 {
-    struct position min = rtree_node_min(node, i), max = rtree_node_max(node, i);
+    struct theme_set themes = rtree_node_themes(node->themes, i);
+
+    return filter->one_theme ? theme_set_has(&themes, filter->theme)
+                             : groups_match(filter->query, &themes);
+}
+
+/* What is asked child by child, the dear ones last. */
+static bool child_may(const struct rtree_filter *filter, const struct rtree_node *node, unsigned i,
+                      unsigned *inside)
+{
+    const unsigned known = *inside;
+    struct position min, max;
+
+    if (!(known & RTREE_INSIDE_THEMES) && !child_themes(filter, node, i))
+        return false;
+    if (!(known & RTREE_INSIDE_TIME) && !child_time(filter, node, i, inside))
+        return false;
+    min = rtree_node_min(node, i);
+    max = rtree_node_max(node, i);
+    if (!(known & RTREE_INSIDE_CIRCLE) && !filter->fit.usable &&
+        !child_circle(filter, min, max, inside))
+        return false;
+    return (known & RTREE_INSIDE_REGION) || child_region(filter, min, max, inside);
+}
+
+void rtree_filter_children(const struct rtree_filter *filter, const struct rtree_node *node,
+                           unsigned inside, struct rtree_children *ret_children)
+{
+    uint64_t may = UINT64_MAX >> (64 - node->count); /* A node has at least one child. */
+    uint64_t touched, in_box = 0, in_circle = 0;
+    bool one_by_one;
 
     if (!(inside & RTREE_INSIDE_BOX)) {
-        if (!geo_window_overlaps(&filter->box, min, max))
-            return false;
-        if (geo_window_holds(&filter->box, min, max))
-            inside |= RTREE_INSIDE_BOX;
+        filter->kernel->inner_window(node, &filter->box, &touched, &in_box);
+        may &= touched;
     }
-    if (!(inside & RTREE_INSIDE_THEMES)) {
-        struct theme_set themes = rtree_node_themes(node->themes, i);
-
-        if (!groups_match(&filter->query, &themes))
-            return false;
+    if (!(inside & RTREE_INSIDE_CIRCLE) && filter->fit.usable) {
+        filter->kernel->inner_circle(node, &filter->fit, &touched, &in_circle);
+        may &= touched;
     }
-    if (!(inside & RTREE_INSIDE_TIME) && !child_time(filter, node, i, &inside))
-        return false;
-    if (!(inside & RTREE_INSIDE_CIRCLE) && !child_circle(filter, min, max, &inside))
-        return false;
-    if (!(inside & RTREE_INSIDE_REGION) && !child_region(filter, min, max, &inside))
-        return false;
-    *ret_inside = inside;
-    return true;
-}
+    one_by_one = (~inside & (RTREE_INSIDE_THEMES | RTREE_INSIDE_TIME | RTREE_INSIDE_REGION)) ||
+                 (!(inside & RTREE_INSIDE_CIRCLE) && !filter->fit.usable);
+    for (uint64_t left = may; left; left &= left - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(left), child = inside;
 
-/* ---- items: each pass keeps some of those that are left ---- */
-
-/* Is an area, or within the window? Without branches: most are neither sure nor rare. */
-static void pass_window(const struct geo_window *window, const struct rtree_node *leaf,
-                        bool areas_stay, struct rtree_chosen *chosen)
-{
-    uint32_t stay = areas_stay ? RTREE_FLAG_AREA : 0;
-    unsigned kept = 0;
-
-    for (unsigned k = 0; k < chosen->count; k++) {
-        unsigned i = chosen->index[k];
-        int32_t lon = rtree_node_i32(leaf->lon, i), lat = rtree_node_i32(leaf->lat, i);
-        bool in = (lat >= window->south_e7) & (lat <= window->north_e7) &
-                  (((lon >= window->west_e7[0]) & (lon <= window->east_e7[0])) |
-                   ((lon >= window->west_e7[1]) & (lon <= window->east_e7[1])));
-
-        chosen->index[kept] = (uint8_t)i;
-        kept += in | ((rtree_node_u32(leaf->through, i) & stay) != 0);
-    }
-    chosen->count = kept;
-}
-
-/* The record decides later about those that the dictionary does not hold. */
-static enum torg_err pass_themes(struct rtree_filter *filter, const struct rtree_node *leaf,
-                                 struct rtree_chosen *chosen)
-{
-    struct theme_set themes;
-    unsigned kept = 0;
-
-    for (unsigned k = 0; k < chosen->count; k++) {
-        unsigned i = chosen->index[k];
-        uint16_t number = rtree_node_u16(leaf->theme, i);
-        uint8_t *answer = &filter->answers[number];
-
-        if (*answer == ANSWER_UNKNOWN) {
-            enum torg_err err = rtree_item_themes(filter->kv, number, &themes);
-
-            if (err)
-                return err;
-            *answer = groups_match(&filter->query, &themes) ? ANSWER_YES : ANSWER_NO;
+        if (one_by_one && !child_may(filter, node, i, &child)) {
+            may &= ~(left & -left);
+            continue;
         }
-        chosen->index[kept] = (uint8_t)i;
-        kept += *answer == ANSWER_YES;
+        child |= in_box >> i & 1 ? RTREE_INSIDE_BOX : 0;
+        child |= in_circle >> i & 1 ? RTREE_INSIDE_CIRCLE : 0;
+        ret_children->inside[i] = (uint8_t)child;
     }
-    chosen->count = kept;
+    ret_children->may = may;
+}
+
+/* ---- items: each question takes some of those that are left ---- */
+
+/* Does a combination of themes match? The record decides about what no dictionary holds. */
+static enum torg_err combination_matches(struct rtree_filter *filter, uint16_t number,
+                                         bool *ret_match)
+{
+    const unsigned word = number / 64;
+    const uint64_t bit = UINT64_C(1) << number % 64;
+    struct theme_set themes;
+    enum torg_err err;
+
+    *ret_match = true;
+    if (number == RTREE_THEME_RECORD)
+        return TORG_OK;
+    if (!filter->answers) {
+        filter->answers = calloc(1, sizeof(*filter->answers));
+        if (!filter->answers)
+            return TORG_E_NOMEM;
+    }
+    if (!(filter->answers->known[word] & bit)) {
+        err = rtree_item_themes(filter->kv, number, &themes);
+        if (err)
+            return err;
+        filter->answers->known[word] |= bit;
+        if (groups_match(filter->query, &themes))
+            filter->answers->yes[word] |= bit;
+    }
+    *ret_match = (filter->answers->yes[word] & bit) != 0;
     return TORG_OK;
 }
 
-static void pass_time(const struct rtree_filter *filter, const struct rtree_node *leaf,
-                      struct rtree_chosen *chosen)
+static enum torg_err pass_themes(struct rtree_filter *filter, const struct rtree_node *leaf,
+                                 struct rtree_mask *chosen)
 {
-    unsigned kept = 0;
+    struct rtree_mask sure = {{0}}, ask = *chosen;
 
-    for (unsigned k = 0; k < chosen->count; k++) {
-        unsigned i = chosen->index[k];
-        bool begun = (rtree_node_u32(leaf->from, i) & RTREE_MINUTE_MASK) <= filter->through_minute;
-        bool lasts = (rtree_node_u32(leaf->through, i) & RTREE_MINUTE_MASK) >= filter->from_minute;
-
-        chosen->index[kept] = (uint8_t)i;
-        kept += begun & lasts;
+    if (filter->one_theme) {
+        filter->kernel->leaf_theme(leaf, (uint16_t)filter->theme, &sure, &ask);
+        ask = rtree_mask_and(ask, *chosen);
+        *chosen = rtree_mask_and(*chosen, rtree_mask_or(sure, ask));
     }
-    chosen->count = kept;
+    for (unsigned i; rtree_mask_next(&ask, &i);) {
+        bool match;
+        enum torg_err err = combination_matches(filter, rtree_node_u16(leaf->theme, i), &match);
+
+        if (err)
+            return err;
+        if (!match)
+            rtree_mask_clear(chosen, i);
+    }
+    return TORG_OK;
 }
 
-/* Can the leaf's fields not decide about this item? */
+/* Can the leaf's fields not decide about this item, which has a record? */
 static bool item_needs_record(const struct rtree_filter *filter, const struct rtree_node *leaf,
                               unsigned i, unsigned inside)
 {
     uint32_t from = rtree_node_u32(leaf->from, i), through = rtree_node_u32(leaf->through, i);
 
-    if (!(from & RTREE_FLAG_RECORD))
-        return false;
     if (!(inside & RTREE_INSIDE_BOX) && (through & RTREE_FLAG_AREA))
         return true;
     if (!(inside & RTREE_INSIDE_TIME) && ((from & RTREE_MINUTE_MASK) == filter->through_minute ||
@@ -289,82 +378,71 @@ static bool item_needs_record(const struct rtree_filter *filter, const struct rt
 
 static enum torg_err pass_records(struct rtree_filter *filter, uint8_t collection,
                                   const struct rtree_node *leaf, unsigned inside,
-                                  struct rtree_chosen *chosen)
+                                  struct rtree_mask *chosen)
 {
-    const struct rtree_query *query = &filter->query;
-    struct rtree_item item;
-    unsigned kept = 0;
+    const struct rtree_query *query = filter->query;
+    struct rtree_mask records;
 
-    for (unsigned k = 0; k < chosen->count; k++) {
-        unsigned i = chosen->index[k];
-        bool match = true;
+    filter->kernel->leaf_flags(leaf->from, &records);
+    records = rtree_mask_and(records, *chosen);
+    for (unsigned i; rtree_mask_next(&records, &i);) {
+        struct rtree_item item;
+        enum torg_err err;
 
-        if (item_needs_record(filter, leaf, i, inside)) {
-            enum torg_err err =
-                rtree_item_record(filter->kv, collection, rtree_node_u32(leaf->document, i), &item);
-
-            if (err)
-                return err;
-            match = geo_window_overlaps(&filter->box, item.min, item.max) &&
-                    item.time_from_ms <= query->time_through_ms &&
-                    item.time_through_ms >= query->time_from_ms &&
-                    groups_match(query, &item.themes);
-        }
-        chosen->index[kept] = (uint8_t)i;
-        kept += match;
+        if (!item_needs_record(filter, leaf, i, inside))
+            continue;
+        err = rtree_item_record(filter->kv, collection, rtree_node_u32(leaf->document, i), &item);
+        if (err)
+            return err;
+        if (!geo_window_overlaps(&filter->box, item.min, item.max) ||
+            item.time_from_ms > query->time_through_ms ||
+            item.time_through_ms < query->time_from_ms ||
+            (filter->themed && !groups_match(query, &item.themes)))
+            rtree_mask_clear(chosen, i);
     }
-    chosen->count = kept;
     return TORG_OK;
 }
 
-/* Lines and areas are left for pass_shapes where the query's shapes know their distance. */
-static void pass_circle(struct rtree_filter *filter, const struct rtree_node *leaf,
-                        struct rtree_chosen *chosen)
+/* By the chord, and where that is too close by the geodesic. */
+static void pass_border(struct rtree_filter *filter, const struct rtree_node *leaf,
+                        struct rtree_mask border, struct rtree_mask *chosen)
 {
-    unsigned kept = 0;
-
-    for (unsigned k = 0; k < chosen->count; k++) {
-        unsigned i = chosen->index[k];
+    for (unsigned i; rtree_mask_next(&border, &i);) {
         struct position point = rtree_node_point(leaf, i);
-        enum geo_side side = GEO_IN;
-        double distance_m = -1.0;
+        enum geo_side side = geo_circle_side(&filter->circle, point);
 
-        if (!rtree_filter_is_shape(filter, leaf, i))
-            side = geo_circle_side(&filter->circle, point);
-        if (side == GEO_BORDER) {
-            distance_m = rtree_filter_distance_m(filter, point);
-            side = distance_m <= filter->query.radius_m ? GEO_IN : GEO_OUT;
-        }
-        chosen->index[kept] = (uint8_t)i;
-        chosen->distance_m[kept] = distance_m;
-        kept += side == GEO_IN;
+        if (side == GEO_BORDER)
+            side = rtree_filter_distance_m(filter, point) <= filter->query->radius_m ? GEO_IN
+                                                                                     : GEO_OUT;
+        if (side == GEO_OUT)
+            rtree_mask_clear(chosen, i);
     }
-    chosen->count = kept;
 }
 
 /* By its box where that is enough, else by its shape. */
 static enum torg_err area_in_circle(struct rtree_filter *filter, const struct rtree_item *area,
-                                    double *ret_distance_m, bool *ret_in)
+                                    bool *ret_in)
 {
     const struct geo_circle *circle = &filter->circle;
+    double distance_m;
     enum torg_err err;
 
-    *ret_distance_m = -1.0;
     *ret_in = false;
     if (geo_box_lower_m(&circle->centre, area->min, area->max) > circle->radius_m)
         return TORG_OK;
     *ret_in = true;
     if (geo_box_upper_m(&circle->centre, area->min, area->max) <= circle->radius_m)
         return TORG_OK;
-    err = rtree_filter_shape_m(filter, area->document, ret_distance_m);
-    *ret_in = *ret_distance_m <= circle->radius_m;
+    err = rtree_filter_shape_m(filter, area->document, &distance_m);
+    if (!err)
+        *ret_in = distance_m <= circle->radius_m;
     return err;
 }
 
 static enum torg_err area_in_region(struct rtree_filter *filter, const struct rtree_item *area,
                                     bool *ret_in)
 {
-    const struct rtree_shapes *shapes = filter->query.shapes;
+    const struct rtree_shapes *shapes = filter->query->shapes;
     enum geo_side side = shapes->region_box(shapes->context, area->min, area->max);
 
     *ret_in = side == GEO_IN;
@@ -376,8 +454,7 @@ static enum torg_err area_in_region(struct rtree_filter *filter, const struct rt
 
 /* What only the geometry of a line or an area can decide. */
 static enum torg_err area_matches(struct rtree_filter *filter, uint8_t collection,
-                                  uint32_t document, unsigned inside, double *distance_m,
-                                  bool *ret_match)
+                                  uint32_t document, unsigned inside, bool *ret_match)
 {
     struct rtree_item area;
     enum torg_err err = rtree_item_record(filter->kv, collection, document, &area);
@@ -387,75 +464,91 @@ static enum torg_err area_matches(struct rtree_filter *filter, uint8_t collectio
         err = TORG_E_CORRUPT;
     if (!err && !(inside & RTREE_INSIDE_REGION))
         err = area_in_region(filter, &area, &match);
-    if (!err && match && !(inside & RTREE_INSIDE_CIRCLE) && filter->query.shapes->distance)
-        err = area_in_circle(filter, &area, distance_m, &match);
+    if (!err && match && !(inside & RTREE_INSIDE_CIRCLE) && filter->query->shapes->distance)
+        err = area_in_circle(filter, &area, &match);
     if (!err)
         *ret_match = match;
     return err;
 }
 
 static enum torg_err pass_shapes(struct rtree_filter *filter, uint8_t collection,
-                                 const struct rtree_node *leaf, unsigned inside,
-                                 struct rtree_chosen *chosen)
+                                 const struct rtree_node *leaf, struct rtree_mask areas,
+                                 unsigned inside, struct rtree_mask *chosen)
 {
-    const struct rtree_shapes *shapes = filter->query.shapes;
-    unsigned kept = 0;
+    const struct rtree_shapes *shapes = filter->query->shapes;
+    struct rtree_mask left = *chosen;
 
-    for (unsigned k = 0; k < chosen->count; k++) {
-        unsigned i = chosen->index[k];
-        double distance_m = chosen->distance_m[k];
+    if (inside & RTREE_INSIDE_REGION)
+        left = rtree_mask_and(left, areas);
+    for (unsigned i; rtree_mask_next(&left, &i);) {
         bool match = true;
 
         if (rtree_node_u32(leaf->through, i) & RTREE_FLAG_AREA) {
-            enum torg_err err = area_matches(filter, collection, rtree_node_u32(leaf->document, i),
-                                             inside, &distance_m, &match);
+            enum torg_err err =
+                area_matches(filter, collection, rtree_node_u32(leaf->document, i), inside, &match);
 
             if (err)
                 return err;
-        } else if (!(inside & RTREE_INSIDE_REGION)) {
+        } else {
             struct position point = rtree_node_point(leaf, i);
 
             match = shapes->region_box(shapes->context, point, point) == GEO_IN;
         }
-        chosen->index[kept] = (uint8_t)i;
-        chosen->distance_m[kept] = distance_m;
-        kept += match;
+        if (!match)
+            rtree_mask_clear(chosen, i);
     }
-    chosen->count = kept;
     return TORG_OK;
+}
+
+/* The circle's sure ones stay, and those of its border, which come out too. */
+static void pass_circle(const struct rtree_filter *filter, const struct rtree_node *leaf,
+                        struct rtree_mask stay, struct rtree_mask *chosen,
+                        struct rtree_mask *ret_border)
+{
+    struct rtree_mask in = {{0}}, border;
+
+    if (filter->fit.usable)
+        filter->kernel->leaf_circle(leaf, &filter->fit, &in, &border);
+    else
+        filter->kernel->leaf_window(leaf, &filter->circle.window, &border);
+    border = rtree_mask_without(border, stay);
+    *chosen = rtree_mask_and(*chosen, rtree_mask_or(rtree_mask_or(in, border), stay));
+    *ret_border = border;
 }
 
 enum torg_err rtree_filter_leaf(struct rtree_filter *filter, uint8_t collection,
                                 const struct rtree_node *leaf, unsigned inside,
-                                struct rtree_chosen *ret_chosen)
+                                struct rtree_mask *ret_chosen)
 {
-    const struct rtree_shapes *shapes = filter->query.shapes;
-    struct rtree_chosen *chosen = ret_chosen;
+    const struct rtree_shapes *shapes = filter->query->shapes;
+    bool by_shape = shapes && shapes->distance && !(inside & RTREE_INSIDE_CIRCLE);
+    struct rtree_mask chosen = rtree_mask_of(leaf->count), areas = {{0}}, border = {{0}}, in;
     enum torg_err err = TORG_OK;
 
     filter->work.items += leaf->count;
-    chosen->count = leaf->count;
-    for (unsigned i = 0; i < leaf->count; i++)
-        chosen->index[i] = (uint8_t)i;
+    if (by_shape || !(inside & RTREE_INSIDE_BOX))
+        filter->kernel->leaf_flags(leaf->through, &areas);
     if (!(inside & RTREE_INSIDE_CIRCLE))
-        pass_window(&filter->circle.window, leaf, shapes && shapes->distance, chosen);
-    if (!(inside & RTREE_INSIDE_BOX))
-        pass_window(&filter->box, leaf, true, chosen);
-    if (!(inside & RTREE_INSIDE_THEMES))
-        err = pass_themes(filter, leaf, chosen);
-    if (!err && !(inside & RTREE_INSIDE_TIME))
-        pass_time(filter, leaf, chosen);
-    if (!err && inside != RTREE_INSIDE_ALL)
-        err = pass_records(filter, collection, leaf, inside, chosen);
+        pass_circle(filter, leaf, by_shape ? areas : (struct rtree_mask){{0}}, &chosen, &border);
+    if (!(inside & RTREE_INSIDE_BOX)) {
+        filter->kernel->leaf_window(leaf, &filter->box, &in);
+        chosen = rtree_mask_and(chosen, rtree_mask_or(in, areas));
+    }
+    if (!(inside & RTREE_INSIDE_TIME)) {
+        filter->kernel->leaf_times(leaf, filter->through_minute, filter->from_minute, &in);
+        chosen = rtree_mask_and(chosen, in);
+    }
+    if (!(inside & RTREE_INSIDE_THEMES) && !rtree_mask_empty(&chosen))
+        err = pass_themes(filter, leaf, &chosen);
+    if (!err && (~inside & (RTREE_INSIDE_BOX | RTREE_INSIDE_TIME | RTREE_INSIDE_THEMES)) &&
+        !rtree_mask_empty(&chosen))
+        err = pass_records(filter, collection, leaf, inside, &chosen);
     if (err)
         return err;
-    if (!(inside & RTREE_INSIDE_CIRCLE))
-        pass_circle(filter, leaf, chosen);
-    else
-        for (unsigned k = 0; k < chosen->count; k++)
-            chosen->distance_m[k] = -1.0;
-    if (!(inside & RTREE_INSIDE_REGION) ||
-        (!(inside & RTREE_INSIDE_CIRCLE) && shapes && shapes->distance))
-        return pass_shapes(filter, collection, leaf, inside, chosen);
-    return TORG_OK;
+    pass_border(filter, leaf, rtree_mask_and(border, chosen), &chosen);
+    if (by_shape || !(inside & RTREE_INSIDE_REGION))
+        err = pass_shapes(filter, collection, leaf, areas, inside, &chosen);
+    if (!err)
+        *ret_chosen = chosen;
+    return err;
 }

@@ -3,21 +3,26 @@
 #define TORG_INDEX_RTREE_FILTER_H
 
 #include "index/rtree_item.h"
+#include "index/rtree_kernel.h"
 
 /*
- * A query made ready for comparing with entries: windows in whole units, times
- * as words and days, themes answered once for each combination. Both walks,
- * all matches and nearest first, ask the same questions here.
+ * A query made ready for comparing with entries: windows in whole units, the
+ * circle as polynomials, times as words and days. All walks ask the same
+ * questions here, a node at a time.
  */
 struct rtree_filter {
     const struct kv *kv;
-    struct rtree_query query;
+    const struct rtree_query *query;   /* borrowed */
+    const struct rtree_kernel *kernel; /* the inner loops */
     bool timed, themed;
+    bool one_theme; /* the only group has one set of one theme */
+    unsigned theme; /* that */
     struct geo_window box;
     struct geo_circle circle;
+    struct geo_fit fit;
     uint32_t from_minute, through_minute; /* of the query */
     uint16_t from_day, through_day;
-    uint8_t *answers; /* by combination number: 0 not asked yet, 1 no, 2 yes; when themed */
+    struct rtree_answers *answers; /* about combinations of themes; NULL: none asked yet */
     struct rtree_work work;
 };
 
@@ -36,31 +41,41 @@ enum torg_err rtree_filter_init(struct rtree_filter *filter, const struct kv *kv
                                 const struct rtree_query *query);
 void rtree_filter_done(struct rtree_filter *filter);
 
-/* What holds for every tree, before its root is seen. */
-unsigned rtree_filter_inside(const struct rtree_filter *filter);
+/*
+ * Where a walk begins: at the collection's tree or, when every match has one
+ * theme, at the tree of that theme, if there is one (and any_tree, for only the
+ * collection's has counts by theme). height 0: nothing matches.
+ */
+struct rtree_start {
+    uint32_t root;
+    uint8_t height;
+    uint8_t inside; /* what holds for the whole tree */
+};
+enum torg_err rtree_filter_start(const struct rtree_filter *filter, uint8_t collection,
+                                 bool any_tree, struct rtree_start *ret_start);
 
 /* Counts a node against the query's limit: TORG_E_EXPENSIVE. */
 enum torg_err rtree_filter_visit(struct rtree_filter *filter, unsigned level);
 
 /*
- * May something below the i-th child match? inside is what is known of the
- * node; ret_inside what is known of the child.
+ * The children below which something may match, as bits, and what is known of
+ * each of them; inside is what is known of the node.
  */
-bool rtree_filter_child(const struct rtree_filter *filter, const struct rtree_node *node,
-                        unsigned i, unsigned inside, unsigned *ret_inside);
+struct rtree_children {
+    uint64_t may;
+    uint8_t inside[64]; /* of those that may */
+};
+void rtree_filter_children(const struct rtree_filter *filter, const struct rtree_node *node,
+                           unsigned inside, struct rtree_children *ret_children);
 
 /*
- * The items of a leaf that match, in order. Question after question goes over
- * those that are left, the cheap ones first.
+ * The items of a leaf that match. Question after question goes over all of
+ * them at once, and what only a record, a geodesic or a shape can decide comes
+ * last, one by one.
  */
-struct rtree_chosen {
-    unsigned count;
-    uint8_t index[RTREE_LEAF_MAX];
-    double distance_m[RTREE_LEAF_MAX]; /* where only the geodesic could decide; else -1 */
-};
 enum torg_err rtree_filter_leaf(struct rtree_filter *filter, uint8_t collection,
                                 const struct rtree_node *leaf, unsigned inside,
-                                struct rtree_chosen *ret_chosen);
+                                struct rtree_mask *ret_chosen);
 
 /* The exact distance of a position from the query's centre. */
 double rtree_filter_distance_m(struct rtree_filter *filter, struct position point);

@@ -31,6 +31,7 @@ struct place {
 };
 
 struct rtree_near {
+    struct rtree_query query;
     struct rtree_filter filter;
     struct place *heap; /* smallest first */
     size_t count, capacity;
@@ -112,27 +113,24 @@ static enum torg_err near_area_bounds(struct rtree_near *near, struct place *are
     return TORG_OK;
 }
 
-/* The queue's key of an item: its distance if it had to be computed, else the bound. */
+/* The queue's key of an item is its bound. */
 static enum torg_err near_push_item(struct rtree_near *near, uint8_t collection,
-                                    const struct rtree_node *leaf, unsigned i, double distance_m)
+                                    const struct rtree_node *leaf, unsigned i)
 {
     enum torg_err err = TORG_OK;
     struct place item = {
         .number = rtree_node_u32(leaf->document, i),
-        .kind = PLACE_EXACT,
+        .kind = PLACE_ITEM,
         .collection = collection,
-        .distance_m = distance_m,
         .point = rtree_node_point(leaf, i),
     };
-    double upper_m = distance_m;
+    double upper_m;
 
-    if (distance_m < 0 && rtree_filter_is_shape(&near->filter, leaf, i)) {
+    if (rtree_filter_is_shape(&near->filter, leaf, i))
         err = near_area_bounds(near, &item, &upper_m);
-    } else if (distance_m < 0) {
-        item.kind = PLACE_ITEM;
+    else
         geo_distance_bounds(&near->filter.circle.centre, geo_point_of(item.point), &item.distance_m,
                             &upper_m);
-    }
     if (err || (near->has_after && upper_m < near->after_m))
         return err; /* It was on an earlier page. */
     return heap_push(near, &item);
@@ -141,12 +139,12 @@ static enum torg_err near_push_item(struct rtree_near *near, uint8_t collection,
 static enum torg_err near_push_leaf(struct rtree_near *near, const struct place *place,
                                     const struct rtree_node *leaf)
 {
-    struct rtree_chosen chosen;
+    struct rtree_mask chosen;
     enum torg_err err;
 
     err = rtree_filter_leaf(&near->filter, place->collection, leaf, place->inside, &chosen);
-    for (unsigned k = 0; !err && k < chosen.count; k++)
-        err = near_push_item(near, place->collection, leaf, chosen.index[k], chosen.distance_m[k]);
+    for (unsigned i; !err && rtree_mask_next(&chosen, &i);)
+        err = near_push_item(near, place->collection, leaf, i);
     return err;
 }
 
@@ -154,23 +152,23 @@ static enum torg_err near_push_children(struct rtree_near *near, const struct pl
                                         const struct rtree_node *node)
 {
     const struct geo_centre *centre = &near->filter.circle.centre;
+    struct rtree_children children;
     enum torg_err err = TORG_OK;
 
-    for (unsigned i = 0; i < node->count && !err; i++) {
+    rtree_filter_children(&near->filter, node, place->inside, &children);
+    for (uint64_t left = children.may; left && !err; left &= left - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(left);
         struct place child = {
             .number = rtree_node_u32(node->child, i),
             .kind = PLACE_NODE,
             .collection = place->collection,
             .level = (uint8_t)(node->level - 1),
+            .inside = children.inside[i],
         };
         struct position min = rtree_node_min(node, i), max = rtree_node_max(node, i);
-        unsigned inside;
 
-        if (!rtree_filter_child(&near->filter, node, i, place->inside, &inside))
-            continue;
         if (near->has_after && geo_box_upper_m(centre, min, max) < near->after_m)
             continue; /* All of it was on earlier pages. */
-        child.inside = (uint8_t)inside;
         child.distance_m = geo_box_lower_m(centre, min, max);
         err = heap_push(near, &child);
     }
@@ -197,20 +195,16 @@ static enum torg_err near_push_roots(struct rtree_near *near, uint32_t collectio
 
     for (unsigned collection = 1; collection < COLLECTIONS_MAX && !err; collection++) {
         struct place place = {.kind = PLACE_NODE, .collection = (uint8_t)collection};
-        struct rtree_root root;
+        struct rtree_start start;
 
         if (!(collection_mask >> collection & 1))
             continue;
-        err = rtree_node_root_get(near->filter.kv, place.collection, &root);
-        if (err == TORG_E_NOT_FOUND) {
-            err = TORG_OK;
+        err = rtree_filter_start(&near->filter, place.collection, true, &start);
+        if (err || start.height == 0)
             continue;
-        }
-        if (err || root.height == 0)
-            continue;
-        place.number = root.root;
-        place.level = (uint8_t)(root.height - 1);
-        place.inside = (uint8_t)rtree_filter_inside(&near->filter);
+        place.number = start.root;
+        place.level = (uint8_t)(start.height - 1);
+        place.inside = start.inside;
         err = heap_push(near, &place);
     }
     return err;
@@ -227,7 +221,8 @@ enum torg_err rtree_near_new(const struct kv *kv, uint32_t collection_mask,
     near = calloc(1, sizeof(*near));
     if (!near)
         return TORG_E_NOMEM;
-    err = rtree_filter_init(&near->filter, kv, query);
+    near->query = *query;
+    err = rtree_filter_init(&near->filter, kv, &near->query);
     if (!err)
         err = near_push_roots(near, collection_mask);
     if (err) {

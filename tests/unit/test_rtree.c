@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "index/rtree_kernel.h"
 #include "index/rtree_node.h"
 #include "index/store.h"
 #include "tests/support/kv_mem.h"
@@ -544,7 +545,11 @@ static void compare(struct world *world, const struct kv *kv, uint64_t number)
     struct rtree_query query = query_random(world);
     struct hits want = brute_force(world, &query), got = hits_new(world);
     uint64_t count = 0;
+    unsigned kernels = 0;
 
+    while (rtree_kernel_at(kernels))
+        kernels++;
+    rtree_kernel_force(rtree_kernel_at((unsigned)(number % kernels)));
     assert_ok(rtree_search(kv, COLLECTION, &query, true, hits_add_batch, &got, NULL));
     hits_sort(&got);
     if (!hits_equal(&got, &want))
@@ -560,6 +565,7 @@ static void compare(struct world *world, const struct kv *kv, uint64_t number)
         if (!hits_equal(&got, &want))
             fail_query(world, number, "near", &got, &want);
     }
+    rtree_kernel_force(NULL);
     free(want.hits);
     free(got.hits);
 }
