@@ -49,6 +49,11 @@ void http_page_free(struct http_page *page)
     free(page);
 }
 
+const struct gazetteer *http_page_gazetteer(const struct http_page *page)
+{
+    return page->gazetteer;
+}
+
 static enum torg_err reply_file(struct http_exchange *exchange, const char *type,
                                 const unsigned char *data, size_t size)
 {

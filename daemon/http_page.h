@@ -12,6 +12,7 @@ struct http_page; /* exchange->service of the public listeners: the place names 
 
 enum torg_err http_page_new(struct http_page **ret_page);
 void http_page_free(struct http_page *page);
+const struct gazetteer *http_page_gazetteer(const struct http_page *page);
 
 http_handler http_page_home;    /* / */
 http_handler http_page_listing; /* /listing/{id} */

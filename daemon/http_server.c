@@ -8,6 +8,7 @@
 #include "daemon/http_items.h"
 #include "daemon/http_landing.h"
 #include "daemon/http_page.h"
+#include "daemon/http_suggest.h"
 #include "daemon/http_themes.h"
 #include "daemon/http_workers.h"
 #include "daemon/http_write.h"
@@ -124,6 +125,13 @@ static const struct http_route routes[] = {
      .params = (HTTP_PARAMS_FILTER & ~HTTP_PARAM_BIT(THEME)) | COLLECTIONS | F,
      .name = "getThemes",
      .summary = "The tree of themes, with counts"},
+    {.method = HTTP_GET,
+     .path = "/suggest",
+     .handler = http_suggest,
+     JSON,
+     .params = HTTP_PARAM_BIT(Q) | HTTP_PARAM_BIT(LIMIT) | LANG | F,
+     .name = "getSuggestions",
+     .summary = "Themes, places and names that begin as q does"},
     {.method = HTTP_GET,
      .path = "/federation",
      .handler = http_federation,

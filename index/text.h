@@ -61,6 +61,8 @@ const struct postings_set *text_query_set(const struct text_query *query);
 uint64_t text_query_count(const struct text_query *query);
 /* How well a document of the set matches: 0 to TEXT_SCORE_MAX. No look at the store. */
 uint32_t text_query_score(const struct text_query *query, uint32_t document);
+/* Those of which every word is in their own name, or begins a word of it. Owned by the caller. */
+enum torg_err text_query_names(const struct text_query *query, struct postings_set *ret_set);
 uint64_t text_query_work(const struct text_query *query);
 #define TEXT_SCORE_MAX 1200
 

@@ -46,6 +46,9 @@ bool text_words_next(struct text_words *words, struct text_word *ret_word);
 void text_words_done(struct text_words *words);
 /* Folded words with one space between, cut to what a key can hold. */
 void text_whole(struct span text, struct buffer *out);
+/* text_query_new, where so many letters find what begins with them. */
+enum torg_err text_query_typed(const struct kv *kv, struct span text, size_t begins_min,
+                               uint64_t work_max, struct text_query **ret_query);
 /* Is it a word that a query can do without? */
 bool text_word_empty(struct span folded);
 

@@ -64,6 +64,7 @@ struct query_word {
 struct text_query {
     const struct kv *kv;
     uint64_t work, work_max;
+    size_t begins_min; /* letters that find what begins with them */
     struct text_stemmer stemmer;
     size_t word_count;
     struct query_word words[TEXT_QUERY_WORDS_MAX];
@@ -94,7 +95,7 @@ static enum torg_err query_list(struct text_query *query, uint8_t kind, struct s
 static enum torg_err find_words(struct text_query *query, struct query_word *word,
                                 const struct field *field)
 {
-    bool begins = word->letter_count >= TEXT_BEGINS_LETTERS_MIN;
+    bool begins = word->letter_count >= query->begins_min;
     struct postings_walk walk;
     struct span key;
     uint64_t count;
@@ -249,7 +250,7 @@ static enum torg_err municipality_found(struct text_query *query, struct query_w
         level = span_equal(span_of(end + 1, (size_t)(next - end - 1)), word->word.letters)
                     ? PLACE_WORD
                     : PLACE_FOLDED;
-    else if (word->letter_count < TEXT_BEGINS_LETTERS_MIN)
+    else if (word->letter_count < query->begins_min)
         return TORG_OK;
     err = foreign_find(query);
     if (!err)
@@ -455,8 +456,8 @@ static enum torg_err find_whole(struct text_query *query, struct span text)
     return err;
 }
 
-enum torg_err text_query_new(const struct kv *kv, struct span text, uint64_t work_max,
-                             struct text_query **ret_query)
+enum torg_err text_query_typed(const struct kv *kv, struct span text, size_t begins_min,
+                               uint64_t work_max, struct text_query **ret_query)
 {
     struct text_query *query;
     enum torg_err err;
@@ -468,6 +469,7 @@ enum torg_err text_query_new(const struct kv *kv, struct span text, uint64_t wor
         return TORG_E_NOMEM;
     query->kv = kv;
     query->work_max = work_max;
+    query->begins_min = begins_min;
     err = words_read(query, text);
     if (!err)
         err = find_all(query);
@@ -479,6 +481,12 @@ enum torg_err text_query_new(const struct kv *kv, struct span text, uint64_t wor
     else
         *ret_query = query;
     return err;
+}
+
+enum torg_err text_query_new(const struct kv *kv, struct span text, uint64_t work_max,
+                             struct text_query **ret_query)
+{
+    return text_query_typed(kv, text, TEXT_BEGINS_LETTERS_MIN, work_max, ret_query);
 }
 
 void text_query_free(struct text_query *query)
@@ -506,6 +514,28 @@ const struct postings_set *text_query_set(const struct text_query *query)
 uint64_t text_query_count(const struct text_query *query)
 {
     return postings_set_count(&query->set);
+}
+
+enum torg_err text_query_names(const struct text_query *query, struct postings_set *ret_set)
+{
+    struct postings_set names = {0};
+    enum torg_err err;
+
+    err = postings_set_copy(&query->set, &names);
+    for (size_t i = 0; i < query->word_count && !err; i++) {
+        struct postings_set word = {0};
+
+        for (int level = NAME_WORD; level <= NAME_BEGINS && !err; level++)
+            err = postings_set_or(&word, &query->words[i].levels[level]);
+        if (!err)
+            err = postings_set_and(&names, &word);
+        postings_set_done(&word);
+    }
+    if (err)
+        postings_set_done(&names);
+    else
+        *ret_set = names;
+    return err;
 }
 
 uint64_t text_query_work(const struct text_query *query)

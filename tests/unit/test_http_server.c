@@ -105,6 +105,7 @@ static void test_every_json_resource(void **state)
         BASE "/collections",
         BASE "/collections/offers",
         BASE "/themes",
+        BASE "/suggest?q=fisk",
         BASE "/federation",
         BASE "/aggregates/competence-needs",
         BASE "/collections?f=json&lang=en",
@@ -378,6 +379,66 @@ static void test_filters(void **state)
     (void)snprintf(target, sizeof(target), BASE "/search?origin=%s", hex);
     get(world, target, &answer);
     assert_non_null(strstr((const char *)answer.body.data, "\"numberMatched\":2,"));
+    http_answer_done(&answer);
+}
+
+static void publish_named(struct http_world *world, const char *name)
+{
+    char text[300];
+
+    (void)snprintf(text, sizeof(text),
+                   "{\"type\":\"Feature\",\"geometry\":null,\"properties\":{\"name\":\"%s\","
+                   "\"themes\":[\"food/cafe\"]}}",
+                   name);
+    http_world_publish(world, &world->own, COLLECTION_OFFERS, text, NULL);
+}
+
+/* "theme text", "place text" or "name text", one a line. */
+static void assert_suggests(struct http_world *world, const char *query, const char *want)
+{
+    struct http_answer answer = {0};
+    char got[1000] = "";
+    char target[300];
+    const json_t *item;
+    json_t *json;
+    size_t i;
+
+    (void)snprintf(target, sizeof(target), BASE "/suggest?%s", query);
+    get(world, target, &answer);
+    assert_int_equal(answer.status, 200);
+    json = json_of(&answer);
+    json_array_foreach(json_object_get(json, "suggestions"), i, item)
+    {
+        (void)snprintf(got + strlen(got), sizeof(got) - strlen(got), "%s %s\n",
+                       json_string_value(json_object_get(item, "type")),
+                       json_string_value(json_object_get(item, "text")));
+    }
+    json_decref(json);
+    http_answer_done(&answer);
+    assert_string_equal(got, want);
+}
+
+/* Type-ahead that leads to nothing, or misses what is there, teaches people not to ask. */
+static void test_suggestions(void **state)
+{
+    struct http_answer answer = {0};
+    struct http_world *world = *state;
+
+    publish_named(world, "Hörneforskaffe");
+    publish_named(world, "Hörneforskaffe");
+    publish_named(world, "Kaffe i Hörnefors");
+    publish_named(world, "Sportfiskekort Hornavan");
+    assert_suggests(world, "q=hornefors",
+                    "place Hörnefors\nname Kaffe i Hörnefors\n"
+                    "name Hörneforskaffe\n");
+    assert_suggests(world, "q=H%C3%B6rneforsk", "name Hörneforskaffe\n");
+    assert_suggests(world, "q=fiskekort", "theme Fiskevatten och fiskekort\n");
+    assert_suggests(world, "q=sportfiskekort%20h", "name Sportfiskekort Hornavan\n");
+    assert_suggests(world, "q=caf&lang=en&limit=1", "theme Café\n");
+    get(world, BASE "/suggest", &answer);
+    assert_problem(&answer, 400);
+    get(world, BASE "/suggest?q=a&near=20,63", &answer);
+    assert_problem(&answer, 400);
     http_answer_done(&answer);
 }
 
@@ -942,7 +1003,8 @@ static void test_wrong_targets(void **state)
         assert_problem(&answer, cases[i].status);
     }
     get(*state, BASE "/search?nonsense=1", &answer);
-    assert_non_null(strstr((const char *)answer.body.data, "near, radius, bbox, intersects, theme"));
+    assert_non_null(
+        strstr((const char *)answer.body.data, "near, radius, bbox, intersects, theme"));
     http_answer_done(&answer);
 }
 
@@ -1128,6 +1190,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_paging_sees_each_listing_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_cursor_fits_its_query_only, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_filters, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_suggestions, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_other_formats, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_long_query_comes_back_whole, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_gzip, set_up, tear_down),
