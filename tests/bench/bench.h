@@ -93,6 +93,7 @@ extern const struct bench_peer peer_torg;
 extern const struct bench_peer peer_torg_packed;
 extern const struct bench_peer peer_boost_packed;
 extern const struct bench_peer peer_boost_rstar;
+extern const struct bench_peer peer_boost_by_theme;
 extern const struct bench_peer peer_geos;
 extern const struct bench_peer peer_spatialindex;
 extern const struct bench_peer peer_sqlite;

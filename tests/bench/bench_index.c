@@ -71,7 +71,7 @@ struct options {
 static const struct bench_peer *const peers[] = {
     &peer_torg,
 #ifndef BENCH_ALONE
-    &peer_boost_packed, &peer_boost_rstar, &peer_geos,
+    &peer_boost_packed, &peer_boost_rstar, &peer_boost_by_theme, &peer_geos,
     &peer_spatialindex, &peer_sqlite,      &peer_nanoflann,
 #endif
     &peer_torg_packed,

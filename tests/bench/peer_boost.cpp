@@ -47,6 +47,8 @@ struct boost_tree {
     const bench_world *world;
     std::vector<value> values; /* what load takes */
     rtree tree;
+    /* One for each theme besides, as who often asks for one would keep it; empty otherwise. */
+    std::vector<rtree> by_theme;
 };
 
 point place_of(int32_t lon_e7, int32_t lat_e7)
@@ -80,6 +82,18 @@ void boost_load_packed(void *tree)
     self->values = std::vector<value>();
 }
 
+void boost_load_by_theme(void *tree)
+{
+    auto self = static_cast<boost_tree *>(tree);
+    std::vector<std::vector<value>> values(BENCH_THEMES);
+
+    for (const value &v : self->values)
+        values[v.record.theme].push_back(v);
+    for (const std::vector<value> &of_theme : values)
+        self->by_theme.emplace_back(of_theme);
+    boost_load_packed(tree);
+}
+
 void boost_load_rstar(void *tree)
 {
     auto self = static_cast<boost_tree *>(tree);
@@ -89,6 +103,13 @@ void boost_load_rstar(void *tree)
     self->values = std::vector<value>();
 }
 
+const rtree &tree_for(const boost_tree *self, const bench_query *query)
+{
+    bool alone = query->theme != BENCH_THEME_ANY && !self->by_theme.empty();
+
+    return alone ? self->by_theme[query->theme] : self->tree;
+}
+
 void run_area(const boost_tree *self, const bench_query *query, bench_answer *answer)
 {
     box around(place_of(query->west_e7, query->south_e7),
@@ -96,8 +117,9 @@ void run_area(const boost_tree *self, const bench_query *query, bench_answer *an
     auto take = [&](const value &v) { bench_take(query, &v.record, answer); };
     auto matches = [&](const value &v) { return bench_matches(query, &v.record); };
 
-    self->tree.query(bgi::intersects(around) && bgi::satisfies(matches),
-                     boost::make_function_output_iterator(take));
+    tree_for(self, query)
+        .query(bgi::intersects(around) && bgi::satisfies(matches),
+               boost::make_function_output_iterator(take));
 }
 
 void boost_run(void *tree, const bench_query *query, bench_answer *answer)
@@ -110,26 +132,39 @@ void boost_run(void *tree, const bench_query *query, bench_answer *answer)
         run_area(self, query, answer);
         return;
     }
-    self->tree.query(
-        bgi::nearest(point(query->lon_deg * 1e7 * BENCH_LON_SCALE, query->lat_deg * 1e7),
-                     BENCH_NEAREST) &&
-            bgi::satisfies(has_theme),
-        boost::make_function_output_iterator(take));
+    tree_for(self, query)
+        .query(bgi::nearest(point(query->lon_deg * 1e7 * BENCH_LON_SCALE, query->lat_deg * 1e7),
+                            BENCH_NEAREST) &&
+                   bgi::satisfies(has_theme),
+               boost::make_function_output_iterator(take));
     bench_query around = bench_query_around(query, self->world, answer);
     answer->count = 0;
     run_area(self, &around, answer);
     bench_answer_nearest(query, self->world, answer, around.radius_m);
 }
 
+void remove_from(rtree &tree, const bench_record &record)
+{
+    if (tree.remove(value_of(record)) != 1)
+        bench_die("Boost: a value is not there");
+}
+
 void boost_write(void *tree, const bench_change *changes, size_t count)
 {
     auto self = static_cast<boost_tree *>(tree);
+    bool by_theme = !self->by_theme.empty();
 
     for (size_t i = 0; i < count; i++) {
-        if (changes[i].had && self->tree.remove(value_of(changes[i].before)) != 1)
-            bench_die("Boost: a value is not there");
-        if (changes[i].has)
-            self->tree.insert(value_of(changes[i].after));
+        const bench_change &change = changes[i];
+
+        if (change.had)
+            remove_from(self->tree, change.before);
+        if (change.had && by_theme)
+            remove_from(self->by_theme[change.before.theme], change.before);
+        if (change.has)
+            self->tree.insert(value_of(change.after));
+        if (change.has && by_theme)
+            self->by_theme[change.after.theme].insert(value_of(change.after));
     }
 }
 
@@ -142,6 +177,11 @@ void boost_close(void *tree)
 extern "C" const bench_peer peer_boost_packed = {
     "Boost packed", false,       boost_open, boost_load_packed,
     boost_run,      boost_write, nullptr,    boost_close,
+};
+
+extern "C" const bench_peer peer_boost_by_theme = {
+    "Boost by theme", false,       boost_open, boost_load_by_theme,
+    boost_run,        boost_write, nullptr,    boost_close,
 };
 
 extern "C" const bench_peer peer_boost_rstar = {
