@@ -37,7 +37,7 @@
 #define NEAR_RAD_MAX 0.05
 /* Circles up to this are decided by chords: all of them are within CHORD_NEAR_M_MAX. */
 #define CIRCLE_NEAR_M_MAX 8000000.0
-/* Where the series of geo_circle_side are as exact as libm. */
+/* Where the series of chord2_near_m2 are as exact as libm. */
 #define SERIES_LAT_RAD_MAX 0.06
 #define SERIES_HALF_LON_RAD_MAX 0.15
 
@@ -166,14 +166,50 @@ static double normals_angle(const struct geo_centre *a, double lat, double lon)
     return atan2(sqrt(x * x + y * y + z * z), a->x * bx + a->y * by + a->z * bz);
 }
 
+/*
+ * The same by the series of sines and cosines about the centre, as exact as
+ * libm for what is near; false for what is not.
+ */
+static bool chord2_near_m2(const struct geo_centre *centre, struct geo_point point,
+                           double *ret_chord2_m2)
+{
+    double lat = (point.lat_deg - centre->point.lat_deg) * RAD_OF_DEG;
+    double half_lon = (point.lon_deg - centre->point.lon_deg) * (RAD_OF_DEG / 2);
+    double lat2 = lat * lat, half_lon2 = half_lon * half_lon;
+    double sine, cosine, half_lon_sine;
+
+    if (!(fabs(lat) <= SERIES_LAT_RAD_MAX && fabs(half_lon) <= SERIES_HALF_LON_RAD_MAX))
+        return false;
+    sine = lat * (1 - lat2 / 6 * (1 - lat2 / 20 * (1 - lat2 / 42)));
+    cosine = 1 - lat2 / 2 * (1 - lat2 / 12 * (1 - lat2 / 30 * (1 - lat2 / 56)));
+    half_lon_sine =
+        half_lon *
+        (1 - half_lon2 / 6 * (1 - half_lon2 / 20 * (1 - half_lon2 / 42 * (1 - half_lon2 / 72))));
+    *ret_chord2_m2 = chord2_m2(centre, centre->sin_lat * cosine + centre->cos_lat * sine,
+                               centre->cos_lat * cosine - centre->sin_lat * sine, half_lon_sine);
+    return true;
+}
+
 void geo_distance_bounds(const struct geo_centre *centre, struct geo_point point,
                          double *ret_lower_m, double *ret_upper_m)
 {
     double lat = point.lat_deg * RAD_OF_DEG;
     double half_lon = (point.lon_deg - centre->point.lon_deg) * (RAD_OF_DEG / 2);
-    double chord_m = sqrt(chord2_m2(centre, sin(lat), cos(lat), sin(half_lon)));
-    double angle;
+    double chord2, chord_m, angle;
 
+    if (chord2_near_m2(centre, point, &chord2)) {
+        /* x + x³/6 <= asin x <= x + x³/6 + x⁵/10 for x up to 0.5, far beyond what is near. */
+        double lower_x, upper_x;
+
+        chord_m = sqrt(chord2);
+        lower_x = chord_m / (2.0 * CURVATURE_TWISTED_M_MAX);
+        upper_x = chord_m / (2.0 * CURVATURE_M_MIN);
+        *ret_lower_m = fmax(chord_m * (1 + lower_x * lower_x / 6) - MARGIN_M, 0.0);
+        upper_x *= upper_x;
+        *ret_upper_m = chord_m * (1 + upper_x / 6 + upper_x * upper_x / 10) + MARGIN_M;
+        return;
+    }
+    chord_m = sqrt(chord2_m2(centre, sin(lat), cos(lat), sin(half_lon)));
     if (!(chord_m <= CHORD_NEAR_M_MAX)) {
         angle = normals_angle(centre, lat, point.lon_deg * RAD_OF_DEG);
         *ret_lower_m = fmax(CURVATURE_M_MIN * angle, chord_m) - MARGIN_M;
@@ -207,21 +243,40 @@ static double haversine_angle(double half_lat, double half_lon, double cosines)
     return 2.0 * asin(sqrt(fmin(lat_sine * lat_sine + cosines * lon_sine * lon_sine, 1.0)));
 }
 
+/*
+ * At most that angle, without trigonometry but for the cosines: sin x is at
+ * least x - x³/6, asin x at least x + x³/6. Halves up to 0.2 lose a hundred
+ * thousandth.
+ */
+static double haversine_angle_lower(double half_lat, double half_lon, double cosines)
+{
+    double lat_sine = half_lat * (1 - half_lat * half_lat / 6);
+    double lon_sine = half_lon * (1 - half_lon * half_lon / 6);
+    double haversine = lat_sine * lat_sine + cosines * lon_sine * lon_sine;
+
+    return 2.0 * sqrt(haversine) * (1 + haversine / 6);
+}
+
 double geo_box_lower_m(const struct geo_centre *centre, struct position min, struct position max)
 {
     struct geo_point southwest = geo_point_of(min), northeast = geo_point_of(max);
     double lat_deg = centre->point.lat_deg, lon_deg = centre->point.lon_deg;
     double lat_apart = fmax(fmax(southwest.lat_deg - lat_deg, lat_deg - northeast.lat_deg), 0.0);
     double highest = fmax(fabs(southwest.lat_deg), fabs(northeast.lat_deg));
-    double lon_apart = 0.0, angle, lower_m;
+    double lon_apart = 0.0, cosines, angle, lower_m;
 
     if (lon_deg < southwest.lon_deg || lon_deg > northeast.lon_deg)
         lon_apart = fmin(lon_apart_deg(lon_deg, southwest.lon_deg),
                          lon_apart_deg(lon_deg, northeast.lon_deg));
     if (lat_apart == 0.0 && lon_apart == 0.0)
         return 0.0;
-    angle = haversine_angle(lat_apart * (RAD_OF_DEG / 2), lon_apart * (RAD_OF_DEG / 2),
-                            centre->cos_lat * cos(highest * RAD_OF_DEG));
+    cosines = centre->cos_lat * cos(highest * RAD_OF_DEG);
+    if (lat_apart < 20.0 && lon_apart < 20.0)
+        angle = haversine_angle_lower(lat_apart * (RAD_OF_DEG / 2), lon_apart * (RAD_OF_DEG / 2),
+                                      cosines);
+    else
+        angle =
+            haversine_angle(lat_apart * (RAD_OF_DEG / 2), lon_apart * (RAD_OF_DEG / 2), cosines);
     lower_m = angle * (angle <= NEAR_RAD_MAX ? centre->meridian_near_m : CURVATURE_M_MIN);
     return fmax(lower_m - (angle > 1.5 ? MARGIN_FAR_M : MARGIN_M), 0.0);
 }
@@ -381,28 +436,14 @@ static enum geo_side circle_side_far(const struct geo_circle *circle, struct pos
     return lower_m > circle->radius_m ? GEO_OUT : GEO_BORDER;
 }
 
-/*
- * Sines and cosines by their series about the centre; with these limits what
- * is cut off is below 3e-17, less than the rounding of a double.
- */
+/* By the series where they are as exact as libm: what is cut off is below 3e-17. */
 enum geo_side geo_circle_side(const struct geo_circle *circle, struct position position)
 {
-    const struct geo_centre *centre = &circle->centre;
-    double lat = (position.lat_e7 / 1e7 - centre->point.lat_deg) * RAD_OF_DEG;
-    double half_lon = (position.lon_e7 / 1e7 - centre->point.lon_deg) * (RAD_OF_DEG / 2);
-    double lat2 = lat * lat, half_lon2 = half_lon * half_lon;
-    double sine, cosine, half_lon_sine, chord2;
+    double chord2;
 
-    if (!(fabs(lat) <= SERIES_LAT_RAD_MAX && fabs(half_lon) <= SERIES_HALF_LON_RAD_MAX) ||
-        circle->chord2_out_m2 == INFINITY)
+    if (circle->chord2_out_m2 == INFINITY ||
+        !chord2_near_m2(&circle->centre, geo_point_of(position), &chord2))
         return circle_side_far(circle, position);
-    sine = lat * (1 - lat2 / 6 * (1 - lat2 / 20 * (1 - lat2 / 42)));
-    cosine = 1 - lat2 / 2 * (1 - lat2 / 12 * (1 - lat2 / 30 * (1 - lat2 / 56)));
-    half_lon_sine =
-        half_lon *
-        (1 - half_lon2 / 6 * (1 - half_lon2 / 20 * (1 - half_lon2 / 42 * (1 - half_lon2 / 72))));
-    chord2 = chord2_m2(centre, centre->sin_lat * cosine + centre->cos_lat * sine,
-                       centre->cos_lat * cosine - centre->sin_lat * sine, half_lon_sine);
     if (chord2 <= circle->chord2_in_m2)
         return GEO_IN;
     return chord2 > circle->chord2_out_m2 ? GEO_OUT : GEO_BORDER;

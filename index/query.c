@@ -217,6 +217,7 @@ static enum torg_err run_near(struct run *run)
         if (plan->parts[i].compared || done >> plan->parts[i].collection & 1)
             continue;
         done |= collections;
+        tree.near_hint = run->wanted < UINT32_MAX ? (uint32_t)run->wanted : UINT32_MAX;
         err = run_stream(run, collections, &tree);
     }
     return err;

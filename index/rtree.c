@@ -46,14 +46,16 @@ static enum torg_err leaf_distances(struct walk *walk, const struct rtree_node *
 }
 
 static enum torg_err walk_hits(struct walk *walk, const struct rtree_node *leaf,
-                               const struct rtree_mask *chosen, size_t count)
+                               const struct rtree_mask *chosen)
 {
     uint32_t documents[RTREE_LEAF_MAX + 8]; /* gather writes eight at a time */
     double distances_m[RTREE_LEAF_MAX];
-    struct rtree_batch batch = {.count = count, .documents = documents};
+    struct rtree_batch batch = {.documents = documents};
     enum torg_err err = TORG_OK;
 
-    walk->filter.kernel->gather(leaf->document, chosen, documents);
+    batch.count = walk->filter.kernel->gather(leaf->document, chosen, documents);
+    if (batch.count == 0)
+        return TORG_OK;
     if (walk->want_distance) {
         err = leaf_distances(walk, leaf, *chosen, distances_m);
         batch.distances_m = distances_m;
@@ -67,19 +69,17 @@ static enum torg_err walk_leaf(struct walk *walk, const struct rtree_node *leaf,
 {
     struct rtree_mask chosen = rtree_mask_of(leaf->count);
     enum torg_err err = TORG_OK;
-    unsigned count;
 
     if (inside != RTREE_INSIDE_ALL)
         err = rtree_filter_leaf(&walk->filter, walk->collection, leaf, inside, &chosen);
     if (err)
         return err;
-    count = rtree_mask_count(&chosen);
-    if (count == 0)
-        return TORG_OK;
-    walk->count += count;
     if (walk->themes)
         return rtree_counts_leaf(walk->themes, &walk->filter, walk->collection, leaf, &chosen);
-    return walk->visit ? walk_hits(walk, leaf, &chosen, count) : TORG_OK;
+    if (walk->visit)
+        return walk_hits(walk, leaf, &chosen);
+    walk->count += walk->filter.kernel->count(&chosen);
+    return TORG_OK;
 }
 
 static enum torg_err walk_inner(struct walk *walk, const struct rtree_node *node, unsigned inside)
@@ -104,7 +104,6 @@ static enum torg_err walk_inner(struct walk *walk, const struct rtree_node *node
                 return err;
             continue;
         }
-        rtree_read_ahead(walk->filter.kv, walk->collection, child);
         assert(walk->depth < STACK_MAX); /* Levels only go down, at most RTREE_LEVELS_MAX. */
         walk->stack[walk->depth++] = (struct walk_place){
             .number = child,
@@ -127,6 +126,13 @@ static enum torg_err walk_run(struct walk *walk, const struct rtree_start *start
     };
     while (walk->depth > 0 && !walk->stopped) {
         struct walk_place place = walk->stack[--walk->depth];
+
+        if (walk->depth > 0) {
+            const struct walk_place *next = &walk->stack[walk->depth - 1];
+
+            rtree_read_ahead(walk->filter.kv, walk->collection, next->number, next->level,
+                             next->inside == RTREE_INSIDE_ALL);
+        }
 
         err = rtree_filter_visit(&walk->filter, place.level);
         if (!err)

@@ -4,19 +4,25 @@
 #include <stdlib.h>
 
 #define COMBINATIONS 65536
+#define FEW (THEME_BITS + 1) /* one theme, or none */
 
 struct rtree_counts {
-    uint64_t themes[THEME_BITS];         /* what is known by theme already */
-    uint32_t combinations[COMBINATIONS]; /* a tree has fewer items than 2^32 */
+    uint64_t themes[THEME_BITS]; /* what is known by theme already */
+    uint32_t few[FEW];           /* by combination; a tree has fewer items than 2^32 */
+    uint32_t *more;              /* owned: all combinations, once there is one beyond FEW */
+    uint32_t end;                /* of those counted in more, the greatest, and one */
 };
 
 struct rtree_counts *rtree_counts_new(void)
 {
-    return calloc(1, sizeof(struct rtree_counts)); /* Pages that are not touched stay unmapped. */
+    return calloc(1, sizeof(struct rtree_counts));
 }
 
 void rtree_counts_free(struct rtree_counts *counts)
 {
+    if (!counts)
+        return;
+    free(counts->more);
     free(counts);
 }
 
@@ -28,25 +34,49 @@ static void themes_add(uint64_t counts[THEME_BITS], const struct theme_set *set,
     }
 }
 
+/* A combination that is not one theme or none; the record knows what no dictionary holds. */
+static enum torg_err counts_several(struct rtree_counts *counts, const struct kv *kv,
+                                    uint8_t collection, const struct rtree_node *leaf, unsigned i)
+{
+    uint16_t number = rtree_node_u16(leaf->theme, i);
+    struct rtree_item item;
+    enum torg_err err;
+
+    if (number == RTREE_THEME_RECORD) {
+        err = rtree_item_record(kv, collection, rtree_node_u32(leaf->document, i), &item);
+        if (!err)
+            themes_add(counts->themes, &item.themes, 1);
+        return err;
+    }
+    if (!counts->more) {
+        counts->more = calloc(COMBINATIONS, sizeof(*counts->more)); /* mapped as it is touched */
+        if (!counts->more)
+            return TORG_E_NOMEM;
+    }
+    counts->more[number]++;
+    if (number >= counts->end)
+        counts->end = number + UINT32_C(1);
+    return TORG_OK;
+}
+
 enum torg_err rtree_counts_leaf(struct rtree_counts *counts, const struct rtree_filter *filter,
                                 uint8_t collection, const struct rtree_node *leaf,
                                 const struct rtree_mask *chosen)
 {
-    struct rtree_mask left = *chosen;
+    for (unsigned word = 0; word < RTREE_MASK_WORDS; word++) {
+        for (uint64_t left = chosen->words[word]; left; left &= left - 1) {
+            unsigned i = 64 * word + (unsigned)__builtin_ctzll(left);
+            uint16_t number = rtree_node_u16(leaf->theme, i);
+            enum torg_err err;
 
-    for (unsigned i; rtree_mask_next(&left, &i);) {
-        uint16_t number = rtree_node_u16(leaf->theme, i);
-        struct rtree_item item;
-        enum torg_err err;
-
-        if (number != RTREE_THEME_RECORD) {
-            counts->combinations[number]++;
-            continue;
+            if (number < FEW) {
+                counts->few[number]++;
+                continue;
+            }
+            err = counts_several(counts, filter->kv, collection, leaf, i);
+            if (err)
+                return err;
         }
-        err = rtree_item_record(filter->kv, collection, rtree_node_u32(leaf->document, i), &item);
-        if (err)
-            return err;
-        themes_add(counts->themes, &item.themes, 1);
     }
     return TORG_OK;
 }
@@ -70,14 +100,15 @@ enum torg_err rtree_counts_sum(const struct rtree_counts *counts, const struct k
     struct theme_set set;
     enum torg_err err;
 
-    memcpy(sums, counts->themes, sizeof(sums));
-    for (unsigned number = 0; number < RTREE_THEME_RECORD; number++) {
-        if (counts->combinations[number] == 0)
+    for (unsigned bit = 0; bit < THEME_BITS; bit++)
+        sums[bit] = counts->themes[bit] + counts->few[bit];
+    for (uint32_t number = FEW; number < counts->end; number++) {
+        if (counts->more[number] == 0)
             continue;
         err = rtree_item_themes(kv, (uint16_t)number, &set);
         if (err)
             return err;
-        themes_add(sums, &set, counts->combinations[number]);
+        themes_add(sums, &set, counts->more[number]);
     }
     memcpy(ret_counts, sums, sizeof(sums));
     return TORG_OK;

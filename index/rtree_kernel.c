@@ -78,14 +78,20 @@ static void leaf_flags(const uint8_t *column, struct rtree_mask *ret_flagged)
     *ret_flagged = flagged;
 }
 
+static unsigned count(const struct rtree_mask *mask)
+{
+    return (unsigned)(__builtin_popcountll(mask->words[0]) + __builtin_popcountll(mask->words[1]) +
+                      __builtin_popcountll(mask->words[2]));
+}
+
 static unsigned gather(const uint8_t *column, const struct rtree_mask *mask, uint32_t *out)
 {
     struct rtree_mask left = *mask;
-    unsigned count = 0;
+    unsigned gathered = 0;
 
     for (unsigned i; rtree_mask_next(&left, &i);)
-        out[count++] = rtree_node_u32(column, i);
-    return count;
+        out[gathered++] = rtree_node_u32(column, i);
+    return gathered;
 }
 
 static void inner_window(const struct rtree_node *node, const struct geo_window *window,
@@ -175,6 +181,7 @@ const struct rtree_kernel rtree_kernel_portable = {
     .leaf_times = leaf_times,
     .leaf_theme = leaf_theme,
     .leaf_flags = leaf_flags,
+    .count = count,
     .gather = gather,
     .inner_window = inner_window,
     .inner_circle = inner_circle,

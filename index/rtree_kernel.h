@@ -40,6 +40,7 @@ struct rtree_kernel {
                        struct rtree_mask *ret_several);
     /* Items whose bit 31 is set in a column of words. */
     void (*leaf_flags)(const uint8_t *column, struct rtree_mask *ret_flagged);
+    unsigned (*count)(const struct rtree_mask *mask);
     /* The words of a column that the mask names, in order; out has room for 8 more. */
     unsigned (*gather)(const uint8_t *column, const struct rtree_mask *mask, uint32_t *out);
 
@@ -65,11 +66,6 @@ extern const struct rtree_kernel rtree_kernel_portable;
 extern const struct rtree_kernel rtree_kernel_avx2;
 #endif
 
-static inline unsigned rtree_mask_count(const struct rtree_mask *mask)
-{
-    return (unsigned)(__builtin_popcountll(mask->words[0]) + __builtin_popcountll(mask->words[1]) +
-                      __builtin_popcountll(mask->words[2]));
-}
 static inline bool rtree_mask_empty(const struct rtree_mask *mask)
 {
     return (mask->words[0] | mask->words[1] | mask->words[2]) == 0;

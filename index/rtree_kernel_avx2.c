@@ -199,21 +199,36 @@ static void leaf_flags(const uint8_t *column, struct rtree_mask *ret_flagged)
     mask_load(ret_flagged, bytes);
 }
 
+static unsigned count(const struct rtree_mask *mask)
+{
+    return (unsigned)(__builtin_popcountll(mask->words[0]) + __builtin_popcountll(mask->words[1]) +
+                      __builtin_popcountll(mask->words[2]));
+}
+
+/* An eight that is there as a whole, as most are, is copied; one that is not there skipped. */
 static unsigned gather(const uint8_t *column, const struct rtree_mask *mask, uint32_t *out)
 {
-    unsigned count = 0;
+    unsigned gathered = 0;
 
-    for (unsigned i = 0; i < eights(RTREE_LEAF_MAX); i++) {
-        uint64_t byte = mask->words[i / 8] >> (8 * (i % 8)) & 0xff;
-        uint64_t lanes = _pdep_u64(byte, UINT64_C(0x0101010101010101)) * 0xff;
-        uint64_t order = _pext_u64(UINT64_C(0x0706050403020100), lanes);
-        __m256i places = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)order));
+    for (unsigned word = 0; word < RTREE_MASK_WORDS; word++) {
+        uint64_t left = mask->words[word];
 
-        _mm256_storeu_si256((__m256i_u *)(out + count),
-                            _mm256_permutevar8x32_epi32(load(column, i), places));
-        count += (unsigned)__builtin_popcountll(byte);
+        for (unsigned i = 8 * word; left; i++, left >>= 8) {
+            uint64_t byte = left & 0xff;
+            __m256i eight = load(column, i);
+
+            if (byte != 0xff) {
+                uint64_t lanes = _pdep_u64(byte, UINT64_C(0x0101010101010101)) * 0xff;
+                uint64_t order = _pext_u64(UINT64_C(0x0706050403020100), lanes);
+
+                eight = _mm256_permutevar8x32_epi32(
+                    eight, _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)order)));
+            }
+            _mm256_storeu_si256((__m256i_u *)(out + gathered), eight);
+            gathered += (unsigned)__builtin_popcountll(byte);
+        }
     }
-    return count;
+    return gathered;
 }
 
 static void inner_window(const struct rtree_node *node, const struct geo_window *window,
@@ -323,6 +338,7 @@ const struct rtree_kernel rtree_kernel_avx2 = {
     .leaf_times = leaf_times,
     .leaf_theme = leaf_theme,
     .leaf_flags = leaf_flags,
+    .count = count,
     .gather = gather,
     .inner_window = inner_window,
     .inner_circle = inner_circle,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
-#include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "index/rtree_filter.h"
@@ -30,15 +30,34 @@ struct place {
     struct position point;
 };
 
+/*
+ * Who wants a few of many need not queue all: as soon as as many candidates
+ * are known as are wanted, what is surely farther than all of them is left
+ * out. When more are asked for after all, the walk begins anew behind the last
+ * that was given, for more at once.
+ */
+#define WANTED_MAX 4096
+#define WANTED_GROWTH 4
+
 struct rtree_near {
     struct rtree_query query;
     struct rtree_filter filter;
+    uint32_t collection_mask;
     struct place *heap; /* smallest first */
     size_t count, capacity;
     bool has_after;
     double after_m;
     uint32_t after_document;
-    enum torg_err err; /* of the walk; it stays */
+    size_t wanted;        /* in this walk; 0: all */
+    size_t given;         /* of these */
+    double *nearest;      /* owned: upper bounds of the nearest candidates, greatest first */
+    size_t nearest_count; /* up to wanted */
+    double reach_m;       /* of these: what lies beyond is left out */
+    bool left_out;        /* something was */
+    double fit_m;         /* the reach that fit was made for */
+    struct geo_fit fit;
+    struct rtree_hit last; /* given out */
+    enum torg_err err;     /* of the walk; it stays */
 };
 
 static bool place_before(const struct place *a, const struct place *b)
@@ -113,17 +132,46 @@ static enum torg_err near_area_bounds(struct rtree_near *near, struct place *are
     return TORG_OK;
 }
 
+/* One more candidate is at most this far: is the farthest of those wanted nearer now? */
+static void near_know(struct rtree_near *near, double upper_m)
+{
+    double *heap = near->nearest;
+    size_t at;
+
+    if (near->nearest_count < near->wanted) {
+        at = near->nearest_count++;
+        for (; at > 0 && heap[(at - 1) / 2] < upper_m; at = (at - 1) / 2)
+            heap[at] = heap[(at - 1) / 2];
+    } else {
+        if (upper_m >= heap[0])
+            return;
+        for (at = 0; 2 * at + 1 < near->nearest_count;) {
+            size_t child = 2 * at + 1;
+
+            if (child + 1 < near->nearest_count && heap[child + 1] > heap[child])
+                child++;
+            if (heap[child] <= upper_m)
+                break;
+            heap[at] = heap[child];
+            at = child;
+        }
+    }
+    heap[at] = upper_m;
+    if (near->nearest_count == near->wanted)
+        near->reach_m = heap[0];
+}
+
 /* The queue's key of an item is its bound. */
 static enum torg_err near_push_item(struct rtree_near *near, uint8_t collection,
                                     const struct rtree_node *leaf, unsigned i)
 {
-    enum torg_err err = TORG_OK;
     struct place item = {
         .number = rtree_node_u32(leaf->document, i),
         .kind = PLACE_ITEM,
         .collection = collection,
         .point = rtree_node_point(leaf, i),
     };
+    enum torg_err err = TORG_OK;
     double upper_m;
 
     if (rtree_filter_is_shape(&near->filter, leaf, i))
@@ -133,7 +181,39 @@ static enum torg_err near_push_item(struct rtree_near *near, uint8_t collection,
                             &upper_m);
     if (err || (near->has_after && upper_m < near->after_m))
         return err; /* It was on an earlier page. */
+    if (item.distance_m > near->reach_m) {
+        near->left_out = true;
+        return TORG_OK;
+    }
+    if (near->wanted > 0 && (!near->has_after || item.distance_m > near->after_m))
+        near_know(near, upper_m);
     return heap_push(near, &item);
+}
+
+/* Leave out what is beyond reach, a whole leaf at once. */
+static void near_narrow(struct rtree_near *near, const struct rtree_node *leaf,
+                        struct rtree_mask *chosen)
+{
+    const struct rtree_kernel *kernel = near->filter.kernel;
+    struct rtree_mask in, border, areas = {{0}};
+
+    if (near->reach_m == INFINITY)
+        return;
+    if (near->reach_m < 0.7 * near->fit_m) { /* It costs half a microsecond. */
+        struct geo_circle reach = geo_circle_of(near->query.centre, near->reach_m);
+
+        near->fit = geo_fit_of(&reach);
+        near->fit_m = near->reach_m;
+    }
+    if (!near->fit.usable)
+        return;
+    kernel->leaf_circle(leaf, &near->fit, &in, &border);
+    if (near->query.shapes && near->query.shapes->distance)
+        kernel->leaf_flags(leaf->through, &areas);
+    in = rtree_mask_or(rtree_mask_or(in, border), areas);
+    border = rtree_mask_without(*chosen, in);
+    near->left_out |= !rtree_mask_empty(&border);
+    *chosen = rtree_mask_and(*chosen, in);
 }
 
 static enum torg_err near_push_leaf(struct rtree_near *near, const struct place *place,
@@ -143,6 +223,8 @@ static enum torg_err near_push_leaf(struct rtree_near *near, const struct place 
     enum torg_err err;
 
     err = rtree_filter_leaf(&near->filter, place->collection, leaf, place->inside, &chosen);
+    if (!err)
+        near_narrow(near, leaf, &chosen);
     for (unsigned i; !err && rtree_mask_next(&chosen, &i);)
         err = near_push_item(near, place->collection, leaf, i);
     return err;
@@ -170,7 +252,10 @@ static enum torg_err near_push_children(struct rtree_near *near, const struct pl
         if (near->has_after && geo_box_upper_m(centre, min, max) < near->after_m)
             continue; /* All of it was on earlier pages. */
         child.distance_m = geo_box_lower_m(centre, min, max);
-        err = heap_push(near, &child);
+        if (child.distance_m > near->reach_m)
+            near->left_out = true;
+        else
+            err = heap_push(near, &child);
     }
     return err;
 }
@@ -189,7 +274,7 @@ static enum torg_err near_open(struct rtree_near *near, const struct place *plac
                              : near_push_children(near, place, &node);
 }
 
-static enum torg_err near_push_roots(struct rtree_near *near, uint32_t collection_mask)
+static enum torg_err near_push_roots(struct rtree_near *near)
 {
     enum torg_err err = TORG_OK;
 
@@ -197,7 +282,7 @@ static enum torg_err near_push_roots(struct rtree_near *near, uint32_t collectio
         struct place place = {.kind = PLACE_NODE, .collection = (uint8_t)collection};
         struct rtree_start start;
 
-        if (!(collection_mask >> collection & 1))
+        if (!(near->collection_mask >> collection & 1))
             continue;
         err = rtree_filter_start(&near->filter, place.collection, true, &start);
         if (err || start.height == 0)
@@ -208,6 +293,23 @@ static enum torg_err near_push_roots(struct rtree_near *near, uint32_t collectio
         err = heap_push(near, &place);
     }
     return err;
+}
+
+static enum torg_err near_begin(struct rtree_near *near, size_t wanted)
+{
+    double *nearest = NULL;
+
+    if (wanted > 0) {
+        nearest = realloc(near->nearest, wanted * sizeof(*nearest));
+        if (!nearest)
+            return TORG_E_NOMEM;
+        near->nearest = nearest;
+    }
+    near->wanted = wanted;
+    near->nearest_count = near->given = near->count = 0;
+    near->reach_m = near->fit_m = INFINITY;
+    near->left_out = false;
+    return near_push_roots(near);
 }
 
 enum torg_err rtree_near_new(const struct kv *kv, uint32_t collection_mask,
@@ -222,9 +324,10 @@ enum torg_err rtree_near_new(const struct kv *kv, uint32_t collection_mask,
     if (!near)
         return TORG_E_NOMEM;
     near->query = *query;
+    near->collection_mask = collection_mask;
     err = rtree_filter_init(&near->filter, kv, &near->query);
     if (!err)
-        err = near_push_roots(near, collection_mask);
+        err = near_begin(near, query->near_hint < WANTED_MAX ? query->near_hint : WANTED_MAX);
     if (err) {
         rtree_near_free(near);
         return err;
@@ -260,23 +363,36 @@ static bool near_is_after(const struct rtree_near *near, const struct place *ite
     return item->distance_m == near->after_m && item->number > near->after_document;
 }
 
+/* More than were wanted: again, from behind the last, unless all are in the queue. */
+static enum torg_err near_go_on(struct rtree_near *near)
+{
+    if (!near->left_out) {
+        near->wanted = 0;
+        near->reach_m = INFINITY;
+        return TORG_OK;
+    }
+    rtree_near_after(near, near->last.distance_m, near->last.document);
+    return near_begin(near, near->wanted >= WANTED_MAX ? 0 : near->wanted * WANTED_GROWTH);
+}
+
+static enum torg_err near_step(struct rtree_near *near, struct place *place)
+{
+    return place->kind == PLACE_NODE ? near_open(near, place) : near_resolve(near, place);
+}
+
 enum torg_err rtree_near_next(struct rtree_near *near, struct rtree_hit *ret_hit)
 {
+    if (!near->err && near->wanted > 0 && near->given == near->wanted)
+        near->err = near_go_on(near);
     while (!near->err && near->count > 0) {
         struct place place = heap_pop(near);
 
-        switch ((enum place_kind)place.kind) {
-        case PLACE_NODE:
-            near->err = near_open(near, &place);
-            break;
-        case PLACE_ITEM:
-        case PLACE_AREA:
-            near->err = near_resolve(near, &place);
-            break;
-        case PLACE_EXACT:
-            if (!near_is_after(near, &place))
-                break;
-            *ret_hit = (struct rtree_hit){.document = place.number, .distance_m = place.distance_m};
+        if (place.kind != PLACE_EXACT) {
+            near->err = near_step(near, &place);
+        } else if (near_is_after(near, &place)) {
+            near->last = (struct rtree_hit){place.number, place.distance_m};
+            near->given++;
+            *ret_hit = near->last;
             return TORG_OK;
         }
     }
@@ -294,5 +410,6 @@ void rtree_near_free(struct rtree_near *near)
         return;
     rtree_filter_done(&near->filter);
     free(near->heap);
+    free(near->nearest);
     free(near);
 }

@@ -494,9 +494,10 @@ static bool hits_equal(const struct hits *a, const struct hits *b)
 }
 
 /* Page by page of random size, each from a cursor, as a visitor leafs through. */
-static void hits_by_pages(struct world *world, const struct kv *kv, const struct rtree_query *query,
+static void hits_by_pages(struct world *world, const struct kv *kv, const struct rtree_query *asked,
                           struct hits *hits)
 {
+    struct rtree_query query = *asked;
     struct rtree_hit hit = {0};
     enum torg_err err = TORG_OK;
     bool begun = false;
@@ -505,7 +506,9 @@ static void hits_by_pages(struct world *world, const struct kv *kv, const struct
         uint64_t page = 1 + test_random_below(&world->seed, 200);
         struct rtree_near *near;
 
-        assert_ok(rtree_near_new(kv, COLLECTION_MASK_ALL, query, &near));
+        /* Nothing may hang on the hint: none, less than is taken, just that, more. */
+        query.near_hint = (uint32_t)(page * test_random_below(&world->seed, 5) / 2);
+        assert_ok(rtree_near_new(kv, COLLECTION_MASK_ALL, &query, &near));
         if (begun)
             rtree_near_after(near, hit.distance_m, hit.document);
         begun = true;
