@@ -10,6 +10,12 @@
 #define COPIES_MAX 3
 #define TURN_E7 3600000000.0
 
+/*
+ * Up to so many edges a loop over all of them decides about a box sooner than
+ * GEOS, which wants a geometry to be made of it first (measured: 5 us).
+ */
+#define PLAIN_EDGES_MAX 256
+
 struct region_copy {
     GEOSGeometry *geometry, *border; /* the border of an area only */
     const GEOSPreparedGeometry *prepared, *prepared_border;
@@ -20,6 +26,12 @@ struct shape_region {
     struct position min, max;
     unsigned copy_count;
     struct region_copy copies[COPIES_MAX];
+    struct region_edge *edges; /* of an area with few; NULL: GEOS is asked */
+    uint32_t edge_count;
+};
+
+struct region_edge {
+    struct position a, b;
 };
 
 /* ---- shapes for GEOS ---- */
@@ -222,6 +234,24 @@ enum torg_err shape_check_listing(uint8_t collection, struct span body, struct p
 
 /* ---- regions ---- */
 
+/* The edges of an area, for what touches no antimeridian: one copy is all there is. */
+static enum torg_err region_edges(struct shape_region *region, const struct shape *shape)
+{
+    if (shape->kind != SHAPE_AREAS || region->copy_count > 1 ||
+        shape->position_count > PLAIN_EDGES_MAX)
+        return TORG_OK;
+    region->edges = malloc(shape->position_count * sizeof(*region->edges));
+    if (!region->edges)
+        return TORG_E_NOMEM;
+    for (uint32_t p = 0; p < shape->path_count; p++) {
+        const struct position *at = &shape->positions[shape->paths[p].first];
+
+        for (uint32_t i = 0; i + 1 < shape->paths[p].count; i++)
+            region->edges[region->edge_count++] = (struct region_edge){at[i], at[i + 1]};
+    }
+    return TORG_OK;
+}
+
 static enum torg_err region_add(struct shape_region *region, const struct shape *shape,
                                 double turn_e7)
 {
@@ -260,6 +290,8 @@ enum torg_err shape_region_new(const struct shape *shape, struct shape_region **
         err = region_add(region, shape, TURN_E7);
     if (!err && shape->max.lon_e7 == GEO_LON_E7_MAX)
         err = region_add(region, shape, -TURN_E7);
+    if (!err)
+        err = region_edges(region, shape);
     if (err)
         shape_region_free(region);
     else
@@ -285,6 +317,7 @@ void shape_region_free(struct shape_region *region)
     }
     if (region->context)
         GEOS_finish_r(region->context);
+    free(region->edges);
     free(region);
 }
 
@@ -368,6 +401,55 @@ static enum torg_err region_side(const struct shape_region *region, const GEOSGe
     return err;
 }
 
+/* ---- boxes, by whole numbers ---- */
+
+/* 1 when p lies left of the edge, -1 right of it, 0 on its line. Products stay below 2^63. */
+static int edge_turn(const struct region_edge *edge, int32_t lon_e7, int32_t lat_e7)
+{
+    int64_t left = ((int64_t)edge->b.lon_e7 - edge->a.lon_e7) * ((int64_t)lat_e7 - edge->a.lat_e7);
+    int64_t right = ((int64_t)edge->b.lat_e7 - edge->a.lat_e7) * ((int64_t)lon_e7 - edge->a.lon_e7);
+
+    return (left > right) - (left < right);
+}
+
+/* Two convex sets are apart when a line parallel to a side of one of them parts them. */
+static bool edge_touches(const struct region_edge *edge, struct position min, struct position max)
+{
+    int turns;
+
+    if ((edge->a.lon_e7 < min.lon_e7 && edge->b.lon_e7 < min.lon_e7) ||
+        (edge->a.lon_e7 > max.lon_e7 && edge->b.lon_e7 > max.lon_e7) ||
+        (edge->a.lat_e7 < min.lat_e7 && edge->b.lat_e7 < min.lat_e7) ||
+        (edge->a.lat_e7 > max.lat_e7 && edge->b.lat_e7 > max.lat_e7))
+        return false;
+    turns = edge_turn(edge, min.lon_e7, min.lat_e7) + edge_turn(edge, max.lon_e7, min.lat_e7) +
+            edge_turn(edge, max.lon_e7, max.lat_e7) + edge_turn(edge, min.lon_e7, max.lat_e7);
+    return turns != 4 && turns != -4;
+}
+
+/* Does the edge cross the ray that goes east from p, which is on no edge? */
+static bool edge_crosses(const struct region_edge *edge, struct position p)
+{
+    bool up = edge->b.lat_e7 > p.lat_e7;
+
+    return (edge->a.lat_e7 > p.lat_e7) != up &&
+           edge_turn(edge, p.lon_e7, p.lat_e7) == (up ? 1 : -1);
+}
+
+/* A box that no ring touches is inside or outside with each of its corners. */
+static enum geo_side plain_side(const struct shape_region *region, struct position min,
+                                struct position max, bool point)
+{
+    bool odd = false;
+
+    for (uint32_t i = 0; i < region->edge_count; i++) {
+        if (edge_touches(&region->edges[i], min, max))
+            return point ? GEO_IN : GEO_BORDER;
+        odd ^= edge_crosses(&region->edges[i], min);
+    }
+    return odd ? GEO_IN : GEO_OUT;
+}
+
 static bool window_far(const struct shape_region *region, struct position min, struct position max)
 {
     struct geo_window window = shape_region_window(region);
@@ -384,6 +466,10 @@ enum torg_err shape_region_box(const struct shape_region *region, struct positio
 
     if (window_far(region, min, max)) {
         *ret_side = GEO_OUT;
+        return TORG_OK;
+    }
+    if (region->edges) {
+        *ret_side = plain_side(region, min, max, point);
         return TORG_OK;
     }
     box = box_new(region->context, min, max);
