@@ -3,21 +3,13 @@
 
 #include <stdlib.h>
 
+#include "index/rtree_dictionary.h"
+
 #define MINUTE_MS INT64_C(60000)
 /* From 1 January of year 1 to 1970, proleptic Gregorian. */
 #define MINUTES_BEFORE_1970 (INT64_C(719162) * 1440)
 #define MINUTE_MAX INT64_C(0x7ffffffe)
 #define RECORD_BYTES 64
-#define DICTIONARY_FIRST 257
-
-/*
- * The dictionary's keys in KV_THEME begin with a zero byte, which no slug
- * does: 'n' and a number (u16 big-endian) -> 32 bytes of themes; 's' and those
- * 32 bytes -> the number; 'c' -> the first number not given out.
- */
-#define KEY_SET_BYTES 34
-#define KEY_NUMBER_BYTES 4
-#define KEY_NEXT_BYTES 2
 
 static int64_t floor_div(int64_t value, int64_t by)
 {
@@ -143,17 +135,17 @@ static struct theme_set set_of_bytes(const uint8_t bytes[32])
     return rtree_node_themes(bytes, 0);
 }
 
-static struct span key_of_number(uint16_t number, uint8_t key[KEY_NUMBER_BYTES])
+static struct span key_of_number(uint16_t number, uint8_t key[RTREE_DICTIONARY_NUMBER_KEY_BYTES])
 {
     key[0] = 0;
     key[1] = 'n';
     put_u16be(key + 2, number);
-    return span_of(key, KEY_NUMBER_BYTES);
+    return span_of(key, RTREE_DICTIONARY_NUMBER_KEY_BYTES);
 }
 
 enum torg_err rtree_item_themes(const struct kv *kv, uint16_t number, struct theme_set *ret_set)
 {
-    uint8_t key[KEY_NUMBER_BYTES];
+    uint8_t key[RTREE_DICTIONARY_NUMBER_KEY_BYTES];
     struct theme_set set = {0};
     struct span value;
     enum torg_err err;
@@ -204,7 +196,7 @@ enum torg_err rtree_combinations_themes(struct rtree_combinations *combinations,
     struct rtree_combination *slot;
     enum torg_err err;
 
-    if (number < DICTIONARY_FIRST)
+    if (number < RTREE_DICTIONARY_FIRST)
         return rtree_item_themes(kv, number, ret_set);
     slot = combination_slot(combinations, 0, number);
     if (!slot)
@@ -222,12 +214,12 @@ enum torg_err rtree_combinations_themes(struct rtree_combinations *combinations,
 }
 
 /* A combination that is not in the dictionary gets the next number. */
-static enum torg_err themes_learn(struct kv *kv, const uint8_t key[KEY_SET_BYTES],
+static enum torg_err themes_learn(struct kv *kv, const uint8_t key[RTREE_DICTIONARY_SET_KEY_BYTES],
                                   uint16_t *ret_number)
 {
-    static const uint8_t next_key[KEY_NEXT_BYTES] = {0, 'c'};
-    uint8_t number_key[KEY_NUMBER_BYTES], bytes[2];
-    uint16_t next = DICTIONARY_FIRST;
+    static const uint8_t next_key[RTREE_DICTIONARY_NEXT_KEY_BYTES] = {0, 'c'};
+    uint8_t number_key[RTREE_DICTIONARY_NUMBER_KEY_BYTES], bytes[2];
+    uint16_t next = RTREE_DICTIONARY_FIRST;
     struct span value;
     enum torg_err err;
 
@@ -238,14 +230,15 @@ static enum torg_err themes_learn(struct kv *kv, const uint8_t key[KEY_SET_BYTES
         next = get_u16be(value.data);
     else if (err != TORG_E_NOT_FOUND)
         return err;
-    if (next < DICTIONARY_FIRST)
+    if (next < RTREE_DICTIONARY_FIRST)
         return TORG_E_CORRUPT;
     if (next == RTREE_THEME_RECORD) {
         *ret_number = RTREE_THEME_RECORD;
         return TORG_OK;
     }
     put_u16be(bytes, next);
-    err = kv_put(kv, KV_THEME, span_of(key, KEY_SET_BYTES), span_of(bytes, sizeof(bytes)));
+    err = kv_put(kv, KV_THEME, span_of(key, RTREE_DICTIONARY_SET_KEY_BYTES),
+                 span_of(bytes, sizeof(bytes)));
     if (!err)
         err = kv_put(kv, KV_THEME, key_of_number(next, number_key), span_of(key + 2, 32));
     put_u16be(bytes, (uint16_t)(next + 1));
@@ -259,7 +252,7 @@ static enum torg_err themes_learn(struct kv *kv, const uint8_t key[KEY_SET_BYTES
 
 static enum torg_err themes_number(struct kv *kv, const struct theme_set *set, uint16_t *ret_number)
 {
-    uint8_t key[KEY_SET_BYTES] = {0, 's'};
+    uint8_t key[RTREE_DICTIONARY_SET_KEY_BYTES] = {0, 's'};
     struct span value;
     enum torg_err err;
     int bits = 0, bit = 0;
@@ -282,8 +275,9 @@ static enum torg_err themes_number(struct kv *kv, const struct theme_set *set, u
     if (value.size != 2)
         return TORG_E_CORRUPT;
     *ret_number = get_u16be(value.data);
-    return *ret_number >= DICTIONARY_FIRST && *ret_number != RTREE_THEME_RECORD ? TORG_OK
-                                                                                : TORG_E_CORRUPT;
+    return *ret_number >= RTREE_DICTIONARY_FIRST && *ret_number != RTREE_THEME_RECORD
+               ? TORG_OK
+               : TORG_E_CORRUPT;
 }
 
 static enum torg_err combinations_number(struct rtree_combinations *combinations, struct kv *kv,

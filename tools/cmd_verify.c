@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
+#include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/admin.h"
+#include "daemon/guard.h"
 #include "index/catalogue.h"
 #include "index/store.h"
 #include "protocol/replica.h"
@@ -24,9 +27,10 @@ static const char help[] =
     "what is wrong and where. Reads only, also while torgd is running.\n"
     "\n"
     "  DIR              the data directory (default: that of --config)\n"
-    "  --repair         derive the index again from the verified listings; torgd must be\n"
-    "                   stopped. Listings and the log are never changed by it: damage\n"
-    "                   there heals from the peers when torgd runs\n"
+    "  --repair         say what is wrong with the index, then derive all of it again from\n"
+    "                   the verified listings; torgd must be stopped. Listings and the\n"
+    "                   log are never changed by it: damage there heals from the peers\n"
+    "                   when torgd runs\n"
     "  --config FILE    the node's configuration\n"
     "  --help\n"
     "\n"
@@ -122,11 +126,15 @@ static enum torg_err verify_index(struct verify *verify, const struct kv *kv)
 
     snprintf(verify->subject, sizeof(verify->subject), "index");
     err = catalogue_verify(kv, verify->themes, report, verify);
+    if (err == TORG_E_CORRUPT) {
+        report(verify, "cannot be read to its end");
+        err = TORG_OK;
+    }
     for (uint8_t c = 1; c < COLLECTIONS_MAX && !err; c++) {
         uint64_t count = 0;
 
-        err = catalogue_count(kv, c, 0, &count);
-        documents += count;
+        if (catalogue_count(kv, c, 0, &count) == TORG_OK) /* else it is said already */
+            documents += count;
     }
     if (!err)
         printf("%s  index: %" PRIu64 " listings shown\n",
@@ -156,12 +164,29 @@ static void repair_progress(void *context, uint64_t done, uint64_t total)
     cli_progress_set(progress, done);
 }
 
+/* What the operator will want to know later: what it was that the repair mended. */
+static enum torg_err repair_name(struct verify *verify)
+{
+    struct kv read;
+    enum torg_err err = store_read_begin(verify->store, &read);
+
+    if (err)
+        return err;
+    puts("before the repair:");
+    err = verify_index(verify, &read);
+    store_read_end(&read);
+    verify->wrong = 0;
+    return err;
+}
+
 static enum torg_err repair(struct verify *verify)
 {
     struct cli_progress progress;
     struct kv write;
-    enum torg_err err = store_write_begin(verify->store, &write);
+    enum torg_err err = repair_name(verify);
 
+    if (!err)
+        err = store_write_begin(verify->store, &write);
     if (err)
         return err;
     cli_progress_begin(&progress, "index", 0);
@@ -173,8 +198,29 @@ static enum torg_err repair(struct verify *verify)
     }
     err = store_write_commit(&write);
     if (!err)
-        puts("the index is derived again; checking everything:");
+        puts("the index is derived again; everything:");
     return err;
+}
+
+/* They take no part in anything, but somebody may think that they do. */
+static void name_foreign_files(const char *directory)
+{
+    static const char *const known[] = {
+        "torg.mdb", "torg.mdb-lock", "torg.lock", GUARD_FILE, ADMIN_SECRET_FILE, ".", ".."};
+    DIR *files = opendir(directory);
+    const struct dirent *file;
+
+    while (files && (file = readdir(files))) {
+        size_t i = 0;
+
+        while (i < ARRAY_SIZE(known) && strcmp(file->d_name, known[i]) != 0)
+            i++;
+        if (i == ARRAY_SIZE(known))
+            printf("note: %s/%s is no file of torg; it takes no part in anything\n", directory,
+                   file->d_name);
+    }
+    if (files)
+        closedir(files);
 }
 
 static int verify_fail(const char *directory, enum torg_err err)
@@ -213,6 +259,8 @@ static int run(struct verify *verify)
         err = repair(verify);
     if (!err)
         err = verify_all(verify);
+    if (!err)
+        name_foreign_files(directory);
     if (err) {
         verify_fail(directory, err);
     } else if (verify->wrong) {

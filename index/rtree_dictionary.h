@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#ifndef TORG_INDEX_RTREE_DICTIONARY_H
+#define TORG_INDEX_RTREE_DICTIONARY_H
+
+#include "index/rtree.h"
+
+/*
+ * The dictionary of theme combinations, shared by all trees of a database. Its
+ * keys in KV_THEME begin with a zero byte, which no slug does: 'n' and a number
+ * (u16 big-endian) -> 32 bytes of themes; 's' and those 32 bytes -> the number;
+ * 'c' -> the first number not given out. rtree_item.c looks up and learns.
+ */
+#define RTREE_DICTIONARY_FIRST 257
+#define RTREE_DICTIONARY_SET_KEY_BYTES 34
+#define RTREE_DICTIONARY_NUMBER_KEY_BYTES 4
+#define RTREE_DICTIONARY_NEXT_KEY_BYTES 2
+
+/*
+ * Does every combination lead to its number and back, are numbers given from
+ * the first on without a hole, and is there nothing else? Reports each breach.
+ * TORG_OK also when there was any; TORG_E_IO, TORG_E_NOMEM. A wrong number here
+ * gives the next listing of that combination other themes than its own.
+ */
+enum torg_err rtree_dictionary_check(const struct kv *kv, rtree_report *report, void *context);
+
+#endif
