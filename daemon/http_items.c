@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "daemon/http_origins.h"
+#include "daemon/http_personal.h"
 #include "daemon/json_out.h"
 #include "index/store.h"
 #include "protocol/listing_csv.h"
@@ -20,9 +21,11 @@ struct list {
     struct http_exchange *exchange;
     const struct kv *kv;
     const struct query *query;
+    const struct http_origins *origins;
     struct query_page page;
     struct buffer *out;
-    size_t written; /* hits */
+    struct buffer scratch; /* what is shown of an expired origin */
+    size_t written;        /* hits */
     bool has_next;
     struct query_cursor next;
 };
@@ -74,6 +77,8 @@ static enum torg_err put_csv(struct list *list, const struct document *document,
     struct span body;
     enum torg_err err = catalogue_body(list->kv, document, &meta, &body);
 
+    if (!err)
+        err = http_personal_body(list->exchange, list->origins, document, &list->scratch, &body);
     if (err)
         return err;
     if (list->query->has_near) {
@@ -90,9 +95,12 @@ static enum torg_err put_hit(struct list *list, const struct rtree_hit *hit)
 
     if (err)
         return err == TORG_E_NOT_FOUND ? TORG_E_CORRUPT : err; /* The index named it just now. */
-    switch (list->exchange->params.format) {
-    case HTTP_FORMAT_CSV:
+    if (list->exchange->params.format == HTTP_FORMAT_CSV)
         return put_csv(list, &document, hit->distance_m);
+    err = http_personal_feature(list->exchange, list->kv, list->origins, &list->scratch, &document);
+    if (err)
+        return err;
+    switch (list->exchange->params.format) {
     case HTTP_FORMAT_GEOJSONSEQ:
         buffer_put_u8(list->out, RECORD_SEPARATOR);
         put_feature(list, &document, hit->distance_m);
@@ -267,11 +275,13 @@ static enum torg_err read_list(struct http_exchange *exchange, const struct kv *
         return err;
     http_reply_begin(exchange, 200, http_params_format_type(params->format));
     http_origins_reply_as_of(exchange, origins, &params->query);
+    list.origins = origins;
     if (params->format == HTTP_FORMAT_GEOJSON)
         err = put_geojson(&list, collection);
     else
         err = put_plain(&list, collection);
     query_page_done(&list.page);
+    buffer_done(&list.scratch);
     return err;
 }
 
@@ -354,14 +364,19 @@ enum torg_err http_items_reply_one(struct http_exchange *exchange, const struct 
     const struct http_origins *origins;
     struct query of_origin = {0};
     struct document document;
+    struct buffer scratch = {0};
     char etag[ETAG_TEXT_SIZE + 1];
     char text[FEATURE_ID_SIZE + 1];
     enum torg_err err = catalogue_find(kv, collection, id, &document);
 
     if (!err)
         err = http_origins_get(exchange, kv, &origins);
-    if (err)
+    if (!err)
+        err = http_personal_feature(exchange, kv, origins, &scratch, &document);
+    if (err) {
+        buffer_done(&scratch);
         return err;
+    }
     etag_put(document.etag, etag);
     feature_id_format(id, text);
     of_origin.origins[of_origin.origin_count++] = document.origin_number;
@@ -374,6 +389,7 @@ enum torg_err http_items_reply_one(struct http_exchange *exchange, const struct 
     exchange->reply.has_etag = true;
     http_reply_field(exchange, "ETag", "%s", etag);
     http_origins_reply_as_of(exchange, origins, &of_origin);
+    buffer_done(&scratch);
     return TORG_OK;
 }
 

@@ -44,18 +44,6 @@ static enum torg_err read_charter(const struct kv *kv, const struct replica_orig
     return TORG_OK;
 }
 
-static int64_t as_of(const struct replica_origin *from)
-{
-    int64_t ms = from->head.ts_ms;
-
-    if (from->has_beat && from->beat.ts_ms > ms)
-        ms = from->beat.ts_ms;
-    /* A clock that runs ahead makes nothing younger. */
-    if (from->received_ms > 0 && from->received_ms < ms)
-        ms = from->received_ms;
-    return ms;
-}
-
 static enum torg_err origins_add(struct http_origins *origins, size_t *capacity,
                                  const struct node *node, const struct kv *kv,
                                  const struct replica_origin *from)
@@ -78,7 +66,7 @@ static enum torg_err origins_add(struct http_origins *origins, size_t *capacity,
         .id = from->id,
         .own = node->has_own && memcmp(&node->own, &from->id, sizeof(from->id)) == 0,
         .has_head = from->has_head,
-        .as_of_ms = from->has_head ? as_of(from) : 0,
+        .as_of_ms = from->has_head ? replica_as_of_ms(from) : 0,
         .flags = from->flags,
     };
     hex_encode(from->id.bytes, sizeof(from->id.bytes), origin->hex);

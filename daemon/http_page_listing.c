@@ -5,6 +5,7 @@
 #include "daemon/html.h"
 #include "daemon/http_page.h"
 #include "daemon/http_page_parts.h"
+#include "daemon/http_personal.h"
 #include "daemon/http_reply.h"
 #include "index/store.h"
 
@@ -231,6 +232,7 @@ static enum torg_err answer(struct http_exchange *exchange, const struct kv *kv,
 {
     const struct http_origins *origins;
     struct shown shown;
+    struct buffer scratch = {0};
     char text[FEATURE_ID_SIZE + 1];
     json_t *feature;
     enum torg_err err = http_origins_get(exchange, kv, &origins);
@@ -240,13 +242,18 @@ static enum torg_err answer(struct http_exchange *exchange, const struct kv *kv,
     shown.page = http_page_parts_of(exchange, kv, origins);
     err = find_anywhere(kv, id, &shown.document);
     if (!err)
+        err = http_personal_feature(exchange, kv, origins, &scratch, &shown.document);
+    if (!err)
         err = http_page_parts_feature(&shown.document, &feature, &shown.properties);
     if (err)
-        return err;
+        goto done;
     feature_id_format(id, text);
     put_listing(&shown, text);
     json_decref(feature);
-    return exchange->reply.body.err;
+    err = exchange->reply.body.err;
+done:
+    buffer_done(&scratch);
+    return err;
 }
 
 enum torg_err http_page_listing(struct http_exchange *exchange)

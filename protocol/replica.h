@@ -248,6 +248,18 @@ enum torg_err replica_origin_next(const struct kv *kv, const struct origin_id *a
 /* Collections that are complete as of origin->head. A collection with no listings counts. */
 uint32_t replica_complete_mask(const struct replica_origin *origin, uint32_t wanted);
 
+/*
+ * When the origin was last heard of, ms UTC: its newest head or beat, but not
+ * later than it came here, for a clock that runs ahead makes nothing younger.
+ */
+int64_t replica_as_of_ms(const struct replica_origin *origin);
+/*
+ * Has a foreign origin not been heard of for longer than its charter allows? It
+ * is still served, marked, and without personal properties (listing_personal.h).
+ */
+enum torg_err replica_is_expired(const struct kv *kv, const struct replica_origin *origin,
+                                 int64_t now_ms, bool *ret_expired);
+
 /* As stored: charter_signed, signed head. Borrowed. */
 enum torg_err replica_charter_get(const struct kv *kv, uint32_t number, uint64_t charter_no,
                                   struct span *ret_charter);

@@ -189,6 +189,34 @@ enum torg_err replica_head_get(const struct kv *kv, uint32_t number, uint64_t ep
     return kv_get(kv, KV_HEAD, replica_key_span(&key), ret_head);
 }
 
+int64_t replica_as_of_ms(const struct replica_origin *origin)
+{
+    int64_t ms = origin->head.ts_ms;
+
+    if (origin->has_beat && origin->beat.ts_ms > ms)
+        ms = origin->beat.ts_ms;
+    if (origin->received_ms > 0 && origin->received_ms < ms)
+        ms = origin->received_ms;
+    return ms;
+}
+
+enum torg_err replica_is_expired(const struct kv *kv, const struct replica_origin *origin,
+                                 int64_t now_ms, bool *ret_expired)
+{
+    struct charter charter;
+    int64_t age_ms = now_ms - replica_as_of_ms(origin);
+    enum torg_err err;
+
+    *ret_expired = false;
+    if (origin->flags & REPLICA_FLAG_OWN || !origin->has_head || age_ms < 0)
+        return TORG_OK;
+    err = replica_charter_load(kv, origin->number, origin->charter_no, NULL, &charter);
+    if (err)
+        return err;
+    *ret_expired = charter.max_stale_s > 0 && (uint64_t)age_ms / 1000 > charter.max_stale_s;
+    return TORG_OK;
+}
+
 enum torg_err replica_beat_get(const struct kv *kv, uint32_t number, struct span *ret_beat)
 {
     struct replica_key key = replica_key_beat(number);

@@ -3,12 +3,14 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "index/settings.h"
 #include "index/store.h"
 #include "protocol/listing_csv.h"
 #include "protocol/listing_geojson.h"
+#include "protocol/listing_personal.h"
 #include "protocol/replica.h"
 #include "tools/cli.h"
 #include "tools/feature_source.h"
@@ -24,7 +26,8 @@ static const char help[] =
     "usage: torg export [options]\n"
     "\n"
     "Reads the node's data directory, whether torgd is running or not. What it writes\n"
-    "can be imported again. CSV holds one collection.\n"
+    "can be imported again. CSV holds one collection. Of a municipality that has not\n"
+    "been heard of for longer than its charter allows, contact details are left out.\n"
     "\n"
     "  --collection NAME   only this collection\n"
     "  --origin ID|all     only this origin, by the first digits of its id; or all that\n"
@@ -45,8 +48,10 @@ struct export
     struct store *store;
     /* the batch under way */
     struct replica_origin from;
+    bool expired; /* from, so that nothing personal of it is written */
     uint8_t now_collection;
     struct buffer text;
+    struct buffer scratch;
     struct listing_key last;
     size_t batch;
     uint64_t written;
@@ -90,6 +95,14 @@ static bool visit_listing(void *context, const struct listing_key *key, struct s
     if (change_header_parse(header_bytes, &header) || payload_parse(payload_bytes, &payload)) {
         export->unshowable++;
         return true;
+    }
+    if (export->expired) {
+        buffer_clear(&export->scratch);
+        if (listing_hide_personal(payload.body, &export->scratch)) {
+            export->unshowable++;
+            return true;
+        }
+        payload.body = buffer_span(&export->scratch);
     }
     put_listing(export,
                 &(struct listing_meta){.collection = export->now_collection,
@@ -155,7 +168,8 @@ static bool origin_wanted(const struct export *export, const struct replica_orig
     return strncmp(hex, export->origin, strlen(export->origin)) == 0;
 }
 
-static enum torg_err next_origin(struct export *export, const struct origin_id *after)
+static enum torg_err next_origin(struct export *export, const struct origin_id *after,
+                                 const struct origin_id *own)
 {
     struct kv read;
     enum torg_err err = store_read_begin(export->store, &read);
@@ -163,6 +177,10 @@ static enum torg_err next_origin(struct export *export, const struct origin_id *
     if (err)
         return err;
     err = replica_origin_next(&read, after, &export->from);
+    export->expired = false;
+    if (!err && memcmp(&export->from.id, own, sizeof(*own)) != 0)
+        err =
+            replica_is_expired(&read, &export->from, (int64_t)time(NULL) * 1000, &export->expired);
     store_read_end(&read);
     return err;
 }
@@ -187,7 +205,7 @@ static enum torg_err export_all(struct export *export, size_t *ret_origins)
     enum torg_err err = own_origin(export, &own);
 
     while (!err) {
-        err = next_origin(export, after);
+        err = next_origin(export, after, &own);
         if (err)
             break;
         last = export->from.id;
@@ -253,6 +271,7 @@ static int run(struct export *export)
         result = cli_fail(COMMAND, "%s: %s", export->output, strerror(errno));
     store_close(export->store);
     buffer_done(&export->text);
+    buffer_done(&export->scratch);
     config_done(&config);
     return result;
 }

@@ -72,7 +72,7 @@ static enum torg_err commit(struct http_world *world, const struct town *town,
     struct catalogue_writer catalogue = {.themes = world->themes};
     struct replica_observer observer = catalogue_observer(&catalogue);
     struct buffer head = {0};
-    enum torg_err err = replica_commit_local(kv, &town->id, &town->signer, change, 1, 1790000000000,
+    enum torg_err err = replica_commit_local(kv, &town->id, &town->signer, change, 1, town->now_ms,
                                              &observer, &head);
 
     if (!err)

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -1035,6 +1036,85 @@ static void test_the_longest_waiting_connection_gives_way(void **state)
     free(world);
 }
 
+/* ---- personal properties ---- */
+
+#define ASK_ANNA                                                                                   \
+    "{\"type\":\"Feature\",\"geometry\":{\"type\":\"Point\",\"coordinates\":[20.26,63.83]},"       \
+    "\"properties\":{\"name\":{\"sv\":\"Bageri\"},\"themes\":[\"food/cafe\"],"                     \
+    "\"contact\":{\"name\":\"Anna\",\"email\":\"anna@example.se\"},\"municipality\":\"2480\"}}"
+
+static bool shows_anna(struct http_world *world, const char *target, const char *accept)
+{
+    struct http_answer answer = {0};
+    char line[300];
+    bool shown;
+
+    (void)snprintf(line, sizeof(line), "GET %s", target);
+    http_client_request(world, line, accept, NULL, &answer);
+    assert_int_equal(answer.status, 200);
+    buffer_put_u8(&answer.body, 0);
+    assert_non_null(strstr((const char *)answer.body.data, "Bageri"));
+    shown = strstr((const char *)answer.body.data, "Anna") != NULL ||
+            strstr((const char *)answer.body.data, "anna@") != NULL;
+    http_answer_done(&answer);
+    return shown;
+}
+
+static void assert_shown_everywhere(struct http_world *world, const char *id, bool shown)
+{
+    static const char *const formats[] = {"geojson", "geojsonseq", "csv"};
+    char target[200];
+
+    for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
+        (void)snprintf(target, sizeof(target), BASE "/collections/offers/items?f=%s", formats[i]);
+        assert_int_equal(shows_anna(world, target, ""), shown);
+        (void)strncat(target, "&near=20.26,63.83&radius=1000", sizeof(target) - strlen(target) - 1);
+        assert_int_equal(shows_anna(world, target, ""), shown);
+    }
+    (void)snprintf(target, sizeof(target), BASE "/collections/offers/items/%s", id);
+    assert_int_equal(shows_anna(world, target, ""), shown);
+    (void)snprintf(target, sizeof(target), "/listing/%s", id);
+    assert_int_equal(shows_anna(world, target, "Accept: text/html\r\n"), shown);
+}
+
+/*
+ * A municipality that cannot be reached cannot tell that somebody wants to be
+ * gone either: after max_stale_s its listings are shown without such details.
+ */
+static void test_an_expired_origin_shows_no_contact(void **state)
+{
+    struct http_world *world = *state;
+    struct http_answer answer = {0};
+    char id[FEATURE_ID_SIZE + 1], line[300], etag[80];
+
+    world->foreign.now_ms = INT64_C(1000000000000); /* last heard of in 2001 */
+    http_world_publish(world, &world->foreign, COLLECTION_OFFERS, ASK_ANNA, id);
+    assert_shown_everywhere(world, id, false);
+    (void)snprintf(line, sizeof(line), BASE "/collections/offers/items/%s", id);
+    get(world, line, &answer);
+    (void)snprintf(etag, sizeof(etag), "%s", http_answer_field(&answer, "ETag"));
+
+    /* It is heard of again: all is shown, and a copy without is known to be another. */
+    world->foreign.now_ms = (int64_t)time(NULL) * 1000;
+    http_world_publish(world, &world->foreign, COLLECTION_PLACES, ASK_ANNA, line);
+    assert_shown_everywhere(world, id, true);
+    (void)snprintf(line, sizeof(line), BASE "/collections/offers/items/%s", id);
+    get(world, line, &answer);
+    assert_string_not_equal(http_answer_field(&answer, "ETag"), etag);
+    http_answer_done(&answer);
+}
+
+/* The own origin does not expire: its truth is here. */
+static void test_the_own_origin_keeps_its_contacts(void **state)
+{
+    struct http_world *world = *state;
+    char id[FEATURE_ID_SIZE + 1];
+
+    world->own.now_ms = INT64_C(1000000000000);
+    http_world_publish(world, &world->own, COLLECTION_OFFERS, ASK_ANNA, id);
+    assert_shown_everywhere(world, id, true);
+}
+
 /* ---- readers that do not read ---- */
 
 #define BIG_BYTES (HTTP_QUEUED_BYTES_MAX / 4 - 4096) /* four fit, five do not */
@@ -1212,6 +1292,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_options_and_negotiation, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_wrong_targets, set_up, tear_down),
         cmocka_unit_test(test_the_longest_waiting_connection_gives_way),
+        cmocka_unit_test_setup_teardown(test_an_expired_origin_shows_no_contact, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_the_own_origin_keeps_its_contacts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_waits_for_readers_is_bounded, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_page, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_errors_for_people, set_up, tear_down),
