@@ -27,19 +27,26 @@ static void put_theme(struct buffer *out, const struct theme *theme,
     json_out_int(out, "count", (int64_t)counts[theme->bit]);
 }
 
-/* At most THEME_LEVELS_MAX deep: the taxonomy's parser sees to it. */
-static void put_below(struct buffer *out, const struct theme_tree *tree, const char *parent,
-                      const uint64_t counts[THEME_BITS])
+/*
+ * At most THEME_LEVELS_MAX deep: the taxonomy's parser sees to it. Themes stand in the order of
+ * their slugs, so those whose slugs begin with the parent's stand together, from first on.
+ */
+static void put_below(struct buffer *out, const struct theme_tree *tree, size_t first,
+                      const char *parent, const uint64_t counts[THEME_BITS])
 {
-    for (size_t i = 0; i < theme_tree_count(tree); i++) {
+    size_t prefix = parent ? strlen(parent) : 0;
+
+    for (size_t i = first; i < theme_tree_count(tree); i++) {
         const struct theme *theme = theme_tree_at(tree, i);
 
+        if (prefix > 0 && strncmp(theme->slug, parent, prefix) != 0)
+            break;
         if (!is_below(theme, parent))
             continue;
         json_out_begin(out, NULL, '{');
         put_theme(out, theme, counts);
         json_out_begin(out, "narrower", '[');
-        put_below(out, tree, theme->slug, counts);
+        put_below(out, tree, i + 1, theme->slug, counts);
         json_out_end(out, ']');
         json_out_end(out, '}');
     }
@@ -67,7 +74,7 @@ static enum torg_err answer(struct http_exchange *exchange, const struct kv *kv)
     json_out_begin(out, NULL, '{');
     json_out_time(out, "timeStamp", exchange->now_ms);
     json_out_begin(out, "themes", '[');
-    put_below(out, exchange->node->themes, NULL, counts);
+    put_below(out, exchange->node->themes, 0, NULL, counts);
     json_out_end(out, ']');
     json_out_begin(out, "links", '[');
     http_link_self(exchange, out, http_params_format_type(HTTP_FORMAT_JSON));

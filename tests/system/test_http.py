@@ -4,12 +4,14 @@
 import csv
 import io
 import json
+import pathlib
 import socket
 import threading
 
 from harness import PATIENCE_S, Federation, feature, run, until
 
 API = "/torg/v1"
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
 
 
 def geojson_valid(value):
@@ -184,6 +186,23 @@ def test_every_resource_and_format():
         assert b"torg_" in node.get("/metrics", port=node.admin_port).body
 
 
+def test_the_tree_of_themes_has_each_once_below_its_parent():
+    """A theme that is missing there cannot be chosen by anybody."""
+    def walk(themes, parent):
+        for theme in themes:
+            assert theme["slug"].rpartition("/")[0] == parent
+            yield theme["slug"], theme["count"]
+            yield from walk(theme["narrower"], theme["slug"])
+
+    with Federation() as federation:
+        node = federation.found("A").start()
+        node.publish("offers", feature("Kafé", theme="food/cafe"))
+        told = list(walk(node.api("/themes")["themes"], ""))
+        known = json.loads((SOURCE / "data/themes.json").read_text())["themes"]
+        assert sorted(slug for slug, _ in told) == sorted(theme["slug"] for theme in known)
+        assert {slug for slug, count in told if count} == {"food", "food/cafe"}
+
+
 def test_errors_are_problems_that_say_what_to_do():
     with Federation() as federation:
         node = filled(federation)
@@ -337,6 +356,7 @@ def test_readers_while_writing():
 
 if __name__ == "__main__":
     run(test_queries, test_pages_hold_each_listing_once, test_every_resource_and_format,
+        test_the_tree_of_themes_has_each_once_below_its_parent,
         test_errors_are_problems_that_say_what_to_do, test_conditional_writes,
         test_only_the_own_origin_can_be_written, test_doubtful_framing_is_refused_and_closed,
         test_pipelined_requests_are_answered_in_order,
