@@ -142,6 +142,10 @@ static void put_writer(struct buffer *out, const struct writer *writer)
     put_counter(out, "torg_writer_jobs_total", "Jobs done.", (double)counters.jobs);
     put_counter(out, "torg_writer_jobs_refused_total", "Jobs that failed or were refused.",
                 (double)counters.jobs_refused);
+    put_counter(out, "torg_repack_steps_total", "Steps that packed a part of a tree anew.",
+                (double)counters.repacks);
+    put_counter(out, "torg_repacked_listings_total", "Listings that these steps moved.",
+                (double)counters.repacked_listings);
     put_counter(out, "torg_own_commits_total", "Signed commits of the own origin.",
                 (double)counters.own_commits);
     put_counter(out, "torg_own_changes_total", "Changes of the own origin.",

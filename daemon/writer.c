@@ -54,6 +54,7 @@ struct writer {
     struct buffer last_head; /* the thread's: scratch for a signed head or beat */
     uint64_t id;             /* drawn at each start; in every beat */
     int64_t beat_due_ms, reader_check_due_ms;
+    bool repack_due; /* the thread's: listings changed since the trees were found in order */
     pthread_t thread;
 
     struct loop *published_loop;
@@ -1099,9 +1100,39 @@ static void upkeep(struct writer *writer, struct group *group)
     }
 }
 
+/*
+ * While nobody waits: one small step that keeps the trees like packed ones. A
+ * write that comes meanwhile waits for this one transaction at most.
+ */
+static void repack(struct writer *writer)
+{
+    struct catalogue_repacked repacked = {.quiet = true};
+    struct kv kv;
+    enum torg_err err = store_write_begin(writer->options.store, &kv);
+
+    if (!err) {
+        err = catalogue_repack(&kv, &repacked);
+        if (err)
+            store_write_abort(&kv);
+        else
+            err = store_write_commit(&kv);
+    }
+    if (err == TORG_E_IO)
+        fail_for_good(writer, "repack");
+    else if (err)
+        log_event(LOG_WARN, "writer.repack", "err=\"%s\"", torg_err_text(err));
+    writer->repack_due = !err && !repacked.quiet;
+    if (err || repacked.quiet)
+        return;
+    pthread_mutex_lock(&writer->mutex);
+    writer->counters.repacks++;
+    writer->counters.repacked_listings += repacked.listings;
+    pthread_mutex_unlock(&writer->mutex);
+}
+
 /* ---- the thread ---- */
 
-/* mutex held. Until there is a job, something to settle, upkeep is due, or the end. */
+/* mutex held. Until there is a job, something to settle or mend, upkeep is due, or the end. */
 static void wait_for_work(struct writer *writer)
 {
     int64_t now_ms = clock_ms(CLOCK_MONOTONIC);
@@ -1113,7 +1144,7 @@ static void wait_for_work(struct writer *writer)
     if (due < now_ms + 1000)
         due = now_ms + 1000; /* a beat that may not be yet: look again soon */
     until = (struct timespec){.tv_sec = due / 1000, .tv_nsec = due % 1000 * 1000000};
-    while (!writer->queue.first && !writer->stop && !writer->settle_due)
+    while (!writer->queue.first && !writer->stop && !writer->settle_due && !writer->repack_due)
         if (pthread_cond_timedwait(&writer->wake, &writer->mutex, &until) == ETIMEDOUT)
             break;
 }
@@ -1143,8 +1174,14 @@ static void *writer_thread(void *context)
             settle_or_fail(writer);
         refuse_local(writer, &group.jobs, local_err);
         group.now_ms = clock_ms(CLOCK_REALTIME);
-        if (group.jobs.first)
+        if (group.jobs.first) {
             run_together(&group);
+            writer->repack_due = true;
+        } else if (writer->repack_due && more && !is_failed(writer)) {
+            repack(writer);
+        } else {
+            writer->repack_due = false;
+        }
     }
     free(group.changes);
     free(touched);
@@ -1166,6 +1203,7 @@ enum torg_err writer_new(const struct writer_options *options, struct writer **r
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&writer->wake, &monotonic);
     pthread_condattr_destroy(&monotonic);
+    writer->repack_due = true; /* what was not finished before the last end */
     randombytes_buf(&writer->id, sizeof(writer->id));
     writer->id = writer->id % INTEGER_MAX + 1; /* 0 means nobody */
     if (!options->has_own || options->no_beats)

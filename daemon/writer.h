@@ -16,7 +16,8 @@
  * the guard file names the head.
  *
  * It also beats for the own origin (at start and every 600 s), clears the slots
- * of dead readers every minute, and knows whether writes may be taken: see
+ * of dead readers every minute, repacks trees by small steps when nothing waits,
+ * and knows whether writes may be taken: see
  * writer_state.
  */
 struct writer;
@@ -134,6 +135,7 @@ void writer_ahead(struct writer *writer, uint64_t epoch, uint64_t hno);
 struct writer_counters {
     uint64_t commits, jobs, jobs_refused, own_commits, own_changes;
     uint64_t queue, commit_us_sum, commit_us_max;
+    uint64_t repacks, repacked_listings; /* steps that mended a tree, and listings in them */
 };
 void writer_counters(const struct writer *writer, struct writer_counters *ret_counters);
 

@@ -68,6 +68,16 @@ enum torg_err catalogue_flush(struct catalogue_writer *writer, struct kv *kv);
 void catalogue_writer_done(struct catalogue_writer *writer);
 
 /*
+ * One small step that keeps the trees as quick to search as packed ones, in a
+ * transaction of its own, when there is nothing else to write (rtree_repack.h).
+ */
+struct catalogue_repacked {
+    bool quiet;        /* nothing was left to do */
+    uint64_t listings; /* in what was packed anew */
+};
+enum torg_err catalogue_repack(struct kv *kv, struct catalogue_repacked *ret_repacked);
+
+/*
  * Was what is stored derived in this version's format, with this taxonomy?
  * TORG_E_STALE if not: catalogue_rebuild must run before it is used.
  */

@@ -38,14 +38,25 @@ static enum torg_err derive_body(uint8_t collection, const struct replica_entry 
     return TORG_OK;
 }
 
+/* The bits of all its themes and of all broader ones, each once, ascending. */
 static void derive_themes(const struct theme_tree *themes, const struct listing_fields *fields,
                           struct catalogue_derived *derived)
 {
+    struct theme_set all = {0};
+
     buffer_clear(&derived->themes_text);
     for (size_t i = 0; i < fields->theme_count; i++) {
-        derived->theme_bits[i] = (uint8_t)theme_bit(themes, fields->themes[i]);
+        struct theme_set carried = theme_listing_set(themes, fields->themes[i]);
+
+        for (unsigned word = 0; word < ARRAY_SIZE(all.words); word++)
+            all.words[word] |= carried.words[word];
         buffer_put_span(&derived->themes_text, fields->themes[i]);
         buffer_put_u8(&derived->themes_text, 0);
+    }
+    derived->theme_bit_count = 0;
+    for (unsigned bit = 0; bit < THEME_BITS; bit++) {
+        if (theme_set_has(&all, bit))
+            derived->theme_bits[derived->theme_bit_count++] = (uint8_t)bit;
     }
 }
 
@@ -111,7 +122,7 @@ static void derive_row(const struct replica_origin *origin, uint8_t collection,
         .time_through_ms = fields->time_through_ms,
         .shown_from_ms = fields->shown_from_ms,
         .shown_through_ms = fields->shown_through_ms,
-        .theme_bits = span_of(derived->theme_bits, fields->theme_count),
+        .theme_bits = span_of(derived->theme_bits, derived->theme_bit_count),
         .municipality = derive_code(fields->municipality, 7),
         .country_code = derive_code(fields->country_code, 3),
         .themes_text = buffer_span(&derived->themes_text),

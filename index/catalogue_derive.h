@@ -15,7 +15,8 @@ struct catalogue_derived {
     struct catalogue_record record; /* without the feature */
     struct buffer row_value;        /* of KV_TEXT */
     struct buffer record_value;     /* of KV_DOCUMENT, with the feature */
-    uint8_t theme_bits[LISTING_THEMES_MAX];
+    uint8_t theme_bits[LISTING_THEMES_MAX * THEME_LEVELS_MAX];
+    size_t theme_bit_count;
     struct buffer themes_text;
     struct buffer folded_names;
     struct buffer terms; /* of KV_DOCTERM */

@@ -37,7 +37,7 @@ struct catalogue_row {
     struct position point, box_min, box_max; /* when placed */
     int64_t time_from_ms, time_through_ms;
     int64_t shown_from_ms, shown_through_ms;
-    struct span theme_bits; /* one byte each */
+    struct span theme_bits; /* of its themes and of all broader ones, one byte each */
     struct span municipality;
     struct span country_code;
     struct span themes_text;
@@ -166,7 +166,7 @@ enum torg_err catalogue_rows(const struct kv *kv, uint8_t collection, bool place
 /* KV_META: the number that the next new document gets, and what the index was derived with. */
 #define CATALOGUE_META_NEXT "index.next"
 #define CATALOGUE_META_STAMP "index.stamp"
-#define CATALOGUE_FORMAT 2
+#define CATALOGUE_FORMAT 3
 #define CATALOGUE_STAMP_BYTES 12
 /* Of all that is derived from beside the replica: the taxonomy, the gazetteer. */
 uint64_t catalogue_version(const struct theme_tree *themes);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "index/catalogue_derive.h"
+#include "index/rtree_repack.h"
 
 /*
  * A tree is packed again when more than an eighth of its listings were put in
@@ -498,6 +499,25 @@ enum torg_err catalogue_flush(struct catalogue_writer *writer, struct kv *kv)
     buffer_clear(&writer->pending);
     writer->dirty = 0;
     writer->shrunk = 0;
+    return TORG_OK;
+}
+
+enum torg_err catalogue_repack(struct kv *kv, struct catalogue_repacked *ret_repacked)
+{
+    struct rtree_repacked repacked = {.quiet = true};
+    enum torg_err err = TORG_OK;
+
+    for (uint8_t collection = 1; collection < COLLECTIONS_MAX && repacked.quiet; collection++) {
+        for (int placed = 1; placed >= 0 && repacked.quiet && !err; placed--) {
+            struct rtree tree = {.kv = kv, .collection = catalogue_tree(collection, placed)};
+
+            if (COLLECTION_MASK_PUBLIC >> collection & 1)
+                err = rtree_repack_step(&tree, &repacked);
+        }
+        if (err)
+            return err;
+    }
+    *ret_repacked = (struct catalogue_repacked){repacked.quiet, repacked.items};
     return TORG_OK;
 }
 

@@ -132,11 +132,17 @@ static enum torg_err bulk_main(struct bulk *bulk)
     struct rtree_root *root = &bulk->pages.record.root;
     struct rtree_entry *entries;
     size_t entry_count;
+    uint32_t *order = malloc(bulk->count * sizeof(*order));
     unsigned level;
     enum torg_err err;
 
-    err = rtree_pack_slots(&bulk->pages, bulk->slots, NULL, bulk->count, RTREE_LEVELS_MAX - 1, true,
-                           &entries, &entry_count, &level);
+    if (!order)
+        return TORG_E_NOMEM;
+    for (size_t i = 0; i < bulk->count; i++)
+        order[i] = (uint32_t)i;
+    err = rtree_pack_slots(&bulk->pages, bulk->slots, order, bulk->count, RTREE_LEVELS_MAX - 1,
+                           true, &entries, &entry_count, &level);
+    free(order);
     if (err)
         return err;
     assert(entry_count == 1);

@@ -11,7 +11,7 @@
 #define MINUTE_MAX INT64_C(0x7ffffffe)
 #define RECORD_BYTES 64
 
-static int64_t floor_div(int64_t value, int64_t by)
+static inline int64_t floor_div(int64_t value, int64_t by)
 {
     int64_t quotient = value / by;
 
@@ -255,17 +255,7 @@ static enum torg_err themes_number(struct kv *kv, const struct theme_set *set, u
     uint8_t key[RTREE_DICTIONARY_SET_KEY_BYTES] = {0, 's'};
     struct span value;
     enum torg_err err;
-    int bits = 0, bit = 0;
 
-    for (int word = 0; word < 4; word++) {
-        bits += __builtin_popcountll(set->words[word]);
-        if (set->words[word])
-            bit = word * 64 + __builtin_ctzll(set->words[word]);
-    }
-    if (bits <= 1) {
-        *ret_number = bits == 0 ? RTREE_THEME_NONE : (uint16_t)bit;
-        return TORG_OK;
-    }
     set_bytes(set, key + 2);
     err = kv_get(kv, KV_THEME, span_of(key, sizeof(key)), &value);
     if (err == TORG_E_NOT_FOUND)
@@ -286,6 +276,19 @@ static enum torg_err combinations_number(struct rtree_combinations *combinations
     uint64_t hash = set->words[0];
     struct rtree_combination *slot;
     enum torg_err err;
+    unsigned words = 0, only = 0;
+
+    for (unsigned i = 0; i < 4; i++) {
+        words += set->words[i] != 0;
+        only = set->words[i] ? i : only;
+    }
+    /* One theme or none: without the dictionary. */
+    if (words <= 1 && (set->words[only] & (set->words[only] - 1)) == 0) {
+        *ret_number = words == 0
+                          ? RTREE_THEME_NONE
+                          : (uint16_t)(64 * only + (unsigned)__builtin_ctzll(set->words[only]));
+        return TORG_OK;
+    }
 
     for (unsigned word = 1; word < 4; word++)
         hash = (hash ^ hash >> 31) * UINT64_C(0x9e3779b97f4a7c15) + set->words[word];

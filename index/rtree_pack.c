@@ -2,7 +2,16 @@
 #include "index/rtree_pack.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
+
+/* Far enough ahead that a slot is there when its turn comes. */
+#define PREFETCH_AHEAD 12
+/* Items that are divided into tiles together. */
+#define TILE_RUN 10000
+#define TILE_BINS 32
+/* A leaf that is cut off has so many items at least: half of what it can have. */
+#define TILE_LEAST (RTREE_LEAF_MAX / 2)
 
 /* Cut count into parts of nearly equal size: how many, and where the i-th begins. */
 static size_t parts_of(size_t count, size_t fill, size_t most)
@@ -15,10 +24,210 @@ static size_t part_begin(size_t count, size_t parts, size_t i)
     return count / parts * i + (i < count % parts ? i : count % parts);
 }
 
-/* ---- leaves ---- */
+/* ---- tiles ---- */
 
-/* Far enough ahead that the slot is there when its turn comes. */
-#define PREFETCH_AHEAD 12
+/*
+ * Leaves cut straight from a curve overlap where it turns, and span the gaps
+ * between villages. So a run of the curve that fits the processor's cache is
+ * divided in two across its longer side, where the boxes of the halves, weighed
+ * by their leaves, have the least margin, and so on (the cost of Goldsmith and
+ * Salmon 1987, in bins as Wald 2007): tiles that do not overlap.
+ */
+struct tile_point {
+    int32_t axis[2]; /* longitude, weighed, and latitude */
+    uint32_t slot;
+};
+
+struct tile_box {
+    int32_t min[2], max[2];
+};
+
+struct tile_bin {
+    size_t count;
+    struct tile_box box;
+};
+
+/* The leaves of a run, one after the other: where each ends, from the run's beginning. */
+struct tiling {
+    struct tile_point *points;
+    size_t count;
+    size_t *ends;
+};
+
+static const struct tile_box box_none = {{INT32_MAX, INT32_MAX}, {INT32_MIN, INT32_MIN}};
+
+static void box_add(struct tile_box *box, const struct tile_box *more)
+{
+    for (int axis = 0; axis < 2; axis++) {
+        box->min[axis] = more->min[axis] < box->min[axis] ? more->min[axis] : box->min[axis];
+        box->max[axis] = more->max[axis] > box->max[axis] ? more->max[axis] : box->max[axis];
+    }
+}
+
+static double box_cost(const struct tile_box *box, size_t count)
+{
+    double margin = (double)box->max[0] - box->min[0] + (double)box->max[1] - box->min[1];
+
+    return margin * (double)((count + RTREE_PACK_LEAF - 1) / RTREE_PACK_LEAF);
+}
+
+static struct tile_box points_box(const struct tile_point *points, size_t count)
+{
+    struct tile_box box = box_none;
+
+    for (size_t i = 0; i < count; i++) {
+        for (int axis = 0; axis < 2; axis++) {
+            int32_t value = points[i].axis[axis];
+
+            box.min[axis] = value < box.min[axis] ? value : box.min[axis];
+            box.max[axis] = value > box.max[axis] ? value : box.max[axis];
+        }
+    }
+    return box;
+}
+
+/* A division: how many come first, and the boxes of both sides. */
+struct tile_cut {
+    size_t first;
+    struct tile_box before, after;
+};
+
+/* After which bin it is cheapest to divide; false when no cut leaves enough on both sides. */
+static bool bins_cut(const struct tile_bin *bins, size_t count, unsigned *ret_bin,
+                     struct tile_cut *ret_cut)
+{
+    struct tile_box after[TILE_BINS], before = box_none;
+    double best_cost = INFINITY;
+    size_t first = 0;
+
+    after[TILE_BINS - 1] = bins[TILE_BINS - 1].box;
+    for (unsigned bin = TILE_BINS - 1; bin-- > 0;) {
+        after[bin] = after[bin + 1];
+        box_add(&after[bin], &bins[bin].box);
+    }
+    for (unsigned bin = 0; bin + 1 < TILE_BINS; bin++) {
+        double cost;
+
+        first += bins[bin].count;
+        box_add(&before, &bins[bin].box);
+        if (bins[bin].count == 0 || first < TILE_LEAST || count - first < TILE_LEAST)
+            continue;
+        cost = box_cost(&before, first) + box_cost(&after[bin + 1], count - first);
+        if (cost < best_cost) {
+            best_cost = cost;
+            *ret_bin = bin;
+            *ret_cut = (struct tile_cut){first, before, after[bin + 1]};
+        }
+    }
+    return best_cost < INFINITY;
+}
+
+/* The bin of a distance from the box's edge: a product's upper half, for it is asked of all. */
+static unsigned bin_of(uint32_t distance, uint64_t scale)
+{
+    return (unsigned)(distance * scale >> 32);
+}
+
+/* Those up to a bin first, without a branch. */
+static void tile_partition(struct tile_point *points, size_t count, int axis, int32_t min,
+                           uint64_t scale, unsigned cut)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        struct tile_point point = points[i];
+        uint32_t distance = (uint32_t)point.axis[axis] - (uint32_t)min;
+
+        points[i] = points[kept];
+        points[kept] = point;
+        kept += bin_of(distance, scale) <= cut;
+    }
+}
+
+static void bins_fill(const struct tile_point *points, size_t count, int axis, int32_t min,
+                      uint64_t scale, struct tile_bin *bins)
+{
+    for (unsigned bin = 0; bin < TILE_BINS; bin++)
+        bins[bin] = (struct tile_bin){.box = box_none};
+    for (size_t i = 0; i < count; i++) {
+        uint32_t distance = (uint32_t)points[i].axis[axis] - (uint32_t)min;
+        struct tile_bin *bin = &bins[bin_of(distance, scale)];
+
+        bin->count++;
+        for (int side = 0; side < 2; side++) {
+            int32_t value = points[i].axis[side];
+
+            bin->box.min[side] = value < bin->box.min[side] ? value : bin->box.min[side];
+            bin->box.max[side] = value > bin->box.max[side] ? value : bin->box.max[side];
+        }
+    }
+}
+
+/* Where to divide points that fill a box; reorders them. */
+static struct tile_cut tile_cut(struct tile_point *points, size_t count, const struct tile_box *box)
+{
+    uint32_t width = (uint32_t)box->max[0] - (uint32_t)box->min[0];
+    uint32_t height = (uint32_t)box->max[1] - (uint32_t)box->min[1];
+    int axis = width >= height ? 0 : 1;
+    uint64_t scale = ((uint64_t)TILE_BINS << 32) / ((uint64_t)(axis == 0 ? width : height) + 1);
+    struct tile_bin bins[TILE_BINS];
+    struct tile_cut cut;
+    unsigned bin = 0;
+
+    bins_fill(points, count, axis, box->min[axis], scale, bins);
+    if (bins_cut(bins, count, &bin, &cut)) {
+        tile_partition(points, count, axis, box->min[axis], scale, bin);
+        return cut;
+    }
+    /* Many in one place: the order of the curve, or of documents, will do. */
+    cut.first = count / 2;
+    cut.before = points_box(points, cut.first);
+    cut.after = points_box(points + cut.first, count - cut.first);
+    return cut;
+}
+
+static void tile_divide(struct tiling *tiling, size_t begin, size_t end, const struct tile_box *box)
+{
+    struct tile_cut cut;
+
+    if (end - begin <= RTREE_LEAF_MAX) {
+        tiling->ends[tiling->count++] = end;
+        return;
+    }
+    cut = tile_cut(tiling->points + begin, end - begin, box);
+    tile_divide(tiling, begin, begin + cut.first, &cut.before);
+    tile_divide(tiling, begin + cut.first, end, &cut.after);
+}
+
+/* A new order of a run of items, cut into leaves. */
+static void tile_run(struct tiling *tiling, const struct rtree_slot *slots, uint32_t *order,
+                     size_t count)
+{
+    struct tile_point *points = tiling->points;
+    int32_t min = INT32_MAX, max = INT32_MIN;
+    struct tile_box box;
+    double weight;
+
+    for (size_t i = 0; i < count; i++) {
+        struct position point = slots[order[i]].point;
+
+        if (i + PREFETCH_AHEAD < count)
+            __builtin_prefetch(&slots[order[i + PREFETCH_AHEAD]]);
+        min = point.lat_e7 < min ? point.lat_e7 : min;
+        max = point.lat_e7 > max ? point.lat_e7 : max;
+        points[i] = (struct tile_point){{point.lon_e7, point.lat_e7}, order[i]};
+    }
+    weight = fmax(cos(((double)min + max) / 2e7 * (M_PI / 180.0)), 0.02);
+    for (size_t i = 0; i < count; i++)
+        points[i].axis[0] = (int32_t)(points[i].axis[0] * weight);
+    box = points_box(points, count);
+    tiling->count = 0;
+    tile_divide(tiling, 0, count, &box);
+    for (size_t i = 0; i < count; i++)
+        order[i] = points[i].slot;
+}
+
+/* ---- leaves ---- */
 
 static void put_u32(uint8_t *column, size_t i, uint32_t value)
 {
@@ -27,48 +236,85 @@ static void put_u32(uint8_t *column, size_t i, uint32_t value)
 }
 
 static void leaf_fill(uint8_t *bytes, const struct rtree_slot *slots, const uint32_t *order,
-                      size_t begin, size_t end, size_t last)
+                      size_t count)
 {
-    for (size_t i = begin; i < end; i++) {
-        const struct rtree_slot *slot = &slots[order ? order[i] : i];
+    for (size_t i = 0; i < count; i++) {
+        const struct rtree_slot *slot = &slots[order[i]];
         uint16_t theme = htole16(slot->theme);
-        size_t at = i - begin;
 
-        if (order && i + PREFETCH_AHEAD < last)
-            __builtin_prefetch(&slots[order[i + PREFETCH_AHEAD]]);
-        put_u32(bytes + RTREE_LEAF_LON_AT, at, (uint32_t)slot->point.lon_e7);
-        put_u32(bytes + RTREE_LEAF_LAT_AT, at, (uint32_t)slot->point.lat_e7);
-        put_u32(bytes + RTREE_LEAF_DOCUMENT_AT, at, slot->document);
-        put_u32(bytes + RTREE_LEAF_FROM_AT, at, slot->from);
-        put_u32(bytes + RTREE_LEAF_THROUGH_AT, at, slot->through);
-        memcpy(bytes + RTREE_LEAF_THEME_AT + 2 * at, &theme, sizeof(theme));
+        put_u32(bytes + RTREE_LEAF_LON_AT, i, (uint32_t)slot->point.lon_e7);
+        put_u32(bytes + RTREE_LEAF_LAT_AT, i, (uint32_t)slot->point.lat_e7);
+        put_u32(bytes + RTREE_LEAF_DOCUMENT_AT, i, slot->document);
+        put_u32(bytes + RTREE_LEAF_FROM_AT, i, slot->from);
+        put_u32(bytes + RTREE_LEAF_THROUGH_AT, i, slot->through);
+        memcpy(bytes + RTREE_LEAF_THEME_AT + 2 * i, &theme, sizeof(theme));
     }
-    rtree_node_count_set(bytes, (unsigned)(end - begin));
+    rtree_node_count_set(bytes, (unsigned)count);
 }
 
-static enum torg_err leaves_write(struct rtree_pages *pages, const struct rtree_slot *slots,
-                                  const uint32_t *order, size_t count, struct rtree_entry *entries,
-                                  size_t parts)
+/* What parents say of the leaves, as they come. */
+struct sums {
+    struct rtree_entry *entries; /* owned until it is handed out */
+    size_t count, capacity;
+};
+
+static enum torg_err sums_add(struct sums *sums, const struct rtree_entry *entry)
 {
+    if (sums->count == sums->capacity) {
+        size_t capacity = sums->capacity ? 2 * sums->capacity : 64;
+        struct rtree_entry *entries = realloc(sums->entries, capacity * sizeof(*entries));
+
+        if (!entries)
+            return TORG_E_NOMEM;
+        sums->entries = entries;
+        sums->capacity = capacity;
+    }
+    sums->entries[sums->count++] = *entry;
+    return TORG_OK;
+}
+
+static enum torg_err leaf_write(struct rtree_pages *pages, const struct rtree_slot *slots,
+                                const uint32_t *order, size_t count, struct sums *sums)
+{
+    struct rtree_entry sum;
+    struct rtree_node leaf;
+    uint32_t number;
+    uint8_t *bytes;
     enum torg_err err = TORG_OK;
 
-    for (size_t part = 0; part < parts && !err; part++) {
-        struct rtree_node leaf;
-        uint32_t number;
-        uint8_t *bytes;
+    if (rtree_pages_full(pages))
+        err = rtree_pages_flush(pages);
+    if (!err)
+        err = rtree_pages_new(pages, 0, false, &number, &bytes);
+    if (err)
+        return err;
+    leaf_fill(bytes, slots, order, count);
+    leaf = rtree_node_view(bytes);
+    err = rtree_item_sum(pages->kv, pages->collection, &pages->combinations, &leaf, &sum);
+    return err ? err : sums_add(sums, &sum);
+}
 
-        if (rtree_pages_full(pages))
-            err = rtree_pages_flush(pages);
-        if (!err)
-            err = rtree_pages_new(pages, 0, false, &number, &bytes);
-        if (err)
-            return err;
-        leaf_fill(bytes, slots, order, part_begin(count, parts, part),
-                  part_begin(count, parts, part + 1), count);
-        leaf = rtree_node_view(bytes);
-        err = rtree_item_sum(pages->kv, pages->collection, &pages->combinations, &leaf,
-                             &entries[part]);
+/* Run by run. */
+static enum torg_err leaves_write(struct rtree_pages *pages, const struct rtree_slot *slots,
+                                  uint32_t *order, size_t count, struct sums *sums)
+{
+    size_t runs = parts_of(count, TILE_RUN, TILE_RUN), most = count / runs + 1;
+    struct tiling tiling = {.points = malloc(most * sizeof(*tiling.points)),
+                            .ends = malloc((most / TILE_LEAST + 2) * sizeof(*tiling.ends))};
+    enum torg_err err = tiling.points && tiling.ends ? TORG_OK : TORG_E_NOMEM;
+
+    for (size_t run = 0; run < runs && !err; run++) {
+        size_t begin = part_begin(count, runs, run);
+        size_t size = part_begin(count, runs, run + 1) - begin, done = 0;
+
+        tile_run(&tiling, slots, order + begin, size);
+        for (size_t leaf = 0; leaf < tiling.count && !err; leaf++) {
+            err = leaf_write(pages, slots, order + begin + done, tiling.ends[leaf] - done, sums);
+            done = tiling.ends[leaf];
+        }
     }
+    free(tiling.points);
+    free(tiling.ends);
     return err;
 }
 
@@ -150,31 +396,28 @@ enum torg_err rtree_pack_level(struct rtree_pages *pages, unsigned level, bool c
 }
 
 enum torg_err rtree_pack_slots(struct rtree_pages *pages, const struct rtree_slot *slots,
-                               const uint32_t *order, size_t count, unsigned level_max,
-                               bool counted, struct rtree_entry **ret_entries,
-                               size_t *ret_entry_count, unsigned *ret_level)
+                               uint32_t *order, size_t count, unsigned level_max, bool counted,
+                               struct rtree_entry **ret_entries, size_t *ret_entry_count,
+                               unsigned *ret_level)
 {
-    size_t parts = parts_of(count, RTREE_PACK_LEAF, RTREE_LEAF_MAX);
-    struct rtree_entry *entries = calloc(parts, sizeof(*entries));
+    struct sums sums = {0};
     unsigned level = 0;
     enum torg_err err;
 
     assert(count > 0);
-    if (!entries)
-        return TORG_E_NOMEM;
-    err = leaves_write(pages, slots, order, count, entries, parts);
-    while (!err && parts > 1 && level < level_max) {
+    err = leaves_write(pages, slots, order, count, &sums);
+    while (!err && sums.count > 1 && level < level_max) {
         level++;
-        err = rtree_pack_level(pages, level, counted, entries, &parts);
+        err = rtree_pack_level(pages, level, counted, sums.entries, &sums.count);
         if (!err && rtree_pages_full(pages))
             err = rtree_pages_flush(pages);
     }
     if (err) {
-        free(entries);
+        free(sums.entries);
         return err;
     }
-    *ret_entries = entries;
-    *ret_entry_count = parts;
+    *ret_entries = sums.entries;
+    *ret_entry_count = sums.count;
     *ret_level = level;
     return TORG_OK;
 }

@@ -5,9 +5,10 @@
 #include "index/rtree_pages.h"
 
 /*
- * Packing: items in an order of theirs, cut into leaves of equal size, these
- * into nodes, and so on (Kamel and Faloutsos 1993). Nodes are filled to nine
- * tenths, so that the first inserts do not split every leaf they meet.
+ * Packing: items along a curve, cut into runs of equal size for the nodes above
+ * leaves (Kamel and Faloutsos 1993), each run into tiles, its leaves. Nodes are
+ * filled to nine tenths, so that the first inserts do not split every leaf they
+ * meet.
  */
 #define RTREE_PACK_LEAF 168
 #define RTREE_PACK_INNER 58
@@ -20,15 +21,15 @@ struct rtree_slot {
 };
 
 /*
- * Write nodes over items order[0..count) of slots (order NULL: all in their
- * order), up to the level at which one node is left, but at most level_max.
+ * Write nodes over items order[0..count) of slots, which go along the curve and
+ * are reordered within each run, up to the level at which one node is left, but at most level_max.
  * counted: inner nodes get counts. *ret_entries, to be freed, gets what a parent
  * says of the highest nodes; count > 0. May flush pages: views and bytes die.
  */
 enum torg_err rtree_pack_slots(struct rtree_pages *pages, const struct rtree_slot *slots,
-                               const uint32_t *order, size_t count, unsigned level_max,
-                               bool counted, struct rtree_entry **ret_entries,
-                               size_t *ret_entry_count, unsigned *ret_level);
+                               uint32_t *order, size_t count, unsigned level_max, bool counted,
+                               struct rtree_entry **ret_entries, size_t *ret_entry_count,
+                               unsigned *ret_level);
 
 /* One level above entries, nodes of level below + 1, in place; *count becomes theirs. */
 enum torg_err rtree_pack_level(struct rtree_pages *pages, unsigned level, bool counted,

@@ -111,7 +111,7 @@ enum torg_err rtree_gather_order(const struct rtree_gather *gather, uint32_t **r
 /* ---- trees of themes ---- */
 
 enum torg_err rtree_themes_pack(struct rtree_pages *pages, unsigned bit,
-                                const struct rtree_slot *slots, const uint32_t *order, size_t count)
+                                const struct rtree_slot *slots, uint32_t *order, size_t count)
 {
     struct rtree_theme *theme = &pages->record.themes[bit];
     struct rtree_entry *entries;

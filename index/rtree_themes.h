@@ -23,10 +23,9 @@ static inline bool rtree_themes_pay(uint64_t items, uint64_t all)
 
 /* After edits of items with these themes: build and drop. May flush pages. */
 enum torg_err rtree_themes_settle(struct rtree_pages *pages, const struct theme_set *touched);
-/* Write a theme's tree over slots of its items in the order of packing. */
+/* Write a theme's tree over slots of its items, as rtree_pack_slots takes them. */
 enum torg_err rtree_themes_pack(struct rtree_pages *pages, unsigned bit,
-                                const struct rtree_slot *slots, const uint32_t *order,
-                                size_t count);
+                                const struct rtree_slot *slots, uint32_t *order, size_t count);
 
 /* Items of subtrees as slots. */
 struct rtree_gather {

@@ -351,6 +351,22 @@ unsigned theme_bit(const struct theme_tree *tree, struct span slug)
     return nearest == SIZE_MAX ? 0 : tree->entries[nearest].theme.bit;
 }
 
+struct theme_set theme_listing_set(const struct theme_tree *tree, struct span slug)
+{
+    size_t at = entry_nearest(tree, slug);
+    struct theme_set set = {0};
+
+    if (at == SIZE_MAX)
+        theme_set_add(&set, 0);
+    while (at != SIZE_MAX) {
+        const struct theme *theme = &tree->entries[at].theme;
+
+        theme_set_add(&set, theme->bit);
+        at = theme->parent ? entry_find(tree, span_of_str(theme->parent)) : SIZE_MAX;
+    }
+    return set;
+}
+
 struct theme_set theme_query_set(const struct theme_tree *tree, struct span slug, bool *ret_exact)
 {
     struct theme_set set = {0};
@@ -358,19 +374,10 @@ struct theme_set theme_query_set(const struct theme_tree *tree, struct span slug
 
     theme_set_add(&set, theme_bit(tree, slug));
     /*
-     * What sets a theme's own bit is the theme, or something below it that has
-     * none: all of it is asked for. Bit 0 also takes in what nothing holds.
+     * What carries a theme's own bit is the theme, or something below it: all
+     * of it is asked for. Bit 0 also takes in what nothing holds.
      */
     *ret_exact =
         found != SIZE_MAX && tree->entries[found].own_bit && tree->entries[found].theme.bit != 0;
-    if (found == SIZE_MAX)
-        return set;
-    for (size_t i = found + 1; i < tree->count; i++) {
-        struct span below = span_of_str(tree->entries[i].theme.slug);
-
-        /* Not contiguous: '-' sorts before '/', so "food-x" may stand in between. */
-        if (theme_holds(slug, below))
-            theme_set_add(&set, tree->entries[i].theme.bit);
-    }
     return set;
 }

@@ -74,12 +74,18 @@ uint64_t theme_tree_version(const struct theme_tree *tree);
 /* The "version" that stands in the file, for people. */
 unsigned theme_tree_edition(const struct theme_tree *tree);
 
-/* The bit that a listing's slug sets. */
+/* The bit that a listing's slug stands for. */
 unsigned theme_bit(const struct theme_tree *tree, struct span slug);
 /*
- * What a query for slug must look for: the bits of the slug and of all below
- * it. *ret_exact is false when the bits also hold other slugs (unknown slugs
- * that fell back), so that a hit must be compared as text.
+ * The bits that a listing with slug carries: that one, and those of all themes
+ * that hold it. So a theme with everything narrower is one bit.
+ */
+struct theme_set theme_listing_set(const struct theme_tree *tree, struct span slug);
+/*
+ * What a query for slug must look for: one bit, which the listings carry that
+ * have slug or something below it. *ret_exact is false when others carry it too
+ * (a slug without a bit of its own shares another's, unknown ones fell back), so
+ * that a hit must be compared as text.
  */
 struct theme_set theme_query_set(const struct theme_tree *tree, struct span slug, bool *ret_exact);
 

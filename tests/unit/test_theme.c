@@ -146,7 +146,7 @@ static void test_mistakes_are_named(void **state)
 
 /*
  * The rule that queries rest on: a listing is found by a query if and only if
- * its bit is asked for, as long as the answer calls itself exact; and never
+ * it carries the bit that is asked for, as long as the answer calls itself exact; and never
  * missed, also when it does not.
  */
 static void check_query(const struct theme_tree *tree, const char *query, const char *slug)
@@ -154,7 +154,8 @@ static void check_query(const struct theme_tree *tree, const char *query, const 
     bool exact;
     struct theme_set set = theme_query_set(tree, span_of_str(query), &exact);
     bool wanted = theme_holds(span_of_str(query), span_of_str(slug));
-    bool hit = theme_set_has(&set, theme_bit(tree, span_of_str(slug)));
+    struct theme_set carried = theme_listing_set(tree, span_of_str(slug));
+    bool hit = theme_set_shares(&set, &carried);
 
     if (wanted && !hit)
         fail_msg("%s misses %s", query, slug);
