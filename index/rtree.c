@@ -114,6 +114,26 @@ static enum torg_err walk_inner(struct walk *walk, const struct rtree_node *node
     return TORG_OK;
 }
 
+/*
+ * Of an inner node its boxes are needed, of a leaf the positions unless all of
+ * it matches, and then the documents or the themes.
+ */
+static void walk_ahead(const struct walk *walk, const struct walk_place *next)
+{
+    const struct kv *kv = walk->filter.kv;
+
+    if (next->level > 0)
+        rtree_read_ahead(kv, walk->collection, next->number, 0, RTREE_INNER_ITEMS_AT);
+    else if (next->inside != RTREE_INSIDE_ALL)
+        rtree_read_ahead(kv, walk->collection, next->number, 0, RTREE_LEAF_DOCUMENT_AT);
+    if (next->level == 0 && walk->themes)
+        rtree_read_ahead(kv, walk->collection, next->number, RTREE_LEAF_THEME_AT,
+                         RTREE_NODE_BYTES_MAX);
+    else if (next->level == 0 && next->inside == RTREE_INSIDE_ALL)
+        rtree_read_ahead(kv, walk->collection, next->number, RTREE_LEAF_DOCUMENT_AT,
+                         RTREE_LEAF_FROM_AT);
+}
+
 static enum torg_err walk_run(struct walk *walk, const struct rtree_start *start)
 {
     struct rtree_node node;
@@ -127,12 +147,8 @@ static enum torg_err walk_run(struct walk *walk, const struct rtree_start *start
     while (walk->depth > 0 && !walk->stopped) {
         struct walk_place place = walk->stack[--walk->depth];
 
-        if (walk->depth > 0) {
-            const struct walk_place *next = &walk->stack[walk->depth - 1];
-
-            rtree_read_ahead(walk->filter.kv, walk->collection, next->number, next->level,
-                             next->inside == RTREE_INSIDE_ALL);
-        }
+        if (walk->depth > 0)
+            walk_ahead(walk, &walk->stack[walk->depth - 1]);
 
         err = rtree_filter_visit(&walk->filter, place.level);
         if (!err)

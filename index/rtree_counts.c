@@ -8,7 +8,7 @@
 
 struct rtree_counts {
     uint64_t themes[THEME_BITS]; /* what is known by theme already */
-    uint32_t few[FEW];           /* by combination; a tree has fewer items than 2^32 */
+    uint32_t few[FEW + 1];       /* by combination, the last: beyond; items are fewer than 2^32 */
     uint32_t *more;              /* owned: all combinations, once there is one beyond FEW */
     uint32_t end;                /* of those counted in more, the greatest, and one */
 };
@@ -59,26 +59,44 @@ static enum torg_err counts_several(struct rtree_counts *counts, const struct kv
     return TORG_OK;
 }
 
+/* Without a branch for each: most leaves match as a whole, and most items have one theme. */
+static void counts_few(struct rtree_counts *counts, const struct rtree_node *leaf, unsigned word,
+                       uint64_t chosen)
+{
+    const uint8_t *themes = leaf->theme + (size_t)128 * word;
+
+    if (chosen == UINT64_MAX) {
+        for (unsigned i = 0; i < 64; i++) {
+            unsigned number = rtree_node_u16(themes, i);
+
+            counts->few[number < FEW ? number : FEW]++;
+        }
+        return;
+    }
+    for (uint64_t left = chosen; left; left &= left - 1) {
+        unsigned number = rtree_node_u16(themes, (unsigned)__builtin_ctzll(left));
+
+        counts->few[number < FEW ? number : FEW]++;
+    }
+}
+
 enum torg_err rtree_counts_leaf(struct rtree_counts *counts, const struct rtree_filter *filter,
                                 uint8_t collection, const struct rtree_node *leaf,
                                 const struct rtree_mask *chosen)
 {
-    for (unsigned word = 0; word < RTREE_MASK_WORDS; word++) {
-        for (uint64_t left = chosen->words[word]; left; left &= left - 1) {
-            unsigned i = 64 * word + (unsigned)__builtin_ctzll(left);
-            uint16_t number = rtree_node_u16(leaf->theme, i);
-            enum torg_err err;
+    struct rtree_mask left = *chosen;
+    enum torg_err err = TORG_OK;
 
-            if (number < FEW) {
-                counts->few[number]++;
-                continue;
-            }
+    counts->few[FEW] = 0;
+    for (unsigned word = 0; word < RTREE_MASK_WORDS; word++)
+        counts_few(counts, leaf, word, chosen->words[word]);
+    if (counts->few[FEW] == 0)
+        return TORG_OK;
+    for (unsigned i; !err && rtree_mask_next(&left, &i);) {
+        if (rtree_node_u16(leaf->theme, i) >= FEW)
             err = counts_several(counts, filter->kv, collection, leaf, i);
-            if (err)
-                return err;
-        }
     }
-    return TORG_OK;
+    return err;
 }
 
 enum torg_err rtree_counts_below(struct rtree_counts *counts, const struct kv *kv,

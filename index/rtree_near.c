@@ -353,7 +353,7 @@ static enum torg_err near_resolve(struct rtree_near *near, struct place *item)
     else
         item->distance_m = rtree_filter_distance_m(&near->filter, item->point);
     item->kind = PLACE_EXACT;
-    return err ? err : heap_push(near, item);
+    return err;
 }
 
 static bool near_is_after(const struct rtree_near *near, const struct place *item)
@@ -375,28 +375,50 @@ static enum torg_err near_go_on(struct rtree_near *near)
     return near_begin(near, near->wanted >= WANTED_MAX ? 0 : near->wanted * WANTED_GROWTH);
 }
 
-static enum torg_err near_step(struct rtree_near *near, struct place *place)
+/* The next item whose distance is known and the least. TORG_E_NOT_FOUND at the end. */
+static enum torg_err near_first(struct rtree_near *near, struct place *ret_item)
 {
-    return place->kind == PLACE_NODE ? near_open(near, place) : near_resolve(near, place);
+    enum torg_err err = TORG_OK;
+
+    while (!err && near->count > 0) {
+        struct place place = heap_pop(near);
+
+        if (place.kind == PLACE_NODE) {
+            err = near_open(near, &place);
+            continue;
+        }
+        if (place.kind != PLACE_EXACT) {
+            err = near_resolve(near, &place);
+            /* Bounds are so close that it nearly always stays the first. */
+            if (!err && near->count > 0 && !place_before(&place, &near->heap[0])) {
+                err = heap_push(near, &place);
+                continue;
+            }
+        }
+        if (!err) {
+            *ret_item = place;
+            return TORG_OK;
+        }
+    }
+    return err ? err : TORG_E_NOT_FOUND;
 }
 
 enum torg_err rtree_near_next(struct rtree_near *near, struct rtree_hit *ret_hit)
 {
+    struct place item;
+
     if (!near->err && near->wanted > 0 && near->given == near->wanted)
         near->err = near_go_on(near);
-    while (!near->err && near->count > 0) {
-        struct place place = heap_pop(near);
-
-        if (place.kind != PLACE_EXACT) {
-            near->err = near_step(near, &place);
-        } else if (near_is_after(near, &place)) {
-            near->last = (struct rtree_hit){place.number, place.distance_m};
+    while (!near->err) {
+        near->err = near_first(near, &item);
+        if (!near->err && near_is_after(near, &item)) {
+            near->last = (struct rtree_hit){item.number, item.distance_m};
             near->given++;
             *ret_hit = near->last;
             return TORG_OK;
         }
     }
-    return near->err ? near->err : TORG_E_NOT_FOUND;
+    return near->err;
 }
 
 void rtree_near_work(const struct rtree_near *near, struct rtree_work *ret_work)

@@ -31,23 +31,17 @@ static inline enum torg_err rtree_read(const struct kv *kv, uint8_t collection, 
 }
 
 /*
- * Begin to load what a walk will look at next, if its address is known: of a
- * leaf its documents when all of it matches, else its positions, and of an
- * inner node the boxes. Processors do not guess from one page to the next.
+ * Begin to load bytes of a node that a walk will look at next, if its address
+ * is known: processors do not guess from one page to the next.
  */
 static inline void rtree_read_ahead(const struct kv *kv, uint8_t collection, uint32_t number,
-                                    unsigned level, bool whole)
+                                    unsigned from, unsigned to)
 {
     const uint8_t *bytes = kv->table ? rtree_table_find(kv->table, collection, number) : NULL;
-    unsigned from = 0, to = RTREE_INNER_ITEMS_AT;
 
     if (!bytes)
         return;
-    if (level == 0) {
-        from = whole ? RTREE_LEAF_DOCUMENT_AT : 0;
-        to = whole ? RTREE_LEAF_FROM_AT : RTREE_LEAF_DOCUMENT_AT;
-        __builtin_prefetch(bytes);
-    }
+    __builtin_prefetch(bytes);
     for (unsigned at = from; at < to; at += 64)
         __builtin_prefetch(bytes + at);
 }
