@@ -6,8 +6,10 @@
 #include <math.h>
 #include <string.h>
 
+#include "daemon/http_facets.h"
 #include "daemon/http_origins.h"
 #include "daemon/http_personal.h"
+#include "daemon/http_router.h"
 #include "daemon/json_out.h"
 #include "index/store.h"
 #include "protocol/listing_csv.h"
@@ -141,8 +143,10 @@ static void put_next_url(const struct list *list, struct buffer *out)
     struct buffer cursor = {0};
 
     http_params_cursor_put(&cursor, &list->next, http_params_binding(&list->exchange->params));
-    http_link_put_again(list->exchange, HTTP_PARAM_BIT(CURSOR) | HTTP_PARAM_BIT(OFFSET), "cursor",
-                        buffer_span(&cursor), out);
+    /* Facets are of all that matches: the first page has said them. */
+    http_link_put_again(list->exchange,
+                        HTTP_PARAM_BIT(CURSOR) | HTTP_PARAM_BIT(OFFSET) | HTTP_PARAM_BIT(FACETS),
+                        "cursor", buffer_span(&cursor), out);
     if (cursor.err && !out->err)
         out->err = cursor.err;
     buffer_done(&cursor);
@@ -175,8 +179,9 @@ static void put_links(struct list *list, uint8_t collection)
         if (!(exchange->route->formats & others[i]))
             continue;
         buffer_clear(&href);
-        http_link_put_again(exchange, HTTP_PARAM_BIT(F), "f",
-                            span_of_str(http_params_format_name(others[i])), &href);
+        http_link_put_again(exchange,
+                            HTTP_PARAM_BIT(F) | HTTP_PARAM_BIT(FACETS) | HTTP_PARAM_BIT(EXPLAIN),
+                            "f", span_of_str(http_params_format_name(others[i])), &href);
         put_href(list, "alternate", http_params_format_type(others[i]), &href);
     }
     if (collection)
@@ -194,6 +199,13 @@ static enum torg_err put_geojson(struct list *list, uint8_t collection)
     json_out_text(list->out, "type", "FeatureCollection");
     json_out_int(list->out, "numberMatched", (int64_t)list->page.matched);
     json_out_time(list->out, "timeStamp", list->exchange->now_ms);
+    err = http_facets_put(list->exchange, list->kv, list->origins, list->out);
+    if (err)
+        return err;
+    if (list->exchange->params.explain) {
+        list->exchange->reply.cache = "no-store";
+        http_facets_put_explain(&list->page.explain, list->out);
+    }
     json_out_begin(list->out, "features", '[');
     err = put_hits(list);
     if (err)
@@ -237,6 +249,24 @@ static enum torg_err put_plain(struct list *list, uint8_t collection)
 
 /* ---- lists ---- */
 
+/* Only GeoJSON has a place for what stands beside the listings. */
+static bool check_members(struct http_exchange *exchange)
+{
+    const struct http_params *params = &exchange->params;
+    struct problems problems;
+
+    if (params->explain && !http_router_admin(exchange))
+        return false;
+    if (params->format == HTTP_FORMAT_GEOJSON || (!params->facets && !params->explain))
+        return true;
+    problems.count = 0;
+    problems_add(&problems, params->facets ? "facets" : "explain", "needs f=geojson");
+    http_reply_problems(exchange, 400, "invalid-parameter",
+                        "This format has no place for what was asked beside the listings.",
+                        &problems);
+    return false;
+}
+
 static bool check_cursor(struct http_exchange *exchange)
 {
     struct http_params *params = &exchange->params;
@@ -268,6 +298,7 @@ static enum torg_err read_list(struct http_exchange *exchange, const struct kv *
     err = http_origins_get(exchange, kv, &origins);
     if (err)
         return err;
+    list.origins = origins;
     http_origins_resolve(origins, params);
     if (!params->never)
         err = query_run(kv, exchange->node->themes, &params->query, &list.page);
@@ -275,7 +306,6 @@ static enum torg_err read_list(struct http_exchange *exchange, const struct kv *
         return err;
     http_reply_begin(exchange, 200, http_params_format_type(params->format));
     http_origins_reply_as_of(exchange, origins, &params->query);
-    list.origins = origins;
     if (params->format == HTTP_FORMAT_GEOJSON)
         err = put_geojson(&list, collection);
     else
@@ -290,7 +320,7 @@ static enum torg_err answer_list(struct http_exchange *exchange, uint8_t collect
     struct kv kv;
     enum torg_err err;
 
-    if (!check_cursor(exchange))
+    if (!check_members(exchange) || !check_cursor(exchange))
         return TORG_OK;
     err = store_read_begin(exchange->node->store, &kv);
     if (err)

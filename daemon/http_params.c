@@ -298,6 +298,18 @@ static bool read_municipality(struct reading *reading, struct span value)
     return true;
 }
 
+static bool read_network(struct reading *reading, struct span value)
+{
+    struct query *query = &reading->params->query;
+
+    if (query->network_count == QUERY_VALUES_MAX)
+        return fail(reading, "stands more than 64 times");
+    if (feature_id_parse(value, &query->networks[query->network_count]))
+        return fail(reading, "must be the id of a listing of the collection networks");
+    query->network_count++;
+    return true;
+}
+
 static bool read_collections(struct reading *reading, struct span value)
 {
     struct span name;
@@ -344,6 +356,42 @@ static bool read_cursor(struct reading *reading, struct span value)
 
     if (http_params_cursor_parse(value, &params->cursor, &params->cursor_binding))
         return fail(reading, "is no cursor of this node; take the next link as it is");
+    return true;
+}
+
+static bool read_facets(struct reading *reading, struct span value)
+{
+    static const struct {
+        const char *name;
+        enum query_facet facet;
+    } words[] = {
+        {"theme", QUERY_FACET_THEME},
+        {"origin", QUERY_FACET_ORIGIN},
+        {"municipality", QUERY_FACET_MUNICIPALITY},
+        {"collection", QUERY_FACET_COLLECTION},
+    };
+    struct span part;
+
+    while (split_next(&value, ',', &part)) {
+        unsigned facet = 0;
+
+        for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+            if (span_equal(part, span_of_str(words[i].name)))
+                facet = words[i].facet;
+        }
+        if (!facet)
+            return fail(reading, "must be theme, origin, municipality or collection, or several "
+                                 "with commas");
+        reading->params->facets |= facet;
+    }
+    return true;
+}
+
+static bool read_explain(struct reading *reading, struct span value)
+{
+    reading->params->explain = span_equal(value, span_of_str("true"));
+    if (!reading->params->explain && !span_equal(value, span_of_str("false")))
+        return fail(reading, "must be true or false");
     return true;
 }
 
@@ -535,6 +583,12 @@ static const struct param {
           "SCB code of the municipality where the listing is. Repeated or with commas: any of "
           "them."},
          read_municipality},
+    [HTTP_PARAM_NETWORK] = {{"network", true,
+                             "{\"type\":\"array\",\"items\":{\"type\":\"string\"},"
+                             "\"maxItems\":64}",
+                             "Only listings that have applied to this network: the id of a listing "
+                             "of the collection networks. Repeated: any of them."},
+                            read_network},
     [HTTP_PARAM_COLLECTIONS] = {{"collections", true,
                                  "{\"type\":\"array\",\"items\":{\"type\":\"string\"}}",
                                  "Only these collections. Repeated or with commas: any of them."},
@@ -549,6 +603,17 @@ static const struct param {
     [HTTP_PARAM_CURSOR] = {{"cursor", false, "{\"type\":\"string\",\"maxLength\":28}",
                             "Where the page begins; only as the next link has it."},
                            read_cursor},
+    [HTTP_PARAM_FACETS] =
+        {{"facets", true,
+          "{\"type\":\"array\",\"items\":{\"type\":\"string\",\"enum\":[\"theme\","
+          "\"origin\",\"municipality\",\"collection\"]}}",
+          "Also count how all that matches divides; only with f=geojson. Repeated or with commas: "
+          "several."},
+         read_facets},
+    [HTTP_PARAM_EXPLAIN] = {{"explain", false, "{\"type\":\"boolean\"}",
+                             "Also say how the answer was found; needs an administrator's token, "
+                             "and f=geojson."},
+                            read_explain},
     [HTTP_PARAM_BY] =
         {{"by", true,
           "{\"type\":\"array\",\"items\":{\"type\":\"string\",\"enum\":[\"theme\","
@@ -709,6 +774,11 @@ uint64_t http_params_binding(const struct http_params *params)
     buffer_put_u32be(&text, (uint32_t)query->municipality_count);
     for (size_t i = 0; i < query->municipality_count; i++)
         put_counted(&text, query->municipalities[i]);
+    buffer_put_u32be(&text, (uint32_t)query->network_count);
+    for (size_t i = 0; i < query->network_count; i++) {
+        buffer_put(&text, query->networks[i].origin_prefix, 8);
+        buffer_put(&text, query->networks[i].id.bytes, 16);
+    }
     seal_hash16("torg/cursor/1", buffer_span(&text), hash);
     buffer_done(&text);
     return get_u64be(hash);

@@ -21,10 +21,13 @@ enum http_param {
     HTTP_PARAM_DATETIME,
     HTTP_PARAM_ORIGIN,
     HTTP_PARAM_MUNICIPALITY,
+    HTTP_PARAM_NETWORK,
     HTTP_PARAM_COLLECTIONS,
     HTTP_PARAM_LIMIT,
     HTTP_PARAM_OFFSET,
     HTTP_PARAM_CURSOR,
+    HTTP_PARAM_FACETS,
+    HTTP_PARAM_EXPLAIN,
     HTTP_PARAM_BY,
     HTTP_PARAM_PLACE,
     HTTP_PARAM_LANG,
@@ -38,9 +41,11 @@ enum http_param {
 #define HTTP_PARAMS_FILTER                                                                         \
     (HTTP_PARAM_BIT(NEAR) | HTTP_PARAM_BIT(RADIUS) | HTTP_PARAM_BIT(BBOX) |                        \
      HTTP_PARAM_BIT(INTERSECTS) | HTTP_PARAM_BIT(THEME) | HTTP_PARAM_BIT(Q) |                      \
-     HTTP_PARAM_BIT(DATETIME) | HTTP_PARAM_BIT(ORIGIN) | HTTP_PARAM_BIT(MUNICIPALITY))
+     HTTP_PARAM_BIT(DATETIME) | HTTP_PARAM_BIT(ORIGIN) | HTTP_PARAM_BIT(MUNICIPALITY) |            \
+     HTTP_PARAM_BIT(NETWORK))
 #define HTTP_PARAMS_PAGE                                                                           \
-    (HTTP_PARAM_BIT(LIMIT) | HTTP_PARAM_BIT(OFFSET) | HTTP_PARAM_BIT(CURSOR) | HTTP_PARAM_BIT(F))
+    (HTTP_PARAM_BIT(LIMIT) | HTTP_PARAM_BIT(OFFSET) | HTTP_PARAM_BIT(CURSOR) |                     \
+     HTTP_PARAM_BIT(FACETS) | HTTP_PARAM_BIT(EXPLAIN) | HTTP_PARAM_BIT(F))
 
 /* What an answer may be written as; a route names those that it can. */
 enum http_format {
@@ -69,6 +74,8 @@ struct http_params {
     struct span origins[QUERY_VALUES_MAX]; /* hex digits, lower case or upper */
     struct query_cursor cursor;
     uint64_t cursor_binding;                         /* the query that the cursor belongs to */
+    unsigned facets;                                 /* QUERY_FACET_*, or-ed */
+    bool explain;                                    /* for administrators */
     unsigned by;                                     /* AGGREGATE_BY_*, or-ed; 0 if not given */
     struct span place;                               /* as typed */
     char language[3];                                /* "sv" or "en" */

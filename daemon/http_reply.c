@@ -186,6 +186,39 @@ void http_reply_problems(struct http_exchange *exchange, int status, const char 
     end_problem(exchange);
 }
 
+/* What of the query would make it smaller, most promising first. */
+static void reply_expensive(struct http_exchange *exchange)
+{
+    const struct http_params *params = &exchange->params;
+    const struct query *query = &params->query;
+    char advice[200] = "";
+    size_t used = 0;
+    const struct {
+        bool fits;
+        const char *words;
+    } ways[] = {
+        {!query->has_near && !query->has_box, "near with a radius, or a bbox"},
+        {query->has_near && !(params->given & HTTP_PARAM_BIT(RADIUS)), "a radius"},
+        {query->has_near && params->given & HTTP_PARAM_BIT(RADIUS), "a smaller radius"},
+        {query->has_box && !query->has_near, "a smaller bbox"},
+        {query->text.size > 0, "a longer q"},
+        {query->group_count == 0, "a theme"},
+        {query->municipality_count == 0, "a municipality"},
+        {params->facets != 0, "fewer facets"},
+        {query->offset > 0, "no offset but the next links"},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+        if (ways[i].fits && used < sizeof(advice))
+            used += (size_t)snprintf(advice + used, sizeof(advice) - used, "%s%s", used ? "; " : "",
+                                     ways[i].words);
+    }
+    http_reply_problem(exchange, 400, "query-too-expensive",
+                       "This query would look at too much: more than %d listings, rows and nodes. "
+                       "What makes it smaller: %s.",
+                       QUERY_WORK_MAX, advice[0] ? advice : "fewer themes");
+}
+
 /* Flat: one line for each error that the layers below can mean. */
 void http_reply_error(struct http_exchange *exchange, enum torg_err err)
 {
@@ -194,9 +227,7 @@ void http_reply_error(struct http_exchange *exchange, enum torg_err err)
         http_reply_problem(exchange, 404, NULL, "There is no such thing here.");
         return;
     case TORG_E_EXPENSIVE:
-        http_reply_problem(exchange, 400, "query-too-expensive",
-                           "This query would look at too many listings: give a smaller radius or "
-                           "bbox, a theme, or a municipality.");
+        reply_expensive(exchange);
         return;
     case TORG_E_FULL:
         http_reply_problem(exchange, 507, "storage-full",

@@ -222,15 +222,15 @@ static void refuse_access(struct http_exchange *exchange, const char *detail, co
     http_reply_field(exchange, "WWW-Authenticate", "%s", challenge);
 }
 
-static void check_editor(struct http_exchange *exchange)
+/* missing: what is said when there is no token. */
+static void check_token(struct http_exchange *exchange, const char *missing)
 {
     struct span text = bearer_of(&exchange->request);
     struct kv kv;
     enum torg_err err;
 
     if (text.size == 0) {
-        refuse_access(exchange, "Writing needs the field Authorization: Bearer TOKEN.",
-                      "Bearer realm=\"torg\"");
+        refuse_access(exchange, missing, "Bearer realm=\"torg\"");
         return;
     }
     err = store_read_begin(exchange->node->store, &kv);
@@ -246,13 +246,23 @@ static void check_editor(struct http_exchange *exchange)
     exchange->has_token = !err;
 }
 
+bool http_router_admin(struct http_exchange *exchange)
+{
+    check_token(exchange, "This needs Authorization: Bearer TOKEN, with an administrator's token.");
+    if (exchange->has_token && exchange->token.role != TOKEN_ROLE_ADMIN)
+        http_reply_problem(exchange, 403, NULL,
+                           "This is for administrators: the token's role is %s.",
+                           token_role_name(exchange->token.role));
+    return exchange->has_token && exchange->token.role == TOKEN_ROLE_ADMIN;
+}
+
 static void check_access(const struct http_routes *routes, struct http_exchange *exchange)
 {
     switch (exchange->route->access) {
     case HTTP_ACCESS_PUBLIC:
         return;
     case HTTP_ACCESS_EDITOR:
-        check_editor(exchange);
+        check_token(exchange, "Writing needs the field Authorization: Bearer TOKEN.");
         return;
     case HTTP_ACCESS_OPERATOR:
         if (!routes->is_operator(exchange->service, bearer_of(&exchange->request)))

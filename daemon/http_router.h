@@ -59,6 +59,13 @@ struct http_routes {
 void http_router_begin(const struct http_routes *routes, struct http_exchange *exchange);
 void http_router_run(struct http_exchange *exchange);
 
+/*
+ * Does the request carry an administrator's token? For what a route shows to
+ * them only; else it is refused: 401 without a token that is known here, 403
+ * with another role's.
+ */
+bool http_router_admin(struct http_exchange *exchange);
+
 /* Does the Accept field (absent: everything) take this type, and how much (0..1000)? */
 unsigned http_router_accepts(const struct http_request *request, const char *type);
 /* May a body of that encoding be sent? Only gzip is asked for. */

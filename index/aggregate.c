@@ -183,7 +183,7 @@ enum torg_err aggregate_competence_needs(const struct kv *kv, const struct theme
     err = query_plan_init(&plan, kv, themes, &needs);
     if (err)
         return err;
-    err = query_plan_each_row(&plan, tally_visit, &tally);
+    err = query_each_part(&plan, tally_visit, &tally);
     if (!err) {
         if (tally.count > 1)
             qsort(tally.cells, tally.count, sizeof(*tally.cells), cell_compare);

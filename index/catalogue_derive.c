@@ -177,11 +177,14 @@ static enum torg_err derive_terms(const struct theme_tree *themes,
     static const uint8_t nobody[LISTING_REFERENCE_SIZE];
     const struct catalogue_row *row = &derived->row;
     struct buffer *terms = &derived->terms;
+    struct catalogue_part_key part =
+        catalogue_part_key(row->collection, row->placed, !catalogue_row_regular(row));
     uint8_t origin[4];
 
     buffer_clear(terms);
     put_u32be(origin, row->origin_number);
     catalogue_terms_add(terms, POSTINGS_COLLECTION, span_of(&row->collection, 1));
+    catalogue_terms_add(terms, POSTINGS_PART, span_of(part.bytes, sizeof(part.bytes)));
     catalogue_terms_add(terms, POSTINGS_MUNICIPALITY, row->municipality);
     catalogue_terms_add(terms, POSTINGS_ORIGIN, span_of(origin, sizeof(origin)));
     catalogue_terms_add(terms, POSTINGS_COUNTRY, row->country_code);

@@ -284,6 +284,11 @@ bool catalogue_row_regular(const struct catalogue_row *row)
     return row->shown_from_ms == from_ms && row->shown_through_ms == row->time_through_ms;
 }
 
+struct catalogue_part_key catalogue_part_key(uint8_t collection, bool placed, bool irregular)
+{
+    return (struct catalogue_part_key){.bytes = {collection, placed, irregular}};
+}
+
 void catalogue_record_pack(const struct catalogue_record *record, struct buffer *out)
 {
     buffer_put_u8(out, record->collection);

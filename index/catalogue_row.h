@@ -77,6 +77,16 @@ void catalogue_shown_span(uint8_t collection, int64_t now_ms, int64_t *ret_from_
 /* Does the tree's answer to that question hold for this row? If not it is only a superset. */
 bool catalogue_row_regular(const struct catalogue_row *row);
 
+/*
+ * Every document is in the list of its part, so that lists of other kinds can
+ * be divided as the trees are, and what needs its row be known without it.
+ */
+#define CATALOGUE_PART_KEY_BYTES 3
+struct catalogue_part_key {
+    uint8_t bytes[CATALOGUE_PART_KEY_BYTES];
+};
+struct catalogue_part_key catalogue_part_key(uint8_t collection, bool placed, bool irregular);
+
 /* The fixed part of a KV_DOCUMENT value; the feature follows. Key: u32be number. */
 #define CATALOGUE_DOCUMENT_BYTES 70
 struct catalogue_record {
@@ -166,7 +176,7 @@ enum torg_err catalogue_rows(const struct kv *kv, uint8_t collection, bool place
 /* KV_META: the number that the next new document gets, and what the index was derived with. */
 #define CATALOGUE_META_NEXT "index.next"
 #define CATALOGUE_META_STAMP "index.stamp"
-#define CATALOGUE_FORMAT 3
+#define CATALOGUE_FORMAT 4
 #define CATALOGUE_STAMP_BYTES 12
 /* Of all that is derived from beside the replica: the taxonomy, the gazetteer. */
 uint64_t catalogue_version(const struct theme_tree *themes);

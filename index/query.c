@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include "index/query.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,18 +13,33 @@ struct run {
     struct query_top top;
     size_t wanted; /* up to the end of the page, and one more that says there is a next */
     uint64_t matched;
-    bool collecting; /* what is visited was counted before */
+    bool counting;   /* what is visited was not counted before */
+    bool collecting; /* what is visited may come into the page */
+    bool collected;  /* what was not counted by trees alone has been collected */
 };
+
+/*
+ * What one step of a nearest-first stream costs, in listings that a tree
+ * visits; measured. Only the way to the page hangs on it.
+ */
+#define COST_NEAR 30
 
 static const char driver_count[] = "count";
 static const char driver_tree[] = "rtree";
-static const char driver_scan[] = "scan";
 static const char driver_near[] = "near";
 static const char driver_walk[] = "walk";
 
 static const char *driver_name(enum query_driver driver)
 {
-    return driver == QUERY_BY_SCAN ? driver_scan : driver_tree;
+    switch (driver) {
+    case QUERY_BY_SCAN:
+        return "scan";
+    case QUERY_BY_POSTINGS:
+        return "postings";
+    case QUERY_BY_TREE:
+        break;
+    }
+    return driver_tree;
 }
 
 static bool after_cursor(const struct query *query, double distance_m, uint32_t number)
@@ -54,54 +70,97 @@ static enum torg_err run_visit(void *context, uint32_t number, const struct cata
     struct run *run = context;
     const struct query *query = run->plan->query;
 
-    run->matched += !run->collecting;
-    if (run->wanted == 0)
+    run->matched += run->counting;
+    if (run->wanted == 0 || !run->collecting)
         return TORG_OK;
     if (query->has_near)
         return run_add_near(run, number, row);
     return after_cursor(query, -1, number) ? query_top_add(&run->top, number, -1) : TORG_OK;
 }
 
+/* ---- counting ---- */
+
+/* What streaming the nearest costs until the page is full, of trees of which some match. */
+static double stream_cost(const struct run *run, double by_tree, double matches)
+{
+    return COST_NEAR * fmin(by_tree, (double)run->wanted * by_tree / fmax(matches, 1));
+}
+
 /*
- * Count what matches: by the trees alone where they say it all, else row by
- * row, and then it is collected for the page at the same time.
+ * Nearest first, is it cheaper to read the row of all that matches while it is
+ * counted than to stream afterwards? Where all rows are read anyway it is.
+ */
+static bool collects_near(const struct run *run)
+{
+    const struct query_plan *plan = run->plan;
+    double by_tree = 0, matches = 0;
+
+    for (size_t i = 0; i < plan->part_count; i++) {
+        const struct query_part *part = &plan->parts[i];
+        double share = plan->filtered ? (double)part->by_postings / (double)part->documents : 1;
+
+        if (query_plan_counted(plan, part))
+            continue;
+        by_tree += (double)part->by_tree;
+        matches += (double)part->by_tree * share;
+    }
+    return plan->rows || matches * QUERY_COST_FETCH <= stream_cost(run, by_tree, matches);
+}
+
+static void explain_part(struct run *run, const struct query_part *part, uint64_t matched,
+                         const char *driver)
+{
+    struct query_explain *explain = &run->plan->explain;
+
+    explain->driver = driver;
+    explain->parts[explain->part_count++] = (struct query_explain_part){
+        .collection = part->collection,
+        .placed = part->placed,
+        .compared = run->plan->rows || part->has_irregular,
+        .documents = part->documents,
+        .by_tree = part->by_tree,
+        .by_postings = part->by_postings,
+        .matched = matched,
+        .driver = driver,
+    };
+}
+
+/*
+ * Count what matches: by the trees alone where they say it all, else one by
+ * one, and then it is, if that pays, collected for the page at the same time.
  */
 static enum torg_err run_count(struct run *run)
 {
-    struct query_explain *explain = &run->plan->explain;
+    struct query_plan *plan = run->plan;
+    bool near = plan->query->has_near && run->wanted > 0;
     enum query_driver driver;
-    enum torg_err err;
+    enum torg_err err = TORG_OK;
 
-    explain->driver = driver_count;
-    for (size_t i = 0; i < run->plan->part_count; i++) {
-        const struct query_part *part = &run->plan->parts[i];
+    plan->explain.driver = driver_count;
+    run->counting = true;
+    run->collected = run->collecting = !near || collects_near(run);
+    for (size_t i = 0; i < plan->part_count && !err; i++) {
+        const struct query_part *part = &plan->parts[i];
         uint64_t before = run->matched;
-        const char *how = driver_count;
 
-        if (part->compared) {
-            err = query_plan_each(run->plan, part, false, run_visit, run, &driver);
-            if (err)
-                return err;
-            explain->driver = how = driver_name(driver);
-        } else {
+        if (query_plan_counted(plan, part)) {
             run->matched += part->by_tree;
+            explain_part(run, part, part->by_tree, driver_count);
+            continue;
         }
-        explain->parts[explain->part_count++] = (struct query_explain_part){
-            .collection = part->collection,
-            .placed = part->placed,
-            .compared = part->compared,
-            .documents = part->documents,
-            .by_tree = part->by_tree,
-            .matched = run->matched - before,
-            .driver = how,
-        };
+        err = query_each(plan, part, near && run->collecting, run_visit, run, &driver);
+        if (!err)
+            explain_part(run, part, run->matched - before, driver_name(driver));
     }
-    return TORG_OK;
+    run->counting = false;
+    run->collecting = true;
+    return err;
 }
 
 /* ---- in the order of document numbers ---- */
 
-/* Most rows match: walk them in order from the cursor until the page is full. */
+/* Most rows match, and there is no set: walk them in order from the cursor until the page is full.
+ */
 static enum torg_err run_walk(struct run *run)
 {
     const struct query *query = run->plan->query;
@@ -120,7 +179,7 @@ static enum torg_err run_walk(struct run *run)
             err = query_plan_row(run->plan);
         if (err || !after_cursor(query, -1, row.number))
             continue;
-        err = query_plan_matches(run->plan, &row, &matches);
+        err = query_match_row(run->plan, &row, &matches);
         if (!err && matches)
             err = query_top_add(&run->top, row.number, -1);
     }
@@ -128,7 +187,7 @@ static enum torg_err run_walk(struct run *run)
     return err == TORG_E_NOT_FOUND ? TORG_OK : err;
 }
 
-/* What is not collected yet: by whichever way is shorter. */
+/* What is not collected yet, the parts that only trees counted: by whichever way is shorter. */
 static enum torg_err run_ordered(struct run *run)
 {
     struct query_plan *plan = run->plan;
@@ -138,23 +197,60 @@ static enum torg_err run_ordered(struct run *run)
 
     for (size_t i = 0; i < plan->part_count; i++) {
         documents += plan->parts[i].documents;
-        left += plan->parts[i].compared ? 0 : plan->parts[i].by_tree;
+        left += query_plan_counted(plan, &plan->parts[i]) ? plan->parts[i].by_tree : 0;
     }
     if (left == 0)
         return TORG_OK;
     if (QUERY_COST_ROW * run->wanted * documents / run->matched < left)
         return run_walk(run);
-    run->collecting = true;
     for (size_t i = 0; i < plan->part_count && !err; i++) {
-        if (plan->parts[i].compared)
+        if (!query_plan_counted(plan, &plan->parts[i]))
             continue;
-        err = query_plan_each(plan, &plan->parts[i], false, run_visit, run, &driver);
+        err = query_each(plan, &plan->parts[i], false, run_visit, run, &driver);
         plan->explain.driver = driver_name(driver);
     }
     return err;
 }
 
 /* ---- nearest first ---- */
+
+/* Is the part streamed: not collected, and its tree's answer is right but for the set and the
+ * rows of the irregular? */
+static bool run_streams(const struct run *run, const struct query_part *part)
+{
+    return query_plan_counted(run->plan, part) || !run->collected;
+}
+
+/* Does a listing that the stream has found match? Lists of irregular ones never share a number. */
+static enum torg_err stream_matches(struct run *run, uint32_t number, bool *ret_matches)
+{
+    struct query_plan *plan = run->plan;
+    const struct query_part *owner = &plan->parts[0];
+    struct catalogue_row row;
+    bool has_row;
+
+    for (size_t i = 0; i < plan->part_count; i++) {
+        if (plan->parts[i].has_irregular &&
+            postings_set_contains(&plan->parts[i].irregular, number))
+            owner = &plan->parts[i];
+    }
+    return query_match_found(plan, owner, number, false, &row, &has_row, ret_matches);
+}
+
+static enum torg_err stream_next(struct run *run, struct rtree_near *near, struct rtree_hit *hit)
+{
+    bool matches = false;
+    enum torg_err err = TORG_OK;
+
+    while (!matches && !err) {
+        err = rtree_near_next(near, hit);
+        if (!err)
+            err = query_plan_hits(run->plan, 1);
+        if (!err)
+            err = stream_matches(run, hit->document, &matches);
+    }
+    return err;
+}
 
 /* One stream for each group of collections whose trees are asked for the same times. */
 static enum torg_err run_stream(struct run *run, uint32_t collections,
@@ -173,8 +269,7 @@ static enum torg_err run_stream(struct run *run, uint32_t collections,
     if (query->has_cursor)
         rtree_near_after(near, query->cursor.distance_m, query->cursor.document);
     for (size_t i = 0; i < run->wanted; i++) {
-        err = rtree_near_next(near, &hit);
-        run->plan->explain.hits += !err;
+        err = stream_next(run, near, &hit);
         if (err || query_top_passes(&run->top, hit.document, hit.distance_m))
             break;
         err = query_top_add(&run->top, hit.document, hit.distance_m);
@@ -189,22 +284,23 @@ static enum torg_err run_stream(struct run *run, uint32_t collections,
 }
 
 /* The collections that are streamed with the part at i: asked for the same times. */
-static uint32_t stream_collections(const struct query_plan *plan, size_t i)
+static uint32_t stream_collections(const struct run *run, size_t i)
 {
+    const struct query_plan *plan = run->plan;
     const struct query_part *first = &plan->parts[i];
     uint32_t collections = 0;
 
     for (size_t j = 0; j < plan->part_count; j++) {
         const struct query_part *part = &plan->parts[j];
 
-        if (!part->compared && part->from_ms == first->from_ms &&
+        if (run_streams(run, part) && part->from_ms == first->from_ms &&
             part->through_ms == first->through_ms)
             collections |= UINT32_C(1) << part->collection;
     }
     return collections;
 }
 
-static enum torg_err run_near(struct run *run)
+static enum torg_err run_streams_all(struct run *run)
 {
     struct query_plan *plan = run->plan;
     uint32_t done = 0;
@@ -212,15 +308,44 @@ static enum torg_err run_near(struct run *run)
 
     for (size_t i = 0; i < plan->part_count && !err; i++) {
         struct rtree_query tree = query_plan_tree(plan, &plan->parts[i]);
-        uint32_t collections = stream_collections(plan, i);
+        uint32_t collections = stream_collections(run, i);
 
-        if (plan->parts[i].compared || done >> plan->parts[i].collection & 1)
+        if (!run_streams(run, &plan->parts[i]) || done >> plan->parts[i].collection & 1)
             continue;
         done |= collections;
-        tree.near_hint = run->wanted < UINT32_MAX ? (uint32_t)run->wanted : UINT32_MAX;
+        /* Where hits are dropped afterwards, more are taken than are wanted. */
+        tree.near_hint = run->collected ? (uint32_t)run->wanted : 0;
         err = run_stream(run, collections, &tree);
     }
     return err;
+}
+
+/*
+ * Now it is known how many match. When so few of what the trees hold do that a
+ * stream would go far for them, they are collected after all, by their rows.
+ */
+static enum torg_err run_near(struct run *run)
+{
+    struct query_plan *plan = run->plan;
+    uint64_t by_tree = 0, matches = 0;
+    enum query_driver driver;
+    enum torg_err err = TORG_OK;
+
+    for (size_t i = 0; i < plan->part_count; i++) {
+        if (query_plan_counted(plan, &plan->parts[i]))
+            continue;
+        by_tree += plan->parts[i].by_tree;
+        matches += plan->explain.parts[i].matched;
+    }
+    if (!run->collected && stream_cost(run, (double)by_tree, (double)matches) >
+                               (double)(by_tree + matches * QUERY_COST_FETCH)) {
+        run->collected = true;
+        for (size_t i = 0; i < plan->part_count && !err; i++) {
+            if (plan->explain.parts[i].matched > 0 && !query_plan_counted(plan, &plan->parts[i]))
+                err = query_each(plan, &plan->parts[i], true, run_visit, run, &driver);
+        }
+    }
+    return err ? err : run_streams_all(run);
 }
 
 /* ---- the page ---- */

@@ -57,8 +57,10 @@ struct query {
     uint32_t origins[QUERY_VALUES_MAX]; /* origin numbers */
     size_t municipality_count;
     struct span municipalities[QUERY_VALUES_MAX];
-    uint32_t limit;  /* 0..QUERY_LIMIT_MAX; 0 only counts */
-    uint32_t offset; /* skipped after the cursor */
+    size_t network_count;
+    struct feature_id networks[QUERY_VALUES_MAX]; /* listings of networks: has applied to one */
+    uint32_t limit;                               /* 0..QUERY_LIMIT_MAX; 0 only counts */
+    uint32_t offset;                              /* skipped after the cursor */
     bool has_cursor;
     struct query_cursor cursor;
 };
@@ -72,20 +74,37 @@ struct query {
 struct query_explain_part {
     uint8_t collection;
     bool placed;
-    bool compared;      /* what its tree finds had to be compared with rows */
-    uint64_t documents; /* in the part, whatever is asked: what a scan reads */
-    uint64_t by_tree;   /* exact: place, themes as bits and time hold */
-    uint64_t matched;   /* exact: all filters hold */
-    const char *driver; /* how they were counted: "count", "rtree", "scan" */
+    bool compared;        /* rows had to be compared, at least some */
+    uint64_t documents;   /* in the part, whatever is asked: what a scan reads */
+    uint64_t by_tree;     /* exact: place, themes as bits and time hold */
+    uint64_t by_postings; /* exact: the filters of the query's set hold */
+    uint64_t matched;     /* exact: all filters hold */
+    const char *driver;   /* how they were counted: "count", "rtree", "postings", "scan" */
+};
+/* Filters that have postings; their exact numbers are known before anything is read. */
+enum query_filter_kind {
+    QUERY_FILTER_ORIGIN,
+    QUERY_FILTER_MUNICIPALITY,
+    QUERY_FILTER_NETWORK,
+};
+#define QUERY_FILTER_COUNT 3
+struct query_explain_filter {
+    bool asked;
+    bool by_row;       /* compared row by row instead: few rows, long lists */
+    uint64_t listings; /* that have one of the values; for networks each counted */
 };
 struct query_explain {
     const char *driver; /* how the page was filled: one of those, or "near", "walk" */
+    struct query_explain_filter filters[QUERY_FILTER_COUNT]; /* by enum query_filter_kind */
+    bool has_set;       /* filters made a set of document numbers */
+    uint64_t set_count; /* documents in it */
     size_t part_count;  /* without those in which nothing can match */
     struct query_explain_part parts[QUERY_PARTS_MAX];
     uint64_t nodes, leaves; /* of trees, visited: inner nodes, leaves */
     uint64_t items;         /* of leaves, compared */
     uint64_t hits;          /* that trees gave out */
     uint64_t rows;          /* read */
+    uint64_t postings;      /* entries of lists, read */
     uint64_t geodesics;     /* computed, to points */
     uint64_t shapes;        /* lines and areas whose geometry was read */
     uint64_t work;          /* what counts against QUERY_WORK_MAX */

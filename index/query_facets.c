@@ -191,13 +191,13 @@ static enum torg_err count_part(struct count *count, struct query_plan *plan,
     enum query_driver driver;
 
     count->facets = facets;
-    if (facets & QUERY_FACET_COLLECTION && !part->compared) {
+    if (facets & QUERY_FACET_COLLECTION && query_plan_counted(plan, part)) {
         count->out->collections[part->collection] += part->by_tree;
         count->facets &= ~(unsigned)QUERY_FACET_COLLECTION;
     }
     if (!count->facets)
         return TORG_OK;
-    return query_plan_each(plan, part, true, count_visit, count, &driver);
+    return query_each(plan, part, true, count_visit, count, &driver);
 }
 
 static enum torg_err put_origins(struct tally *tally, struct query_facets *out)

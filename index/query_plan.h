@@ -3,6 +3,7 @@
 #define TORG_INDEX_QUERY_PLAN_H
 
 #include "index/catalogue_row.h"
+#include "index/postings.h"
 #include "index/query.h"
 #include "index/shape_query.h"
 
@@ -10,15 +11,20 @@
 struct query_part {
     uint8_t collection;
     bool placed;
-    bool compared;               /* the tree's answer is a superset: rows must be compared */
-    int64_t from_ms, through_ms; /* what its tree is asked for */
-    uint64_t documents;          /* never 0 */
-    uint64_t by_tree;            /* what its tree counts: all that matches unless compared */
+    int64_t from_ms, through_ms;    /* what its tree is asked for */
+    uint64_t documents;             /* never 0 */
+    uint64_t by_tree;               /* exact: what its tree counts */
+    uint64_t by_postings;           /* exact: candidates; when the plan is filtered */
+    struct postings_set candidates; /* what of the plan's set is in the part */
+    uint64_t irregular_count;       /* shown at other times than the tree says */
+    bool has_irregular;             /* and the query asks what is shown: their rows are compared */
+    struct postings_set irregular;  /* which they are, unless every row is compared anyway */
 };
 
 /*
- * A query made ready: what the trees are asked, what is left to compare row by
- * row, and how much work has been done. For query.c and aggregate.c only.
+ * A query made ready: what the trees are asked, the set of those that filters
+ * with postings leave, what must be compared row by row, and how much work has
+ * been done. For query*.c and aggregate.c only.
  */
 struct query_plan {
     const struct kv *kv;
@@ -32,25 +38,45 @@ struct query_plan {
     struct shape_query *shapes;         /* with near or a region: where lines and areas are */
     struct shape_query_work shape_work; /* noted already */
     struct buffer text;
-    struct query_explain explain; /* sums only */
+    bool filtered;           /* only what is in set can match */
+    struct postings_set set; /* origin, municipality, network */
+    bool rows;               /* every row must be compared: some filter has nothing else */
+    struct query_explain explain;
 };
 
 /*
- * Counts with the trees already. TORG_E_INVALID, TORG_E_TOO_BIG: a limit of
- * query.h is passed. TORG_E_EXPENSIVE.
+ * Counts with the trees and the postings already. TORG_E_INVALID,
+ * TORG_E_TOO_BIG: a limit of query.h is passed. TORG_E_EXPENSIVE.
  */
 enum torg_err query_plan_init(struct query_plan *plan, const struct kv *kv,
                               const struct theme_tree *themes, const struct query *query);
 void query_plan_done(struct query_plan *plan);
 
-/* Do all filters hold? What the trees know already is compared again. */
-enum torg_err query_plan_matches(struct query_plan *plan, const struct catalogue_row *row,
-                                 bool *ret_matches);
+/*
+ * The parts are there: make the filters with postings into the plan's set, or
+ * leave them to the rows. Then, for each part, what of it is in the set and
+ * which of its rows must be compared.
+ */
+enum torg_err query_filter_init(struct query_plan *plan);
+enum torg_err query_filter_part(struct query_plan *plan, struct query_part *part);
+
+/* Is what the part's tree finds all that matches? */
+bool query_plan_counted(const struct query_plan *plan, const struct query_part *part);
+/* Do all filters hold but the plan's set? What the trees know already is compared again. */
+enum torg_err query_match_row(struct query_plan *plan, const struct catalogue_row *row,
+                              bool *ret_matches);
+/*
+ * Do all filters hold for a listing that the part's tree has found? Its row is
+ * read only where that is needed, or when fetch asks for it.
+ */
+enum torg_err query_match_found(struct query_plan *plan, const struct query_part *part,
+                                uint32_t number, bool fetch, struct catalogue_row *row,
+                                bool *ret_has_row, bool *ret_matches);
 /* The question to the tree of a part: their times differ, and some have no place. */
 struct rtree_query query_plan_tree(const struct query_plan *plan, const struct query_part *part);
 /* Note work done; TORG_E_EXPENSIVE when it is too much. */
 enum torg_err query_plan_walked(struct query_plan *plan, const struct rtree_work *work);
-enum torg_err query_plan_hit(struct query_plan *plan);
+enum torg_err query_plan_hits(struct query_plan *plan, size_t count);
 enum torg_err query_plan_row(struct query_plan *plan);
 /* What lines and areas have cost so far, and what went wrong with them. */
 enum torg_err query_plan_settle(struct query_plan *plan);
@@ -65,18 +91,19 @@ typedef enum torg_err query_match_visit(void *context, uint32_t number,
 
 /* Which way a part was walked. */
 enum query_driver {
-    QUERY_BY_TREE, /* its tree, fetching rows where needed */
-    QUERY_BY_SCAN, /* all its rows */
+    QUERY_BY_TREE,     /* its tree, fetching rows where needed */
+    QUERY_BY_POSTINGS, /* its candidates, fetching rows unless the tree has nothing to say */
+    QUERY_BY_SCAN,     /* all its rows */
 };
-/* Visit everything of a part that matches, each once, in no order, the cheaper way. */
-enum torg_err query_plan_each(struct query_plan *plan, const struct query_part *part, bool rows,
-                              query_match_visit *visit, void *context,
-                              enum query_driver *ret_driver);
-/* The same over all parts. */
-enum torg_err query_plan_each_row(struct query_plan *plan, query_match_visit *visit, void *context);
+/* Visit everything of a part that matches, each once, in no order, the cheapest way. */
+enum torg_err query_each(struct query_plan *plan, const struct query_part *part, bool rows,
+                         query_match_visit *visit, void *context, enum query_driver *ret_driver);
+/* The same over all parts, with rows. */
+enum torg_err query_each_part(struct query_plan *plan, query_match_visit *visit, void *context);
 
-/* Cost of a row in a walk, in listings that a tree visits. */
+/* Cost of a row in a walk, and of one that is fetched, in listings that a tree visits: measured. */
 #define QUERY_COST_ROW 8
+#define QUERY_COST_FETCH 45
 
 /*
  * The rows of several collections in the order of their numbers. Nothing may

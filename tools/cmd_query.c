@@ -6,9 +6,11 @@
 #include "daemon/http_params.h"
 #include "tools/cli.h"
 #include "tools/http_client.h"
+#include "tools/query_print.h"
 
 #define COMMAND "query"
 #define DEFAULT_URL "http://127.0.0.1:8480"
+#define TOKEN_FILE_BYTES_MAX 4096
 
 static const char help[] =
     "torg query - ask a node, as its web API answers\n"
@@ -26,7 +28,12 @@ static const char help[] =
     "  --datetime INTERVAL   RFC 3339, FROM/THROUGH, with .. for open\n"
     "  --origin ID           only what this origin published (may be repeated)\n"
     "  --municipality CODE   only what lies there (may be repeated)\n"
+    "  --network ID          only what has applied to this network (may be repeated)\n"
     "  --limit N             how many (default 20)\n"
+    "  --facets LIST         also how all that matches divides: theme, origin, municipality,\n"
+    "                        collection, or several with commas\n"
+    "  --explain             also how the answer was found; needs an administrator's token\n"
+    "  --token-file FILE     the token (default: what TORG_TOKEN holds)\n"
     "  --json                the answer as it came (GeoJSON)\n"
     "  --csv                 the answer as CSV\n"
     "  --help\n"
@@ -38,6 +45,7 @@ struct query_options {
     const char *url;
     const char *collection; /* when exactly one */
     const char *format;
+    const char *token_file;
     struct buffer parameters;
 };
 
@@ -55,7 +63,11 @@ static int options_read(int argc, char **argv, struct query_options *ret_options
         {"datetime", required_argument, NULL, 'p'},
         {"origin", required_argument, NULL, 'p'},
         {"municipality", required_argument, NULL, 'p'},
+        {"network", required_argument, NULL, 'p'},
         {"limit", required_argument, NULL, 'p'},
+        {"facets", required_argument, NULL, 'p'},
+        {"explain", no_argument, NULL, 'e'},
+        {"token-file", required_argument, NULL, 't'},
         {"json", no_argument, NULL, 'j'},
         {"csv", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
@@ -80,6 +92,12 @@ static int options_read(int argc, char **argv, struct query_options *ret_options
         case 'p': /* The API's own names and values. */
             http_query_put(&ret_options->parameters, longs[index].name, optarg);
             break;
+        case 'e':
+            http_query_put(&ret_options->parameters, "explain", "true");
+            break;
+        case 't':
+            ret_options->token_file = optarg;
+            break;
         case 'j':
             ret_options->format = "geojson";
             break;
@@ -98,58 +116,6 @@ static int options_read(int argc, char **argv, struct query_options *ret_options
     return CLI_OK;
 }
 
-static const char *property(const json_t *feature, const char *name)
-{
-    const char *text =
-        json_string_value(json_object_get(json_object_get(feature, "properties"), name));
-
-    return text ? text : "";
-}
-
-/* A name in Swedish, or in whatever language there is. */
-static const char *feature_name(const json_t *feature)
-{
-    json_t *name = json_object_get(json_object_get(feature, "properties"), "name");
-    const char *text = json_string_value(name);
-    const char *language;
-    json_t *value;
-
-    if (!text)
-        text = json_string_value(json_object_get(name, "sv"));
-    if (text)
-        return text;
-    json_object_foreach(name, language, value) return json_string_value(value);
-    return "";
-}
-
-static void print_features(const json_t *answer)
-{
-    static const char *const titles[] = {">distance", "name", "collection", "municipality", "id"};
-    json_t *features = json_object_get(answer, "features");
-    struct cli_table table;
-    const json_t *feature;
-    size_t i;
-
-    cli_table_begin(&table, titles, ARRAY_SIZE(titles));
-    json_array_foreach(features, i, feature)
-    {
-        json_t *distance = json_object_get(json_object_get(feature, "properties"), "distance");
-        const char *id = json_string_value(json_object_get(feature, "id"));
-
-        if (json_is_number(distance))
-            cli_table_cell(&table, "%.3f km", json_number_value(distance) / 1000);
-        else
-            cli_table_cell(&table, "-");
-        cli_table_cell(&table, "%s", feature_name(feature));
-        cli_table_cell(&table, "%s", property(feature, "collection"));
-        cli_table_cell(&table, "%s", property(feature, "municipality"));
-        cli_table_cell(&table, "%s", id ? id : "");
-    }
-    cli_table_end(&table, stdout);
-    printf("%zu of %lld\n", json_array_size(features),
-           (long long)json_integer_value(json_object_get(answer, "numberMatched")));
-}
-
 static int print_answer(const struct http_answer *answer, const struct query_options *options)
 {
     char problem[2048];
@@ -166,7 +132,9 @@ static int print_answer(const struct http_answer *answer, const struct query_opt
     json = http_answer_json(answer);
     if (!json)
         return cli_fail(COMMAND, "the answer is not JSON: is this a torg node?");
-    print_features(json);
+    query_print_features(json, stdout);
+    query_print_facets(json, stdout);
+    query_print_explain(json, stdout);
     json_decref(json);
     return CLI_OK;
 }
@@ -203,13 +171,41 @@ static int parameters_check(const struct query_options *options)
     return result;
 }
 
+/* Not as an option's value, for others can read those. Empty without one. */
+static bool read_token(const struct query_options *options, struct buffer *token)
+{
+    const char *given = getenv("TORG_TOKEN");
+    enum torg_err err;
+
+    if (options->token_file) {
+        err = cli_read_file(options->token_file, TOKEN_FILE_BYTES_MAX, token);
+        if (err) {
+            cli_fail(COMMAND, "%s: %s", options->token_file, torg_err_text(err));
+            return false;
+        }
+    } else if (given) {
+        buffer_put_str(token, given);
+    }
+    while (token->size > 0 && token->data[token->size - 1] <= ' ')
+        token->size--;
+    buffer_put_u8(token, '\0');
+    return token->err == TORG_OK;
+}
+
 static int ask(struct query_options *options)
 {
     struct http_client *client = NULL;
     struct http_answer answer = {0};
     struct buffer path = {0};
+    struct buffer token = {0};
+    const char *bearer;
     int result;
 
+    if (!read_token(options, &token)) {
+        buffer_done(&token);
+        return CLI_FAILED;
+    }
+    bearer = token.size > 1 ? (const char *)token.data : NULL;
     if (options->format)
         http_query_put(&options->parameters, "f", options->format);
     if (options->collection)
@@ -218,7 +214,7 @@ static int ask(struct query_options *options)
         buffer_put_str(&path, "/torg/v1/search");
     buffer_put_span(&path, buffer_span(&options->parameters));
     buffer_put_u8(&path, '\0');
-    if (path.err || http_client_new(options->url, NULL, &client)) {
+    if (path.err || http_client_new(options->url, bearer, &client)) {
         result = cli_fail(COMMAND, "out of memory");
     } else if (http_client_request(client, "GET", (const char *)path.data, NULL, (struct span){0},
                                    &answer)) {
@@ -229,6 +225,7 @@ static int ask(struct query_options *options)
     }
     http_answer_done(&answer);
     http_client_free(client);
+    buffer_done(&token);
     buffer_done(&path);
     return result;
 }

@@ -162,6 +162,31 @@ static void put_themes(struct buffer *out, const struct world_listing *l)
         pack_str(out, span_of_str(l->themes[i]));
 }
 
+struct feature_id world_network(unsigned i)
+{
+    struct feature_id id = {{0}};
+
+    memset(id.origin_prefix, 0x80 + (int)i, sizeof(id.origin_prefix));
+    memset(id.id.bytes, 0x40 + (int)i, sizeof(id.id.bytes));
+    return id;
+}
+
+static void put_networks(struct buffer *out, const struct world_listing *l)
+{
+    pack_str(out, span_of_str("networks"));
+    pack_array(out, (uint32_t)__builtin_popcount(l->networks));
+    for (unsigned i = 0; i < WORLD_NETWORKS; i++) {
+        struct feature_id network = world_network(i);
+        uint8_t reference[LISTING_REFERENCE_SIZE];
+
+        if (!(l->networks >> i & 1))
+            continue;
+        memcpy(reference, network.origin_prefix, 8);
+        memcpy(reference + 8, network.id.bytes, 16);
+        pack_bin(out, reference, sizeof(reference));
+    }
+}
+
 static void put_source(struct buffer *out, const struct world_listing *l)
 {
     char id[16];
@@ -187,8 +212,8 @@ static void put_moved(struct buffer *out)
 static uint32_t body_fields(const struct world_listing *l)
 {
     return 3 + (l->area != NULL) + (l->asker != NULL) + l->has_end + l->placed + (l->source > 0) +
-           (l->municipality != NULL) + (l->people > 0) + l->has_start + l->has_from +
-           l->has_through;
+           (l->municipality != NULL) + (l->networks > 0) + (l->people > 0) + l->has_start +
+           l->has_from + l->has_through;
 }
 
 /* Keys ascend, as the profile demands. */
@@ -209,6 +234,8 @@ static void put_body(struct buffer *out, const struct world_listing *l)
     if (l->municipality)
         put_text(out, "municipality", l->municipality);
     put_name(out, l);
+    if (l->networks)
+        put_networks(out, l);
     if (l->people)
         put_int(out, "people", l->people);
     if (l->has_start)
@@ -313,6 +340,7 @@ static void random_content(struct world *world, struct world_listing *l)
     l->area = areas[below(world, ARRAY_SIZE(areas))];
     l->asker = l->collection == COLLECTION_NEEDS ? askers[below(world, ARRAY_SIZE(askers))] : NULL;
     l->people = l->collection == COLLECTION_NEEDS ? (unsigned)below(world, 4) : 0;
+    l->networks = chance(world, 30) ? 1 + (unsigned)below(world, 7) : 0;
     l->source = chance(world, 30) ? 1 + (unsigned)below(world, 50) : 0;
 }
 
@@ -404,14 +432,20 @@ void world_init_on_disk(struct world *world, uint64_t seed, const char *director
     world_begin(world);
 }
 
+void world_regions_done(struct world *world)
+{
+    for (unsigned i = 0; i < WORLD_REGIONS; i++) {
+        shape_region_free(world->regions[i].region);
+        shape_done(&world->regions[i].shape);
+        world->regions[i] = (struct world_region){.region = NULL};
+    }
+}
+
 void world_done(struct world *world)
 {
     for (unsigned i = 0; i < WORLD_ORIGINS; i++)
         town_done(&world->towns[i]);
-    for (unsigned i = 0; i < WORLD_REGIONS; i++) {
-        shape_region_free(world->regions[i].region);
-        shape_done(&world->regions[i].shape);
-    }
+    world_regions_done(world);
     kv_mem_free(world->mem);
     store_close(world->store);
     theme_tree_free(world->themes);
@@ -561,6 +595,11 @@ static void random_filters(struct world *world, struct query *query)
         query->municipality_count = 1 + below(world, 2);
         for (size_t i = 0; i < query->municipality_count; i++)
             query->municipalities[i] = span_of_str(municipalities[below(world, 3)]);
+    }
+    if (chance(world, 10)) {
+        query->network_count = 1 + below(world, 2);
+        for (size_t i = 0; i < query->network_count; i++)
+            query->networks[i] = world_network((unsigned)below(world, WORLD_NETWORKS + 1));
     }
 }
 
@@ -762,6 +801,7 @@ static bool matches_values(const struct world *world, const struct query *query,
 {
     bool origin = query->origin_count == 0;
     bool municipality = query->municipality_count == 0;
+    bool network = query->network_count == 0;
 
     for (size_t i = 0; i < query->origin_count; i++)
         origin = origin || query->origins[i] == world->origin_numbers[l->origin];
@@ -769,7 +809,15 @@ static bool matches_values(const struct world *world, const struct query *query,
         municipality =
             municipality ||
             (l->municipality && span_equal(query->municipalities[i], span_of_str(l->municipality)));
-    return origin && municipality;
+    for (size_t i = 0; i < query->network_count; i++) {
+        for (unsigned j = 0; j < WORLD_NETWORKS; j++) {
+            struct feature_id id = world_network(j);
+
+            network = network ||
+                      (l->networks >> j & 1 && memcmp(&query->networks[i], &id, sizeof(id)) == 0);
+        }
+    }
+    return origin && municipality && network;
 }
 
 bool world_matches(const struct world *world, const struct query *query,

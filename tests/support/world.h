@@ -35,8 +35,9 @@ struct world_listing {
     const char *area;
     const char *asker;
     unsigned people;
-    unsigned source; /* 0: none */
-    uint32_t number; /* of its document, once world_number was called; 0: none */
+    unsigned source;   /* 0: none */
+    unsigned networks; /* mask of world_network */
+    uint32_t number;   /* of its document, once world_number was called; 0: none */
 };
 
 /* Regions live on while a few more questions are asked. */
@@ -45,6 +46,10 @@ struct world_region {
     struct shape shape;
     struct shape_region *region;
 };
+
+/* Networks that listings apply to; they need not exist. */
+#define WORLD_NETWORKS 3
+struct feature_id world_network(unsigned i);
 
 struct world {
     struct kv_mem *mem;
@@ -74,6 +79,8 @@ void world_init(struct world *world, uint64_t seed);
 void world_init_on_disk(struct world *world, uint64_t seed, const char *directory);
 void world_read_begin(const struct world *world, struct kv *ret_kv);
 void world_read_end(const struct world *world, struct kv *kv);
+/* The regions of its questions; part of world_done. A copy of a world begins with none. */
+void world_regions_done(struct world *world);
 void world_done(struct world *world);
 /* That many random upserts (some of listings that are there) and deletes, in one transaction. */
 void world_change(struct world *world, size_t upserts, size_t deletes);

@@ -203,7 +203,8 @@ static void pages_while_writing(struct world *world)
     memcpy(before, world->listings, count * sizeof(*before));
     memset(stable, true, count);
     query.offset = 0;
-    query.limit = 1 + (uint32_t)test_random_below(&world->random, 60);
+    /* More than is published between two pages, or there would always be a next one. */
+    query.limit = 25 + (uint32_t)test_random_below(&world->random, 40);
     while (page.has_next) {
         struct kv kv;
 

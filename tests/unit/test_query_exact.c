@@ -30,6 +30,10 @@
 /* Worlds that once failed, and two of other tests; asked first, each time. */
 static const uint64_t regressions[] = {0x51f3, 0xa02c};
 
+/* How often each way was taken: a comparison without one of them would pass as well. */
+static const char *const drivers[] = {"count", "rtree", "postings", "scan", "near", "walk"};
+static unsigned counted[ARRAY_SIZE(drivers)], filled[ARRAY_SIZE(drivers)];
+
 static char directory[] = "/tmp/torg-exact-XXXXXX";
 static char message[400];
 
@@ -46,6 +50,7 @@ static void view_open(struct world *world, struct view *view)
     world_read_begin(world, &view->kv);
     world_number(world, &view->kv);
     view->world = *world;
+    memset(view->world.regions, 0, sizeof(view->world.regions));
     view->world.listings = malloc((world->count + 1) * sizeof(*world->listings));
     assert_non_null(view->world.listings);
     memcpy(view->world.listings, world->listings, world->count * sizeof(*world->listings));
@@ -54,6 +59,7 @@ static void view_open(struct world *world, struct view *view)
 static void view_close(struct view *view)
 {
     world_read_end(&view->world, &view->kv);
+    world_regions_done(&view->world);
     free(view->world.listings);
 }
 
@@ -145,13 +151,23 @@ static void query_print(const struct query *q, char *out, size_t size)
     (void)snprintf(out, size,
                    "collections %#x near %d %.9f,%.9f radius %.9g box %d %.9f,%.9f,%.9f,%.9f "
                    "groups %u text \"%.*s\" datetime %d %" PRId64 "..%" PRId64 " now %" PRId64
-                   " origins %zu municipalities %zu limit %u offset %u",
+                   " region %d origins %zu municipalities %zu networks %zu limit %u offset %u",
                    q->collections, q->has_near, q->near.lon_deg, q->near.lat_deg, q->radius_m,
                    q->has_box, q->box.west_deg, q->box.south_deg, q->box.east_deg, q->box.north_deg,
                    q->group_count, (int)q->text.size,
                    q->text.size ? (const char *)q->text.data : "", q->has_datetime, q->from_ms,
-                   q->through_ms, q->now_ms, q->origin_count, q->municipality_count, q->limit,
-                   q->offset);
+                   q->through_ms, q->now_ms, q->region != NULL, q->origin_count,
+                   q->municipality_count, q->network_count, q->limit, q->offset);
+}
+
+static void note_drivers(const struct query_page *page)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(drivers); i++) {
+        filled[i] += page->count > 0 && strcmp(page->explain.driver, drivers[i]) == 0;
+        for (size_t j = 0; j < page->explain.part_count; j++)
+            counted[i] += page->explain.parts[j].matched > 0 &&
+                          strcmp(page->explain.parts[j].driver, drivers[i]) == 0;
+    }
 }
 
 /* NULL, or what is wrong with a page of the answer. */
@@ -290,6 +306,7 @@ static const char *query_fault(struct view *view, const struct query *query, uns
         free(answer);
         return "an error";
     }
+    note_drivers(&page);
     fault = page_fault(query, &page, answer, count);
     query_page_done(&page);
     if (!fault && n % 7 == 0)
@@ -372,6 +389,10 @@ static void test_queries_agree_with_brute_force(void **state)
     }
     for (uint64_t i = 0; i < worlds; i++)
         check_world(i < ARRAY_SIZE(regressions) ? regressions[i] : SEED_FIRST + i, QUERIES_A_WORLD);
+    for (size_t i = 0; i < ARRAY_SIZE(drivers); i++) {
+        if (counted[i] + filled[i] < queries / 200)
+            fail_msg("way \"%s\" was taken %u times only", drivers[i], counted[i] + filled[i]);
+    }
 }
 
 /* ---- readers during writes ---- */
@@ -463,6 +484,7 @@ static void test_readers_see_one_state(void **state)
         view.world.random = test_random(&random);
         for (unsigned i = 0; i < 10; i++)
             ask(&view, 0x57a7e, n);
+        world_regions_done(&view.world);
         world_read_end(&story->world, &kv);
     }
     assert_int_equal(pthread_join(writer, NULL), 0);
