@@ -163,6 +163,7 @@ static void put_part(const struct query_explain_part *part, bool has_set, struct
 static void put_filters(const struct query_explain *explain, struct buffer *out)
 {
     static const char *const names[QUERY_FILTER_COUNT] = {
+        [QUERY_FILTER_TEXT] = "text",
         [QUERY_FILTER_ORIGIN] = "origin",
         [QUERY_FILTER_MUNICIPALITY] = "municipality",
         [QUERY_FILTER_NETWORK] = "network",

@@ -130,8 +130,7 @@ static enum torg_err put_hits(struct list *list)
         list->written++;
         if (list->out->size > HTTP_ANSWER_BYTES_MAX && list->written < list->page.count) {
             list->has_next = true;
-            list->next =
-                (struct query_cursor){.distance_m = hit->distance_m, .document = hit->document};
+            list->next = query_page_cursor(&list->page, i);
             break;
         }
     }

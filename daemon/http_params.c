@@ -561,9 +561,12 @@ static const struct param {
           "A theme, with its narrower ones. Repeated: any of them. With commas inside one value: "
           "all of them."},
          read_theme},
-    [HTTP_PARAM_Q] = {{"q", false, "{\"type\":\"string\",\"maxLength\":200}",
-                       "The name contains this, without regard to case and accents."},
-                      read_q},
+    [HTTP_PARAM_Q] =
+        {{"q", false, "{\"type\":\"string\",\"maxLength\":200}",
+          "Words that must all match a word of the name, place, provider or description: "
+          "itself, without accents, by its stem or beginning. Without near the "
+          "best matches come first."},
+         read_q},
     [HTTP_PARAM_DATETIME] =
         {{"datetime", true, "{\"type\":\"array\",\"items\":{\"type\":\"string\"}}",
           "A date, an RFC 3339 time, or an interval start/end with .. for an open end; repeated "

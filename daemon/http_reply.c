@@ -226,6 +226,12 @@ void http_reply_error(struct http_exchange *exchange, enum torg_err err)
     case TORG_E_NOT_FOUND:
         http_reply_problem(exchange, 404, NULL, "There is no such thing here.");
         return;
+    case TORG_E_TOO_BIG:
+        http_reply_problem(exchange, 400, "invalid-parameter",
+                           "There is too much in this request: a text q may have %d bytes and %d "
+                           "words.",
+                           TEXT_QUERY_BYTES_MAX, TEXT_QUERY_WORDS_MAX);
+        return;
     case TORG_E_EXPENSIVE:
         reply_expensive(exchange);
         return;

@@ -50,6 +50,23 @@ static bool after_cursor(const struct query *query, double distance_m, uint32_t 
            query_order(distance_m, number, cursor->distance_m, cursor->document) > 0;
 }
 
+/* By rank, unless nearness is what is asked for. */
+static bool run_ranked(const struct run *run)
+{
+    return run->plan->text && !run->plan->query->has_near;
+}
+
+static enum torg_err run_add_ranked(struct run *run, uint32_t number,
+                                    const struct catalogue_row *row)
+{
+    uint32_t score = text_query_score(run->plan->text, number);
+    double key = TEXT_RANK_MAX - (double)text_rank(score, -1, row->freshness);
+
+    if (!after_cursor(run->plan->query, key, number))
+        return TORG_OK;
+    return query_top_add(&run->top, number, key);
+}
+
 /* A distance costs more than all else about a row: none for what surely is too far away. */
 static enum torg_err run_add_near(struct run *run, uint32_t number, const struct catalogue_row *row)
 {
@@ -75,6 +92,8 @@ static enum torg_err run_visit(void *context, uint32_t number, const struct cata
         return TORG_OK;
     if (query->has_near)
         return run_add_near(run, number, row);
+    if (run_ranked(run))
+        return run_add_ranked(run, number, row);
     return after_cursor(query, -1, number) ? query_top_add(&run->top, number, -1) : TORG_OK;
 }
 
@@ -133,6 +152,7 @@ static enum torg_err run_count(struct run *run)
 {
     struct query_plan *plan = run->plan;
     bool near = plan->query->has_near && run->wanted > 0;
+    bool rows = near || (run_ranked(run) && run->wanted > 0);
     enum query_driver driver;
     enum torg_err err = TORG_OK;
 
@@ -148,7 +168,7 @@ static enum torg_err run_count(struct run *run)
             explain_part(run, part, part->by_tree, driver_count);
             continue;
         }
-        err = query_each(plan, part, near && run->collecting, run_visit, run, &driver);
+        err = query_each(plan, part, rows && run->collecting, run_visit, run, &driver);
         if (!err)
             explain_part(run, part, run->matched - before, driver_name(driver));
     }
@@ -350,6 +370,19 @@ static enum torg_err run_near(struct run *run)
 
 /* ---- the page ---- */
 
+/* The heap's order is by distance: what stands there becomes the rank again. */
+static enum torg_err page_ranks(struct query_page *page)
+{
+    page->ranks = malloc((page->count ? page->count : 1) * sizeof(*page->ranks));
+    if (!page->ranks)
+        return TORG_E_NOMEM;
+    for (size_t i = 0; i < page->count; i++) {
+        page->ranks[i] = TEXT_RANK_MAX - (uint32_t)page->hits[i].distance_m;
+        page->hits[i].distance_m = -1;
+    }
+    return TORG_OK;
+}
+
 static enum torg_err run_page(struct run *run, struct query_page *ret_page)
 {
     const struct query *query = run->plan->query;
@@ -371,11 +404,13 @@ static enum torg_err run_page(struct run *run, struct query_page *ret_page)
             return TORG_E_NOMEM;
         if (page.count)
             memcpy(page.hits, run->top.hits + skip, page.count * sizeof(*page.hits));
+        if (run_ranked(run) && page_ranks(&page)) {
+            query_page_done(&page);
+            return TORG_E_NOMEM;
+        }
     }
-    if (page.has_next) {
-        page.next.distance_m = page.hits[page.count - 1].distance_m;
-        page.next.document = page.hits[page.count - 1].document;
-    }
+    if (page.has_next)
+        page.next = query_page_cursor(&page, page.count - 1);
     *ret_page = page;
     return TORG_OK;
 }
@@ -405,9 +440,19 @@ enum torg_err query_run(const struct kv *kv, const struct theme_tree *themes,
     return err;
 }
 
+struct query_cursor query_page_cursor(const struct query_page *page, size_t i)
+{
+    return (struct query_cursor){
+        .distance_m =
+            page->ranks ? TEXT_RANK_MAX - (double)page->ranks[i] : page->hits[i].distance_m,
+        .document = page->hits[i].document,
+    };
+}
+
 void query_page_done(struct query_page *page)
 {
     free(page->hits);
+    free(page->ranks);
     *page = (struct query_page){0};
 }
 

@@ -5,12 +5,14 @@
 #include "index/catalogue.h"
 #include "index/rtree.h"
 #include "index/shape_region.h"
+#include "index/text.h"
 
 /*
  * One question to the catalogue: filters that all must hold, an order, a page.
  * The answer is exact: numberMatched counts every listing that matches.
  *
- * Order: with near, by exact distance, then document number; otherwise by
+ * Order: with near, by exact distance, then document number; with a text and no
+ * near by rank (text.h), the highest first, then document number; otherwise by
  * document number. A cursor is a position in that order, so a listing that is
  * there throughout appears exactly once while replication writes.
  *
@@ -20,7 +22,7 @@
  */
 #define QUERY_LIMIT_MAX 10000
 #define QUERY_VALUES_MAX 64 /* origins, municipalities, themes of one query */
-#define QUERY_TEXT_BYTES_MAX 200
+#define QUERY_TEXT_BYTES_MAX TEXT_QUERY_BYTES_MAX
 #define QUERY_OFFSET_MAX 1000000 /* larger: TORG_E_EXPENSIVE; a cursor costs nothing */
 #define QUERY_WORK_MAX 4000000   /* listings, rows and nodes looked at */
 
@@ -31,7 +33,7 @@ struct query_theme_group {
 };
 
 struct query_cursor {
-    double distance_m; /* -1 without near */
+    double distance_m; /* with near; with a text alone TEXT_RANK_MAX less the rank; else -1 */
     uint32_t document;
 };
 
@@ -49,7 +51,7 @@ struct query {
     const struct shape_region *region;
     uint8_t group_count;
     struct query_theme_group groups[RTREE_THEME_GROUPS_MAX];
-    struct span text;  /* name contains, folded by the query */
+    struct span text;  /* words, see text.h; empty: none is asked for */
     bool has_datetime; /* else: what is shown at now_ms */
     int64_t from_ms, through_ms;
     int64_t now_ms;
@@ -83,11 +85,12 @@ struct query_explain_part {
 };
 /* Filters that have postings; their exact numbers are known before anything is read. */
 enum query_filter_kind {
+    QUERY_FILTER_TEXT,
     QUERY_FILTER_ORIGIN,
     QUERY_FILTER_MUNICIPALITY,
     QUERY_FILTER_NETWORK,
 };
-#define QUERY_FILTER_COUNT 3
+#define QUERY_FILTER_COUNT 4
 struct query_explain_filter {
     bool asked;
     bool by_row;       /* compared row by row instead: few rows, long lists */
@@ -112,6 +115,7 @@ struct query_explain {
 
 struct query_page {
     struct rtree_hit *hits; /* owned; distance_m is -1 without near */
+    uint32_t *ranks;        /* owned, one for each hit; NULL unless they are in order of rank */
     size_t count;
     uint64_t matched; /* all that match, whatever the page */
     bool has_next;
@@ -119,6 +123,8 @@ struct query_page {
     struct query_explain explain;
 };
 void query_page_done(struct query_page *page);
+/* The position of hit i: a page that ends with it goes on there. */
+struct query_cursor query_page_cursor(const struct query_page *page, size_t i);
 
 /*
  * TORG_E_INVALID or TORG_E_TOO_BIG when the query passes a limit above or its

@@ -27,6 +27,7 @@ static struct span value_key(const struct query *query, const struct values *val
     case QUERY_FILTER_MUNICIPALITY:
         return query->municipalities[i];
     case QUERY_FILTER_NETWORK:
+    case QUERY_FILTER_TEXT:
         break;
     }
     memcpy(bytes, query->networks[i].origin_prefix, 8);
@@ -113,10 +114,23 @@ static bool values_by_row(const struct values *values, uint64_t by_tree)
     return by_tree < COST_CHUNK * (chunks < chunks_max ? chunks : chunks_max);
 }
 
+/* Its words have been found already: nothing is shorter. */
+static enum torg_err text_apply(struct query_plan *plan)
+{
+    plan->explain.postings += text_query_work(plan->text);
+    plan->explain.filters[QUERY_FILTER_TEXT] = (struct query_explain_filter){
+        .asked = true,
+        .listings = text_query_count(plan->text),
+    };
+    plan->filtered = true;
+    return postings_set_copy(text_query_set(plan->text), &plan->set);
+}
+
 enum torg_err query_filter_init(struct query_plan *plan)
 {
     const struct query *query = plan->query;
     struct values all[QUERY_FILTER_COUNT] = {
+        {.kind = QUERY_FILTER_TEXT},
         {.kind = QUERY_FILTER_ORIGIN, .list = POSTINGS_ORIGIN, .count = query->origin_count},
         {.kind = QUERY_FILTER_MUNICIPALITY,
          .list = POSTINGS_MUNICIPALITY,
@@ -129,7 +143,10 @@ enum torg_err query_filter_init(struct query_plan *plan)
 
     for (size_t i = 0; i < plan->part_count; i++)
         by_tree += plan->parts[i].by_tree;
-    for (size_t i = 0; i < QUERY_FILTER_COUNT && !err; i++) {
+    if (plan->text)
+        err = text_apply(plan);
+    done[QUERY_FILTER_TEXT] = true;
+    for (size_t i = QUERY_FILTER_TEXT + 1; i < QUERY_FILTER_COUNT && !err; i++) {
         if (all[i].count > 0)
             err = values_count(plan, &all[i]);
         plan->explain.filters[i] = (struct query_explain_filter){

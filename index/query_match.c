@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "index/query_plan.h"
-#include "protocol/fold.h"
 
 static bool matches_time(const struct query_plan *plan, const struct catalogue_row *row)
 {
@@ -90,11 +89,9 @@ enum torg_err query_match_row(struct query_plan *plan, const struct catalogue_ro
                               bool *ret_matches)
 {
     const struct query *query = plan->query;
-    bool matches =
-        matches_time(plan, row) && matches_box(plan, row) && matches_origin(query, row) &&
-        matches_municipality(query, row) && matches_themes(plan, row) &&
-        (plan->text.size == 0 || fold_contains(row->folded_names, buffer_span(&plan->text))) &&
-        (row->placed || !plan->shapes);
+    bool matches = matches_time(plan, row) && matches_box(plan, row) &&
+                   matches_origin(query, row) && matches_municipality(query, row) &&
+                   matches_themes(plan, row) && (row->placed || !plan->shapes);
     enum torg_err err = TORG_OK;
 
     if (matches && query->has_near)

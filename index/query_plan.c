@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#include "protocol/fold.h"
-
 #define HITS_A_ROW 8 /* how many hits count as much work as a row */
 
 static bool query_valid(const struct query *query)
@@ -24,7 +22,8 @@ static bool query_valid(const struct query *query)
             return false;
     }
     /* A cursor of one order means nothing in the other. */
-    return !query->has_cursor || query->has_near == (query->cursor.distance_m >= 0);
+    return !query->has_cursor ||
+           (query->has_near || query->text.size > 0) == (query->cursor.distance_m >= 0);
 }
 
 static void plan_themes(struct query_plan *plan)
@@ -130,7 +129,7 @@ static enum torg_err plan_parts(struct query_plan *plan)
 enum torg_err query_plan_init(struct query_plan *plan, const struct kv *kv,
                               const struct theme_tree *themes, const struct query *query)
 {
-    enum torg_err err;
+    enum torg_err err = TORG_OK;
 
     *plan = (struct query_plan){.kv = kv, .themes = themes, .query = query};
     if (!query_valid(query))
@@ -147,9 +146,9 @@ enum torg_err query_plan_init(struct query_plan *plan, const struct kv *kv,
     plan->tree.centre = query->near;
     plan->tree.radius_m = query->radius_m;
     plan_themes(plan);
-    plan->rows = query->text.size > 0 || !plan->themes_exact;
-    fold_put(&plan->text, query->text);
-    err = plan->text.err;
+    plan->rows = !plan->themes_exact;
+    if (query->text.size > 0)
+        err = text_query_new(kv, query->text, QUERY_WORK_MAX, &plan->text);
     if (!err && (query->has_near || query->region))
         err = shape_query_new(kv, query->region, query->has_near ? &query->near : NULL,
                               &plan->shapes);
@@ -167,7 +166,7 @@ void query_plan_done(struct query_plan *plan)
         part_done(&plan->parts[i]);
     plan->part_count = 0;
     postings_set_done(&plan->set);
-    buffer_done(&plan->text);
+    text_query_free(plan->text);
 }
 
 bool query_plan_counted(const struct query_plan *plan, const struct query_part *part)

@@ -37,10 +37,10 @@ struct query_plan {
     struct geo_window window;           /* of the box, for rows */
     struct shape_query *shapes;         /* with near or a region: where lines and areas are */
     struct shape_query_work shape_work; /* noted already */
-    struct buffer text;
-    bool filtered;           /* only what is in set can match */
-    struct postings_set set; /* origin, municipality, network */
-    bool rows;               /* every row must be compared: some filter has nothing else */
+    struct text_query *text;            /* NULL: none is asked for */
+    bool filtered;                      /* only what is in set can match */
+    struct postings_set set;            /* text, origin, municipality, network */
+    bool rows; /* every row must be compared: some filter has nothing else */
     struct query_explain explain;
 };
 

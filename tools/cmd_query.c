@@ -24,7 +24,7 @@ static const char help[] =
     "  --bbox W,S,E,N        inside this box\n"
     "  --intersects GEOMETRY touching this: POLYGON((17 65,18 65,18 66,17 65)), or GeoJSON\n"
     "  --theme SLUG          this theme or a narrower one (may be repeated)\n"
-    "  --q TEXT              the name contains TEXT\n"
+    "  --q WORDS             all of these words, in name, place, provider or description\n"
     "  --datetime INTERVAL   RFC 3339, FROM/THROUGH, with .. for open\n"
     "  --origin ID           only what this origin published (may be repeated)\n"
     "  --municipality CODE   only what lies there (may be repeated)\n"

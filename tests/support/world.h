@@ -35,6 +35,7 @@ struct world_listing {
     const char *area;
     const char *asker;
     unsigned people;
+    int64_t changed_ms;
     unsigned source;   /* 0: none */
     unsigned networks; /* mask of world_network */
     uint32_t number;   /* of its document, once world_number was called; 0: none */
@@ -51,6 +52,9 @@ struct world_region {
 #define WORLD_NETWORKS 3
 struct feature_id world_network(unsigned i);
 
+/* Texts that are asked for: what they find is what text.h says, which test_text.c compares. */
+#define WORLD_TEXTS 9
+
 struct world {
     struct kv_mem *mem;
     struct store *store; /* when it is on disk: mem is then NULL */
@@ -63,6 +67,8 @@ struct world {
     int64_t now_ms;
     struct world_region regions[WORLD_REGIONS];
     unsigned region_next;
+    struct kv kv;                          /* what world_number was called with */
+    struct text_query *texts[WORLD_TEXTS]; /* of the questions' texts, for it */
     bool regular; /* nothing is shown at other times than its tree entry says */
 };
 
@@ -84,13 +90,22 @@ void world_regions_done(struct world *world);
 void world_done(struct world *world);
 /* That many random upserts (some of listings that are there) and deletes, in one transaction. */
 void world_change(struct world *world, size_t upserts, size_t deletes);
-/* Note each listing's document number; the number of documents. */
+/* Note each listing's document number; the number of documents. Texts are asked of kv from now on.
+ */
 size_t world_number(struct world *world, const struct kv *kv);
 
 /* A random question, its page included; borrows from world and from static texts. */
 struct query world_query(struct world *world);
+/* Forget what texts found: before kv ends or the world is copied. Part of world_done. */
+void world_texts_done(struct world *world);
 bool world_matches(const struct world *world, const struct query *query,
                    const struct world_listing *listing);
+/*
+ * What decides the order: the distance that the query must find, or with a
+ * text alone TEXT_RANK_MAX less the rank; -1 else.
+ */
+double world_key(const struct world *world, const struct query *query,
+                 const struct world_listing *listing);
 /* The distance that the query must find; -1 without near. */
 double world_distance(const struct query *query, const struct world_listing *listing);
 /* All that matches, in order; the page is ignored. Owned by the caller. */

@@ -50,6 +50,7 @@ static void view_open(struct world *world, struct view *view)
     world_read_begin(world, &view->kv);
     world_number(world, &view->kv);
     view->world = *world;
+    view->world.kv = view->kv;
     memset(view->world.regions, 0, sizeof(view->world.regions));
     view->world.listings = malloc((world->count + 1) * sizeof(*world->listings));
     assert_non_null(view->world.listings);
@@ -58,6 +59,7 @@ static void view_open(struct world *world, struct view *view)
 
 static void view_close(struct view *view)
 {
+    world_texts_done(&view->world);
     world_read_end(&view->world, &view->kv);
     world_regions_done(&view->world);
     free(view->world.listings);
@@ -182,8 +184,10 @@ static const char *page_fault(const struct query *query, const struct query_page
     if (page->count != size)
         return "the length of the page";
     for (size_t i = 0; i < size; i++) {
-        if (page->hits[i].document != answer[from + i].document ||
-            page->hits[i].distance_m != answer[from + i].distance_m)
+        struct query_cursor hit = query_page_cursor(page, i);
+
+        if (hit.document != answer[from + i].document ||
+            hit.distance_m != answer[from + i].distance_m)
             return "what is on the page";
     }
     if (page->has_next != (query->limit > 0 && from + size < count))
@@ -205,8 +209,10 @@ static const char *paging_fault(const struct view *view, const struct query *ask
         if (query_run(&view->kv, view->world.themes, &query, &page))
             return "an error on a later page";
         for (size_t i = 0; i < page.count; i++) {
-            if (at + i >= count || page.hits[i].document != answer[at + i].document ||
-                page.hits[i].distance_m != answer[at + i].distance_m) {
+            struct query_cursor hit = query_page_cursor(&page, i);
+
+            if (at + i >= count || hit.document != answer[at + i].document ||
+                hit.distance_m != answer[at + i].distance_m) {
                 query_page_done(&page);
                 return "what is on a later page";
             }
@@ -214,7 +220,7 @@ static const char *paging_fault(const struct view *view, const struct query *ask
         at += page.count;
         query.has_cursor = true;
         query.cursor = page.next;
-        query_page_done(&(struct query_page){.hits = page.hits});
+        query_page_done(&(struct query_page){.hits = page.hits, .ranks = page.ranks});
     }
     return at == count ? NULL : "how many are on all pages";
 }
@@ -480,11 +486,12 @@ static void test_readers_see_one_state(void **state)
 
         world_read_begin(&story->world, &kv);
         view = *story_state(story, store_snapshot(&kv), &over);
-        view.kv = kv;
+        view.kv = view.world.kv = kv;
         view.world.random = test_random(&random);
         for (unsigned i = 0; i < 10; i++)
             ask(&view, 0x57a7e, n);
         world_regions_done(&view.world);
+        world_texts_done(&view.world);
         world_read_end(&story->world, &kv);
     }
     assert_int_equal(pthread_join(writer, NULL), 0);
