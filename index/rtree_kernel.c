@@ -47,10 +47,12 @@ static void leaf_times(const struct rtree_node *leaf, uint32_t begin_max, uint32
 {
     struct rtree_mask overlap = {{0}};
 
-    for (unsigned i = 0; i < leaf->count; i++)
-        mask_put(&overlap, i,
-                 ((rtree_node_u32(leaf->from, i) & 0x7fffffffu) <= begin_max) &
-                     ((rtree_node_u32(leaf->through, i) & 0x7fffffffu) >= end_min));
+    for (unsigned i = 0; i < leaf->count; i++) {
+        bool begun = (rtree_node_u32(leaf->from, i) & 0x7fffffffu) <= begin_max;
+        bool lasts = (rtree_node_u32(leaf->through, i) & 0x7fffffffu) >= end_min;
+
+        mask_put(&overlap, i, begun & lasts);
+    }
     *ret_overlap = overlap;
 }
 

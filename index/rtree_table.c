@@ -11,7 +11,8 @@
  * the next has not got at the same place is freed, and nothing is counted.
  */
 struct rtree_tables {
-    pthread_mutex_t *mutex; /* over the queue, the readers and what grows */
+    rtree_tables_lock *lock; /* over the queue, the readers and what grows */
+    void *context;
     struct rtree_table *first, *last;
     struct rtree_table *current; /* the last one, while it is good for later snapshots */
     struct rtree_table *base;    /* the write transaction's: what it began from */
@@ -139,12 +140,14 @@ static void queue_append(struct rtree_tables *tables, struct rtree_table *table)
     queue_trim(tables);
 }
 
-struct rtree_tables *rtree_tables_new(pthread_mutex_t *mutex)
+struct rtree_tables *rtree_tables_new(rtree_tables_lock *lock, void *context)
 {
     struct rtree_tables *tables = calloc(1, sizeof(*tables));
 
-    if (tables)
-        tables->mutex = mutex;
+    if (!tables)
+        return NULL;
+    tables->lock = lock;
+    tables->context = context;
     return tables;
 }
 
@@ -228,10 +231,10 @@ void rtree_table_keep(struct rtree_table *table, uint8_t s, uint32_t number, con
         return;
     chunk = chunk_of(space_of(table, s), i);
     if (!chunk) {
-        pthread_mutex_lock(tables->mutex);
+        tables->lock(tables->context, true);
         if (table == tables->current && !tables->published)
             chunk = table_grow(table, s, i);
-        pthread_mutex_unlock(tables->mutex);
+        tables->lock(tables->context, false);
     }
     if (chunk)
         atomic_store_explicit(&chunk->at[number % RTREE_TABLE_CHUNK], bytes, memory_order_release);

@@ -2,7 +2,6 @@
 #ifndef TORG_INDEX_RTREE_TABLE_H
 #define TORG_INDEX_RTREE_TABLE_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 #include "protocol/bytes.h"
@@ -79,9 +78,12 @@ void rtree_table_keep(struct rtree_table *table, uint8_t space, uint32_t number,
 
 /* ---- for index/store.c ---- */
 
-/* mutex is the caller's: it holds it where "locked" is said; keep takes it itself. NULL: no memory.
+/*
+ * lock is the caller's: it takes a mutex, or lets it go. The caller holds it
+ * where "locked" is said here; keep takes it itself. NULL: no memory.
  */
-struct rtree_tables *rtree_tables_new(pthread_mutex_t *mutex);
+typedef void rtree_tables_lock(void *context, bool take);
+struct rtree_tables *rtree_tables_new(rtree_tables_lock *lock, void *context);
 /* No table may be in use. NULL is accepted. */
 void rtree_tables_free(struct rtree_tables *tables);
 

@@ -452,6 +452,16 @@ static void store_size(struct store *store, const struct store_options *options)
         store->readers_max = STORE_READERS_MAX;
 }
 
+static void store_mutex(void *context, bool take)
+{
+    struct store *store = context;
+
+    if (take)
+        pthread_mutex_lock(&store->mutex);
+    else
+        pthread_mutex_unlock(&store->mutex);
+}
+
 enum torg_err store_open(const char *directory, const struct store_options *options,
                          struct store **ret_store)
 {
@@ -470,7 +480,7 @@ enum torg_err store_open(const char *directory, const struct store_options *opti
         free(store);
         return TORG_E_NOMEM;
     }
-    store->node_tables = rtree_tables_new(&store->mutex);
+    store->node_tables = rtree_tables_new(store_mutex, store);
     if (!store->node_tables)
         err = TORG_E_NOMEM;
     else if (!store->read_only)

@@ -35,6 +35,14 @@ struct model {
     } readers[READERS];
 };
 
+static void lock_mutex(void *context, bool take)
+{
+    if (take)
+        pthread_mutex_lock(context);
+    else
+        pthread_mutex_unlock(context);
+}
+
 /* A place that stands for what was written there then. */
 static const uint8_t *address_of(unsigned space, uint32_t number, uint64_t snapshot)
 {
@@ -128,7 +136,7 @@ static void test_table_agrees_with_model(void **state)
         model->seed = seeds[i];
         model->snapshot = 7;
         assert_int_equal(pthread_mutex_init(&model->mutex, NULL), 0);
-        model->tables = rtree_tables_new(&model->mutex);
+        model->tables = rtree_tables_new(lock_mutex, &model->mutex);
         assert_non_null(model->tables);
         while (model->snapshot < SNAPSHOTS_MAX / 4) {
             model_read(model);
@@ -157,7 +165,7 @@ static void test_table_agrees_with_model(void **state)
 static void test_memory_is_bounded(void **state)
 {
     pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-    struct rtree_tables *tables = rtree_tables_new(&mutex);
+    struct rtree_tables *tables = rtree_tables_new(lock_mutex, &mutex);
     struct rtree_table *old, *table;
     uint64_t most = 0;
 
