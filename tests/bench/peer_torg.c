@@ -155,26 +155,28 @@ static void torg_run(void *tree, const struct bench_query *query, struct bench_a
     store_read_end(&kv);
 }
 
+/* A commit's changes as the catalogue hands them over: in one batch. */
 static void torg_write(void *tree, const struct bench_change *changes, size_t count)
 {
     struct torg *torg = tree;
     struct rtree rtree = {.collection = COLLECTION};
-    struct rtree_item item;
+    struct rtree_edit *edits = calloc(2 * count + 1, sizeof(*edits));
+    size_t used = 0;
     struct kv kv;
 
+    if (!edits)
+        bench_die("out of memory");
+    for (size_t i = 0; i < count; i++) {
+        if (changes[i].had)
+            edits[used++] = (struct rtree_edit){true, item_of(&changes[i].before)};
+        if (changes[i].has)
+            edits[used++] = (struct rtree_edit){false, item_of(&changes[i].after)};
+    }
     check(store_write_begin(torg->store, &kv), "begin");
     rtree.kv = &kv;
-    for (size_t i = 0; i < count; i++) {
-        if (changes[i].had) {
-            item = item_of(&changes[i].before);
-            check(rtree_remove(&rtree, &item), "remove");
-        }
-        if (changes[i].has) {
-            item = item_of(&changes[i].after);
-            check(rtree_insert(&rtree, &item), "insert");
-        }
-    }
+    check(rtree_apply(&rtree, edits, used), "apply");
     check(store_write_commit(&kv), "commit");
+    free(edits);
 }
 
 static uint64_t torg_bytes(void *tree)
