@@ -70,6 +70,7 @@ struct writer {
 
     /* Why writes are not taken; all false: READY. */
     bool asking, unguarded, forked, failed, full, behind;
+    bool gap;                          /* what the next head must name is not here */
     uint64_t target_epoch, target_hno; /* behind: what must be reached */
     bool told_answered;                /* unguarded: what peers say */
     uint64_t told_epoch, told_hno;
@@ -195,7 +196,7 @@ static enum writer_state state_of(const struct writer *writer)
         return WRITER_FAILED;
     if (writer->forked)
         return WRITER_FORKED;
-    if (writer->behind || writer->unguarded || writer->asking)
+    if (writer->behind || writer->unguarded || writer->gap || writer->asking)
         return WRITER_RECOVERING;
     return writer->full ? WRITER_FULL : WRITER_READY;
 }
@@ -243,6 +244,9 @@ static const char *reason_of(const struct writer *writer)
     if (writer->unguarded)
         return "the guard file does not fit the database, which may be an old copy; waiting for a "
                "peer that knows this origin, or for torgd --confirm-guard";
+    if (writer->gap)
+        return "the next head of this origin must name an older one that is not here; fetching it "
+               "from the peers (if none has it, the root key opens a new epoch)";
     if (writer->asking)
         return "asking the peers for the newest state of this origin";
     if (writer->full)
@@ -265,7 +269,7 @@ bool writer_wants_own(const struct writer *writer)
     bool wants;
 
     pthread_mutex_lock(mutex_of(writer));
-    wants = (writer->behind || writer->unguarded) && !writer->forked;
+    wants = (writer->behind || writer->unguarded || writer->gap) && !writer->forked;
     pthread_mutex_unlock(mutex_of(writer));
     return wants;
 }
@@ -326,10 +330,11 @@ void writer_ahead(struct writer *writer, uint64_t epoch, uint64_t hno)
 /* ---- guard and database ---- */
 
 static enum torg_err own_read(struct writer *writer, struct replica_origin *ret_origin,
-                              bool *ret_forked)
+                              bool *ret_forked, bool *ret_gap)
 {
     struct replica_origin origin;
     struct span proof;
+    uint64_t gap;
     struct kv kv;
     enum torg_err err = store_read_begin(writer->options.store, &kv);
 
@@ -338,6 +343,10 @@ static enum torg_err own_read(struct writer *writer, struct replica_origin *ret_
     err = replica_origin_get(&kv, &writer->options.own, &origin);
     if (err)
         goto done;
+    err = replica_next_gap(&kv, &origin, &gap);
+    if (err)
+        goto done;
+    *ret_gap = gap != 0;
     err = replica_proof_get(&kv, origin.number, origin.charter_epoch, &proof);
     *ret_forked = !err;
     if (err == TORG_E_NOT_FOUND)
@@ -501,18 +510,19 @@ static enum torg_err settle(struct writer *writer)
     struct replica_origin origin;
     struct guard_mark mark;
     enum writer_state before;
-    bool forked = false, mark_due;
+    bool forked = false, gap = false, mark_due;
     enum torg_err err;
 
     if (!writer->options.has_own)
         return TORG_OK;
-    err = own_read(writer, &origin, &forked);
+    err = own_read(writer, &origin, &forked, &gap);
     if (err)
         return err;
     mark = origin.has_head ? mark_of(&origin) : mark_of_nothing(&origin);
     pthread_mutex_lock(&writer->mutex);
     before = state_of(writer);
     writer->forked = writer->forked || forked;
+    writer->gap = gap;
     writer->has_head = origin.has_head;
     writer->head_epoch = origin.head.epoch;
     writer->head_hno = origin.head.hno;
@@ -536,12 +546,12 @@ static enum torg_err settle(struct writer *writer)
 static enum torg_err start_judge(struct writer *writer)
 {
     struct replica_origin origin;
-    bool forked = false, follows = false;
+    bool forked = false, gap = false, follows = false;
     enum torg_err err;
 
     if (!writer->options.has_own)
         return TORG_OK;
-    err = own_read(writer, &origin, &forked);
+    err = own_read(writer, &origin, &forked, &gap);
     if (!err && writer->guard.has_mark)
         err = epoch_follows(writer, &origin, &writer->guard.mark, &follows);
     if (err)
@@ -638,6 +648,12 @@ static enum torg_err group_commit_own(struct group *group)
     err = replica_commit_local(&group->kv, &writer->options.own, &writer->options.signer,
                                group->changes, group->change_count, group->now_ms, &group->observer,
                                bytes);
+    if (err == TORG_E_GAP) {
+        pthread_mutex_lock(&writer->mutex);
+        writer->settle_due = true; /* it will say so, and have the head fetched */
+        pthread_mutex_unlock(&writer->mutex);
+        return TORG_E_RECOVERING;
+    }
     if (err)
         return err;
     in = profile_reader_of(buffer_span(bytes));

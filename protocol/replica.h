@@ -228,6 +228,21 @@ enum torg_err replica_commit_local(struct kv *kv, const struct origin_id *own,
                                    const struct replica_observer *observer,
                                    struct buffer *ret_head);
 /*
+ * The number of the head that the next own head must name and that is not here,
+ * so that replica_commit_local would say TORG_E_GAP; 0: there is none. After a
+ * recovery from the peers there may be one: ANCESTRY brings it.
+ */
+enum torg_err replica_next_gap(const struct kv *kv, const struct replica_origin *origin,
+                               uint64_t *ret_hno);
+/*
+ * Is one of the heads that the newest one's skips come by first, or that the
+ * next one will skip to, not here? *ret_to is 0 if not, else the number down to
+ * which ANCESTRY is to be asked for from the newest head on: the first that the
+ * skips come by and that is here, or 1.
+ */
+enum torg_err replica_ancestry_gap(const struct kv *kv, const struct replica_origin *origin,
+                                   uint64_t *ret_to);
+/*
  * A new beat of the own origin, stored and appended to ret_beat as it travels.
  * TORG_E_SIGNATURE as above; TORG_E_STALE: the newest beat names a head that is
  * not here, so this store is older than what the origin has published.

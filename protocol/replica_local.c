@@ -75,6 +75,59 @@ static enum torg_err ancestor_hash(const struct kv *kv, const struct replica_ori
     return err;
 }
 
+enum torg_err replica_next_gap(const struct kv *kv, const struct replica_origin *origin,
+                               uint64_t *ret_hno)
+{
+    struct hash unused;
+    uint64_t hno = 0;
+    enum torg_err err = TORG_OK;
+
+    if (origin->has_head && origin->head.epoch == origin->charter_epoch)
+        hno = head_jump(origin->head.hno + 1);
+    if (hno)
+        err = ancestor_hash(kv, origin, hno, &unused);
+    if (err && err != TORG_E_GAP)
+        return err;
+    *ret_hno = err ? hno : 0;
+    return TORG_OK;
+}
+
+static enum torg_err ancestor_is_held(const struct kv *kv, const struct replica_origin *origin,
+                                      uint64_t hno, bool *ret_held)
+{
+    struct span head;
+    enum torg_err err = TORG_OK;
+
+    if (hno > 0 && hno != origin->head.hno)
+        err = replica_head_get(kv, origin->number, origin->head.epoch, hno, &head);
+    *ret_held = !err;
+    return err == TORG_E_NOT_FOUND ? TORG_OK : err;
+}
+
+enum torg_err replica_ancestry_gap(const struct kv *kv, const struct replica_origin *origin,
+                                   uint64_t *ret_to)
+{
+    uint64_t at = head_jump(origin->head.hno);
+    bool held = true, next_held = true;
+    enum torg_err err = TORG_OK;
+
+    *ret_to = 0;
+    if (!origin->has_head)
+        return TORG_OK;
+    err = ancestor_is_held(kv, origin, at, &held);
+    if (!err)
+        err = ancestor_is_held(kv, origin, head_jump(origin->head.hno + 1), &next_held);
+    if (err || (held && next_held))
+        return err;
+    /* Where the first is held and the second not, an earlier answer ended between them. */
+    for (held = false; at > 0 && !held && !err;) {
+        at = head_jump(at);
+        err = ancestor_is_held(kv, origin, at, &held);
+    }
+    *ret_to = at > 0 ? at : 1;
+    return err;
+}
+
 /* A clock that stands behind must not make time go back. */
 static enum torg_err time_after(int64_t now_ms, int64_t last_ms, int64_t *ret_ms)
 {

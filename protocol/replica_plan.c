@@ -238,14 +238,30 @@ enum torg_err replica_floor_raise(struct replica_writing *writing)
 
 /* ---- heads ---- */
 
-#define PRUNE_MAX 4 /* rows a write; more than it adds, so that the table comes down */
+#define PRUNE_MAX 4        /* rows a write; more than it adds, so that the table comes down */
+#define PRUNE_STAY_MAX 160 /* that may stand before them and stay: see ANCESTRY_HEADS_MAX */
 
-/* May the head of (epoch, hno) go, now that the record's head is newer? */
+/* Do the skips from the newest head come by hno? */
+static bool is_skipped_to(uint64_t newest, uint64_t hno)
+{
+    while (newest > hno)
+        newest = head_jump(newest);
+    return newest == hno;
+}
+
+/*
+ * May the head of (epoch, hno) go, now that the record's head is newer? Those
+ * that the newest head's skips come by stay, a few dozen at most: every later
+ * head skips to one of them or to a newer one, so an origin that lost its disk
+ * can get from its neighbours what its next head must name.
+ */
 static bool head_may_go(const struct head *newest, uint64_t epoch, uint64_t hno)
 {
     if (newest->hno <= REPLICA_HEADS_KEPT)
         return false;
-    return epoch < newest->epoch || hno <= newest->hno - REPLICA_HEADS_KEPT;
+    if (epoch < newest->epoch)
+        return true;
+    return hno <= newest->hno - REPLICA_HEADS_KEPT && !is_skipped_to(newest->hno, hno);
 }
 
 static enum torg_err heads_prune(struct replica_writing *writing)
@@ -253,6 +269,7 @@ static enum torg_err heads_prune(struct replica_writing *writing)
     const struct replica_origin *origin = writing->origin;
     struct replica_key from = replica_key_head(origin->number, 0, 0);
     struct kv_cursor *cursor;
+    unsigned dropped = 0;
     enum torg_err err;
 
     if (origin->flags & REPLICA_FLAG_OWN)
@@ -260,19 +277,23 @@ static enum torg_err heads_prune(struct replica_writing *writing)
     err = kv_cursor_open(writing->kv, KV_HEAD, &cursor);
     if (err)
         return err;
-    for (unsigned i = 0; i < PRUNE_MAX && !err; i++) {
-        struct replica_key oldest;
+    for (unsigned i = 0; i < PRUNE_MAX + PRUNE_STAY_MAX && dropped < PRUNE_MAX && !err; i++) {
         struct span key, value;
+        uint64_t epoch, hno;
 
         err = kv_cursor_seek(writing->kv, cursor, replica_key_span(&from), &key, &value);
-        if (err)
+        if (err || key.size != from.size || memcmp(key.data, from.bytes, 4))
             break;
-        if (key.size != from.size || memcmp(key.data, from.bytes, 4) ||
-            !head_may_go(&origin->head, get_u64be(key.data + 4), get_u64be(key.data + 12)))
+        epoch = get_u64be(key.data + 4);
+        hno = get_u64be(key.data + 12);
+        if (epoch == origin->head.epoch && hno + REPLICA_HEADS_KEPT > origin->head.hno)
             break;
-        oldest.size = from.size;
-        memcpy(oldest.bytes, key.data, key.size); /* A write ends what was borrowed. */
-        err = kv_del(writing->kv, KV_HEAD, replica_key_span(&oldest));
+        from = replica_key_head(origin->number, epoch, hno); /* A write ends what was borrowed. */
+        if (head_may_go(&origin->head, epoch, hno)) {
+            err = kv_del(writing->kv, KV_HEAD, replica_key_span(&from));
+            dropped++;
+        }
+        from = replica_key_head(origin->number, epoch, hno + 1);
     }
     kv_cursor_close(writing->kv, cursor);
     return err == TORG_E_NOT_FOUND ? TORG_OK : err;

@@ -116,6 +116,7 @@ struct sync_store {
     struct replica_entry *entries;
     struct listing_key *removed;
     struct charter_signed *charters;
+    struct span *ancestry;
 };
 void sync_store_free(struct sync_store *store);
 
@@ -146,8 +147,9 @@ enum torg_err sync_step(struct sync *sync, const struct kv *read, const struct s
                         struct sync_actions *ret_actions);
 
 /*
- * While recovering, the own origin is wanted from peers like any other. Else
- * nothing of it is ever taken from outside. The caller writes nothing to its
+ * While recovering, the own origin is wanted from peers like any other, and so
+ * are the older heads that its next head must name. Else nothing of it is ever
+ * taken from outside. The caller writes nothing to its
  * origin while it is recovering.
  */
 void sync_set_recovering(struct sync *sync, bool recovering);

@@ -96,7 +96,7 @@ void sync_fetch_end(struct sync *sync, struct sync_job *job, enum sync_outcome o
         origin->failures = 0;
         origin->failed_peer = job->peer;
         peer->rows[index].slow_ms = sync->now_ms;
-    } else {
+    } else if (outcome != SYNC_NEITHER) {
         origin->failures++;
         origin->failed_peer = job->peer;
         origin->retry_ms = sync->now_ms + retry_wait_ms(origin->failures);
@@ -159,6 +159,9 @@ enum torg_err sync_fetch_ask(struct sync *sync, struct sync_job *job, struct fra
         break;
     case FRAME_FETCH:
         frame->fetch.sid = job->sid;
+        break;
+    case FRAME_ANCESTRY_REQ:
+        frame->ancestry_req.sid = job->sid;
         break;
     default:
         break; /* CHARTER_REQ has none */
@@ -760,11 +763,24 @@ static void parent_check(struct sync *sync, uint32_t index)
         graft(sync, index, best);
 }
 
+/* A newer head does not wait for older ones. */
+static void ancestry_gives_way(struct sync *sync, uint32_t index)
+{
+    struct sync_origin *origin = &sync->origins[index];
+    struct sync_job *job = origin->job == SYNC_NONE ? NULL : &sync->jobs[origin->job];
+
+    if (job && job->purpose == SYNC_FOR_ANCESTRY && job->asked && !takes_no_heads(origin) &&
+        choose(sync, index, NEED_HEAD) != SYNC_NONE)
+        sync_fetch_end(sync, job, SYNC_NEITHER);
+}
+
 enum torg_err sync_fetch_attend(struct sync *sync, uint32_t index)
 {
     struct sync_origin *origin = &sync->origins[index];
+    bool asked = false;
     uint32_t peer;
 
+    ancestry_gives_way(sync, index);
     if (origin->job != SYNC_NONE || origin->pending > (origin->pending_beat ? 1 : 0))
         return TORG_OK;
     parent_check(sync, index);
@@ -789,6 +805,12 @@ enum torg_err sync_fetch_attend(struct sync *sync, uint32_t index)
         return head_begin(sync, index, peer);
     }
     origin->behind_since_ms = -1;
+    if (sync_origin_whole(origin)) {
+        enum torg_err err = sync_ancestry_begin(sync, index, &asked);
+
+        if (err || asked)
+            return err;
+    }
     if (origin->missing == 0)
         return TORG_OK;
     if (sync->now_ms < origin->missing_retry_ms) {
@@ -832,6 +854,10 @@ static void refused(struct sync *sync, struct sync_job *job, uint64_t code)
         sync_fetch_end(sync, job, SYNC_AGAIN);
         return;
     }
+    if (code == FRAME_CODE_NOT_HELD && job->purpose == SYNC_FOR_ANCESTRY) {
+        sync_ancestry_refused(sync, job); /* it need not keep all heads */
+        return;
+    }
     if (code == FRAME_CODE_NOT_HELD && job->purpose == SYNC_FOR_DELTA) {
         origin->reconcile = true; /* too far behind for a delta; no fault in that */
         sync_fetch_end(sync, job, SYNC_AGAIN);
@@ -866,7 +892,9 @@ enum torg_err sync_fetch_answer(struct sync *sync, uint32_t peer, const struct f
         asked = FRAME_CHARTER_REQ;
         break;
     default:
-        return TORG_OK; /* ANCESTRY: this version asks for none */
+        sid = frame->ancestry.sid;
+        asked = FRAME_ANCESTRY_REQ;
+        break;
     }
     job = job_of(sync, peer, frame, sid);
     if (!job)
@@ -888,6 +916,8 @@ enum torg_err sync_fetch_answer(struct sync *sync, uint32_t peer, const struct f
         return sync_delta_answer(sync, job, frame);
     case FRAME_ENTRIES:
         return entries_answer(sync, job, frame);
+    case FRAME_ANCESTRY:
+        return sync_ancestry_answer(sync, job, frame);
     default:
         return sync_trie_answer(sync, job, frame);
     }
@@ -912,6 +942,8 @@ enum torg_err sync_fetch_stored(struct sync *sync, const struct sync_pending *pe
     case SYNC_FOR_DELTA:
         sync_delta_stored(sync, job, err);
         return TORG_OK;
+    case SYNC_FOR_ANCESTRY:
+        return sync_ancestry_stored(sync, job, err);
     default:
         break;
     }

@@ -13,7 +13,7 @@
  *   sync_link.c   frames of one connection; HAVE, SUB, SUMMARY, TREE, BEAT
  *   sync_live.c   batches: published, received, relayed
  *   sync_fetch.c  catching up: what is needed, who is asked, what comes of it
- *   sync_charters.c, sync_delta.c, sync_trie.c, sync_missing.c
+ *   sync_charters.c, sync_delta.c, sync_trie.c, sync_missing.c, sync_ancestry.c
  *                 the ways to catch up: charters, PULL, reconcile, lost payloads
  *   sync_serve.c  answers to PULL, TRIE_REQ, FETCH, CHARTER_REQ, ANCESTRY_REQ
  *   sync_store.c  what waits for the writer
@@ -33,8 +33,10 @@
 #define SYNC_RETRY_MS_MIN 100
 #define SYNC_RETRY_MS_MAX 30000
 #define SYNC_MISSING_MS 60000
-#define SYNC_REQUESTS_MAX 4    /* that a peer may have waiting here */
-#define SYNC_IN_VAIN_CHARGE 16 /* control frames that an answer made in vain once more counts for  \
+#define SYNC_ANCESTRY_DOUBLINGS_MAX 10 /* from 1 s on: 512 s */
+#define SYNC_REQUESTS_MAX 4            /* that a peer may have waiting here */
+#define SYNC_IN_VAIN_CHARGE                                                                        \
+    16                         /* control frames that an answer made in vain once more counts for  \
                                 */
 #define SYNC_HEADS_STEP_MAX 64 /* own heads sent as batches after one PUBLISHED */
 #define SYNC_FRONTIER_MAX 8192
@@ -54,7 +56,8 @@ struct sync_row {
     uint64_t charter_no;
     bool useless; /* that head cannot be taken, by the charters that we have */
     uint8_t strikes;
-    int64_t slow_ms; /* when its turn last ended before its work; 0: never */
+    int64_t ancestry_ms; /* when it was last asked for older heads */
+    int64_t slow_ms;     /* when its turn last ended before its work; 0: never */
     int64_t distrusted_until_ms;
     uint32_t sub_mask; /* what it wants; 0 nothing */
     bool eager_out;    /* it gets batches from us */
@@ -140,6 +143,8 @@ struct sync_origin {
     int64_t retry_ms;
     unsigned failures;
     uint32_t failed_peer;
+    int64_t ancestry_retry_ms;
+    unsigned ancestry_failures;
     int64_t missing_retry_ms;
     uint32_t missing_peer; /* who is asked for missing payloads */
     uint8_t missing_collection;
@@ -171,7 +176,8 @@ enum sync_purpose {
     SYNC_FOR_DELTA,
     SYNC_FOR_TRIE,
     SYNC_FOR_MISSING,
-    SYNC_FOR_LOOK, /* is there really a newer head of our own? */
+    SYNC_FOR_LOOK,     /* is there really a newer head of our own? */
+    SYNC_FOR_ANCESTRY, /* heads below the newest one */
 };
 
 /* One entry to be fetched. */
@@ -357,6 +363,7 @@ void sync_fetch_free(struct sync_job *job);
 enum sync_outcome {
     SYNC_DONE,     /* the peer delivered */
     SYNC_AGAIN,    /* nobody's fault; try again */
+    SYNC_NEITHER,  /* nothing is to be concluded */
     SYNC_SLOW,     /* it delivers, but others may be faster: they have their turn */
     SYNC_STRIKE,   /* it did not deliver what it claims */
     SYNC_DISTRUST, /* what it sent does not verify */
@@ -404,6 +411,14 @@ void sync_delta_stored(struct sync *sync, struct sync_job *job, enum torg_err er
 /* ---- sync_missing.c ---- */
 /* Ask one peer for the payloads that the next stretch of listings lacks. */
 enum torg_err sync_missing_begin(struct sync *sync, uint32_t origin);
+
+/* ---- sync_ancestry.c ---- */
+/* If older heads are missing, and it is time, ask whoever can help. */
+enum torg_err sync_ancestry_begin(struct sync *sync, uint32_t origin, bool *ret_asked);
+enum torg_err sync_ancestry_answer(struct sync *sync, struct sync_job *job,
+                                   const struct frame *frame);
+enum torg_err sync_ancestry_stored(struct sync *sync, struct sync_job *job, enum torg_err err);
+void sync_ancestry_refused(struct sync *sync, struct sync_job *job);
 
 /* ---- sync_trie.c ---- */
 enum torg_err sync_trie_begin(struct sync *sync, struct sync_job *job);

@@ -292,11 +292,12 @@ static void note_sender(struct sync *sync, uint32_t peer, uint32_t origin, const
 }
 
 /* Can it be tried without asking for anything in between? */
-static bool fits_next(const struct sync_origin *origin, const struct head *head, bool bare)
+static bool fits_next(const struct sync *sync, const struct sync_origin *origin,
+                      const struct head *head, bool bare)
 {
     bool whole = sync_origin_whole(origin) || origin->pending > 0;
 
-    if (origin->job != SYNC_NONE)
+    if (origin->job != SYNC_NONE && sync->jobs[origin->job].purpose != SYNC_FOR_ANCESTRY)
         return false; /* what is being fetched goes under its own head first */
     if (!origin->has_head && origin->pending == 0)
         return head->hno == 1 && head->epoch == origin->charter_epoch;
@@ -406,7 +407,7 @@ static enum torg_err newer_head(struct sync *sync, uint32_t peer, uint32_t index
         sync_live_blame(sync, peer, index, head_bytes, err);
         return TORG_OK;
     }
-    if (!fits_next(origin, head, !entries) || !sync_store_room(sync))
+    if (!fits_next(sync, origin, head, !entries) || !sync_store_room(sync))
         return TORG_OK; /* its number is noted: what is missing will be asked for */
     err = commit_store(sync, peer, index, head, head_bytes, entries);
     if (!err) {

@@ -14,6 +14,7 @@ void sync_store_free(struct sync_store *store)
     free(store->entries);
     free(store->removed);
     free(store->charters);
+    free(store->ancestry);
     free(store);
 }
 

@@ -221,6 +221,21 @@ static void origin_check(struct check *check, const struct world_node *node,
 
 /* ---- while the world runs ---- */
 
+/* A number that was given twice: two heads for one commit, though both be signed. */
+static void numbers_check(struct check *check, const struct world_node *origin)
+{
+    const struct world_commit *newest;
+
+    if (origin->commit_count == 0)
+        return;
+    newest = &origin->commits[origin->commit_count - 1];
+    for (size_t i = 0; i + 1 < origin->commit_count; i++) {
+        if (origin->commits[i].epoch == newest->epoch && origin->commits[i].hno == newest->hno)
+            check_violate(check, 4, "%s has signed %" PRIu64 ".%" PRIu64 " twice", origin->name,
+                          newest->epoch, newest->hno);
+    }
+}
+
 static void on_applied(void *context, struct world_node *node, struct kv *kv,
                        const struct origin_id *id)
 {
@@ -235,6 +250,8 @@ static void on_applied(void *context, struct world_node *node, struct kv *kv,
         return;
     }
     place = &check->places[node->index][origin->index];
+    if (origin == node)
+        numbers_check(check, origin);
     MUST(replica_origin_get(kv, id, &record));
     origin_check(check, node, origin, kv, &record,
                  place->touched ? &place->working : &place->committed, &now);

@@ -12,6 +12,7 @@
  *      a collection that calls itself complete has the signed head's root
  *   2  nothing is held that its origin did not sign; no payload differs
  *   3  heads never go back on a node; what is taken under a head lives in it
+ *   4  no origin signs two heads with one number, also after its store was put back
  *   5  nothing that a HAVE told is gone after a crash
  *  11  after the faults, every node reaches the newest head of every origin
  *  12  the same, from whatever state it was left in

@@ -32,6 +32,7 @@ enum fault {
     FAULT_DEAF_WRITER,   /* nothing is ever stored at a node */
     FAULT_MUTE_TRIE,     /* reconcile gets no answers */
     FAULT_UNSTEADY,      /* the second run is not the first */
+    FAULT_UNGUARDED,     /* an origin's store goes back and it does not know */
     FAULT_PATIENCE,      /* answers are waited for however slowly they come */
 };
 
@@ -50,6 +51,7 @@ static const struct {
     {"deaf-writer", FAULT_DEAF_WRITER, {11}},
     {"mute-trie", FAULT_MUTE_TRIE, {11}},
     {"unsteady", FAULT_UNSTEADY, {19}},
+    {"unguarded", FAULT_UNGUARDED, {4}},
     {"patience", FAULT_PATIENCE, {11}},
 };
 
@@ -77,8 +79,9 @@ struct run {
     struct check *check;
     uint32_t nodes; /* without the hostile one */
     struct kv_mem *copies[WORLD_NODES_MAX];
-    bool faulted; /* the deliberate fault has been done */
-    bool large;   /* some origins have thousands of listings */
+    bool faulted;  /* the deliberate fault has been done */
+    bool restores; /* the first origin comes from an old backup in the end */
+    bool large;    /* some origins have thousands of listings */
 };
 
 /* ---- the world of a seed ---- */
@@ -180,6 +183,7 @@ static void world_build(struct run *run)
     if (hostile && !hostile_first)
         hostile_add(run);
     run->large = world_chance(run->world, 10);
+    run->restores = run->settings->fault == FAULT_UNGUARDED || world_chance(run->world, 40);
     for (uint32_t i = 0; i < run->world->node_count; i++) {
         if (world_chance(run->world, 10))
             clock_jump(run, i);
@@ -278,6 +282,7 @@ static void fault_do(struct run *run)
         break;
     case FAULT_NONE:
     case FAULT_UNSTEADY:
+    case FAULT_UNGUARDED: /* in the end */
         break;
     }
 }
@@ -317,7 +322,8 @@ static void rotate_some(struct run *run, uint32_t index)
 {
     struct world_node *node = &run->world->nodes[index];
 
-    if (node->up && node->has_own && !node->jobs && node->charter_count < CHARTERS_EACH)
+    if (node->up && node->has_own && !node->recovering && !node->jobs &&
+        node->charter_count < CHARTERS_EACH)
         world_rotate(run->world, index, world_chance(run->world, 30));
 }
 
@@ -419,6 +425,8 @@ static void chaos(struct run *run)
             copy_take(run, 1);
         else if (run->settings->fault == FAULT_ACCEPT_OLD && !run->copies[1])
             copy_take(run, 1);
+        else if (run->restores && !run->copies[0] && run->world->nodes[0].commit_count)
+            copy_take(run, 0);
         if (run->world->now_ms > until_ms - 20 * SECOND ||
             run->settings->fault >= FAULT_DEAF_WRITER)
             fault_do(run);
@@ -427,11 +435,60 @@ static void chaos(struct run *run)
 
 /* ---- healing ---- */
 
-static void heal(struct run *run, struct result *result)
+/* Until everybody holds everything. */
+static void settle(struct run *run)
 {
     struct world *world = run->world;
     int64_t from_ms = world->now_ms;
     char why[200] = "";
+
+    while (!check_violation(run->check, NULL)) {
+        world_run(world, world->now_ms + SECOND);
+        if (world_converged(world, why, sizeof(why)))
+            break;
+        if (world->now_ms > from_ms + HEAL_MS_MAX)
+            check_violate(run->check, 11, "%s, %" PRId64 " minutes after the faults ended", why,
+                          (world->now_ms - from_ms) / MINUTE);
+    }
+}
+
+/*
+ * The first origin comes from an old backup. It has its guard, so it knows: it
+ * must get back what it published, and what its next head must name, before it
+ * signs anything; and then it must be able to.
+ */
+static void origin_restore(struct run *run)
+{
+    struct world *world = run->world;
+    size_t commits = world->nodes[0].commit_count;
+    struct replica_origin record;
+
+    if (!run->copies[0] || check_violation(run->check, NULL) ||
+        !world_head(world, 0, &world->nodes[0].own, &record))
+        return;
+    if (record.charter_no + 1 != world->nodes[0].charter_count)
+        return; /* its newest charter was lost before anybody had it: its key is not known */
+    world->nodes[0].unguarded = run->settings->fault == FAULT_UNGUARDED;
+    world_crash(world, 0);
+    world_trace(world, "%s is restored", world->nodes[0].name);
+    world_restore(world, 0, run->copies[0]);
+    check_forget(run->check, 0);
+    world_start(world, 0);
+    if (world->nodes[0].unguarded)
+        world_write(world, 0, 3);
+    settle(run);
+    world_write(world, 0, 5);
+    world_run(world, world->now_ms + 5 * SECOND);
+    settle(run);
+    if (world->nodes[0].commit_count <= commits)
+        check_violate(run->check, 12, "%s can sign nothing after its recovery",
+                      world->nodes[0].name);
+}
+
+static void heal(struct run *run, struct result *result)
+{
+    struct world *world = run->world;
+    int64_t from_ms = world->now_ms;
 
     world_trace(world, "heal");
     unblock_all(run);
@@ -447,16 +504,10 @@ static void heal(struct run *run, struct result *result)
         if (!world->nodes[i].up)
             world_start(world, i);
     }
-    while (!check_violation(run->check, NULL)) {
-        world_run(world, world->now_ms + SECOND);
-        if (world_converged(world, why, sizeof(why)))
-            break;
-        if (world->now_ms > from_ms + HEAL_MS_MAX)
-            check_violate(run->check, 11, "%s, %" PRId64 " minutes after the faults ended", why,
-                          (world->now_ms - from_ms) / MINUTE);
-    }
+    settle(run);
     result->heal_ms = world->now_ms - from_ms;
     world_run(world, world->now_ms + 5 * SECOND);
+    origin_restore(run);
     if (!check_violation(run->check, NULL))
         check_all(run->check);
 }

@@ -418,12 +418,43 @@ static void answer(struct world_node *node, const struct world_job *job, enum to
 
 static const char *job_name(const struct world_job *job)
 {
-    static const char *const names[] = {"charters", "commit", "part",  "payloads",
-                                        "beat",     "proof",  "faulty"};
+    static const char *const names[] = {"charters", "commit", "part",     "payloads",
+                                        "beat",     "proof",  "ancestry", "faulty"};
 
     if (!job->store)
         return job->beat ? "own beat" : job->charter ? "own charter" : "own commit";
     return names[job->store->write.kind];
+}
+
+/* What a guard file tells a daemon: is the store older than what this origin has published? */
+static bool behind_guard(const struct world_node *node)
+{
+    const struct world_commit *newest =
+        node->commit_count ? &node->commits[node->commit_count - 1] : NULL;
+    struct replica_origin record = {0};
+    uint64_t gap = 0;
+    bool behind;
+    struct kv read;
+
+    if (!newest)
+        return false;
+    MUST(kv_mem_read_begin(node->store, &read));
+    MUST(replica_origin_get(&read, &node->own, &record));
+    behind = !record.has_head || record.head.epoch != newest->epoch ||
+             record.head.hno != newest->hno ||
+             replica_complete_mask(&record, COLLECTION_MASK_ALL) != COLLECTION_MASK_ALL;
+    MUST(replica_next_gap(&read, &record, &gap));
+    kv_mem_read_end(&read);
+    return behind || gap;
+}
+
+static void recovery_look(struct world_node *node)
+{
+    if (!node->recovering || behind_guard(node))
+        return;
+    world_trace(node->world, "%s has recovered", node->name);
+    node->recovering = false;
+    sync_set_recovering(node->sync, false);
 }
 
 /* What waits becomes one durable commit, or, when the store fails, nothing. */
@@ -466,6 +497,7 @@ static void writer_commit(struct world_node *node)
         answer(node, job, fatal ? fatal : errs[i]);
         job_free(job);
     }
+    recovery_look(node);
     if (!node->jobs)
         return;
     node->writing = true;
@@ -1359,6 +1391,10 @@ void world_start(struct world *world, uint32_t index)
         if (world->nodes[i].has_own && i != index)
             trusted[config.trusted_count++] = world->nodes[i].own;
     }
+    node->recovering = node->has_own && !node->unguarded && behind_guard(node);
+    config.recovering = node->recovering;
+    if (node->recovering)
+        world_trace(world, "%s is behind its guard", node->name);
     MUST(sync_new(&config, &node->sync));
     node->up = true;
     node->tick_ms = INT64_MAX;
@@ -1481,6 +1517,11 @@ static void write_draw(struct world *world, uint32_t index, unsigned count, size
     struct world_job *job = must_alloc(1, sizeof(*job));
     size_t *at = must_alloc(count + 1, sizeof(*at));
 
+    if (node->recovering) {
+        free(at);
+        job_free(job);
+        return;
+    }
     job->changes = must_alloc(count + 1, sizeof(*job->changes));
     for (unsigned i = 0; i < count; i++) {
         struct local_change *change = &job->changes[job->change_count];
@@ -1534,8 +1575,11 @@ void world_rotate(struct world *world, uint32_t index, bool new_epoch)
 
 void world_beat(struct world *world, uint32_t index)
 {
-    struct world_job *job = must_alloc(1, sizeof(*job));
+    struct world_job *job;
 
+    if (world->nodes[index].recovering)
+        return;
+    job = must_alloc(1, sizeof(*job));
     job->beat = true;
     job_add(&world->nodes[index], job);
 }
@@ -1636,6 +1680,10 @@ bool world_converged(struct world *world, char *why, size_t why_size)
     for (uint32_t from = 0; from < world->node_count; from++) {
         if (!world->nodes[from].has_own || world->nodes[from].malice)
             continue;
+        if (world->nodes[from].recovering) {
+            snprintf(why, why_size, "%s is still recovering", world->nodes[from].name);
+            return false;
+        }
         for (uint32_t i = 0; i < world->node_count; i++) {
             if (world->nodes[i].malice)
                 continue;

@@ -88,6 +88,8 @@ struct world_node {
     bool crash_on_fault; /* the next storage fault is the end of this life */
     bool dead_writer;    /* --break: nothing is ever answered */
     bool boasts;         /* --break: its HAVE tells of one head more */
+    bool recovering; /* its store is behind what it published: it fetches that, and signs nothing */
+    bool unguarded;  /* --break: it does not know what it published */
 
     /* Everything that its origin ever signed. */
     struct world_version *versions;

@@ -476,6 +476,32 @@ void table_answer_fetch(struct table *table, const struct town *town, bool with_
     table_forget(table, heard);
 }
 
+void table_answer_ancestry(struct table *table, const struct town *town, unsigned steps)
+{
+    const struct frame *request = table_heard(table, FRAME_ANCESTRY_REQ);
+    struct replica_origin record = table_record(town);
+    struct frame frame = {.type = FRAME_ANCESTRY};
+    uint64_t at = request->ancestry_req.from_hno, to = request->ancestry_req.to_hno;
+    struct kv read;
+
+    frame.ancestry.sid = request->ancestry_req.sid;
+    frame_rows_clear(&table->rows);
+    assert_ok(kv_mem_read_begin(town->mem, &read));
+    while (at >= to) {
+        struct span head;
+
+        assert_ok(replica_head_get(&read, record.number, request->ancestry_req.epoch, at, &head));
+        frame_rows_bin(&table->rows, frame_head(head).bytes);
+        if (at == to || table->rows.count == steps)
+            break;
+        at = head_jump(at) >= to ? head_jump(at) : at - 1;
+    }
+    kv_mem_read_end(&read);
+    frame.ancestry.heads = frame_rows_list(&table->rows);
+    table->seat->heard_count = 0;
+    table_say(table, &frame);
+}
+
 void table_assert_holds(struct table *table, const struct town *town, unsigned count,
                         unsigned missing)
 {

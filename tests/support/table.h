@@ -91,6 +91,9 @@ void table_answer_some(struct table *table, const struct town *town, uint32_t fr
 /* All of it; the FETCH, and what was heard before it, is forgotten. */
 void table_answer_fetch(struct table *table, const struct town *town, bool with_payloads);
 
+/* The path that was asked for, as far as steps allows (0: all of it). */
+void table_answer_ancestry(struct table *table, const struct town *town, unsigned steps);
+
 /* The whole store as text of bytes. */
 void table_dump(const struct table *table, struct buffer *out);
 void table_assert_holds(struct table *table, const struct town *town, unsigned count,

@@ -321,6 +321,132 @@ static void test_a_missing_payload_comes_later(void **state)
     table_assert_holds(table, &table->other, 1, 0);
 }
 
+/* ---- older heads ---- */
+
+static uint64_t gap(const struct table *table, const struct origin_id *id)
+{
+    struct replica_origin record;
+    struct kv read;
+    uint64_t to;
+
+    assert_ok(kv_mem_read_begin(table->own.mem, &read));
+    assert_ok(replica_origin_get(&read, id, &record));
+    assert_ok(replica_ancestry_gap(&read, &record, &to));
+    kv_mem_read_end(&read);
+    return to;
+}
+
+/* Who skipped commits gets the proof that they led here, and nothing waits for it. */
+static void test_skipped_heads_are_asked_for(void **state)
+{
+    struct table *table = *state;
+    uint64_t epoch, hno;
+
+    table_introduce(table);
+    for (uint8_t i = 1; i <= 13; i++)
+        table_commit(&table->other, i);
+    table_have(table, &table->other, 0);
+    table_answer_trie(table, &table->other);
+    table_answer_fetch(table, &table->other, true);
+    table_assert_holds(table, &table->other, 13, 0);
+    assert_true(gap(table, &table->other.id) > 0);
+    assert_int_equal(table_heard(table, FRAME_ANCESTRY_REQ)->ancestry_req.from_hno, 13);
+
+    /* A batch goes before, and the answer, which is of the older head, blames nobody. */
+    table_commit(&table->other, 14);
+    table_batch(table, &table->other, false);
+    table_assert_holds(table, &table->other, 14, 0);
+    table_answer_ancestry(table, &table->other, 0);
+    assert_true(sync_claimed_head(table->sync, &table->other.id, &epoch, &hno));
+    table_tick(table, 1);
+    table_assert_holds(table, &table->other, 14, 0);
+    for (unsigned i = 0; i < 4 && gap(table, &table->other.id); i++) {
+        table_tick(table, 1000);
+        if (table_heard(table, FRAME_ANCESTRY_REQ))
+            table_answer_ancestry(table, &table->other, 0);
+    }
+    assert_int_equal(gap(table, &table->other.id), 0);
+    assert_false(table->seat->closed);
+}
+
+/* Who has not all of them gives what it has; it is asked again later, not at once. */
+static void test_a_path_that_ends_early(void **state)
+{
+    struct table *table = *state;
+    unsigned asked = 0;
+
+    table_introduce(table);
+    for (uint8_t i = 1; i <= 13; i++)
+        table_commit(&table->other, i);
+    table_have(table, &table->other, 0);
+    table_answer_trie(table, &table->other);
+    table_answer_fetch(table, &table->other, true);
+    for (unsigned i = 0; i < 40; i++) {
+        if (table_heard(table, FRAME_ANCESTRY_REQ)) {
+            asked++;
+            table_answer_ancestry(table, &table->other, 1); /* nothing below the newest */
+        }
+        table_tick(table, 1000);
+        table_deliver(table); /* a PONG: it lives */
+    }
+    assert_in_range(asked, 4, 7); /* 1, 2, 4, 8, 16 s apart */
+    for (unsigned i = 0; i < 64 && !table_heard(table, FRAME_ANCESTRY_REQ); i++) {
+        table_tick(table, 1000);
+        table_deliver(table);
+    }
+    table_answer_ancestry(table, &table->other, 0);
+    assert_int_equal(gap(table, &table->other.id), 0);
+}
+
+/* Heads of another town are no path, and who sends them is not believed. */
+static void test_a_false_path_is_blamed_on_its_sender(void **state)
+{
+    struct table *table = *state;
+    uint64_t epoch, hno;
+    struct town twin;
+
+    town_init(&twin, 2);
+    table_introduce(table);
+    for (uint8_t i = 1; i <= 13; i++) {
+        table_commit(&table->other, i);
+        table_commit(&twin, (uint8_t)(i + 100));
+    }
+    table_have(table, &table->other, 0);
+    table_answer_trie(table, &table->other);
+    table_answer_fetch(table, &table->other, true);
+    table_answer_ancestry(table, &twin, 0);
+    assert_true(gap(table, &table->other.id) > 0);
+    assert_false(sync_claimed_head(table->sync, &table->other.id, &epoch, &hno));
+    town_done(&twin);
+}
+
+/* An origin that lost its store cannot sign before it knows what its next head must name. */
+static void test_a_recovered_origin_can_sign_again(void **state)
+{
+    static const uint8_t payload[] = "after the fire";
+    struct table *table = *state;
+    struct local_change change = {
+        .collection = COLLECTION_COMPANIES,
+        .id = {{99}},
+        .payload = span_of(payload, sizeof(payload)),
+    };
+    struct town twin;
+
+    town_init(&twin, 1);
+    for (uint8_t i = 1; i <= 13; i++)
+        table_commit(&twin, i);
+    sync_set_recovering(table->sync, true);
+    table_have(table, &twin, 0);
+    table_answer_trie(table, &twin);
+    table_answer_fetch(table, &twin, true);
+    table_assert_holds(table, &twin, 13, 0);
+    assert_err(town_commit(&table->own, &change, 1), TORG_E_GAP);
+    table_answer_ancestry(table, &twin, 0);
+    sync_set_recovering(table->sync, false);
+    assert_ok(town_commit(&table->own, &change, 1));
+    town_done(&twin);
+}
+
 /* ---- our own origin ---- */
 
 /* A second host with our key has gone on: only what it signed can stop us. */
@@ -686,6 +812,10 @@ int main(void)
         TEST(test_reconcile_step_by_step),
         TEST(test_delta_step_by_step),
         TEST(test_a_missing_payload_comes_later),
+        TEST(test_skipped_heads_are_asked_for),
+        TEST(test_a_path_that_ends_early),
+        TEST(test_a_false_path_is_blamed_on_its_sender),
+        TEST(test_a_recovered_origin_can_sign_again),
         TEST(test_a_claim_stops_nobody_a_signed_head_does),
         TEST(test_own_commits_are_pushed_when_published),
         TEST(test_an_unpublished_head_is_not_served),

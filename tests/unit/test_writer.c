@@ -18,6 +18,7 @@
 #include "daemon/guard.h"
 #include "daemon/log.h"
 #include "index/settings.h"
+#include "protocol/frame.h"
 #include "protocol/profile.h"
 #include "tests/support/test.h"
 #include "tests/support/town.h"
@@ -804,6 +805,61 @@ static void test_a_guard_from_before_the_last_head_of_an_epoch_is_in_doubt(void 
     desk_done(&desk);
 }
 
+/*
+ * Recovered from its peers a database may lack an older head that the next one
+ * must name. To take writes and refuse each with an error would help nobody.
+ */
+static void test_a_missing_ancestor_holds_writes_back(void **state)
+{
+    struct desk desk;
+    struct town_write whole;
+    struct replica_write ancestry = {.kind = REPLICA_WRITE_ANCESTRY};
+    struct replica_origin origin;
+    struct span heads[13];
+    struct guard guard;
+    struct kv kv, from;
+
+    (void)state;
+    desk_init(&desk, 64 * MIB);
+    for (unsigned i = 0; i < 13; i++)
+        assert_ok(town_commit(&desk.own, NULL, 0)); /* what was lost */
+    assert_ok(kv_mem_read_begin(desk.own.mem, &from));
+    town_delta(&desk.own, &from, 0, COLLECTION_MASK_ALL, &whole);
+    assert_ok(store_write_begin(desk.store, &kv));
+    assert_ok(replica_apply(&kv, &whole.write, NULL));
+    assert_ok(replica_origin_get(&kv, &desk.own.id, &origin));
+    assert_ok(store_write_commit(&kv));
+    assert_ok(guard_open(desk.directory, &desk.own.id, &guard));
+    assert_ok(guard_write(
+        &guard, &(struct guard_mark){
+                    .origin = desk.own.id, .epoch = 1, .hno = 13, .head_hash = origin.head_hash}));
+    guard_done(&guard);
+    writer_start(&desk);
+    assert_int_equal(writer_state(desk.writer), WRITER_RECOVERING);
+    assert_true(writer_wants_own(desk.writer));
+    assert_int_equal(put(&desk, 1).err, TORG_E_RECOVERING);
+    desk_stop(&desk);
+
+    for (uint64_t hno = 12; hno > 0; hno--) {
+        struct span head;
+
+        assert_ok(replica_head_get(&from, origin.number, 1, hno, &head));
+        heads[ancestry.ancestry_count++] = frame_head(head).bytes;
+    }
+    store_start(&desk);
+    ancestry.origin = desk.own.id;
+    ancestry.ancestry = heads;
+    assert_ok(store_write_begin(desk.store, &kv));
+    assert_ok(replica_apply(&kv, &ancestry, NULL));
+    assert_ok(store_write_commit(&kv));
+    writer_start(&desk);
+    assert_int_equal(writer_state(desk.writer), WRITER_READY);
+    assert_int_equal(put(&desk, 1).hno, 14);
+    kv_mem_read_end(&from);
+    town_write_done(&whole);
+    desk_done(&desk);
+}
+
 /* A restored old database would sign numbers again that the world has seen. */
 static void test_a_database_behind_its_guard_takes_no_writes(void **state)
 {
@@ -1227,6 +1283,7 @@ int main(void)
         cmocka_unit_test(test_far_ahead_of_the_guard_is_in_doubt),
         cmocka_unit_test(test_a_crash_before_the_first_guard_is_normal),
         cmocka_unit_test(test_a_crash_before_the_guard_of_a_new_epoch_is_normal),
+        cmocka_unit_test(test_a_missing_ancestor_holds_writes_back),
         cmocka_unit_test(test_a_guard_from_before_the_last_head_of_an_epoch_is_in_doubt),
         cmocka_unit_test(test_a_database_behind_its_guard_takes_no_writes),
         cmocka_unit_test(test_a_lost_guard_needs_a_peer_or_the_operator),

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "protocol/sync_internal.h"
+
+/*
+ * The heads that the newest head's skips come by, where commits were skipped:
+ * they prove that it goes on from what was held before, and an origin that was
+ * recovered from its peers cannot sign its next head without them. They prove
+ * themselves by their hashes. No head waits for them: the state is proved by its
+ * root, so a batch or a fetch goes before, and what is missing is asked for again.
+ */
+
+/* The peer that holds our head and was asked longest ago; SYNC_NONE: there is none. */
+static uint32_t peer_choose(const struct sync *sync, uint32_t index)
+{
+    const struct sync_origin *origin = &sync->origins[index];
+    const struct sync_row *best_row = NULL;
+    uint32_t best = SYNC_NONE;
+
+    for (uint32_t i = 0; i < sync->peer_count; i++) {
+        const struct sync_peer *peer = &sync->peers[i];
+        const struct sync_row *row = peer->rows ? &peer->rows[index] : NULL;
+
+        if (!peer->link || peer->link->session.state != SESSION_OPEN || !row->claimed ||
+            row->epoch != origin->epoch || row->hno < origin->hno || !sync_peer_believed(sync, row))
+            continue;
+        if (!best_row || row->ancestry_ms < best_row->ancestry_ms) {
+            best = i;
+            best_row = row;
+        }
+    }
+    return best;
+}
+
+static enum torg_err gap_of(const struct sync *sync, uint32_t index, uint64_t *ret_to)
+{
+    struct replica_origin record;
+    enum torg_err err = replica_origin_get(sync->read, &sync->origins[index].id, &record);
+
+    return err ? err : replica_ancestry_gap(sync->read, &record, ret_to);
+}
+
+enum torg_err sync_ancestry_begin(struct sync *sync, uint32_t index, bool *ret_asked)
+{
+    struct sync_origin *origin = &sync->origins[index];
+    struct frame frame = {.type = FRAME_ANCESTRY_REQ};
+    struct sync_job *job;
+    uint64_t to = 0;
+    uint32_t peer;
+    enum torg_err err;
+
+    *ret_asked = false;
+    if (!origin->has_head || origin->epoch != origin->charter_epoch)
+        return TORG_OK;
+    err = gap_of(sync, index, &to);
+    if (err || !to)
+        return err;
+    if (sync->now_ms < origin->ancestry_retry_ms) {
+        sync_origin_attend_at(sync, origin->ancestry_retry_ms);
+        return TORG_OK;
+    }
+    peer = peer_choose(sync, index);
+    if (peer == SYNC_NONE)
+        return TORG_OK; /* somebody comes, and the origin is looked at again */
+    job = sync_fetch_begin(sync, index, peer, SYNC_FOR_ANCESTRY);
+    if (!job)
+        return TORG_OK;
+    frame.ancestry_req.origin = origin->id;
+    frame.ancestry_req.epoch = origin->epoch;
+    frame.ancestry_req.from_hno = origin->hno;
+    frame.ancestry_req.to_hno = to;
+    job->parsed.hno = origin->hno;
+    sync->peers[peer].rows[index].ancestry_ms = sync->now_ms;
+    *ret_asked = true;
+    return sync_fetch_ask(sync, job, &frame);
+}
+
+/* Later, and another peer: if nobody has it, nothing is gained by haste. */
+static void ask_later(struct sync *sync, struct sync_job *job)
+{
+    struct sync_origin *origin = &sync->origins[job->origin];
+
+    if (origin->ancestry_failures < SYNC_ANCESTRY_DOUBLINGS_MAX)
+        origin->ancestry_failures++;
+    origin->ancestry_retry_ms =
+        sync->now_ms + ((int64_t)SYNC_DIAL_MS_MIN << (origin->ancestry_failures - 1));
+    sync_fetch_end(sync, job, SYNC_NEITHER);
+}
+
+static enum torg_err ancestry_fill(struct sync_store *store, const struct frame_list *list)
+{
+    struct frame_list copy = {.count = list->count};
+    struct profile_reader in;
+
+    store->write.kind = REPLICA_WRITE_ANCESTRY;
+    store->ancestry = calloc(list->count, sizeof(*store->ancestry));
+    buffer_put_span(&store->bytes[0], list->bytes);
+    if (!store->ancestry || store->bytes[0].err)
+        return TORG_E_NOMEM;
+    copy.bytes = buffer_span(&store->bytes[0]);
+    in = frame_list_reader(&copy);
+    /* The first is the head that the path goes down from, which is held. */
+    (void)profile_bin(&in, HEAD_BYTES_MAX);
+    for (uint32_t i = 1; i < list->count; i++)
+        store->ancestry[store->write.ancestry_count++] = profile_bin(&in, HEAD_BYTES_MAX);
+    store->write.ancestry = store->ancestry;
+    return TORG_OK;
+}
+
+enum torg_err sync_ancestry_answer(struct sync *sync, struct sync_job *job,
+                                   const struct frame *frame)
+{
+    struct sync_pending pending = sync_fetch_pending(sync, job);
+    struct sync_store *store;
+    enum torg_err err;
+
+    if (frame->ancestry.heads.count < 2) {
+        ask_later(sync, job);
+        return TORG_OK;
+    }
+    store = calloc(1, sizeof(*store));
+    err = store ? ancestry_fill(store, &frame->ancestry.heads) : TORG_E_NOMEM;
+    if (err) {
+        sync_store_free(store);
+        return err;
+    }
+    job->asked = 0;
+    return sync_store_submit(sync, store, &pending);
+}
+
+enum torg_err sync_ancestry_stored(struct sync *sync, struct sync_job *job, enum torg_err err)
+{
+    struct sync_origin *origin = &sync->origins[job->origin];
+    uint64_t to = 0;
+    enum torg_err read = gap_of(sync, job->origin, &to);
+
+    if (read || sync_fetch_is_trouble(err)) {
+        sync_fetch_end(sync, job, SYNC_AGAIN);
+    } else if (err && err != TORG_E_KNOWN && err != TORG_E_GAP && origin->hno == job->parsed.hno) {
+        sync_fetch_end(sync, job, SYNC_DISTRUST); /* it is no path down from the head */
+    } else if (to && origin->hno == job->parsed.hno) {
+        ask_later(sync, job); /* not far enough */
+    } else {
+        origin->ancestry_failures = 0;
+        sync_fetch_end(sync, job, SYNC_DONE);
+    }
+    return read;
+}
+
+void sync_ancestry_refused(struct sync *sync, struct sync_job *job)
+{
+    ask_later(sync, job);
+}
