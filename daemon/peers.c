@@ -492,6 +492,9 @@ static void carry_out_one(struct peers *peers, struct sync_action *action)
         log_event(LOG_ERROR, action->event, "%s", text_of(action));
         writer_ahead(peers->node->writer, action->epoch, action->hno);
         break;
+    case SYNC_ACTION_OWN_BEAT:
+        writer_beat_seen(peers->node->writer, action->writer, action->rival, action->ts_ms);
+        break;
     }
 }
 

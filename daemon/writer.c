@@ -70,6 +70,9 @@ struct writer {
 
     /* Why writes are not taken; all false: READY. */
     bool asking, unguarded, forked, failed, full, behind;
+    bool rivalled;                     /* another host lives with our keys, and goes on */
+    uint64_t answer;                   /* the writer of a beat that is to be answered; 0: none */
+    int64_t answer_ts_ms;              /* newer than that the answer must be */
     bool gap;                          /* what the next head must name is not here */
     uint64_t target_epoch, target_hno; /* behind: what must be reached */
     bool told_answered;                /* unguarded: what peers say */
@@ -196,7 +199,7 @@ static enum writer_state state_of(const struct writer *writer)
         return WRITER_FAILED;
     if (writer->forked)
         return WRITER_FORKED;
-    if (writer->behind || writer->unguarded || writer->gap || writer->asking)
+    if (writer->rivalled || writer->behind || writer->unguarded || writer->gap || writer->asking)
         return WRITER_RECOVERING;
     return writer->full ? WRITER_FULL : WRITER_READY;
 }
@@ -238,6 +241,9 @@ static const char *reason_of(const struct writer *writer)
     if (writer->forked)
         return "two heads with one number were signed for this origin; no writes until its root "
                "key opens a new epoch";
+    if (writer->rivalled)
+        return "another host is running with the keys of this origin; stop one of the two, then "
+               "start torgd again";
     if (writer->behind)
         return "this database is older than what was published; fetching the own origin from the "
                "peers";
@@ -325,6 +331,29 @@ void writer_ahead(struct writer *writer, uint64_t epoch, uint64_t hno)
               "node did not publish",
               epoch, hno, writer_state_name(state_of(writer)));
     pthread_mutex_unlock(&writer->mutex);
+}
+
+void writer_beat_seen(struct writer *writer, uint64_t beat_writer, uint64_t rival, int64_t ts_ms)
+{
+    if (beat_writer == writer->id)
+        return;
+    pthread_mutex_lock(&writer->mutex);
+    writer->answer = beat_writer;
+    writer->answer_ts_ms = ts_ms;
+    if (rival == writer->id) {
+        writer->rivalled = writer->rivalled || writer->asking || writer->id > beat_writer;
+        log_event(LOG_ERROR, "writer.rival",
+                  "state=%s goes_on=%s: another host is running with the keys of this origin",
+                  writer_state_name(state_of(writer)), writer->rivalled ? "no" : "yes");
+    }
+    writer->settle_due = true;
+    pthread_cond_signal(&writer->wake);
+    pthread_mutex_unlock(&writer->mutex);
+}
+
+uint64_t writer_id(const struct writer *writer)
+{
+    return writer->id;
 }
 
 /* ---- guard and database ---- */
@@ -1055,6 +1084,7 @@ static void refuse_local(struct writer *writer, struct job_list *jobs, enum torg
 struct beat_job {
     struct writer *writer;
     int64_t now_ms;
+    uint64_t rival;
 };
 
 static enum torg_err run_beat(void *context, struct kv *kv)
@@ -1063,8 +1093,8 @@ static enum torg_err run_beat(void *context, struct kv *kv)
     struct writer *writer = beat->writer;
 
     buffer_clear(&writer->last_head);
-    return replica_beat_local(kv, &writer->options.own, &writer->options.signer, writer->id, 0,
-                              beat->now_ms, &writer->last_head);
+    return replica_beat_local(kv, &writer->options.own, &writer->options.signer, writer->id,
+                              beat->rival, beat->now_ms, &writer->last_head);
 }
 
 static void beat_done(void *context, const struct writer_result *result)
@@ -1083,9 +1113,28 @@ static bool may_beat(struct writer *writer)
     bool may;
 
     pthread_mutex_lock(&writer->mutex);
-    may = !writer->behind && !writer->unguarded && !writer->forked && !writer->failed;
+    may = !writer->behind && !writer->unguarded && !writer->forked && !writer->failed &&
+          !writer->rivalled;
     pthread_mutex_unlock(&writer->mutex);
     return may;
+}
+
+/* Whoever else has beaten is named, once: it is gone for long, or must hear of us. */
+static bool answer_take(struct writer *writer, struct beat_job *beat)
+{
+    bool due;
+
+    pthread_mutex_lock(&writer->mutex);
+    due =
+        writer->answer != 0 && state_of(writer) == WRITER_READY && writer->beat_due_ms != INT64_MAX;
+    if (due) {
+        beat->rival = writer->answer;
+        if (beat->now_ms <= writer->answer_ts_ms)
+            beat->now_ms = writer->answer_ts_ms + 1;
+        writer->answer = 0;
+    }
+    pthread_mutex_unlock(&writer->mutex);
+    return due;
 }
 
 static void upkeep(struct writer *writer, struct group *group)
@@ -1100,7 +1149,7 @@ static void upkeep(struct writer *writer, struct group *group)
         writer->settle_due = true; /* in case that the last try failed */
         pthread_mutex_unlock(&writer->mutex);
     }
-    if (now_ms >= writer->beat_due_ms && may_beat(writer)) {
+    if ((answer_take(writer, &beat) || now_ms >= writer->beat_due_ms) && may_beat(writer)) {
         struct job *job = calloc(1, sizeof(*job));
 
         writer->beat_due_ms = now_ms + WRITER_BEAT_MS;

@@ -131,6 +131,17 @@ bool writer_own_head(const struct writer *writer, uint64_t *ret_epoch, uint64_t 
 void writer_told(struct writer *writer, bool asked, bool answered, uint64_t epoch, uint64_t hno);
 /* A peer delivered a validly signed own head that this node did not publish: stop writing. */
 void writer_ahead(struct writer *writer, uint64_t epoch, uint64_t hno);
+/*
+ * A peer delivered a beat of the own origin, newer than the own one, by the
+ * host that calls itself beat_writer: this one in an earlier life, or a second
+ * host with the same keys. It is answered with a beat that names it, once this
+ * node is ready; if rival names this node, the other one lives: it says so
+ * loudly, and if it is still asking, or its own number is the greater one, it
+ * takes no more writes.
+ */
+void writer_beat_seen(struct writer *writer, uint64_t beat_writer, uint64_t rival, int64_t ts_ms);
+/* What this host calls itself in beats. */
+uint64_t writer_id(const struct writer *writer);
 
 struct writer_counters {
     uint64_t commits, jobs, jobs_refused, own_commits, own_changes;

@@ -94,6 +94,12 @@ enum sync_action_kind {
      * and hno say which; each is told once. A mere claim never causes this.
      */
     SYNC_ACTION_OWN_AHEAD,
+    /*
+     * A peer has delivered a validly signed beat of the own origin that is
+     * newer than the own one: writer says which host made it, perhaps this one
+     * in an earlier life, and rival, if not 0, to which host it answers.
+     */
+    SYNC_ACTION_OWN_BEAT,
 };
 
 struct sync_action {
@@ -103,10 +109,12 @@ struct sync_action {
     struct buffer bytes;      /* SEND; owned by the action list */
     struct sync_store *store; /* STORE; the caller takes it, sync_store_free ends it */
     uint64_t ticket;
-    uint64_t epoch, hno; /* OWN_AHEAD */
-    enum torg_err err;   /* CLOSE: why */
-    const char *event;   /* NOTE, CLOSE, OWN_AHEAD: "peer.refused", static */
-    char text[256];      /* NOTE, CLOSE, OWN_AHEAD: " peer=arjeplog err=..." */
+    uint64_t epoch, hno;    /* OWN_AHEAD */
+    uint64_t writer, rival; /* OWN_BEAT */
+    int64_t ts_ms;          /* OWN_BEAT */
+    enum torg_err err;      /* CLOSE: why */
+    const char *event;      /* NOTE, CLOSE, OWN_AHEAD: "peer.refused", static */
+    char text[256];         /* NOTE, CLOSE, OWN_AHEAD: " peer=arjeplog err=..." */
 };
 
 /* A replica_write with the bytes that it borrows, safe to hand to another thread. */

@@ -399,6 +399,31 @@ static enum torg_err beat_hold(struct sync_origin *origin, struct span raw)
     return origin->held_beat.err;
 }
 
+/* A beat of our own origin that we did not make: the daemon knows what to think of it. */
+static enum torg_err own_beat_take(struct sync *sync, uint32_t index,
+                                   const struct signed_span *signed_beat)
+{
+    struct sync_origin *origin = &sync->origins[index];
+    struct sync_action *action = NULL;
+    struct replica_origin record;
+    struct beat beat;
+    enum torg_err err = replica_origin_get(sync->read, &origin->id, &record);
+
+    if (!err)
+        err = replica_beat_check(sync->read, &record, signed_beat, &beat);
+    if (err == TORG_E_NOMEM || err == TORG_E_IO || err == TORG_E_CORRUPT)
+        return err;
+    if (err || !beat_allowed(sync, origin))
+        return TORG_OK; /* old, or from a time whose charter is not here: says nothing now */
+    err = sync_action_add(sync, SYNC_ACTION_OWN_BEAT, &action);
+    if (err)
+        return err;
+    action->writer = beat.writer;
+    action->rival = beat.rival;
+    action->ts_ms = beat.ts_ms;
+    return TORG_OK;
+}
+
 /* One beat; peer SYNC_NONE: one that was held back. */
 static enum torg_err beat_take(struct sync *sync, uint32_t peer, struct span raw)
 {
@@ -417,8 +442,10 @@ static enum torg_err beat_take(struct sync *sync, uint32_t peer, struct span raw
     if (index == SYNC_NONE)
         return TORG_OK;
     origin = &sync->origins[index];
-    if (origin->own || origin->pending_beat || !beat_is_newer(origin, &beat))
+    if (origin->pending_beat || !beat_is_newer(origin, &beat))
         return TORG_OK;
+    if (origin->own)
+        return origin->known ? own_beat_take(sync, index, &signed_beat) : TORG_OK;
     if (!origin->known)
         return beat_hold(origin, raw);
     err = replica_origin_get(sync->read, &origin->id, &record);

@@ -1022,6 +1022,8 @@ static void action_do(struct world_node *node, struct sync_action *action)
         action->store = NULL;
         job_add(node, job);
         break;
+    case SYNC_ACTION_OWN_BEAT:
+        break; /* of an earlier life: worlds have one host for each origin */
     case SYNC_ACTION_NOTE:
     case SYNC_ACTION_OWN_AHEAD:
         world_trace(world, "%s notes %s%s", node->name, action->event, action->text);

@@ -78,6 +78,10 @@ void table_carry_out(struct table *table, struct sync_actions *actions)
         case SYNC_ACTION_OWN_AHEAD:
             table->own_ahead++;
             break;
+        case SYNC_ACTION_OWN_BEAT:
+            table->own_beats++;
+            table->own_beat = *action;
+            break;
         case SYNC_ACTION_NOTE:
             break;
         }

@@ -41,8 +41,9 @@ struct table {
     struct table_seat *seat; /* whose turn it is to speak */
     int64_t now_ms;
     struct sync_action last_close;
-    unsigned stores, dials, own_ahead;
-    enum torg_err store_err; /* what every STORE comes to; TORG_OK: as it goes */
+    unsigned stores, dials, own_ahead, own_beats;
+    struct sync_action own_beat; /* the newest */
+    enum torg_err store_err;     /* what every STORE comes to; TORG_OK: as it goes */
     struct frame_rows rows;
 };
 

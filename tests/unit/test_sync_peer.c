@@ -481,6 +481,42 @@ static void test_a_claim_stops_nobody_a_signed_head_does(void **state)
     town_done(&twin);
 }
 
+/* A second host with our key beats: told once for each beat, and only of newer ones. */
+static void test_own_beats_of_others_are_told(void **state)
+{
+    struct table *table = *state;
+    struct frame frame = {.type = FRAME_BEAT};
+    struct buffer beats[3] = {{0}}, own = {0};
+    struct town twin;
+    struct kv kv;
+
+    town_init(&twin, 1);
+    assert_ok(kv_mem_write_begin(twin.mem, &kv));
+    for (unsigned i = 0; i < 3; i++)
+        assert_ok(replica_beat_local(&kv, &twin.id, &twin.signer, 77, i == 2 ? 55 : 0,
+                                     1790000000000 + i, &beats[i]));
+    assert_ok(kv_mem_write_commit(&kv));
+    /* Ours is as new as the second one. */
+    assert_ok(kv_mem_write_begin(table->own.mem, &kv));
+    assert_ok(
+        replica_beat_local(&kv, &table->own.id, &table->own.signer, 55, 0, 1790000000001, &own));
+    assert_ok(kv_mem_write_commit(&kv));
+    table_step(table, (struct sync_event){.kind = SYNC_EVENT_PUBLISHED});
+    for (unsigned i = 0; i < 3; i++) {
+        frame_rows_clear(&table->rows);
+        frame_rows_packed(&table->rows, buffer_span(&beats[i]));
+        frame.beat.beats = frame_rows_list(&table->rows);
+        table_say(table, &frame);
+        assert_int_equal(table->own_beats, i == 2);
+        buffer_done(&beats[i]);
+    }
+    assert_int_equal(table->own_beat.writer, 77);
+    assert_int_equal(table->own_beat.rival, 55);
+    assert_false(table->seat->closed);
+    buffer_done(&own);
+    town_done(&twin);
+}
+
 static void test_own_commits_are_pushed_when_published(void **state)
 {
     struct table *table = *state;
@@ -817,6 +853,7 @@ int main(void)
         TEST(test_a_false_path_is_blamed_on_its_sender),
         TEST(test_a_recovered_origin_can_sign_again),
         TEST(test_a_claim_stops_nobody_a_signed_head_does),
+        TEST(test_own_beats_of_others_are_told),
         TEST(test_own_commits_are_pushed_when_published),
         TEST(test_an_unpublished_head_is_not_served),
         TEST(test_requests_wait_in_a_short_queue),

@@ -1155,6 +1155,77 @@ static void test_a_start_beats_and_a_commit_is_published(void **state)
     desk_done(&desk);
 }
 
+/* ---- two hosts ---- */
+
+#define OLD_LIFE 3 /* a writer that this node was before it was started anew */
+
+static struct replica_origin wait_for_rival(struct desk *desk, uint64_t rival)
+{
+    struct replica_origin origin = own_origin(desk);
+
+    for (int i = 0; i < WAIT_S * 100 && origin.beat.rival != rival; i++) {
+        usleep(10000);
+        origin = own_origin(desk);
+    }
+    assert_int_equal(origin.beat.rival, rival);
+    return origin;
+}
+
+/*
+ * A clone of this host would sign the same numbers. Each names the writer whose
+ * beat it sees; who is named knows that the other one lives, whatever the
+ * clocks say. A beat of an earlier life names nobody, and stops nobody.
+ */
+static void test_a_second_host_is_noticed(void **state)
+{
+    struct desk desk;
+    struct writer_options options;
+    int64_t future_ms = INT64_C(4000000000000);
+    uint64_t id;
+
+    (void)state;
+    desk_init(&desk, 64 * MIB);
+    options = options_of(&desk);
+    options.no_beats = false;
+    assert_ok(writer_new(&options, &desk.writer));
+    id = writer_id(desk.writer);
+    writer_beat_seen(desk.writer, OLD_LIFE, 0, future_ms);
+    assert_true(wait_for_rival(&desk, OLD_LIFE).beat.ts_ms > future_ms);
+    assert_int_equal(writer_state(desk.writer), WRITER_READY);
+
+    /* It lives, but its number is the greater one: it is the one to stop. */
+    writer_beat_seen(desk.writer, id + 1, id, future_ms + 5);
+    assert_int_equal(writer_state(desk.writer), WRITER_READY);
+    assert_true(wait_for_rival(&desk, id + 1).beat.ts_ms > future_ms + 5);
+    assert_ok(put(&desk, 1).err);
+
+    /* Its number is the lesser one. */
+    writer_beat_seen(desk.writer, id - 1, id, future_ms + 9);
+    assert_int_equal(writer_state(desk.writer), WRITER_RECOVERING);
+    assert_non_null(strstr(writer_state_reason(desk.writer), "another host"));
+    assert_false(writer_wants_own(desk.writer));
+    assert_err(put(&desk, 2).err, TORG_E_RECOVERING);
+    desk_done(&desk);
+}
+
+/* Who has only just come does not begin where another is at work. */
+static void test_a_host_that_asks_gives_way(void **state)
+{
+    struct desk desk;
+    struct writer_options options;
+
+    (void)state;
+    desk_init(&desk, 64 * MIB);
+    options = options_of(&desk);
+    options.ask = true;
+    assert_ok(writer_new(&options, &desk.writer));
+    writer_beat_seen(desk.writer, INTEGER_MAX, writer_id(desk.writer), 5);
+    writer_told(desk.writer, true, true, 0, 0);
+    assert_int_equal(writer_state(desk.writer), WRITER_RECOVERING);
+    assert_err(put(&desk, 1).err, TORG_E_RECOVERING);
+    desk_done(&desk);
+}
+
 /* ---- kill -9 ---- */
 
 #define KILL_ROUNDS 25
@@ -1292,6 +1363,8 @@ int main(void)
         cmocka_unit_test(test_peers_writes_share_the_transaction),
         cmocka_unit_test(test_peers_writes_go_on_while_recovering),
         cmocka_unit_test(test_a_start_beats_and_a_commit_is_published),
+        cmocka_unit_test(test_a_second_host_is_noticed),
+        cmocka_unit_test(test_a_host_that_asks_gives_way),
         cmocka_unit_test(test_kill_9_loses_nothing_that_was_acknowledged),
         cmocka_unit_test(test_many_clients_at_one_time),
     };
