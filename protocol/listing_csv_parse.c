@@ -499,7 +499,8 @@ static void rename_paths(struct problems *problems, size_t first, bool point)
         char *path = problems->items[i].path;
 
         if (strncmp(path, inside, sizeof(inside) - 1) == 0)
-            memmove(path, path + sizeof(inside) - 1, strlen(path + sizeof(inside) - 1) + 1);
+            memmove(path, path + sizeof(inside) - 1,
+                    sizeof(problems->items[i].path) - (sizeof(inside) - 1));
         else if (point && strncmp(path, "geometry.coordinates", 20) == 0)
             strncpy(path, "longitude, latitude", sizeof(problems->items[i].path) - 1);
     }
