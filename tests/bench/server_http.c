@@ -17,7 +17,7 @@
 
 #define READ_BYTES 65536
 #define HEAD_BYTES_MAX 65536
-#define IDLE_US_MAX 20e6 /* torgd closes a connection that is idle for 60 s */
+#define IDLE_US_MAX 5e6 /* torgd closes a new connection without a request after 10 s */
 
 struct server_http {
     int socket;

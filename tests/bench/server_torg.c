@@ -19,7 +19,7 @@
  */
 #define ITEMS "/torg/v1/collections/offers/items"
 #define FEATURE_TYPE "application/geo+json"
-#define LOADERS 8 /* requests under way: one is read while the other is committed */
+#define LOADERS 8 /* requests under way: some are read while others are committed */
 #define DELETERS 48
 #define PAGE_EVERY 10000 /* the most in one answer */
 #define PAGES_MAX 128
