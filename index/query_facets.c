@@ -92,67 +92,20 @@ static void tally_done(struct tally *tally)
     free(tally->slots);
 }
 
-/* ---- themes ---- */
-
-struct holders {
-    /* At a bit: the bits of its theme and of all that hold it. */
-    struct theme_set of[THEME_BITS];
-};
-
-/* A theme without a bit of its own shares its parent's. */
-static bool theme_owns_bit(const struct theme_tree *themes, const struct theme *theme)
-{
-    const struct theme *parent =
-        theme->parent ? theme_tree_find(themes, span_of_str(theme->parent)) : NULL;
-
-    if (parent)
-        return parent->bit != theme->bit;
-    return theme->bit != 0 || strcmp(theme->slug, "other") == 0;
-}
-
-static void holders_init(struct holders *holders, const struct theme_tree *themes)
-{
-    *holders = (struct holders){0};
-    for (unsigned bit = 0; bit < THEME_BITS; bit++)
-        theme_set_add(&holders->of[bit], bit);
-    for (size_t i = 0; i < theme_tree_count(themes); i++) {
-        const struct theme *theme = theme_tree_at(themes, i);
-        unsigned bit = theme->bit;
-
-        if (!theme_owns_bit(themes, theme))
-            continue;
-        while (theme && theme->parent) {
-            theme = theme_tree_find(themes, span_of_str(theme->parent));
-            if (theme)
-                theme_set_add(&holders->of[bit], theme->bit);
-        }
-    }
-}
-
 /* ---- counting ---- */
 
 struct count {
     unsigned facets; /* those that the rows of this part are asked for */
-    struct holders holders;
     struct query_facets *out;
     struct tally origins;
     struct tally municipalities;
 };
 
+/* A row carries the bits of its themes and of all broader ones, each once. */
 static void count_themes(struct count *count, const struct catalogue_row *row)
 {
-    struct theme_set all = {{0}};
-
-    for (size_t i = 0; i < row->theme_bits.size; i++) {
-        const struct theme_set *holders = &count->holders.of[row->theme_bits.data[i]];
-
-        for (size_t word = 0; word < ARRAY_SIZE(all.words); word++)
-            all.words[word] |= holders->words[word];
-    }
-    for (size_t word = 0; word < ARRAY_SIZE(all.words); word++) {
-        for (uint64_t left = all.words[word]; left; left &= left - 1)
-            count->out->themes[64 * word + (unsigned)__builtin_ctzll(left)]++;
-    }
+    for (size_t i = 0; i < row->theme_bits.size; i++)
+        count->out->themes[row->theme_bits.data[i]]++;
 }
 
 static enum torg_err count_municipality(struct count *count, struct span code)
@@ -184,19 +137,39 @@ static enum torg_err count_visit(void *context, uint32_t number, const struct ca
     return err;
 }
 
-/* Where the tree's count is the answer, no row is asked for the collection. */
+/* The tree knows how many of each theme there are below a node: no row is read. */
+static enum torg_err count_themes_by_tree(struct count *count, struct query_plan *plan,
+                                          const struct query_part *part)
+{
+    struct rtree_query tree = query_plan_tree(plan, part);
+    uint64_t themes[THEME_BITS];
+    struct rtree_work work = {0};
+    enum torg_err err;
+
+    err = rtree_theme_counts(plan->kv, catalogue_tree(part->collection, part->placed), &tree,
+                             themes, &work);
+    for (size_t bit = 0; !err && bit < THEME_BITS; bit++)
+        count->out->themes[bit] += themes[bit];
+    return err ? err : query_plan_walked(plan, &work);
+}
+
+/* Where the tree's counts are the answer, no row is asked for collection and theme. */
 static enum torg_err count_part(struct count *count, struct query_plan *plan,
                                 const struct query_part *part, unsigned facets)
 {
     enum query_driver driver;
+    enum torg_err err = TORG_OK;
 
     count->facets = facets;
-    if (facets & QUERY_FACET_COLLECTION && query_plan_counted(plan, part)) {
-        count->out->collections[part->collection] += part->by_tree;
-        count->facets &= ~(unsigned)QUERY_FACET_COLLECTION;
+    if (query_plan_counted(plan, part)) {
+        if (facets & QUERY_FACET_COLLECTION)
+            count->out->collections[part->collection] += part->by_tree;
+        if (facets & QUERY_FACET_THEME)
+            err = count_themes_by_tree(count, plan, part);
+        count->facets &= ~(unsigned)(QUERY_FACET_COLLECTION | QUERY_FACET_THEME);
     }
-    if (!count->facets)
-        return TORG_OK;
+    if (err || !count->facets)
+        return err;
     return query_each(plan, part, true, count_visit, count, &driver);
 }
 
@@ -240,7 +213,6 @@ enum torg_err query_facets_get(const struct kv *kv, const struct theme_tree *the
     err = query_plan_init(&plan, kv, themes, query);
     if (err)
         return err;
-    holders_init(&count.holders, themes);
     for (size_t i = 0; i < plan.part_count && !err; i++)
         err = count_part(&count, &plan, &plan.parts[i], facets);
     if (!err)

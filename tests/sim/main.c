@@ -238,6 +238,7 @@ static void damage(struct run *run)
         [FAULT_RESURRECT] = sabotage_resurrect,
     };
 
+    world_fault(run->world, 1, 0, TORG_OK, false); /* This write must get through. */
     run->faulted = ways[run->settings->fault](run->world, 1, 0);
     if (run->faulted)
         check_all(run->check);
