@@ -251,7 +251,7 @@ static const char *facets_fault(const struct view *view, const struct query *que
     static const char *const slugs[] = {"food", "food/cafe", "nature", "nature/fishing", "other"};
     const struct world *world = &view->world;
     uint64_t collections[COLLECTIONS_MAX] = {0};
-    uint64_t origins = 0, municipalities = 0, with_municipality = 0, matched = 0;
+    uint64_t with_municipality = 0, matched = 0;
     struct query_facets facets;
     const char *fault = NULL;
 
@@ -276,15 +276,13 @@ static const char *facets_fault(const struct view *view, const struct query *que
             if (strcmp(facets.municipalities[j].code, l->municipality) == 0)
                 facets.municipalities[j].count--;
         }
-        origins++;
-        municipalities += l->municipality != NULL;
     }
     /* Each was taken off where it belongs: nothing may be left, and nothing below zero. */
     for (size_t j = 0; j < facets.origin_count; j++)
         fault = facets.origins[j].count ? "the facet of origins" : fault;
     for (size_t j = 0; j < facets.municipality_count; j++)
         fault = facets.municipalities[j].count ? "the facet of municipalities" : fault;
-    if ((origins > 0) != (facets.origin_count > 0) ||
+    if ((matched > 0) != (facets.origin_count > 0) ||
         (with_municipality > 0) != (facets.municipality_count > 0))
         fault = "which values the facets have";
     if (memcmp(collections, facets.collections, sizeof(collections)) != 0)
