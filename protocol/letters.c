@@ -198,7 +198,8 @@ bool letters_word(struct span *text, size_t size_max, struct buffer *out)
         word.left = size_max;
     }
     word_settle(&word);
-    *text = span_of(text->data + at, text->size - at);
+    if (at > 0) /* Of no text the data may be NULL. */
+        *text = span_of(text->data + at, text->size - at);
     return out->size > before;
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "index/catalogue_row.h"
 #include "index/rtree_kernel.h"
 #include "index/rtree_node.h"
 #include "index/store.h"
@@ -690,7 +691,7 @@ static bool items_compare(void *context, const struct rtree_item *item)
 
     assert_true(item->document >= 1 && item->document <= world->count);
     assert_true(world->alive[item->document - 1]);
-    assert_memory_equal(item, &world->items[item->document - 1], sizeof(*item));
+    assert_true(catalogue_item_equal(item, &world->items[item->document - 1]));
     return true;
 }
 

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "index/catalogue_row.h"
 #include "tests/support/kv_mem.h"
 #include "tests/support/test.h"
 
@@ -114,7 +115,7 @@ static bool item_is_there(void *context, const struct rtree_item *item)
 
     assert_in_range(item->document, 1, town->count);
     assert_true(town->alive[item->document - 1]);
-    assert_memory_equal(item, &town->items[item->document - 1], sizeof(*item));
+    assert_true(catalogue_item_equal(item, &town->items[item->document - 1]));
     return true;
 }
 
