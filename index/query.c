@@ -20,7 +20,7 @@ struct run {
 
 /*
  * What one step of a nearest-first stream costs, in listings that a tree
- * visits; measured. Only the way to the page hangs on it.
+ * visits: an estimate. Only the way to the page hangs on it.
  */
 #define COST_NEAR 30
 

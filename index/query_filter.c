@@ -4,7 +4,7 @@
 #include "index/query_plan.h"
 
 /*
- * What reading one chunk of a list costs, in rows that are fetched; measured.
+ * What reading one chunk of a list costs, in rows that are fetched: an estimate.
  * Only whether a filter is made into a set hangs on it.
  */
 #define COST_CHUNK 13

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#define HITS_A_ROW 8 /* how many hits count as much work as a row */
+#define HITS_A_ROW 8 /* how many hits count as much work as a row: an estimate */
 
 static bool query_valid(const struct query *query)
 {
