@@ -10,6 +10,7 @@ import http.client
 import json
 import os
 import pathlib
+import random
 import signal
 import socket
 import subprocess
@@ -21,20 +22,33 @@ import urllib.parse
 TORGD = os.environ["TORGD"]
 TORG = os.environ["TORG"]
 # Sanitizers and a loaded machine are slow; a wait is a limit, never a measurement.
-PATIENCE_S = float(os.environ.get("TORG_TEST_PATIENCE", "60"))
+PATIENCE_S = float(os.environ.get("TORG_TEST_PATIENCE", "180"))
 
-_ports_given = set()
+# Below the ports that the kernel gives to connections, or one of those could take a daemon's port
+# between its choice and its start; above what services and tools/demo use.
+PORTS = range(20000, 32000)
+_ports_claimed = {}
 
 
 def free_port():
-    """A port that was free a moment ago and that no other node of this test was given."""
+    """A port that nobody listens on and that no other test, running beside this one, was given.
+
+    A claim is an abstract Unix socket named after the port, which the kernel takes back when this
+    process ends, however it ends.
+    """
     while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        if port not in _ports_given:
-            _ports_given.add(port)
-            return port
+        port = random.choice(PORTS)
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            claim.bind(f"\0torg-test-port-{port}")
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            claim.close()
+            continue
+        _ports_claimed[port] = claim
+        return port
 
 
 def until(what, condition, seconds=PATIENCE_S):
