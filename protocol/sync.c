@@ -163,6 +163,15 @@ static void take_head(struct sync_origin *origin, const struct replica_origin *r
     }
 }
 
+static uint64_t missing_of(const struct replica_origin *record)
+{
+    uint64_t missing = 0;
+
+    for (unsigned c = 1; c < COLLECTIONS_MAX; c++)
+        missing += record->missing[c];
+    return missing;
+}
+
 static enum torg_err take_record(struct sync *sync, struct sync_origin *origin,
                                  const struct replica_origin *record)
 {
@@ -182,9 +191,7 @@ static enum torg_err take_record(struct sync *sync, struct sync_origin *origin,
     if (!origin->own)
         origin->wanted &= sync->subscribe_mask;
     origin->complete = replica_complete_mask(record, origin->wanted);
-    origin->missing = 0;
-    for (unsigned c = 1; c < COLLECTIONS_MAX; c++)
-        origin->missing += record->missing[c];
+    origin->missing = missing_of(record);
     origin->beat_epoch = record->has_beat ? record->beat.epoch : 0;
     origin->beat_hno = record->has_beat ? record->beat.hno : 0;
     origin->beat_ts_ms = record->has_beat ? record->beat.ts_ms : 0;
@@ -226,6 +233,17 @@ enum torg_err sync_origin_refresh(struct sync *sync, uint32_t index)
         return TORG_OK;
     sync_link_have_due(sync, index);
     sync_origin_attend(sync, index);
+    return TORG_OK;
+}
+
+enum torg_err sync_own_missing(struct sync *sync, uint32_t index)
+{
+    struct replica_origin record;
+    enum torg_err err = replica_origin_get(sync->read, &sync->origins[index].id, &record);
+
+    if (err)
+        return err;
+    sync->origins[index].missing = missing_of(&record);
     return TORG_OK;
 }
 

@@ -774,6 +774,20 @@ static void ancestry_gives_way(struct sync *sync, uint32_t index)
         sync_fetch_end(sync, job, SYNC_NEITHER);
 }
 
+/* Payloads that nobody had, when it is time to ask again. */
+static enum torg_err missing_attend(struct sync *sync, uint32_t index)
+{
+    struct sync_origin *origin = &sync->origins[index];
+
+    if (origin->missing == 0)
+        return TORG_OK;
+    if (sync->now_ms < origin->missing_retry_ms) {
+        sync_origin_attend_at(sync, origin->missing_retry_ms);
+        return TORG_OK;
+    }
+    return sync_missing_begin(sync, index);
+}
+
 enum torg_err sync_fetch_attend(struct sync *sync, uint32_t index)
 {
     struct sync_origin *origin = &sync->origins[index];
@@ -794,8 +808,10 @@ enum torg_err sync_fetch_attend(struct sync *sync, uint32_t index)
     if (!origin->known)
         return TORG_OK;
     peer = takes_no_heads(origin) ? SYNC_NONE : choose(sync, index, NEED_HEAD);
+    /* Payloads that a recovery did not find are still wanted: their hashes are our own word. */
     if (origin->own && !sync->recovering)
-        return peer == SYNC_NONE ? TORG_OK : sync_delta_pull(sync, index, peer, SYNC_FOR_LOOK);
+        return peer == SYNC_NONE ? missing_attend(sync, index)
+                                 : sync_delta_pull(sync, index, peer, SYNC_FOR_LOOK);
     if (peer == SYNC_NONE && !sync_origin_whole(origin))
         peer = choose(sync, index, NEED_REST);
     if (peer != SYNC_NONE) {
@@ -811,13 +827,7 @@ enum torg_err sync_fetch_attend(struct sync *sync, uint32_t index)
         if (err || asked)
             return err;
     }
-    if (origin->missing == 0)
-        return TORG_OK;
-    if (sync->now_ms < origin->missing_retry_ms) {
-        sync_origin_attend_at(sync, origin->missing_retry_ms);
-        return TORG_OK;
-    }
-    return sync_missing_begin(sync, index);
+    return missing_attend(sync, index);
 }
 
 /* ---- answers ---- */

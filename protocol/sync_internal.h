@@ -160,6 +160,7 @@ struct sync_origin {
 struct sync_pending {
     uint64_t ticket;
     enum replica_write_kind kind;
+    bool recovering; /* sent then: nothing of our own was being written beside it */
     uint32_t origin; /* SYNC_NONE after a reconfiguration */
     uint32_t link;   /* where it came from */
     uint32_t job;    /* SYNC_NONE: live */
@@ -287,6 +288,8 @@ uint64_t sync_random(struct sync *sync);
 uint32_t sync_origin_index(const struct sync *sync, const struct origin_id *id);
 /* Read again what is held; peers are told if it has changed. */
 enum torg_err sync_origin_refresh(struct sync *sync, uint32_t index);
+/* Of the own origin, whose head may be ahead of what is published: only what is missing. */
+enum torg_err sync_own_missing(struct sync *sync, uint32_t index);
 /* Look at it before the step ends. */
 void sync_origin_attend(struct sync *sync, uint32_t index);
 /* Look at it again at at_ms. */

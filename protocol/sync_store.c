@@ -49,6 +49,7 @@ enum torg_err sync_store_submit(struct sync *sync, struct sync_store *store,
 
     pending->ticket = sync->next_ticket;
     pending->kind = store->write.kind;
+    pending->recovering = sync->recovering;
     store->write.origin = origin->id;
     store->write.now_ms = sync->clock_ms;
     err = pending_add(sync, pending);
@@ -135,7 +136,8 @@ enum torg_err sync_store_stored(struct sync *sync, uint64_t ticket, enum torg_er
     origin->pending--;
     if (pending.kind == REPLICA_WRITE_BEAT)
         origin->pending_beat = false;
-    result = sync_origin_refresh(sync, pending.origin);
+    result = origin->own && !pending.recovering ? sync_own_missing(sync, pending.origin)
+                                                : sync_origin_refresh(sync, pending.origin);
     /* What cannot be read back is taken up again later; the books are kept all the same. */
     if (result)
         err = result;

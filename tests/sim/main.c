@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "tests/sim/check.h"
 #include "tests/sim/sabotage.h"
@@ -18,6 +20,8 @@
 #define HEAL_MS_MAX (30 * MINUTE) /* distrust lasts ten minutes, twice that must do */
 #define CHARTERS_EACH 4
 #define TWICE_EVERY 8 /* one seed in so many is run again and compared */
+#define JOBS_MAX 64
+#define TASKS_MAX 100000000
 
 /* Deliberate faults, each of which some check must find. */
 enum fault {
@@ -62,6 +66,8 @@ struct settings {
     enum fault fault;
     bool trace;
     bool twice; /* every seed, not only some */
+    unsigned jobs;
+    const char *kept; /* a file of seeds that once failed */
 };
 
 struct result {
@@ -550,11 +556,13 @@ static struct result run_seed(const struct settings *settings, uint64_t seed, bo
 static void usage(FILE *out)
 {
     fputs("usage: torg-sim [--seeds N] [--nodes M | --nodes MIN-MAX] [--seed S] [--twice]\n"
-          "                [--trace] [--break FAULT]\n"
+          "                [--jobs N] [--trace] [--break FAULT]\n"
           "  --seeds N      so many runs, from the first seed on (20)\n"
           "  --nodes M      nodes in each (3-20)\n"
           "  --seed S       the first seed, in decimal or 0x hex (1)\n"
           "  --twice        run every seed twice and compare, not only one in eight\n"
+          "  --jobs N       so many processes beside each other (1); the output is the same\n"
+          "  --kept FILE    the seeds that FILE lists instead, each with its number of nodes\n"
           "  --trace        print what happens\n"
           "  --break FAULT  break something on purpose; succeeds only if it is found:\n",
           out);
@@ -609,8 +617,10 @@ static bool arguments_parse(int argc, char **argv, struct settings *settings)
         {"seeds", required_argument, NULL, 'n'}, {"nodes", required_argument, NULL, 'm'},
         {"seed", required_argument, NULL, 's'},  {"break", required_argument, NULL, 'b'},
         {"trace", no_argument, NULL, 't'},       {"twice", no_argument, NULL, '2'},
+        {"jobs", required_argument, NULL, 'j'},  {"kept", required_argument, NULL, 'k'},
         {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0},
     };
+    uint64_t jobs = 1;
     int option;
 
     while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
@@ -618,7 +628,7 @@ static bool arguments_parse(int argc, char **argv, struct settings *settings)
 
         switch (option) {
         case 'n':
-            understood = number_parse(optarg, 100000000, &settings->seed_count);
+            understood = number_parse(optarg, TASKS_MAX, &settings->seed_count);
             break;
         case 'm':
             understood = nodes_parse(optarg, settings);
@@ -628,6 +638,13 @@ static bool arguments_parse(int argc, char **argv, struct settings *settings)
             break;
         case 'b':
             understood = fault_parse(optarg, settings);
+            break;
+        case 'j':
+            understood = number_parse(optarg, JOBS_MAX, &jobs) && jobs > 0;
+            settings->jobs = (unsigned)jobs;
+            break;
+        case 'k':
+            settings->kept = optarg;
             break;
         case 't':
             settings->trace = true;
@@ -661,9 +678,8 @@ static bool found_by(enum fault fault, unsigned invariant)
 }
 
 /* Run a seed, and for some seeds again: the same must happen. */
-static struct result seed_judge(const struct settings *settings, uint64_t seed)
+static struct result seed_judge(const struct settings *settings, uint64_t seed, bool print)
 {
-    bool print = settings->fault == FAULT_NONE;
     struct result result = run_seed(settings, seed, print);
     struct settings again = *settings;
     struct result second;
@@ -683,46 +699,201 @@ static struct result seed_judge(const struct settings *settings, uint64_t seed)
     return result;
 }
 
+/* ---- many seeds, by several processes ---- */
+
+struct task {
+    uint64_t seed;
+    uint32_t nodes_min, nodes_max;
+};
+
+struct tasks {
+    struct task *items;
+    size_t count;
+};
+
+static struct settings settings_for(const struct settings *settings, const struct task *task)
+{
+    struct settings own = *settings;
+
+    own.nodes_min = task->nodes_min;
+    own.nodes_max = task->nodes_max;
+    return own;
+}
+
+/* Lines "SEED NODES" or "SEED MIN-MAX"; what follows # is for people. */
+static bool kept_read(struct settings *settings, struct tasks *tasks)
+{
+    FILE *file = fopen(settings->kept, "r");
+    char line[256], nodes[32];
+    uint64_t seed;
+    bool good = file != NULL;
+
+    while (good && fgets(line, sizeof(line), file)) {
+        struct task *grown;
+
+        line[strcspn(line, "#\n")] = '\0';
+        if (line[strspn(line, " ")] == '\0')
+            continue;
+        grown = reallocarray(tasks->items, tasks->count + 1, sizeof(*grown));
+        if (!grown)
+            abort();
+        tasks->items = grown;
+        good = sscanf(line, "%" SCNu64 " %31s", &seed, nodes) == 2 && nodes_parse(nodes, settings);
+        tasks->items[tasks->count++] =
+            (struct task){seed, settings->nodes_min, settings->nodes_max};
+    }
+    if (file)
+        fclose(file);
+    return good && tasks->count > 0;
+}
+
+static bool tasks_make(struct settings *settings, struct tasks *tasks)
+{
+    if (settings->kept)
+        return kept_read(settings, tasks);
+    tasks->items = calloc(settings->seed_count + 1, sizeof(*tasks->items));
+    if (!tasks->items)
+        abort();
+    for (; tasks->count < settings->seed_count; tasks->count++)
+        tasks->items[tasks->count] =
+            (struct task){settings->seed + tasks->count, settings->nodes_min, settings->nodes_max};
+    return true;
+}
+
+static struct result task_run(const struct settings *settings, const struct task *task, bool print)
+{
+    struct settings own = settings_for(settings, task);
+
+    return seed_judge(&own, task->seed, print);
+}
+
+/* Results of every jobs-th task from first on, one after another. */
+static void worker(const struct settings *settings, const struct tasks *tasks, unsigned first,
+                   int out)
+{
+    for (size_t i = first; i < tasks->count; i += settings->jobs) {
+        struct result result = task_run(settings, &tasks->items[i], false);
+
+        /* A pipe takes so little at once, or the reader is gone. */
+        if (write(out, &result, sizeof(result)) != (ssize_t)sizeof(result))
+            _exit(2);
+    }
+    _exit(0);
+}
+
+static void workers_start(const struct settings *settings, const struct tasks *tasks,
+                          int *ret_pipes)
+{
+    for (unsigned i = 0; i < settings->jobs; i++) {
+        int ends[2];
+        pid_t child;
+
+        if (pipe(ends) || (child = fork()) < 0) {
+            perror("sim");
+            exit(2);
+        }
+        if (child == 0) {
+            close(ends[0]);
+            worker(settings, tasks, i, ends[1]);
+        }
+        close(ends[1]);
+        ret_pipes[i] = ends[0];
+    }
+}
+
+/* A worker that ended early has told why; its seed failed. */
+static struct result worker_result(int from, uint64_t seed)
+{
+    struct result result;
+    size_t size = 0;
+
+    while (size < sizeof(result)) {
+        ssize_t got = read(from, (char *)&result + size, sizeof(result) - size);
+
+        if (got <= 0) {
+            fprintf(stderr, "seed %" PRIu64 ": the run ended by itself\n", seed);
+            exit(2);
+        }
+        size += (size_t)got;
+    }
+    return result;
+}
+
+struct sums {
+    uint64_t violations, found, events, frames, bytes;
+    int64_t heal_ms_max, virtual_ms;
+    uint64_t slowest;
+};
+
+static void sums_add(struct sums *sums, const struct settings *settings, const struct task *task,
+                     const struct result *result)
+{
+    sums->events += result->events;
+    sums->frames += result->frames;
+    sums->bytes += result->bytes;
+    sums->virtual_ms += result->virtual_ms;
+    if (result->heal_ms > sums->heal_ms_max) {
+        sums->heal_ms_max = result->heal_ms;
+        sums->slowest = task->seed;
+    }
+    if (!result->invariant)
+        return;
+    sums->violations++;
+    sums->found += found_by(settings->fault, result->invariant);
+    fprintf(stderr, "seed %" PRIu64 ": invariant %u: %s\n", task->seed, result->invariant,
+            result->text);
+    if (settings->fault == FAULT_NONE)
+        fprintf(stderr,
+                "again: tools/sim --seeds 1 --seed %" PRIu64 " --nodes %" PRIu32 "-%" PRIu32
+                " --trace\n",
+                task->seed, task->nodes_min, task->nodes_max);
+}
+
+static void tasks_run(const struct settings *settings, const struct tasks *tasks, struct sums *sums)
+{
+    int pipes[JOBS_MAX];
+
+    if (settings->jobs > 1)
+        workers_start(settings, tasks, pipes);
+    for (size_t i = 0; i < tasks->count; i++) {
+        const struct task *task = &tasks->items[i];
+        bool print = settings->fault == FAULT_NONE;
+        struct result result = settings->jobs > 1
+                                   ? worker_result(pipes[i % settings->jobs], task->seed)
+                                   : task_run(settings, task, print);
+
+        if (settings->jobs > 1 && result.invariant && print)
+            result = task_run(settings, task, true); /* once more, for its trace */
+        sums_add(sums, settings, task, &result);
+    }
+    while (settings->jobs > 1 && wait(NULL) > 0)
+        continue;
+}
+
 int main(int argc, char **argv)
 {
-    struct settings settings = {.seed = 1, .seed_count = 20, .nodes_min = 3, .nodes_max = 20};
-    uint64_t violations = 0, found = 0, events = 0, frames = 0, bytes = 0;
-    int64_t heal_ms_max = 0, virtual_ms = 0;
-    uint64_t slowest = 0;
+    struct settings settings = {
+        .seed = 1, .seed_count = 20, .nodes_min = 3, .nodes_max = 20, .jobs = 1};
+    struct tasks tasks = {0};
+    struct sums sums = {0};
 
     if (!arguments_parse(argc, argv, &settings)) {
         usage(stderr);
         return 2;
     }
-    for (uint64_t i = 0; i < settings.seed_count; i++) {
-        struct result result = seed_judge(&settings, settings.seed + i);
-
-        events += result.events;
-        frames += result.frames;
-        bytes += result.bytes;
-        virtual_ms += result.virtual_ms;
-        if (result.heal_ms > heal_ms_max) {
-            heal_ms_max = result.heal_ms;
-            slowest = settings.seed + i;
-        }
-        if (!result.invariant)
-            continue;
-        violations++;
-        found += found_by(settings.fault, result.invariant);
-        fprintf(stderr, "seed %" PRIu64 ": invariant %u: %s\n", settings.seed + i, result.invariant,
-                result.text);
-        if (settings.fault == FAULT_NONE)
-            fprintf(stderr,
-                    "again: tools/sim --seeds 1 --seed %" PRIu64 " --nodes %" PRIu32 "-%" PRIu32
-                    " --trace\n",
-                    settings.seed + i, settings.nodes_min, settings.nodes_max);
+    if (!tasks_make(&settings, &tasks)) {
+        fprintf(stderr, "sim: %s cannot be read, or has a line that is not \"SEED NODES\"\n",
+                settings.kept);
+        return 2;
     }
-    printf("sim: %" PRIu64 " seeds, %" PRIu64 " violations, %" PRIu64 " events, %" PRIu64
+    tasks_run(&settings, &tasks, &sums);
+    printf("sim: %zu seeds, %" PRIu64 " violations, %" PRIu64 " events, %" PRIu64
            " frames, %" PRIu64 " MB, %" PRId64 " virtual minutes, slowest healing %" PRId64
            " s (seed %" PRIu64 ")\n",
-           settings.seed_count, violations, events, frames, bytes / 1000000, virtual_ms / MINUTE,
-           heal_ms_max / SECOND, slowest);
+           tasks.count, sums.violations, sums.events, sums.frames, sums.bytes / 1000000,
+           sums.virtual_ms / MINUTE, sums.heal_ms_max / SECOND, sums.slowest);
+    free(tasks.items);
     if (settings.fault)
-        return found ? 0 : 1;
-    return violations ? 1 : 0;
+        return sums.found ? 0 : 1;
+    return sums.violations ? 1 : 0;
 }

@@ -973,7 +973,7 @@ static void corrupt(struct world_node *node, struct buffer *bytes)
 static void action_send(struct world_node *node, struct sync_action *action)
 {
     struct world *world = node->world;
-    unsigned end;
+    unsigned end = 0;
     struct world_wire *wire = wire_of(world, node, action->link, &end);
 
     if (node->boasts)

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include <sodium.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "protocol/seal.h"
+
+/*
+ * Every node of a world verifies the same signatures, and half of a run went
+ * into that. Whether a signature verifies is a function of the bytes alone, so
+ * here each is judged once: the linker puts this in the place of seal_verify
+ * (--wrap), and what was said stands under a hash of everything that was judged.
+ * A row is simply replaced by the next that falls on it.
+ */
+#define MEMO_ROWS (1u << 16)
+
+enum torg_err __real_seal_verify(const char *domain, struct span bytes,
+                                 const struct signature *signature, const struct public_key *key);
+enum torg_err __wrap_seal_verify(const char *domain, struct span bytes,
+                                 const struct signature *signature, const struct public_key *key);
+
+static struct {
+    struct hash judged;
+    bool used;
+    enum torg_err err;
+} memo[MEMO_ROWS];
+
+static struct hash all_of(const char *domain, struct span bytes, const struct signature *signature,
+                          const struct public_key *key)
+{
+    crypto_generichash_state state;
+    struct hash hash;
+
+    crypto_generichash_init(&state, NULL, 0, sizeof(hash.bytes));
+    crypto_generichash_update(&state, key->bytes, sizeof(key->bytes));
+    crypto_generichash_update(&state, signature->bytes, sizeof(signature->bytes));
+    crypto_generichash_update(&state, (const uint8_t *)domain, strlen(domain) + 1);
+    crypto_generichash_update(&state, bytes.data, bytes.size);
+    crypto_generichash_final(&state, hash.bytes, sizeof(hash.bytes));
+    return hash;
+}
+
+enum torg_err __wrap_seal_verify(const char *domain, struct span bytes,
+                                 const struct signature *signature, const struct public_key *key)
+{
+    struct hash judged = all_of(domain, bytes, signature, key);
+    size_t row = get_u32be(judged.bytes) % MEMO_ROWS;
+
+    if (memo[row].used && memcmp(&memo[row].judged, &judged, sizeof(judged)) == 0)
+        return memo[row].err;
+    memo[row].err = __real_seal_verify(domain, bytes, signature, key);
+    memo[row].judged = judged;
+    memo[row].used = true;
+    return memo[row].err;
+}
