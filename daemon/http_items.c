@@ -4,8 +4,10 @@
 #include "daemon/http_reply.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "daemon/http_crs.h"
 #include "daemon/http_facets.h"
 #include "daemon/http_origins.h"
 #include "daemon/http_personal.h"
@@ -16,7 +18,7 @@
 #include "protocol/num.h"
 
 #define RECORD_SEPARATOR 0x1e /* RFC 8142 */
-#define ETAG_TEXT_SIZE 34     /* 32 hex digits in quotes */
+#define ETAG_TEXT_SIZE 36     /* 32 hex digits in quotes, and what names the system */
 
 /* One list: what was asked, what was found, where it is written. */
 struct list {
@@ -26,8 +28,10 @@ struct list {
     const struct http_origins *origins;
     struct query_page page;
     struct buffer *out;
-    struct buffer scratch; /* what is shown of an expired origin */
-    size_t written;        /* hits */
+    struct buffer scratch;           /* what is shown of an expired origin */
+    struct geo_transform *transform; /* NULL: CRS84, as they are stored */
+    struct buffer projected;
+    size_t written; /* hits */
     bool has_next;
     struct query_cursor next;
 };
@@ -90,6 +94,37 @@ static enum torg_err put_csv(struct list *list, const struct document *document,
     return listing_put_csv(&meta, body, list->out);
 }
 
+/* The answer's system; NULL for the one that listings are stored in. */
+static enum torg_err open_transform(const struct http_exchange *exchange,
+                                    struct geo_transform **ret_transform)
+{
+    *ret_transform = NULL;
+    if (exchange->params.crs == GEO_CRS84)
+        return TORG_OK;
+    return geo_transform_new(exchange->params.crs, ret_transform);
+}
+
+/* document->feature in the answer's system, standing in scratch until the next call. */
+static enum torg_err project_feature(const struct http_exchange *exchange,
+                                     struct geo_transform *transform, struct buffer *scratch,
+                                     struct document *document)
+{
+    enum torg_err err;
+
+    if (!transform)
+        return TORG_OK;
+    buffer_clear(scratch);
+    err = http_crs_put_feature(transform, exchange->params.crs, document->feature, scratch);
+    if (!err)
+        document->feature = buffer_span(scratch);
+    return err;
+}
+
+static void reply_content_crs(struct http_exchange *exchange)
+{
+    http_reply_field(exchange, "Content-Crs", "<%s>", http_crs_uri(exchange->params.crs));
+}
+
 static enum torg_err put_hit(struct list *list, const struct rtree_hit *hit)
 {
     struct document document;
@@ -100,6 +135,8 @@ static enum torg_err put_hit(struct list *list, const struct rtree_hit *hit)
     if (list->exchange->params.format == HTTP_FORMAT_CSV)
         return put_csv(list, &document, hit->distance_m);
     err = http_personal_feature(list->exchange, list->kv, list->origins, &list->scratch, &document);
+    if (!err)
+        err = project_feature(list->exchange, list->transform, &list->projected, &document);
     if (err)
         return err;
     switch (list->exchange->params.format) {
@@ -256,6 +293,13 @@ static bool check_members(struct http_exchange *exchange)
 
     if (params->explain && !http_router_admin(exchange))
         return false;
+    if (params->format == HTTP_FORMAT_CSV && params->crs != GEO_CRS84) {
+        problems.count = 0;
+        problems_add(&problems, "crs", "needs f=geojson or f=geojsonseq: a table has degrees");
+        http_reply_problems(exchange, 400, "invalid-parameter",
+                            "This format knows one coordinate system only.", &problems);
+        return false;
+    }
     if (params->format == HTTP_FORMAT_GEOJSON || (!params->facets && !params->explain))
         return true;
     problems.count = 0;
@@ -299,18 +343,25 @@ static enum torg_err read_list(struct http_exchange *exchange, const struct kv *
         return err;
     list.origins = origins;
     http_origins_resolve(origins, params);
+    err = open_transform(exchange, &list.transform);
+    if (err)
+        return err;
     if (!params->never)
         err = query_run(kv, exchange->node->themes, &params->query, &list.page);
     if (err)
-        return err;
+        goto done;
     http_reply_begin(exchange, 200, http_params_format_type(params->format));
     http_origins_reply_as_of(exchange, origins, &params->query);
+    reply_content_crs(exchange);
     if (params->format == HTTP_FORMAT_GEOJSON)
         err = put_geojson(&list, collection);
     else
         err = put_plain(&list, collection);
     query_page_done(&list.page);
+done:
+    geo_transform_free(list.transform);
     buffer_done(&list.scratch);
+    buffer_done(&list.projected);
     return err;
 }
 
@@ -348,24 +399,50 @@ enum torg_err http_items_search(struct http_exchange *exchange)
 
 /* ---- one listing ---- */
 
-static void etag_put(const uint8_t etag[16], char out[ETAG_TEXT_SIZE + 1])
+/*
+ * "32 hex digits", and in another system than CRS84 "digits-crs": other bytes
+ * need another strong tag (RFC 9110, 8.8.1).
+ */
+static void etag_put(const uint8_t etag[16], enum geo_crs crs, char out[ETAG_TEXT_SIZE + 1])
 {
-    out[0] = '"';
-    hex_encode(etag, 16, out + 1);
-    out[ETAG_TEXT_SIZE - 1] = '"';
-    out[ETAG_TEXT_SIZE] = '\0';
+    char digits[33];
+
+    hex_encode(etag, 16, digits);
+    if (crs == GEO_CRS84)
+        (void)snprintf(out, ETAG_TEXT_SIZE + 1, "\"%s\"", digits);
+    else
+        (void)snprintf(out, ETAG_TEXT_SIZE + 1, "\"%s-%u\"", digits, (unsigned)crs % 10);
 }
 
-bool http_items_etag_matches(struct span field, const uint8_t etag[16], bool weak)
+bool http_items_etag_matches(struct span field, const uint8_t etag[16])
 {
-    char text[ETAG_TEXT_SIZE + 1];
     struct span element;
 
-    etag_put(etag, text);
     while (http_request_list_next(&field, &element)) {
-        if (weak && element.size > 2 && memcmp(element.data, "W/", 2) == 0)
+        if (span_equal(element, span_of_str("*")))
+            return true;
+        for (enum geo_crs crs = GEO_CRS84; http_crs_uri(crs); crs++) {
+            char text[ETAG_TEXT_SIZE + 1];
+
+            etag_put(etag, crs, text);
+            if (span_equal(element, span_of_str(text)))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Does the client hold these very bytes? A weak tag (W/) will do for that. */
+static bool is_known(const struct http_exchange *exchange, const char *etag)
+{
+    const struct span *known = http_request_field(&exchange->request, "if-none-match");
+    struct span field = known ? *known : (struct span){0};
+    struct span element;
+
+    while (http_request_list_next(&field, &element)) {
+        if (element.size > 2 && memcmp(element.data, "W/", 2) == 0)
             element = span_of(element.data + 2, element.size - 2);
-        if (span_equal(element, span_of_str("*")) || span_equal(element, span_of_str(text)))
+        if (span_equal(element, span_of_str("*")) || span_equal(element, span_of_str(etag)))
             return true;
     }
     return false;
@@ -386,40 +463,51 @@ static void put_one(struct http_exchange *exchange, const struct document *docum
     buffer_put_str(out, "}\n");
 }
 
+/* Tag, coordinate system, age; and the body unless the client has it. */
+static void reply_document(struct http_exchange *exchange, const struct http_origins *origins,
+                           const struct document *document, const struct feature_id *id, int status)
+{
+    struct query of_origin = {.origins = {document->origin_number}, .origin_count = 1};
+    char etag[ETAG_TEXT_SIZE + 1];
+    char text[FEATURE_ID_SIZE + 1];
+
+    etag_put(document->etag, exchange->params.crs, etag);
+    feature_id_format(id, text);
+    if (status == 200 && is_known(exchange, etag)) {
+        http_reply_begin(exchange, 304, NULL);
+    } else {
+        http_reply_begin(exchange, status, http_params_format_type(HTTP_FORMAT_GEOJSON));
+        put_one(exchange, document, text);
+    }
+    exchange->reply.has_etag = true;
+    http_reply_field(exchange, "ETag", "%s", etag);
+    reply_content_crs(exchange);
+    http_origins_reply_as_of(exchange, origins, &of_origin);
+}
+
 enum torg_err http_items_reply_one(struct http_exchange *exchange, const struct kv *kv,
                                    uint8_t collection, const struct feature_id *id, int status)
 {
-    const struct span *known = http_request_field(&exchange->request, "if-none-match");
     const struct http_origins *origins;
-    struct query of_origin = {0};
+    struct geo_transform *transform = NULL;
     struct document document;
-    struct buffer scratch = {0};
-    char etag[ETAG_TEXT_SIZE + 1];
-    char text[FEATURE_ID_SIZE + 1];
+    struct buffer scratch = {0}, projected = {0};
     enum torg_err err = catalogue_find(kv, collection, id, &document);
 
     if (!err)
         err = http_origins_get(exchange, kv, &origins);
     if (!err)
         err = http_personal_feature(exchange, kv, origins, &scratch, &document);
-    if (err) {
-        buffer_done(&scratch);
-        return err;
-    }
-    etag_put(document.etag, etag);
-    feature_id_format(id, text);
-    of_origin.origins[of_origin.origin_count++] = document.origin_number;
-    if (status == 200 && known && http_items_etag_matches(*known, document.etag, true)) {
-        http_reply_begin(exchange, 304, NULL);
-    } else {
-        http_reply_begin(exchange, status, http_params_format_type(HTTP_FORMAT_GEOJSON));
-        put_one(exchange, &document, text);
-    }
-    exchange->reply.has_etag = true;
-    http_reply_field(exchange, "ETag", "%s", etag);
-    http_origins_reply_as_of(exchange, origins, &of_origin);
+    if (!err)
+        err = open_transform(exchange, &transform);
+    if (!err)
+        err = project_feature(exchange, transform, &projected, &document);
+    if (!err)
+        reply_document(exchange, origins, &document, id, status);
+    geo_transform_free(transform);
     buffer_done(&scratch);
-    return TORG_OK;
+    buffer_done(&projected);
+    return err;
 }
 
 enum torg_err http_items_one(struct http_exchange *exchange)

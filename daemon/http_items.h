@@ -20,9 +20,9 @@ bool http_items_id(struct http_exchange *exchange, struct feature_id *ret_id);
 enum torg_err http_items_reply_one(struct http_exchange *exchange, const struct kv *kv,
                                    uint8_t collection, const struct feature_id *id, int status);
 /*
- * Does an If-Match or (weak: W/ is passed over) If-None-Match value name this
- * tag, or is it a star? RFC 9110, 8.8.3.2.
+ * Does an If-Match value name this listing's tag, in any coordinate system, or
+ * is it a star? RFC 9110, 8.8.3.2: a weak tag never does.
  */
-bool http_items_etag_matches(struct span field, const uint8_t etag[16], bool weak);
+bool http_items_etag_matches(struct span field, const uint8_t etag[16]);
 
 #endif

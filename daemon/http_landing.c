@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include "daemon/http_landing.h"
+#include "daemon/http_crs.h"
 #include "daemon/http_link.h"
 #include "daemon/http_reply.h"
 
@@ -12,7 +13,6 @@
 #include "index/store.h"
 
 #define JSON_TYPE "application/json"
-#define CRS84 "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
 #define GREGORIAN "http://www.opengis.net/def/uom/ISO-8601/0/Gregorian"
 /* Clients cut their requests to it and transform its corners: better too large. */
 #define EXTENT_PADDING 0.2
@@ -66,6 +66,7 @@ enum torg_err http_conformance(struct http_exchange *exchange)
         "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/core",
         "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/oas30",
         "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/geojson",
+        "http://www.opengis.net/spec/ogcapi-features-2/1.0/conf/crs",
     };
     struct buffer *out = begin_json(exchange);
 
@@ -117,7 +118,7 @@ static void put_extent(struct buffer *out, const struct query_extent *extent)
     json_out_fixed(out, NULL, clamp_e7(extent->max.lon_e7 + by_lon, 180), 7);
     json_out_fixed(out, NULL, clamp_e7(extent->max.lat_e7 + by_lat, 90), 7);
     buffer_put_str(out, "]]");
-    json_out_text(out, "crs", CRS84);
+    json_out_text(out, "crs", http_crs_at(0));
     json_out_end(out, '}');
     json_out_begin(out, "temporal", '{');
     json_out_begin(out, "interval", '[');
@@ -162,8 +163,10 @@ static enum torg_err put_collection(struct http_exchange *exchange, const struct
     json_out_text(out, "description", words->description);
     json_out_text(out, "itemType", "feature");
     json_out_begin(out, "crs", '[');
-    json_out_text(out, NULL, CRS84);
+    for (size_t i = 0; http_crs_at(i); i++)
+        json_out_text(out, NULL, http_crs_at(i));
     json_out_end(out, ']');
+    json_out_text(out, "storageCrs", http_crs_at(0));
     err = catalogue_count(kv, collection, 0, &count);
     if (err)
         return err;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include "daemon/http_params.h"
+#include "daemon/http_crs.h"
 
 #include <assert.h>
 #include <math.h>
@@ -111,22 +112,65 @@ static bool read_radius(struct reading *reading, struct span value)
 
 static bool read_bbox(struct reading *reading, struct span value)
 {
-    struct query *query = &reading->params->query;
+    double *bbox = reading->params->bbox;
     double n[6];
 
     if (read_numbers(value, n, 6)) {
         n[2] = n[3]; /* Heights are passed over: listings have none. */
         n[3] = n[4];
     } else if (!read_numbers(value, n, 4)) {
-        return fail(reading, "must be west,south,east,north in degrees");
+        return fail(reading, "must be west,south,east,north in degrees, or in the order of "
+                             "bbox-crs: two corners of two numbers");
+    }
+    memcpy(bbox, n, sizeof(reading->params->bbox));
+    return true;
+}
+
+static bool read_system(struct reading *reading, struct span value, enum geo_crs *ret_crs)
+{
+    if (http_crs_find(value, ret_crs))
+        return true;
+    return fail(reading, "must be http://www.opengis.net/def/crs/OGC/1.3/CRS84, or "
+                         "http://www.opengis.net/def/crs/EPSG/0/ with 4326, 3006, 25833 or 3857 "
+                         "behind it");
+}
+
+static bool read_bbox_crs(struct reading *reading, struct span value)
+{
+    return read_system(reading, value, &reading->params->bbox_crs);
+}
+
+static bool read_crs(struct reading *reading, struct span value)
+{
+    return read_system(reading, value, &reading->params->crs);
+}
+
+/*
+ * What bbox means is known when bbox-crs is. Who names no system may have taken
+ * another by mistake and is told; who names one may ask beside the earth.
+ */
+static enum torg_err finish_bbox(struct http_params *params, struct problems *problems)
+{
+    struct query *query = &params->query;
+    const double *n = params->bbox;
+    enum torg_err err;
+
+    query->has_box = true;
+    if (params->given & HTTP_PARAM_BIT(BBOX_CRS)) {
+        err = http_crs_box(params->bbox_crs, n, &query->box);
+        if (err == TORG_E_INVALID)
+            problems_add(problems, "bbox",
+                         "must be two corners in the order of axes of bbox-crs, "
+                         "the smaller numbers first");
+        return err == TORG_E_INVALID ? TORG_OK : err;
     }
     query->box =
         (struct geo_box){.west_deg = n[0], .south_deg = n[1], .east_deg = n[2], .north_deg = n[3]};
     if (!geo_box_valid(&query->box))
-        return fail(reading, "must be west,south,east,north in degrees: longitudes -180 to 180, "
-                             "latitudes -90 to 90, south not above north");
-    query->has_box = true;
-    return true;
+        problems_add(problems, "bbox",
+                     "must be west,south,east,north in degrees: longitudes -180 to 180, "
+                     "latitudes -90 to 90, south not above north; bbox-crs names another system");
+    return TORG_OK;
 }
 
 /* A geometry, as GeoJSON or as well-known text, by its first character. */
@@ -549,6 +593,14 @@ static const struct param {
           "West, south, east, north in degrees (CRS84); west may be greater than east, over the "
           "antimeridian. Listings without a geometry match every box."},
          read_bbox},
+    [HTTP_PARAM_BBOX_CRS] = {{"bbox-crs", false, "{\"type\":\"string\",\"format\":\"uri\"}",
+                              "The coordinate system of bbox, with its order of axes; absent: "
+                              "CRS84. /collections lists the systems."},
+                             read_bbox_crs},
+    [HTTP_PARAM_CRS] = {{"crs", false, "{\"type\":\"string\",\"format\":\"uri\"}",
+                         "The coordinate system of the answer's geometries, with its order of "
+                         "axes; absent: CRS84. /collections lists the systems."},
+                        read_crs},
     [HTTP_PARAM_INTERSECTS] =
         {{"intersects", false, "{\"type\":\"string\"}",
           "A geometry in degrees (CRS84), as well-known text such as POLYGON((17 65,18 65,18 66,17 "
@@ -703,6 +755,7 @@ enum torg_err http_params_read(const struct http_query *pairs, uint32_t allowed,
 {
     struct reading reading = {.params = ret_params, .formats = accepted};
     size_t before = problems->count;
+    enum torg_err err = TORG_OK;
 
     *ret_params = (struct http_params){
         .query = {.radius_m = INFINITY, .limit = HTTP_LIMIT_DEFAULT},
@@ -710,13 +763,15 @@ enum torg_err http_params_read(const struct http_query *pairs, uint32_t allowed,
     };
     for (size_t i = 0; i < pairs->count; i++)
         read_pair(&reading, &pairs->pairs[i], allowed, form, problems);
+    if (ret_params->given & HTTP_PARAM_BIT(BBOX) && problems->count == before)
+        err = finish_bbox(ret_params, problems);
     if ((ret_params->given & HTTP_PARAM_BIT(RADIUS)) && !form &&
         !(ret_params->given & HTTP_PARAM_BIT(NEAR)))
         problems_add(problems, "radius", "needs near");
-    if (problems->count == before)
+    if (!err && problems->count == before)
         return TORG_OK;
     http_params_done(ret_params);
-    return TORG_E_INVALID;
+    return err ? err : TORG_E_INVALID;
 }
 
 void http_params_done(struct http_params *params)

@@ -2,6 +2,7 @@
 #ifndef TORG_DAEMON_HTTP_PARAMS_H
 #define TORG_DAEMON_HTTP_PARAMS_H
 
+#include "index/geo_transform.h"
 #include "index/query.h"
 #include "protocol/http_request.h"
 #include "protocol/problem.h"
@@ -15,6 +16,8 @@ enum http_param {
     HTTP_PARAM_NEAR,
     HTTP_PARAM_RADIUS,
     HTTP_PARAM_BBOX,
+    HTTP_PARAM_BBOX_CRS,
+    HTTP_PARAM_CRS,
     HTTP_PARAM_INTERSECTS,
     HTTP_PARAM_THEME,
     HTTP_PARAM_Q,
@@ -40,12 +43,12 @@ enum http_param {
 #define HTTP_PARAM_BIT(name) (1u << HTTP_PARAM_##name)
 #define HTTP_PARAMS_FILTER                                                                         \
     (HTTP_PARAM_BIT(NEAR) | HTTP_PARAM_BIT(RADIUS) | HTTP_PARAM_BIT(BBOX) |                        \
-     HTTP_PARAM_BIT(INTERSECTS) | HTTP_PARAM_BIT(THEME) | HTTP_PARAM_BIT(Q) |                      \
-     HTTP_PARAM_BIT(DATETIME) | HTTP_PARAM_BIT(ORIGIN) | HTTP_PARAM_BIT(MUNICIPALITY) |            \
-     HTTP_PARAM_BIT(NETWORK))
+     HTTP_PARAM_BIT(BBOX_CRS) | HTTP_PARAM_BIT(INTERSECTS) | HTTP_PARAM_BIT(THEME) |               \
+     HTTP_PARAM_BIT(Q) | HTTP_PARAM_BIT(DATETIME) | HTTP_PARAM_BIT(ORIGIN) |                       \
+     HTTP_PARAM_BIT(MUNICIPALITY) | HTTP_PARAM_BIT(NETWORK))
 #define HTTP_PARAMS_PAGE                                                                           \
     (HTTP_PARAM_BIT(LIMIT) | HTTP_PARAM_BIT(OFFSET) | HTTP_PARAM_BIT(CURSOR) |                     \
-     HTTP_PARAM_BIT(FACETS) | HTTP_PARAM_BIT(EXPLAIN) | HTTP_PARAM_BIT(F))
+     HTTP_PARAM_BIT(FACETS) | HTTP_PARAM_BIT(EXPLAIN) | HTTP_PARAM_BIT(CRS) | HTTP_PARAM_BIT(F))
 
 /* What an answer may be written as; a route names those that it can. */
 enum http_format {
@@ -65,8 +68,11 @@ enum http_format {
 #define HTTP_LANGUAGE_BYTES_MAX 35 /* RFC 5646, section 4.4.1 */
 
 struct http_params {
-    uint32_t given;              /* HTTP_PARAM_BIT of each that was there */
-    struct query query;          /* without origins, now_ms and, in a collection, collections */
+    uint32_t given;     /* HTTP_PARAM_BIT of each that was there */
+    struct query query; /* without origins, now_ms and, in a collection, collections */
+    enum geo_crs crs;   /* of the answer */
+    enum geo_crs bbox_crs;
+    double bbox[4];              /* as given, without heights; query.box is what it means */
     bool never;                  /* intersected times leave nothing: the answer is empty */
     struct shape_region *region; /* of query.region, owned; NULL without */
     struct span intersects;      /* as typed */
@@ -89,7 +95,8 @@ struct http_params {
  * Read the pairs, whose text must outlive params. allowed: which parameters the
  * route takes; formats: what f may say. form: the request comes from a form of
  * the page, where fields that were left empty count as absent. Each mistake
- * becomes a problem whose path is the parameter's name. What was read ends with
+ * becomes a problem whose path is the parameter's name: TORG_E_INVALID, or
+ * TORG_E_NOMEM and TORG_E_INTERNAL without any. What was read ends with
  * http_params_done; after an error there is nothing to end.
  */
 enum torg_err http_params_read(const struct http_query *pairs, uint32_t allowed, unsigned formats,

@@ -371,6 +371,10 @@ static bool read_params(struct http_exchange *exchange)
     }
     err = http_params_read(&exchange->query, route->params, route->formats, route->form,
                            &exchange->params, &problems);
+    if (err && err != TORG_E_INVALID) {
+        http_reply_error(exchange, err);
+        return false;
+    }
     if (err) {
         http_reply_problems(exchange, 400, "invalid-parameter",
                             "At least one parameter of the query is wrong.", &problems);

@@ -94,7 +94,7 @@ static const struct http_route routes[] = {
      .path = "/collections/{collection}/items/{id}",
      .handler = http_items_one,
      FEATURES(0),
-     .params = F,
+     .params = HTTP_PARAM_BIT(CRS) | F,
      .name = "getItem",
      .summary = "One listing"},
     {.method = HTTP_PUT,

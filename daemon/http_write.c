@@ -40,7 +40,7 @@ static enum torg_err check_before(void *context, const struct kv *kv)
     err = catalogue_find(kv, write->collection, &write->id, &document);
     if (err)
         return err;
-    if (write->if_match.data && !http_items_etag_matches(write->if_match, document.etag, false))
+    if (write->if_match.data && !http_items_etag_matches(write->if_match, document.etag))
         return TORG_E_MISMATCH;
     return TORG_OK;
 }

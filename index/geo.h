@@ -6,11 +6,10 @@
 #include "protocol/listing.h"
 
 /*
- * Positions and distances on WGS 84. The only file that includes PROJ. The
- * distance that counts is the geodesic on the ellipsoid (Karney 2013, PROJ's
- * geodesic.h); everything cheaper is a bound with a margin. The proofs of the
- * bounds stand in docs/index.md.
- * Functions without a geo_transform: any thread.
+ * Positions and distances on WGS 84. The distance that counts is the geodesic
+ * on the ellipsoid (Karney 2013, PROJ's geodesic.h); everything cheaper is a
+ * bound with a margin. The proofs of the bounds stand in docs/index.md. Other
+ * coordinate systems: geo_transform.h. Any thread.
  */
 #define GEO_RADIUS_M_MAX 20004000.0 /* a little above half a meridian */
 #define GEO_LON_E7_MAX 1800000000
@@ -111,22 +110,5 @@ struct geo_circle {
 /* radius_m >= 0; INFINITY gives everything. */
 struct geo_circle geo_circle_of(struct geo_point centre, double radius_m);
 enum geo_side geo_circle_side(const struct geo_circle *circle, struct position position);
-
-/* Coordinate systems that the importer and the API know. */
-enum geo_crs { GEO_CRS84, GEO_EPSG_4326, GEO_EPSG_3006, GEO_EPSG_25833, GEO_EPSG_3857, GEO_RT90 };
-struct geo_transform; /* one thread */
-enum torg_err geo_transform_new(enum geo_crs crs, struct geo_transform **ret_transform);
-void geo_transform_free(struct geo_transform *transform);
-/*
- * To WGS 84 degrees; TORG_E_INVALID outside the system's area. Axis order of
- * the authority: CRS84 lon, lat; 4326 lat, lon; 3006 N, E; 25833 E, N; 3857
- * x, y; RT90 (2.5 gon V) x northwards, y. RT90 follows Lantmateriet's direct
- * projection, within a few decimetres.
- */
-enum torg_err geo_transform_point(struct geo_transform *transform, double first, double second,
-                                  struct geo_point *ret_point);
-/* The other way. TORG_E_INVALID for a point outside the system's area. */
-enum torg_err geo_transform_back(struct geo_transform *transform, struct geo_point point,
-                                 double *ret_first, double *ret_second);
 
 #endif

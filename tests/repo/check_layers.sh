@@ -27,7 +27,8 @@ refuse "index includes only index and protocol" index '(daemon|tools|tests)/'
 refuse "daemon includes no tools or tests" daemon '(tools|tests)/'
 refuse "tools include no tests" tools 'tests/'
 refuse "only index/store.c sees LMDB" "protocol index daemon tools" 'lmdb\.h' 'index/store\.c'
-refuse "only index/geo.c sees PROJ" "protocol index daemon tools" '(proj|geodesic)\.h' 'index/geo\.c'
+refuse "only index/geo.c and geo_transform.c see PROJ" "protocol index daemon tools" \
+    '(proj|geodesic)\.h' 'index/geo(_transform)?\.c'
 refuse "only index/postings.c sees CRoaring" "protocol index daemon tools" 'roaring/' \
     'index/postings\.c'
 refuse "only index/shape_region.c sees GEOS" "protocol index daemon tools" 'geos(_c)?[./]' \

@@ -345,63 +345,6 @@ static void test_known_distances(void **state)
         272317.9125, 1e-3);
 }
 
-/* A wrong axis order or zone moves every imported listing; nobody measures it later. */
-static void test_transforms(void **state)
-{
-    static const struct {
-        enum geo_crs crs;
-        double first, second, lon_deg, lat_deg, tolerance_deg;
-    } cases[] = {
-        {GEO_CRS84, 20.2630, 63.8258, 20.2630, 63.8258, 0},
-        {GEO_EPSG_4326, 63.8258, 20.2630, 20.2630, 63.8258, 0},
-        {GEO_EPSG_3006, 7088280.7982, 758803.4353, 20.2630, 63.8258, 2e-9},
-        {GEO_EPSG_25833, 758803.4353, 7088280.7982, 20.2630, 63.8258, 2e-9},
-        {GEO_EPSG_3857, 2255666.8419, 9305665.2550, 20.2630, 63.8258, 2e-9},
-        /* Lantmateriet's control point for RT 90: 67 5 26.452769, 21 2 5.101575. */
-        {GEO_RT90, 7453389.762, 1727060.905, 21.0347504375, 67.0906813247, 2e-9},
-    };
-
-    (void)state;
-    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        struct geo_transform *transform;
-        struct geo_point point;
-        double first, second;
-
-        assert_ok(geo_transform_new(cases[i].crs, &transform));
-        assert_ok(geo_transform_point(transform, cases[i].first, cases[i].second, &point));
-        assert_near(point.lon_deg, cases[i].lon_deg, cases[i].tolerance_deg);
-        assert_near(point.lat_deg, cases[i].lat_deg, cases[i].tolerance_deg);
-        assert_ok(geo_transform_back(transform, point, &first, &second));
-        assert_near(first, cases[i].first, 1e-5);
-        assert_near(second, cases[i].second, 1e-5);
-        /* The other order of axes is outside, wherever the two differ enough to tell. */
-        assert_err(geo_transform_point(transform, 1e300, cases[i].second, &point), TORG_E_INVALID);
-        assert_err(geo_transform_point(transform, cases[i].first, NAN, &point), TORG_E_INVALID);
-        if (cases[i].crs == GEO_EPSG_3006 || cases[i].crs == GEO_RT90)
-            assert_err(geo_transform_point(transform, cases[i].second, cases[i].first, &point),
-                       TORG_E_INVALID);
-        geo_transform_free(transform);
-    }
-}
-
-/* A real open file said SWEREF 99 TM and held RT 90: that must not pass. */
-static void test_rt90_is_not_sweref(void **state)
-{
-    struct geo_transform *sweref, *rt90;
-    struct geo_point point;
-
-    (void)state;
-    assert_ok(geo_transform_new(GEO_EPSG_3006, &sweref));
-    assert_ok(geo_transform_new(GEO_RT90, &rt90));
-    assert_err(geo_transform_point(sweref, 7094000, 1721000, &point), TORG_E_INVALID);
-    assert_ok(geo_transform_point(rt90, 7094000, 1721000, &point));
-    assert_true(point.lat_deg > 63.7 && point.lat_deg < 64.1);
-    assert_true(point.lon_deg > 20.0 && point.lon_deg < 20.6);
-    assert_err(geo_transform_point(rt90, 7088280, 758803, &point), TORG_E_INVALID);
-    geo_transform_free(sweref);
-    geo_transform_free(rt90);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -413,8 +356,6 @@ int main(void)
         cmocka_unit_test(test_circle_window_holds_the_circle),
         cmocka_unit_test(test_validity),
         cmocka_unit_test(test_known_distances),
-        cmocka_unit_test(test_transforms),
-        cmocka_unit_test(test_rt90_is_not_sweref),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1004,8 +1004,7 @@ static void test_wrong_targets(void **state)
         assert_problem(&answer, cases[i].status);
     }
     get(*state, BASE "/search?nonsense=1", &answer);
-    assert_non_null(
-        strstr((const char *)answer.body.data, "near, radius, bbox, intersects, theme"));
+    assert_non_null(strstr((const char *)answer.body.data, "near, radius, bbox, bbox-crs, "));
     http_answer_done(&answer);
 }
 
