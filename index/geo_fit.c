@@ -25,7 +25,7 @@ static const double chebyshev[GEO_FIT_TERMS][GEO_FIT_TERMS] = {
     {0.30901699437494742, -0.80901699437494742, 1, -0.80901699437494742, 0.30901699437494742},
 };
 
-/* The polynomial through five values at those zeros, times half: terms in y. */
+/* The polynomial through five values at those zeros, times half (1/2 to 1): terms in y. */
 static void interpolate(const double values[GEO_FIT_TERMS], double half, double scale,
                         float terms[GEO_FIT_TERMS])
 {
@@ -65,15 +65,19 @@ struct geo_fit geo_fit_of(const struct geo_circle *circle)
 {
     const struct geo_centre *centre = &circle->centre;
     struct geo_fit fit = {.usable = fit_possible(circle), .window = circle->window};
-    double a[GEO_FIT_TERMS], b[GEO_FIT_TERMS], half, lon_e7, scale, margin;
+    double a[GEO_FIT_TERMS], b[GEO_FIT_TERMS], half, lon_e7, scale, rad, margin;
+    int exponent;
 
     if (!fit.usable)
         return fit;
     lon_e7 = round(centre->point.lon_deg * 1e7);
     fit.lon_e7 = (int32_t)lon_e7;
-    fit.lon_part = (float)(centre->point.lon_deg * 1e7 - lon_e7);
     fit.lat_e7 = (int32_t)round(centre->point.lat_deg * 1e7);
     half = fmax((double)fit.window.north_e7 - fit.lat_e7, (double)fit.lat_e7 - fit.window.south_e7);
+    frexp(half, &exponent); /* half is at least 80 units: the radius is a metre or more */
+    fit.unit = (float)ldexp(1, -exponent);
+    fit.lon_part = (float)ldexp(centre->point.lon_deg * 1e7 - lon_e7, -exponent);
+    rad = ldexp(RAD_OF_E7, exponent); /* of one y or x */
     for (unsigned k = 0; k < GEO_FIT_TERMS; k++) {
         double lat = (fit.lat_e7 + half * chebyshev[1][k]) * RAD_OF_E7;
         double sine = sin(lat), vertical_m = WGS84_A_M / sqrt(1 - WGS84_E2 * sine * sine);
@@ -84,10 +88,10 @@ struct geo_fit geo_fit_of(const struct geo_circle *circle)
         b[k] = 4 * axis_m * centre->axis_m;
     }
     scale = 1 / circle->chord2_out_m2;
-    interpolate(a, half, scale, fit.a);
-    interpolate(b, half, scale * RAD_OF_E7 * RAD_OF_E7 / 4, fit.b);
-    fit.lon_4 = (float)(RAD_OF_E7 * RAD_OF_E7 / 12);
-    fit.lon_6 = (float)(RAD_OF_E7 * RAD_OF_E7 * RAD_OF_E7 * RAD_OF_E7 / 360);
+    interpolate(a, ldexp(half, -exponent), scale, fit.a);
+    interpolate(b, ldexp(half, -exponent), scale * rad * rad / 4, fit.b);
+    fit.lon_4 = (float)(rad * rad / 12);
+    fit.lon_6 = (float)(rad * rad * rad * rad / 360);
     margin = ROUNDING + INTERPOLATION_M2 * pow(half * RAD_OF_E7, GEO_FIT_TERMS) * scale;
     fit.in = (float)(circle->chord2_in_m2 * scale - margin);
     fit.out = (float)(1 + margin);

@@ -70,7 +70,7 @@ static void leaf_window(const struct rtree_node *leaf, const struct geo_window *
 
 struct fit {
     __m256i lat, lon, south, north, west, east;
-    __m256 part, a[GEO_FIT_TERMS], b[GEO_FIT_TERMS], one, lon_4, lon_6, in, out;
+    __m256 unit, part, a[GEO_FIT_TERMS], b[GEO_FIT_TERMS], one, lon_4, lon_6, in, out;
 };
 
 static inline struct fit fit_of(const struct geo_fit *fit)
@@ -82,6 +82,7 @@ static inline struct fit fit_of(const struct geo_fit *fit)
         .north = _mm256_set1_epi32(fit->window.north_e7),
         .west = _mm256_set1_epi32(fit->window.west_e7[0]),
         .east = _mm256_set1_epi32(fit->window.east_e7[0]),
+        .unit = _mm256_set1_ps(fit->unit),
         .part = _mm256_set1_ps(fit->lon_part),
         .one = _mm256_set1_ps(1.0f),
         .lon_4 = _mm256_set1_ps(fit->lon_4),
@@ -108,12 +109,13 @@ static inline __m256 poly(const __m256 terms[GEO_FIT_TERMS], __m256 y)
 
 static inline __m256 fit_lat(const struct fit *f, __m256i lat)
 {
-    return _mm256_cvtepi32_ps(_mm256_sub_epi32(lat, f->lat));
+    return _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_sub_epi32(lat, f->lat)), f->unit);
 }
 
 static inline __m256 fit_lon(const struct fit *f, __m256i lon)
 {
-    __m256 x = _mm256_sub_ps(_mm256_cvtepi32_ps(_mm256_sub_epi32(lon, f->lon)), f->part);
+    __m256 x =
+        _mm256_fmsub_ps(_mm256_cvtepi32_ps(_mm256_sub_epi32(lon, f->lon)), f->unit, f->part);
     __m256 u = _mm256_mul_ps(x, x);
     __m256 rest = _mm256_fnmadd_ps(u, _mm256_fnmadd_ps(u, f->lon_6, f->lon_4), f->one);
 
