@@ -114,8 +114,7 @@ static inline __m256 fit_lat(const struct fit *f, __m256i lat)
 
 static inline __m256 fit_lon(const struct fit *f, __m256i lon)
 {
-    __m256 x =
-        _mm256_fmsub_ps(_mm256_cvtepi32_ps(_mm256_sub_epi32(lon, f->lon)), f->unit, f->part);
+    __m256 x = _mm256_fmsub_ps(_mm256_cvtepi32_ps(_mm256_sub_epi32(lon, f->lon)), f->unit, f->part);
     __m256 u = _mm256_mul_ps(x, x);
     __m256 rest = _mm256_fnmadd_ps(u, _mm256_fnmadd_ps(u, f->lon_6, f->lon_4), f->one);
 

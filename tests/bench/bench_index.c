@@ -2,17 +2,13 @@
 #include <errno.h>
 #include <ftw.h>
 #include <getopt.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "protocol/bytes.h"
-#include "tests/bench/bench.h"
-#include "tests/bench/bench_measure.h"
-#include "tests/bench/bench_truth.h"
-#include "tests/bench/bench_world.h"
+#include "tests/bench/bench_run.h"
 
 /*
  * The index benchmark: torg and its peers in one process, the same queries
@@ -22,13 +18,8 @@
 #define COUNT_MAX 20000000
 #define COUNT_SMALL 100000
 #define COUNT_LARGE 10000000
-#define PEERS_MAX 16
-#define SEED UINT64_C(20260)
 #define SECONDS_PER_CASE 30
-#define QUERIES_MIN 25
-#define QUERIES_MAX 2000
-#define QUERIES_BY_GEODESICS 2 /* of each case: checks the test that all share */
-#define LOADS 3                /* of those that take less than LOAD_SHORT_US */
+#define LOADS 3 /* of those that take less than LOAD_SHORT_US */
 #define LOAD_SHORT_US 3e6
 #define COMMIT_CHANGES 1000
 #define COMMITS_SINGLE 300
@@ -47,7 +38,7 @@ static const char help[] =
     "\n"
     "  --count N        listings (default 1000000)\n"
     "  --all            besides, 100000 and 10000000\n"
-    "  --seconds S      time for each of the ten query cases (default 30); 25 questions\n"
+    "  --seconds S      time for each of the twelve query cases (default 30); 25 questions\n"
     "                   of each are asked at least\n"
     "  --peer NAME      only this peer; may be repeated\n"
     "  --directory DIR  for what is kept on disk; a new directory below it is used\n"
@@ -59,7 +50,7 @@ struct options {
     bool all;
     double seconds;
     const char *directory;
-    const char *only[PEERS_MAX];
+    const char *only[BENCH_PEERS_MAX];
     size_t only_count;
 };
 
@@ -77,97 +68,11 @@ static const struct bench_peer *const peers[] = {
     &peer_torg_packed,
 };
 
-struct query_case {
-    const char *name;
-    enum bench_kind kind;
-    double radius_m; /* 0: of 1 to 100 km */
-    bool themed;
-};
-
-static const struct query_case cases[] = {
-    {"all in radius, mix", BENCH_RADIUS, 0, false},
-    {"all in radius, 25 km + theme", BENCH_RADIUS, 25e3, true},
-    {"nearest 20 of a theme", BENCH_NEAR, 0, true},
-    {"box + theme", BENCH_BOX, 0, true},
-    {"counts per theme, 100 km", BENCH_COUNTS, 100e3, false},
-};
-
-/* ---- the run ---- */
-
-struct contender {
-    const struct bench_peer *peer;
-    void *tree; /* NULL: not in the run now */
-    char directory[PATH_MAX];
-    struct bench_series loads, times;
-    uint64_t bytes;
-};
-
-struct run {
-    const struct options *options;
-    char name[32];
-    char directory[PATH_MAX];
-    size_t count;
-    struct bench_source *source;
-    const struct bench_world *world;
-    uint64_t chance; /* of the order in which the contenders come */
-    struct contender contenders[PEERS_MAX];
-    size_t contender_count;
-    struct bench_query queries[QUERIES_MAX];
-    struct bench_truth truth;
-    struct bench_answer answer;
-    size_t sizes[QUERIES_MAX];   /* of the answers, as they were compared */
-    struct bench_series nearest; /* our times of "nearest 20 of a theme", freshly loaded */
-};
-
-static void say(const struct run *run, const char *what, const char *of)
-{
-    fprintf(stderr, "%s: %s%s\n", run->name, what, of);
-}
-
-/* The contenders that are in the run now, in random order. */
-static size_t shuffled(struct run *run, struct contender **order)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < run->contender_count; i++) {
-        if (run->contenders[i].tree)
-            order[count++] = &run->contenders[i];
-    }
-    bench_shuffle(&run->chance, order, count, sizeof(*order));
-    return count;
-}
-
 /* ---- results ---- */
 
-static void print_line(const struct run *run, const char *name, const char *suffix,
-                       struct bench_series *ours, const struct contender *ours_of,
-                       struct bench_series *theirs, const struct contender *theirs_of)
+static void say(const struct bench_run *run, const char *what, const char *of)
 {
-    struct bench_line line = {
-        .benchmark = run->name,
-        .name = name,
-        .suffix = suffix,
-        .peer = theirs_of->peer->name,
-        .ours = ours,
-        .theirs = theirs,
-        .our_bytes = ours_of->bytes,
-        .their_bytes = theirs_of->bytes,
-        .listings = run->count,
-    };
-
-    bench_line_print(&line);
-}
-
-static void print_times(struct run *run, const char *name, const char *suffix)
-{
-    struct contender *ours = &run->contenders[0];
-
-    for (size_t i = 1; i < run->contender_count; i++) {
-        struct contender *theirs = &run->contenders[i];
-
-        if (theirs->tree && theirs->times.count > 0)
-            print_line(run, name, suffix, &ours->times, ours, &theirs->times, theirs);
-    }
+    fprintf(stderr, "%s: %s%s\n", run->name, what, of);
 }
 
 /* ---- loading ---- */
@@ -186,7 +91,7 @@ static void directory_remove(const char *path)
         bench_die("%s: %s", path, strerror(errno));
 }
 
-static void contender_close(struct contender *contender)
+static void contender_close(struct bench_contender *contender)
 {
     if (contender->tree)
         contender->peer->close(contender->tree);
@@ -195,7 +100,7 @@ static void contender_close(struct contender *contender)
 }
 
 /* Opened, loaded and timed, in place of what it was. */
-static void contender_load(struct run *run, struct contender *contender)
+static void contender_load(struct bench_run *run, struct bench_contender *contender)
 {
     const struct bench_peer *peer = contender->peer;
     uint64_t heap_bytes;
@@ -212,11 +117,34 @@ static void contender_load(struct run *run, struct contender *contender)
     contender->bytes = peer->bytes ? peer->bytes(contender->tree) : bench_heap_bytes() - heap_bytes;
 }
 
-static void load_all(struct run *run)
+static void print_loads(struct bench_run *run)
+{
+    struct bench_contender *ours = &run->contenders[0];
+
+    for (size_t i = 1; i < run->contender_count; i++) {
+        struct bench_contender *theirs = &run->contenders[i];
+        struct bench_line line = {
+            .benchmark = run->name,
+            .name = "bulk load",
+            .suffix = "",
+            .peer = theirs->peer->name,
+            .ours = &ours->loads,
+            .theirs = &theirs->loads,
+            .our_bytes = ours->bytes,
+            .their_bytes = theirs->bytes,
+            .listings = run->count,
+        };
+
+        if (theirs->loads.count > 0)
+            bench_line_print(&line);
+    }
+}
+
+static void load_all(struct bench_run *run)
 {
     for (size_t round = 0; round < LOADS; round++) {
         for (size_t i = 0; i < run->contender_count; i++) {
-            struct contender *contender = &run->contenders[i];
+            struct bench_contender *contender = &run->contenders[i];
 
             if (contender->peer == &peer_torg_packed)
                 continue;
@@ -226,136 +154,23 @@ static void load_all(struct run *run)
             contender_load(run, contender);
         }
     }
-    for (size_t i = 1; i < run->contender_count; i++) {
-        struct contender *theirs = &run->contenders[i];
-
-        if (theirs->loads.count > 0)
-            print_line(run, "bulk load", "", &run->contenders[0].loads, &run->contenders[0],
-                       &theirs->loads, theirs);
-    }
-}
-
-/* ---- queries ---- */
-
-/* How many listings an answer speaks of. */
-static size_t answer_size(const struct bench_query *query, const struct bench_answer *answer)
-{
-    size_t size = 0;
-
-    if (query->kind != BENCH_COUNTS)
-        return answer->count;
-    for (size_t theme = 0; theme < BENCH_THEMES; theme++)
-        size += answer->counts[theme];
-    return size;
-}
-
-static double query_run(struct run *run, struct contender *contender,
-                        const struct bench_query *query)
-{
-    struct bench_watch watch;
-
-    run->answer.count = 0;
-    memset(run->answer.counts, 0, sizeof(run->answer.counts));
-    watch = bench_watch_start();
-    contender->peer->run(contender->tree, query, &run->answer);
-    return bench_watch_us(&watch);
-}
-
-/* The quick test of a distance, which all share, against a geodesic for every listing. */
-static void check_by_geodesics(struct run *run, const struct query_case *asked, size_t number)
-{
-    const struct bench_query *query = &run->queries[number];
-    struct bench_answer *quick = &run->truth.answer, *kept = &run->answer;
-    const char *differs;
-
-    bench_truth_find(&run->truth, run->world, query, false);
-    kept->count = quick->count;
-    memcpy(kept->documents, quick->documents, quick->count * sizeof(*quick->documents));
-    memcpy(kept->counts, quick->counts, sizeof(quick->counts));
-    memcpy(kept->distances_m, quick->distances_m, sizeof(quick->distances_m));
-    bench_truth_find(&run->truth, run->world, query, true);
-    differs = bench_truth_compare(&run->truth, query, kept);
-    if (differs)
-        bench_die("%s, query %zu: chords and geodesics differ in %s", asked->name, number, differs);
-}
-
-/* Pass one: every answer of every contender; as many queries as half of the time allows. */
-static size_t compare_all(struct run *run, const struct query_case *asked)
-{
-    struct contender *order[PEERS_MAX];
-    double begin_us = bench_now_us();
-    size_t number = 0;
-
-    do {
-        struct bench_query *query = &run->queries[number];
-        size_t count = shuffled(run, order);
-
-        *query = bench_source_query(run->source, asked->kind, asked->radius_m, asked->themed);
-        if (number < QUERIES_BY_GEODESICS)
-            check_by_geodesics(run, asked, number);
-        bench_truth_find(&run->truth, run->world, query, false);
-        run->sizes[number] = answer_size(query, &run->truth.answer);
-        for (size_t i = 0; i < count; i++) {
-            const char *differs;
-
-            query_run(run, order[i], query);
-            differs = bench_truth_compare(&run->truth, query, &run->answer);
-            if (differs)
-                bench_die("%s, query %zu: %s differs from the truth in %s", asked->name, number,
-                          order[i]->peer->name, differs);
-        }
-        number++;
-    } while (number < QUERIES_MAX &&
-             (number < QUERIES_MIN || bench_now_us() - begin_us < run->options->seconds * 1e6 / 2));
-    return number;
-}
-
-/* Pass two: the same queries, timed. */
-static void query_all(struct run *run, const struct query_case *asked, const char *suffix)
-{
-    struct contender *order[PEERS_MAX];
-    size_t queries, found = 0;
-
-    /* The same questions again and in every run, however many of them there is time for. */
-    bench_source_seed(run->source, SEED + 1 + (uint64_t)(asked - cases));
-    queries = compare_all(run, asked);
-    for (size_t number = 0; number < queries; number++)
-        found += run->sizes[number];
-    fprintf(stderr, "%s: %s%s: %zu queries, all answers equal, %zu listings in one on average\n",
-            run->name, asked->name, suffix, queries, found / queries);
-    for (size_t i = 0; i < run->contender_count; i++)
-        bench_series_clear(&run->contenders[i].times);
-    for (size_t number = 0; number < queries; number++) {
-        size_t count = shuffled(run, order);
-
-        for (size_t i = 0; i < count; i++) {
-            bench_series_add(&order[i]->times, query_run(run, order[i], &run->queries[number]));
-            if (answer_size(&run->queries[number], &run->answer) != run->sizes[number])
-                bench_die("%s, query %zu: %s answers differently the second time", asked->name,
-                          number, order[i]->peer->name);
-        }
-    }
-    print_times(run, asked->name, suffix);
-    if (asked->kind == BENCH_NEAR && !*suffix) {
-        for (size_t i = 0; i < run->contenders[0].times.count; i++)
-            bench_series_add(&run->nearest, run->contenders[0].times.us[i]);
-    }
+    print_loads(run);
 }
 
 /* ---- writes ---- */
 
 /* A tenth of the listings, committed; what cannot change is built again. */
-static void write_tenth(struct run *run)
+static void write_tenth(struct bench_run *run)
 {
     static struct bench_change changes[COMMIT_CHANGES];
-    struct contender *order[PEERS_MAX];
+    struct bench_contender *order[BENCH_PEERS_MAX];
     size_t left = run->count / 10;
 
     say(run, "10 % writes", "");
-    bench_source_seed(run->source, SEED + 100);
+    bench_source_seed(run->source, BENCH_SEED + 100);
     while (left > 0) {
         size_t size = left < COMMIT_CHANGES ? left : COMMIT_CHANGES;
-        size_t count = shuffled(run, order);
+        size_t count = bench_run_order(run, order);
 
         for (size_t i = 0; i < size; i++)
             bench_source_change(run->source, &changes[i]);
@@ -374,17 +189,17 @@ static void write_tenth(struct run *run)
 }
 
 /* Durable updates of size listings a commit: the time of one update. */
-static void update_all(struct run *run, const char *name, size_t size, size_t commits)
+static void update_all(struct bench_run *run, const char *name, size_t size, size_t commits)
 {
     static struct bench_change changes[COMMIT_CHANGES];
-    struct contender *order[PEERS_MAX];
+    struct bench_contender *order[BENCH_PEERS_MAX];
 
     say(run, name, "");
-    bench_source_seed(run->source, SEED + 200 + size);
+    bench_source_seed(run->source, BENCH_SEED + 200 + size);
     for (size_t i = 0; i < run->contender_count; i++)
         bench_series_clear(&run->contenders[i].times);
     for (size_t commit = 0; commit < commits; commit++) {
-        size_t count = shuffled(run, order);
+        size_t count = bench_run_order(run, order);
 
         for (size_t i = 0; i < size; i++)
             bench_source_update(run->source, &changes[i]);
@@ -397,7 +212,7 @@ static void update_all(struct run *run, const char *name, size_t size, size_t co
             bench_series_add(&order[i]->times, (bench_now_us() - begin_us) / (double)size);
         }
     }
-    print_times(run, name, "");
+    bench_run_print(run, name, "");
 }
 
 /* ---- all of it ---- */
@@ -413,25 +228,25 @@ static bool wanted(const struct options *options, const struct bench_peer *peer)
     return false;
 }
 
-static struct run *run_new(const struct options *options, const char *name, size_t count)
+static struct bench_run *run_new(const struct options *options, const char *name, size_t count)
 {
-    struct run *run = calloc(1, sizeof(*run));
+    struct bench_run *run = calloc(1, sizeof(*run));
 
     if (!run)
         bench_die("out of memory");
-    run->options = options;
+    run->seconds = options->seconds;
     run->count = count;
     snprintf(run->name, sizeof(run->name), "%s", name);
     snprintf(run->directory, sizeof(run->directory), "%.1000s/bench-XXXXXX", options->directory);
     if (!mkdtemp(run->directory))
         bench_die("%s: %s", options->directory, strerror(errno));
     say(run, "making listings", "");
-    run->source = bench_source_new(count, BENCH_THEMES, SEED);
+    run->source = bench_source_new(count, BENCH_THEMES, BENCH_SEED);
     run->world = bench_source_world(run->source);
     bench_truth_init(&run->truth, run->world->capacity);
     bench_answer_init(&run->answer, run->world->capacity);
     for (size_t i = 0; i < ARRAY_SIZE(peers); i++) {
-        struct contender *contender = &run->contenders[run->contender_count];
+        struct bench_contender *contender = &run->contenders[run->contender_count];
 
         if (!wanted(options, peers[i]))
             continue;
@@ -443,7 +258,7 @@ static struct run *run_new(const struct options *options, const char *name, size
     return run;
 }
 
-static void run_free(struct run *run)
+static void run_free(struct bench_run *run)
 {
     for (size_t i = 0; i < run->contender_count; i++) {
         contender_close(&run->contenders[i]);
@@ -461,14 +276,12 @@ static void run_free(struct run *run)
 static void run_all(const struct options *options, const char *name, size_t count,
                     struct bench_series *ret_nearest)
 {
-    struct run *run = run_new(options, name, count);
+    struct bench_run *run = run_new(options, name, count);
 
     load_all(run);
-    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-        query_all(run, &cases[i], "");
+    bench_run_ask(run, "");
     write_tenth(run);
-    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-        query_all(run, &cases[i], " after 10 % writes");
+    bench_run_ask(run, " after 10 % writes");
     update_all(run, "update, 1 a commit", 1, COMMITS_SINGLE);
     update_all(run, "update, 1000 a commit", COMMIT_CHANGES, COMMITS_LARGE);
     *ret_nearest = run->nearest;
@@ -501,7 +314,7 @@ static void run_three(const struct options *options)
 static void peer_add(struct options *options, const char *name)
 {
     for (size_t i = 1; i < ARRAY_SIZE(peers); i++) {
-        if (strcmp(peers[i]->name, name) == 0 && options->only_count < PEERS_MAX) {
+        if (strcmp(peers[i]->name, name) == 0 && options->only_count < BENCH_PEERS_MAX) {
             options->only[options->only_count++] = name;
             return;
         }

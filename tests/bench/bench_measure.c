@@ -77,6 +77,15 @@ void bench_series_add(struct bench_series *series, double us)
     series->us[series->count++] = us;
 }
 
+struct bench_series bench_series_first(const struct bench_series *series, size_t count)
+{
+    struct bench_series first = {0};
+
+    for (size_t i = 0; i < count && i < series->count; i++)
+        bench_series_add(&first, series->us[i]);
+    return first;
+}
+
 void bench_series_clear(struct bench_series *series)
 {
     series->count = 0;

@@ -26,6 +26,8 @@ double bench_watch_busy_us(const struct bench_watch *watch);
 
 double bench_now_us(void);
 void bench_series_add(struct bench_series *series, double us);
+/* The first count of them, in the order in which they came; the caller's. */
+struct bench_series bench_series_first(const struct bench_series *series, size_t count);
 void bench_series_clear(struct bench_series *series);
 void bench_series_done(struct bench_series *series);
 /* The value that this share of all does not exceed; sorts the series. 0 when empty. */

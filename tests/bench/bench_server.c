@@ -523,6 +523,7 @@ static struct run *run_new(const struct options *options)
     run->setup.world = run->world;
     run->setup.directory = options->directory;
     bench_truth_init(&run->truth, run->world->capacity);
+    bench_truth_look(&run->truth, run->world);
     run->answer.documents = calloc(run->world->capacity, sizeof(*run->answer.documents));
     run->answer.distances_m = calloc(run->world->capacity, sizeof(*run->answer.distances_m));
     if (!run->answer.documents || !run->answer.distances_m)
@@ -560,6 +561,7 @@ static void run_all(const struct options *options)
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
         ask_all(run, &cases[i], "");
     write_tenth(run);
+    bench_truth_look(&run->truth, run->world);
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
         ask_all(run, &cases[i], " after 10 % writes");
     update_all(run, "update, 1 a commit", 1, COMMITS_SINGLE);

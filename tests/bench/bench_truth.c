@@ -21,7 +21,14 @@ void bench_truth_init(struct bench_truth *truth, size_t capacity)
     bench_answer_init(&truth->answer, capacity);
     truth->marks = calloc(capacity, sizeof(*truth->marks));
     truth->round = 1;
-    if (!truth->marks)
+    truth->x = calloc(capacity, sizeof(*truth->x));
+    truth->y = calloc(capacity, sizeof(*truth->y));
+    truth->z = calloc(capacity, sizeof(*truth->z));
+    truth->lon_e7 = calloc(capacity, sizeof(*truth->lon_e7));
+    truth->lat_e7 = calloc(capacity, sizeof(*truth->lat_e7));
+    truth->theme = calloc(capacity, sizeof(*truth->theme));
+    if (!truth->marks || !truth->x || !truth->y || !truth->z || !truth->lon_e7 || !truth->lat_e7 ||
+        !truth->theme)
         bench_die("out of memory");
 }
 
@@ -29,6 +36,26 @@ void bench_truth_done(struct bench_truth *truth)
 {
     bench_answer_done(&truth->answer);
     free(truth->marks);
+    free(truth->x);
+    free(truth->y);
+    free(truth->z);
+    free(truth->lon_e7);
+    free(truth->lat_e7);
+    free(truth->theme);
+}
+
+void bench_truth_look(struct bench_truth *truth, const struct bench_world *world)
+{
+    for (size_t i = 0; i < world->count; i++) {
+        const struct bench_record *record = &world->records[i];
+
+        truth->x[i] = record->x;
+        truth->y[i] = record->y;
+        truth->z[i] = record->z;
+        truth->lon_e7[i] = record->lon_e7;
+        truth->lat_e7[i] = record->lat_e7;
+        truth->theme[i] = record->theme;
+    }
 }
 
 static bool belongs(const struct bench_query *query, const struct bench_record *record,
@@ -66,15 +93,53 @@ static void nearest_by_geodesics(struct bench_truth *truth, const struct bench_w
     free(distances_m);
 }
 
+/*
+ * Who may belong to the answer, without a branch for each record, so that there
+ * is time for many questions: by the theme, and by the box or the outer chord.
+ */
+static size_t candidates(const struct bench_truth *truth, size_t count,
+                         const struct bench_query *query, uint32_t *out)
+{
+    const bool any = query->theme == BENCH_THEME_ANY;
+    size_t found = 0;
+
+    if (query->kind == BENCH_BOX) {
+        for (size_t i = 0; i < count; i++) {
+            out[found] = (uint32_t)i;
+            found += (any | (truth->theme[i] == query->theme)) &
+                     (truth->lon_e7[i] >= query->west_e7) & (truth->lon_e7[i] <= query->east_e7) &
+                     (truth->lat_e7[i] >= query->south_e7) & (truth->lat_e7[i] <= query->north_e7);
+        }
+    } else if (query->kind == BENCH_NEAR) {
+        for (size_t i = 0; i < count; i++) {
+            out[found] = (uint32_t)i;
+            found += any | (truth->theme[i] == query->theme);
+        }
+    } else {
+        for (size_t i = 0; i < count; i++) {
+            double x = truth->x[i] - query->x, y = truth->y[i] - query->y,
+                   z = truth->z[i] - query->z;
+
+            out[found] = (uint32_t)i;
+            found += (any | (truth->theme[i] == query->theme)) &
+                     (x * x + y * y + z * z <= query->out_m2);
+        }
+    }
+    return found;
+}
+
 void bench_truth_find(struct bench_truth *truth, const struct bench_world *world,
                       const struct bench_query *query, bool by_geodesics)
 {
     struct bench_answer *answer = &truth->answer;
+    size_t left =
+        by_geodesics ? world->count : candidates(truth, world->count, query, answer->documents);
 
     answer->count = 0;
     memset(answer->counts, 0, sizeof(answer->counts));
-    for (size_t i = 0; i < world->count; i++) {
-        const struct bench_record *record = &world->records[i];
+    for (size_t i = 0; i < left; i++) { /* What is taken stands before what is still to be read. */
+        const struct bench_record *record =
+            &world->records[by_geodesics ? i : answer->documents[i]];
 
         if (record->alive && belongs(query, record, by_geodesics))
             bench_take(query, record, answer);

@@ -12,6 +12,10 @@ struct bench_truth {
     struct bench_answer answer;
     uint32_t *marks; /* by document: the round in which it belonged to the answer */
     uint32_t round;
+    /* The world by columns, as it was when it was looked at last. */
+    double *x, *y, *z;
+    int32_t *lon_e7, *lat_e7;
+    uint16_t *theme;
 };
 
 void bench_answer_init(struct bench_answer *answer, size_t capacity);
@@ -21,6 +25,8 @@ void bench_answer_done(struct bench_answer *answer);
 void bench_truth_init(struct bench_truth *truth, size_t capacity);
 void bench_truth_done(struct bench_truth *truth);
 
+/* Whenever the world has changed: take its records into the columns. */
+void bench_truth_look(struct bench_truth *truth, const struct bench_world *world);
 /*
  * Look at every record. by_geodesics: measure each of them, instead of
  * believing the chord; slow, for a few queries that check the test itself.
