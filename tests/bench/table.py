@@ -115,6 +115,8 @@ def size_rows(run):
 
 
 def figures(run):
+    if run.lines[0].benchmark == "replication":
+        return case_table(run, run.cases(), "ms", scale=1e3, samples="samples")
     questions = [case for case in run.cases() if not case.startswith(OTHERS) and "beside" not in case]
     fresh = [case for case in questions if not case.endswith(AFTER)]
     after = [case for case in questions if case.endswith(AFTER)]
@@ -129,7 +131,7 @@ def figures(run):
     return "\n".join(part for part in parts if part)
 
 
-def goal(runs, benchmark, case, peers, wanted, at_least=None, at_most=None):
+def goal(runs, benchmark, case, peers, wanted, at_least=None, at_most=None, p99=False):
     """One row: the worst of the peers against a bound of their time to ours, or ours to theirs."""
     lines = [line for line in map(lambda peer: benchmark in runs and
                                   runs[benchmark].find(case, peer), peers) if line]
@@ -139,7 +141,8 @@ def goal(runs, benchmark, case, peers, wanted, at_least=None, at_most=None):
         measured = min(line.ratio for line in lines)
         reached = measured >= at_least
     else:
-        measured = max(line.ours / line.theirs for line in lines)
+        measured = max(line.ours_p99 / line.theirs_p99 if p99 else line.ours / line.theirs
+                       for line in lines)
         reached = measured <= at_most
     return [[case, wanted, f"{measured:.2f}" if measured < 10 else number(measured),
              "yes" if reached else "**no**"]]
@@ -169,6 +172,15 @@ def goals(runs):
                  at_least=1)
     rows += goal(runs, "index", "update, 1 a commit", ["SQLite"],
                  "at most 2 x the time of SQLite", at_most=2)
+    rows += goal(runs, "replication", "first copy", ["PostgreSQL"], "3 x PostgreSQL", at_least=3)
+    rows += goal(runs, "replication", "catch-up", ["PostgreSQL"], "3 x PostgreSQL", at_least=3)
+    rows += goal(runs, "replication", "acknowledged to visible", ["PostgreSQL"],
+                 "at most PostgreSQL's time", at_most=1)
+    rows += goal(runs, "replication", "acknowledged to visible", ["PostgreSQL"],
+                 "the same at p99", at_most=1, p99=True)
+    for case in ("near while catching up", "near while a peer is stalled"):
+        rows += goal(runs, "replication", case, ["torg quiet"],
+                     "p99 at most 1.5 x its quiet value", at_most=1.5, p99=True)
     return table(["case", "wanted", "measured", "reached"], rows) if rows else ""
 
 

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""Ourselves: two torgd as they are installed, with TLS between them and their usual [limits]."""
+import http.client
+import json
+import pathlib
+import signal
+import threading
+
+import replication_world as world
+
+LOADERS = 4
+EXAMPLE_CONF = pathlib.Path(__file__).resolve().parents[2] / "federation.conf"
+
+
+class Daemon:
+    def __init__(self, programs, directory, name, listen):
+        self.programs, self.name = programs, name
+        self.directory = pathlib.Path(directory) / name
+        self.conf = str(self.directory / "federation.conf")
+        self.port, self.admin_port = world.free_port(), world.free_port()
+        listen = f"127.0.0.1:{world.free_port()}" if listen else "none"
+        self.torg("init", str(self.directory), "--name", name, "--kind", "association",
+                  "--http", f"127.0.0.1:{self.port}", "--peer-listen", listen,
+                  "--admin", f"127.0.0.1:{self.admin_port}")
+        self.card = self.directory / "card"
+        self.card.write_text(self.torg("card", "--config", self.conf))
+        self.process = None
+        self.connection = http.client.HTTPConnection("127.0.0.1", self.port)
+
+    def torg(self, *arguments):
+        return world.run(self.programs.torg, *arguments)
+
+    def start(self):
+        self.process = world.Process([self.programs.torgd, "--config", self.conf],
+                                     str(self.directory) + ".log")
+
+    def wait_ready(self):
+        def ready():
+            self.process.check()
+            try:
+                return request(self.admin_port, "GET", "/readyz")[0] == 200
+            except OSError:
+                return False
+        world.until("torgd is ready", ready)
+
+    def end(self):
+        if self.process:
+            self.process.end()
+        self.process = None
+
+    def ask(self, path):
+        self.connection.request("GET", "/torg/v1" + path)
+        answer = self.connection.getresponse()
+        return answer, answer.read()
+
+    def get(self, path):
+        """On a connection that stays open; torgd ends those that are idle for long."""
+        try:
+            answer, body = self.ask(path)
+        except (OSError, http.client.HTTPException):
+            self.connection.close()
+            answer, body = self.ask(path)
+        if answer.status not in (200, 404):
+            raise world.BenchError(f"GET {path}: {answer.status} {body[:500]!r}")
+        return body if answer.status == 200 else None
+
+
+def request(port, method, path, body=None, headers=None):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=world.PATIENCE_S)
+    try:
+        connection.request(method, path, body=body, headers=headers or {})
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+def limits():
+    """What torgd uses where a configuration says nothing else: what the example comments out."""
+    lines, inside = [], False
+    for line in EXAMPLE_CONF.read_text().splitlines():
+        if line.startswith("["):
+            inside = line.strip() == "[limits]"
+        elif inside and "=" in line and not line.startswith("#"):
+            lines.append(line.lstrip("; ").strip())
+    return lines
+
+
+class Torg(world.Pair):
+    name = "torg"
+
+    def __init__(self, programs, directory):
+        self.source = Daemon(programs, directory, "source", True)
+        self.copy = Daemon(programs, directory, "copy", False)
+        self.ids = {}
+        self.heads = None
+        for node, other, dial in ((self.copy, self.source, []), (self.source, self.copy, ["--no-dial"])):
+            node.torg("peer", "add", other.name, str(other.card), *dial, "--config", node.conf)
+        self.source.start()
+        self.source.wait_ready()
+        self.secret = (self.source.directory / "data" / "admin.secret").read_text().strip()
+
+    def themes(self):
+        """Those that have none below them."""
+        found = []
+
+        def walk(themes):
+            for theme in themes:
+                if theme.get("narrower"):
+                    walk(theme["narrower"])
+                else:
+                    found.append(theme["slug"])
+        walk(json.loads(self.source.get("/themes"))["themes"])
+        return found
+
+    def write(self, listings):
+        status, body = request(self.source.admin_port, "POST", "/import?collection=offers",
+                               world.collection(listings),
+                               {"Authorization": f"Bearer {self.secret}",
+                                "Content-Type": "application/geo+json"})
+        answer = json.loads(body) if status == 200 else {}
+        if status != 200 or answer["failed"] or len(answer["rows"]) != len(listings):
+            raise world.BenchError(f"import: {status} {body[:2000]!r}")
+        for listing, row in zip(listings, answer["rows"]):
+            self.ids[listing.number] = row["id"]
+        self.heads = None
+
+    def load(self, listings):
+        parts, failures = world.chunks(listings), []
+
+        def work(turn):
+            try:
+                for part in parts[turn::LOADERS]:
+                    self.write(part)
+            except (OSError, world.BenchError) as error:
+                failures.append(error)
+        threads = [threading.Thread(target=work, args=(turn,)) for turn in range(LOADERS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if failures:
+            raise world.BenchError(str(failures[0]))
+
+    def origin(self, node):
+        return next((o for o in json.loads(node.get("/federation"))["origins"]
+                     if o["name"] == "source"), None)
+
+    def follow(self):
+        self.copy.start()
+
+    def leave(self):
+        self.copy.end()
+
+    def stall(self, stalled):
+        self.copy.process.process.send_signal(signal.SIGSTOP if stalled else signal.SIGCONT)
+
+    def has_all(self):
+        """The copy says "complete" when its own roots are those of the source's signed head."""
+        self.copy.process.check()
+        if self.heads is None:
+            self.heads = self.origin(self.source)["head"]["hno"]
+        try:
+            held = self.origin(self.copy)
+        except (OSError, http.client.HTTPException):
+            return False  # it has only just started
+        return bool(held and held["state"] == "complete" and held["head"]["hno"] >= self.heads)
+
+    def shows(self, listing):
+        body = self.copy.get("/collections/offers/items/" + self.ids[listing.number])
+        return body is not None and f'"{listing.name()}"'.encode() in body
+
+    def near(self, lon, lat):
+        return len(self.copy.get("/collections/offers/items?limit=20&near=%.7f,%.7f" % (lon, lat)))
+
+    def near_source(self, lon, lat):
+        return len(self.source.get("/collections/offers/items?limit=20&near=%.7f,%.7f" %
+                                   (lon, lat)))
+
+    def pids(self):
+        return [self.copy.process.process.pid]
+
+    def end(self):
+        if self.copy.process:
+            self.copy.process.process.send_signal(signal.SIGCONT)
+        self.copy.end()
+        self.source.end()
