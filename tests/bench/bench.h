@@ -84,6 +84,8 @@ struct bench_peer {
     void (*run)(void *tree, const struct bench_query *query, struct bench_answer *answer);
     /* One commit. Timed for durable peers. NULL: load again, it cannot change. */
     void (*write)(void *tree, const struct bench_change *changes, size_t count);
+    /* What it does on its own while nobody writes; how many commits that took. NULL: nothing. */
+    size_t (*settle)(void *tree);
     /* Memory or file in use. NULL: what the heap grew by. */
     uint64_t (*bytes)(void *tree);
     void (*close)(void *tree);

@@ -41,6 +41,7 @@ static const char help[] =
     "  --seconds S      time for each of the twelve query cases (default 30); 25 questions\n"
     "                   of each are asked at least\n"
     "  --peer NAME      only this peer; may be repeated\n"
+    "  --writes         loading and updates only, no questions\n"
     "  --directory DIR  for what is kept on disk; a new directory below it is used\n"
     "                   and removed (default: here)\n"
     "  --help\n";
@@ -48,6 +49,7 @@ static const char help[] =
 struct options {
     size_t count;
     bool all;
+    bool writes;
     double seconds;
     const char *directory;
     const char *only[BENCH_PEERS_MAX];
@@ -159,6 +161,22 @@ static void load_all(struct bench_run *run)
 
 /* ---- writes ---- */
 
+/* What a peer does while nobody writes, told beside the writes that made it due. */
+static void settle_all(struct bench_run *run)
+{
+    for (size_t i = 0; i < run->contender_count; i++) {
+        struct bench_contender *contender = &run->contenders[i];
+        double begin_us = bench_now_us();
+        size_t steps;
+
+        if (!contender->tree || !contender->peer->settle)
+            continue;
+        steps = contender->peer->settle(contender->tree);
+        fprintf(stderr, "%s: %s settles in %zu steps, %.0f ms\n", run->name, contender->peer->name,
+                steps, (bench_now_us() - begin_us) / 1e3);
+    }
+}
+
 /* A tenth of the listings, committed; what cannot change is built again. */
 static void write_tenth(struct bench_run *run)
 {
@@ -180,6 +198,7 @@ static void write_tenth(struct bench_run *run)
         }
         left -= size;
     }
+    settle_all(run);
     for (size_t i = 0; i < run->contender_count; i++) {
         if (!run->contenders[i].peer->write)
             contender_load(run, &run->contenders[i]);
@@ -279,9 +298,11 @@ static void run_all(const struct options *options, const char *name, size_t coun
     struct bench_run *run = run_new(options, name, count);
 
     load_all(run);
-    bench_run_ask(run, "");
+    if (!options->writes)
+        bench_run_ask(run, "");
     write_tenth(run);
-    bench_run_ask(run, " after 10 % writes");
+    if (!options->writes)
+        bench_run_ask(run, " after 10 % writes");
     update_all(run, "update, 1 a commit", 1, COMMITS_SINGLE);
     update_all(run, "update, 1000 a commit", COMMIT_CHANGES, COMMITS_LARGE);
     *ret_nearest = run->nearest;
@@ -334,6 +355,7 @@ int main(int argc, char **argv)
         {"seconds", required_argument, NULL, 's'},
         {"peer", required_argument, NULL, 'p'},
         {"directory", required_argument, NULL, 'd'},
+        {"writes", no_argument, NULL, 'w'},
         {"help", no_argument, NULL, 'h'},
         {0},
     };
@@ -356,6 +378,9 @@ int main(int argc, char **argv)
             break;
         case 'd':
             options.directory = optarg;
+            break;
+        case 'w':
+            options.writes = true;
             break;
         case 'h':
             fputs(help, stdout);

@@ -175,15 +175,16 @@ void boost_close(void *tree)
 } // namespace
 
 extern "C" const bench_peer peer_boost_packed = {
-    "Boost packed", false,       boost_open, boost_load_packed,
-    boost_run,      boost_write, nullptr,    boost_close,
+    "Boost packed", false,   boost_open, boost_load_packed, boost_run,
+    boost_write,    nullptr, nullptr,    boost_close,
 };
 
 extern "C" const bench_peer peer_boost_by_theme = {
-    "Boost by theme", false,       boost_open, boost_load_by_theme,
-    boost_run,        boost_write, nullptr,    boost_close,
+    "Boost by theme", false,   boost_open, boost_load_by_theme, boost_run,
+    boost_write,      nullptr, nullptr,    boost_close,
 };
 
 extern "C" const bench_peer peer_boost_rstar = {
-    "Boost R*", false, boost_open, boost_load_rstar, boost_run, boost_write, nullptr, boost_close,
+    "Boost R*",  false,   boost_open, boost_load_rstar, boost_run,
+    boost_write, nullptr, nullptr,    boost_close,
 };

@@ -176,6 +176,6 @@ void nanoflann_close(void *tree)
 } // namespace
 
 extern "C" const bench_peer peer_nanoflann = {
-    "nanoflann",   false,   nanoflann_open, nanoflann_load,
-    nanoflann_run, nullptr, nullptr,        nanoflann_close,
+    "nanoflann", false,   nanoflann_open, nanoflann_load,  nanoflann_run,
+    nullptr,     nullptr, nullptr,        nanoflann_close,
 };

@@ -202,6 +202,6 @@ void spatialindex_close(void *tree)
 } // namespace
 
 extern "C" const bench_peer peer_spatialindex = {
-    "libspatialindex",  false,   spatialindex_open,  spatialindex_load, spatialindex_run,
-    spatialindex_write, nullptr, spatialindex_close,
+    "libspatialindex",  false,   spatialindex_open, spatialindex_load,  spatialindex_run,
+    spatialindex_write, nullptr, nullptr,           spatialindex_close,
 };

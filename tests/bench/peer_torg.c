@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "index/rtree.h"
+#include "index/rtree_repack.h"
 #include "index/store.h"
 #include "tests/bench/bench.h"
 
@@ -179,6 +180,24 @@ static void torg_write(void *tree, const struct bench_change *changes, size_t co
     free(edits);
 }
 
+/* The repacking, step by step as the daemon does it when no write waits. */
+static size_t torg_settle(void *tree)
+{
+    struct torg *torg = tree;
+    struct rtree rtree = {.collection = COLLECTION};
+    struct rtree_repacked repacked = {0};
+    size_t steps = 0;
+    struct kv kv;
+
+    for (; !repacked.quiet; steps++) {
+        check(store_write_begin(torg->store, &kv), "begin");
+        rtree.kv = &kv;
+        check(rtree_repack_step(&rtree, &repacked), "repack");
+        check(store_write_commit(&kv), "commit");
+    }
+    return steps;
+}
+
 static uint64_t torg_bytes(void *tree)
 {
     struct torg *torg = tree;
@@ -204,6 +223,7 @@ const struct bench_peer peer_torg = {
     .load = torg_load,
     .run = torg_run,
     .write = torg_write,
+    .settle = torg_settle,
     .bytes = torg_bytes,
     .close = torg_close,
 };
