@@ -432,7 +432,20 @@ enum torg_err sync_fetch_want(struct sync_job *job, const struct sync_want *want
     return TORG_OK;
 }
 
-/* All that was wanted has been answered. */
+/* Enough has been gathered for a write, or this was all. */
+static bool part_is_due(const struct sync *sync, const struct sync_job *job)
+{
+    if (!job->part.count && !job->removed_count)
+        return false;
+    return job->part.bytes.size > SYNC_PART_BYTES || job->removed_count >= SYNC_REMOVED_MAX / 2 ||
+           job->frontier_count == 0 || sync_fetch_turn_over(sync, job);
+}
+
+/*
+ * All that was wanted has been answered. A reconcile goes on to other subtrees
+ * while the writer has what these have brought: a disk that syncs and a line
+ * that carries need not wait for each other.
+ */
 static enum torg_err fetched(struct sync *sync, struct sync_job *job)
 {
     enum torg_err err = TORG_OK;
@@ -446,9 +459,9 @@ static enum torg_err fetched(struct sync *sync, struct sync_job *job)
             sync_fetch_end(sync, job, SYNC_DONE);
         return err;
     }
-    if (job->part.count || job->removed_count)
+    if (part_is_due(sync, job))
         err = sync_fetch_store_part(sync, job, REPLICA_WRITE_PART);
-    if (!err && job->stores == 0)
+    if (!err && (job->stores == 0 || (job->frontier_count && job->stores < SYNC_STORES_MAX)))
         err = sync_trie_go_on(sync, job);
     return err;
 }
@@ -481,10 +494,17 @@ enum torg_err sync_fetch_more(struct sync *sync, struct sync_job *job)
     size_t next = job->want_next;
 
     job->asked = 0;
+    if (job->store_failed) {
+        if (job->stores == 0)
+            sync_fetch_end(sync, job, SYNC_AGAIN);
+        return TORG_OK; /* else it ends when all are back */
+    }
     if (next < job->want_count && turn_ends(sync, job))
         return turn_end(sync, job);
     if (next == job->want_count)
         return fetched(sync, job);
+    if (job->purpose == SYNC_FOR_TRIE && job->stores >= SYNC_STORES_MAX)
+        return TORG_OK; /* until the writer has taken some of it */
     frame_rows_clear(&sync->rows);
     frame.fetch.collection = job->wants[next].collection;
     while (next < job->want_count && sync->rows.count < FETCH_ENTRIES_MAX &&
@@ -959,11 +979,12 @@ enum torg_err sync_fetch_stored(struct sync *sync, const struct sync_pending *pe
     }
     if (err && err != TORG_E_KNOWN)
         job->store_failed = true;
-    if (job->stores || job->asked)
+    if (job->asked)
         return TORG_OK;
-    if (job->purpose == SYNC_FOR_MISSING || job->store_failed) {
-        sync_fetch_end(sync, job, job->store_failed ? SYNC_AGAIN : SYNC_DONE);
+    if (job->purpose == SYNC_FOR_MISSING && !job->store_failed) {
+        if (job->stores == 0)
+            sync_fetch_end(sync, job, SYNC_DONE);
         return TORG_OK;
     }
-    return sync_trie_go_on(sync, job);
+    return sync_fetch_more(sync, job);
 }

@@ -42,7 +42,8 @@
 #define SYNC_FRONTIER_MAX 8192
 #define SYNC_REMOVED_MAX 8192
 #define SYNC_ROUNDS_MAX 8
-#define SYNC_PART_BYTES 262144
+#define SYNC_PART_BYTES 1048576
+#define SYNC_STORES_MAX 8  /* parts of one job that the writer has not answered */
 #define SYNC_SCAN_MAX 4096 /* listings looked at for a missing payload in one step */
 #define SYNC_BEATS_BURST 4
 #define SYNC_BEAT_MS 60000

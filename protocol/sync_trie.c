@@ -479,8 +479,14 @@ static enum torg_err answer_take(struct sync *sync, struct sync_job *job, const 
 enum torg_err sync_trie_answer(struct sync *sync, struct sync_job *job, const struct frame *frame)
 {
     bool usable, lied;
-    enum torg_err err;
+    enum torg_err err = TORG_OK;
 
+    /* What was gathered was true under the head that it was gathered under. */
+    if ((job->part.count || job->removed_count) &&
+        !span_equal(buffer_span(&job->head), frame->trie.head))
+        err = sync_fetch_store_part(sync, job, REPLICA_WRITE_PART);
+    if (err)
+        return err;
     err = sync_fetch_head(sync, job, frame->trie.head, &usable);
     if (err || !usable)
         return err;
