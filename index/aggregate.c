@@ -180,7 +180,7 @@ enum torg_err aggregate_competence_needs(const struct kv *kv, const struct theme
     needs.collections = UINT32_C(1) << COLLECTION_NEEDS;
     needs.limit = needs.offset = 0;
     needs.has_cursor = false;
-    err = query_plan_init(&plan, kv, themes, &needs);
+    err = query_plan_init(&plan, kv, themes, &needs, 0);
     if (err)
         return err;
     err = query_each_part(&plan, tally_visit, &tally);

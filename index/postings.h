@@ -132,6 +132,10 @@ enum torg_err postings_walk_next(struct postings_walk *walk, struct span *ret_ke
 /* Add the list that the walk stands at. */
 enum torg_err postings_walk_or(const struct postings_walk *walk, struct postings_set *set,
                                uint64_t *work);
+/* How many of set are in the list that the walk stands at: a facet. */
+enum torg_err postings_walk_and_count(const struct postings_walk *walk,
+                                      const struct postings_set *set, uint64_t *ret_count,
+                                      uint64_t *work);
 /* Its smallest number. */
 enum torg_err postings_walk_first(const struct postings_walk *walk, uint32_t *ret_number);
 void postings_walk_close(struct postings_walk *walk);

@@ -68,6 +68,27 @@ enum torg_err postings_walk_or(const struct postings_walk *walk, struct postings
                                   NULL, set, work);
 }
 
+enum torg_err postings_walk_and_count(const struct postings_walk *walk,
+                                      const struct postings_set *set, uint64_t *ret_count,
+                                      uint64_t *work)
+{
+    struct postings_set list = {0};
+    struct postings_record record;
+    enum torg_err err;
+
+    err = postings_record_read(walk->record, &record);
+    if (!err && work)
+        ++*work;
+    if (!err)
+        err = postings_list_or(walk->kv, walk->prefix[0],
+                               span_of(walk->stored.data + 1, walk->stored.size - 1), &record, set,
+                               &list, work);
+    if (!err)
+        *ret_count = postings_set_and_count(set, &list);
+    postings_set_done(&list);
+    return err;
+}
+
 enum torg_err postings_walk_first(const struct postings_walk *walk, uint32_t *ret_number)
 {
     struct postings_record record;

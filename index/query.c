@@ -415,16 +415,12 @@ static enum torg_err run_page(struct run *run, struct query_page *ret_page)
     return TORG_OK;
 }
 
-enum torg_err query_run(const struct kv *kv, const struct theme_tree *themes,
-                        const struct query *query, struct query_page *ret_page)
+static enum torg_err plan_page(struct query_plan *plan, struct query_page *ret_page)
 {
-    struct query_plan plan;
-    struct run run = {.plan = &plan};
+    const struct query *query = plan->query;
+    struct run run = {.plan = plan};
     enum torg_err err;
 
-    err = query_plan_init(&plan, kv, themes, query);
-    if (err)
-        return err;
     if (query->limit > 0)
         run.wanted = (size_t)query->offset + query->limit + 1;
     query_top_init(&run.top, run.wanted);
@@ -432,10 +428,47 @@ enum torg_err query_run(const struct kv *kv, const struct theme_tree *themes,
     if (!err && run.wanted > 0 && run.matched > 0)
         err = query->has_near ? run_near(&run) : run_ordered(&run);
     if (!err)
-        err = query_plan_settle(&plan);
+        err = query_plan_settle(plan);
     if (!err)
         err = run_page(&run, ret_page);
     query_top_done(&run.top);
+    return err;
+}
+
+enum torg_err query_run(const struct kv *kv, const struct theme_tree *themes,
+                        const struct query *query, struct query_page *ret_page)
+{
+    struct query_plan plan;
+    enum torg_err err;
+
+    err = query_plan_init(&plan, kv, themes, query, 0);
+    if (err)
+        return err;
+    err = plan_page(&plan, ret_page);
+    query_plan_done(&plan);
+    return err;
+}
+
+enum torg_err query_run_facets(const struct kv *kv, const struct theme_tree *themes,
+                               const struct query *query, unsigned facets,
+                               struct query_page *ret_page, struct query_facets *ret_facets)
+{
+    struct query_plan plan;
+    struct query_page page;
+    enum torg_err err;
+
+    err = query_plan_init(&plan, kv, themes, query, facets);
+    if (err)
+        return err;
+    err = plan_page(&plan, &page);
+    if (!err) {
+        err = query_facets_of(&plan, facets, ret_facets);
+        page.explain = plan.explain;
+        if (err)
+            query_page_done(&page);
+        else
+            *ret_page = page;
+    }
     query_plan_done(&plan);
     return err;
 }

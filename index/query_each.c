@@ -68,15 +68,15 @@ static enum torg_err each_candidate(struct each *each, uint32_t number)
     return err || !matches ? err : each->visit(each->context, number, &row);
 }
 
-/* Does the part's tree leave nothing out? Then what the set has of it is the answer. */
-static bool tree_takes_all(const struct query_plan *plan, const struct query_part *part)
+/* Then what the set has of the part is the answer. */
+bool query_plan_takes_all(const struct query_plan *plan, const struct query_part *part)
 {
     return part->by_tree == part->documents && !plan->rows && !part->has_irregular;
 }
 
 static enum torg_err each_by_postings(struct each *each)
 {
-    bool compare = each->fetch || !tree_takes_all(each->plan, each->part);
+    bool compare = each->fetch || !query_plan_takes_all(each->plan, each->part);
     uint32_t numbers[NUMBERS_AT_ONCE];
     uint32_t from = 0;
     size_t count;
@@ -118,19 +118,18 @@ static enum torg_err each_by_scan(struct each *each)
  * All three numbers are exact; how many of the tree's hits are in the set is
  * taken to be as many as of all. Only the way hangs on it, never the answer.
  */
-static enum query_driver each_driver(const struct each *each)
+enum query_driver query_each_driver(const struct query_plan *plan, const struct query_part *part,
+                                    bool fetch)
 {
-    const struct query_plan *plan = each->plan;
-    const struct query_part *part = each->part;
     double share = plan->filtered ? (double)part->by_postings / (double)part->documents : 1;
-    bool rows = each->fetch || plan->rows;
+    bool rows = fetch || plan->rows;
     double by_tree = (double)part->by_tree * (1 + (rows ? share * QUERY_COST_FETCH : 0));
     double by_scan = (double)part->documents * QUERY_COST_ROW;
     double by_postings = INFINITY;
 
     if (plan->filtered)
         by_postings = (double)part->by_postings *
-                      (rows || !tree_takes_all(plan, part) ? QUERY_COST_FETCH : 1);
+                      (rows || !query_plan_takes_all(plan, part) ? QUERY_COST_FETCH : 1);
     if (part->has_irregular)
         by_tree += fmin((double)postings_set_count(&part->irregular), (double)part->by_tree) *
                    share * QUERY_COST_FETCH;
@@ -149,7 +148,7 @@ enum torg_err query_each(struct query_plan *plan, const struct query_part *part,
         .visit = visit,
         .context = context,
     };
-    enum query_driver driver = each_driver(&each);
+    enum query_driver driver = query_each_driver(plan, part, rows);
     enum torg_err err = TORG_OK;
 
     switch (driver) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include "index/query_plan.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define HITS_A_ROW 8 /* how many hits count as much work as a row: an estimate */
@@ -49,9 +50,25 @@ static enum torg_err plan_count(struct query_plan *plan, struct query_part *part
     struct rtree_work work = {0};
     enum torg_err err;
 
-    err = rtree_count(plan->kv, catalogue_tree(part->collection, part->placed), &tree,
-                      &part->by_tree, &work);
+    if (plan->count_themes) {
+        part->themes = malloc(THEME_BITS * sizeof(*part->themes));
+        if (!part->themes)
+            return TORG_E_NOMEM;
+        err = rtree_theme_counts(plan->kv, catalogue_tree(part->collection, part->placed), &tree,
+                                 part->themes, &part->by_tree, &work);
+    } else {
+        err = rtree_count(plan->kv, catalogue_tree(part->collection, part->placed), &tree,
+                          &part->by_tree, &work);
+    }
     return err ? err : query_plan_walked(plan, &work);
+}
+
+static void part_done(struct query_part *part)
+{
+    postings_set_done(&part->candidates);
+    postings_set_done(&part->irregular);
+    free(part->themes);
+    part->themes = NULL;
 }
 
 static enum torg_err plan_part(struct query_plan *plan, uint8_t collection, bool placed,
@@ -74,6 +91,8 @@ static enum torg_err plan_part(struct query_plan *plan, uint8_t collection, bool
     err = plan_count(plan, part);
     if (!err && part->by_tree > 0)
         plan->part_count++;
+    else
+        part_done(part);
     return err;
 }
 
@@ -90,12 +109,6 @@ static enum torg_err plan_collection(struct query_plan *plan, uint8_t collection
     if (!err)
         err = plan_part(plan, collection, true, placed);
     return err ? err : plan_part(plan, collection, false, documents - placed);
-}
-
-static void part_done(struct query_part *part)
-{
-    postings_set_done(&part->candidates);
-    postings_set_done(&part->irregular);
 }
 
 /* The parts in which the tree finds something and, with a set, the set has something. */
@@ -126,8 +139,18 @@ static enum torg_err plan_parts(struct query_plan *plan)
     return err;
 }
 
+/* What has nothing but its trees may be counted by them alone, and its themes with it. */
+static bool plan_counts_themes(const struct query_plan *plan, unsigned facets)
+{
+    const struct query *query = plan->query;
+
+    return facets & QUERY_FACET_THEME && !plan->rows && query->text.size == 0 &&
+           query->origin_count + query->municipality_count + query->network_count == 0;
+}
+
 enum torg_err query_plan_init(struct query_plan *plan, const struct kv *kv,
-                              const struct theme_tree *themes, const struct query *query)
+                              const struct theme_tree *themes, const struct query *query,
+                              unsigned facets)
 {
     enum torg_err err = TORG_OK;
 
@@ -147,6 +170,7 @@ enum torg_err query_plan_init(struct query_plan *plan, const struct kv *kv,
     plan->tree.radius_m = query->radius_m;
     plan_themes(plan);
     plan->rows = !plan->themes_exact;
+    plan->count_themes = plan_counts_themes(plan, facets);
     if (query->text.size > 0)
         err = text_query_new(kv, query->text, QUERY_WORK_MAX, &plan->text);
     if (!err && (query->has_near || query->region))

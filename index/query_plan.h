@@ -16,6 +16,7 @@ struct query_part {
     uint64_t by_tree;               /* exact: what its tree counts */
     uint64_t by_postings;           /* exact: candidates; when the plan is filtered */
     struct postings_set candidates; /* what of the plan's set is in the part */
+    uint64_t *themes;               /* owned: of what its tree counts, by theme; or NULL */
     uint64_t irregular_count;       /* shown at other times than the tree says */
     bool has_irregular;             /* and the query asks what is shown: their rows are compared */
     struct postings_set irregular;  /* which they are, unless every row is compared anyway */
@@ -40,16 +41,19 @@ struct query_plan {
     struct text_query *text;            /* NULL: none is asked for */
     bool filtered;                      /* only what is in set can match */
     struct postings_set set;            /* text, origin, municipality, network */
-    bool rows; /* every row must be compared: some filter has nothing else */
+    bool rows;         /* every row must be compared: some filter has nothing else */
+    bool count_themes; /* trees are asked for these with the number: one walk for both */
     struct query_explain explain;
 };
 
 /*
- * Counts with the trees and the postings already. TORG_E_INVALID,
+ * Counts with the trees and the postings already; facets, QUERY_FACET_*, says
+ * for what besides the number they will be asked. TORG_E_INVALID,
  * TORG_E_TOO_BIG: a limit of query.h is passed. TORG_E_EXPENSIVE.
  */
 enum torg_err query_plan_init(struct query_plan *plan, const struct kv *kv,
-                              const struct theme_tree *themes, const struct query *query);
+                              const struct theme_tree *themes, const struct query *query,
+                              unsigned facets);
 void query_plan_done(struct query_plan *plan);
 
 /*
@@ -98,8 +102,17 @@ enum query_driver {
 /* Visit everything of a part that matches, each once, in no order, the cheapest way. */
 enum torg_err query_each(struct query_plan *plan, const struct query_part *part, bool rows,
                          query_match_visit *visit, void *context, enum query_driver *ret_driver);
+/* How query_each will go. */
+enum query_driver query_each_driver(const struct query_plan *plan, const struct query_part *part,
+                                    bool rows);
+/* Does the part's tree leave nothing of the part out? */
+bool query_plan_takes_all(const struct query_plan *plan, const struct query_part *part);
 /* The same over all parts, with rows. */
 enum torg_err query_each_part(struct query_plan *plan, query_match_visit *visit, void *context);
+
+/* query_facets_get for a plan that was made with these facets. */
+enum torg_err query_facets_of(struct query_plan *plan, unsigned facets,
+                              struct query_facets *ret_facets);
 
 /* Cost of a row in a walk, and of one that is fetched, in listings that a tree visits: measured. */
 #define QUERY_COST_ROW 8

@@ -22,7 +22,7 @@ struct walk {
     bool stopped;
     rtree_visit *visit; /* NULL: only count */
     void *context;
-    struct rtree_counts *themes; /* count these instead; or NULL */
+    struct rtree_counts *themes; /* count these too; or NULL */
     uint64_t count;
     unsigned depth;
     struct walk_place stack[STACK_MAX];
@@ -74,11 +74,11 @@ static enum torg_err walk_leaf(struct walk *walk, const struct rtree_node *leaf,
         err = rtree_filter_leaf(&walk->filter, walk->collection, leaf, inside, &chosen);
     if (err)
         return err;
-    if (walk->themes)
-        return rtree_counts_leaf(walk->themes, &walk->filter, walk->collection, leaf, &chosen);
     if (walk->visit)
         return walk_hits(walk, leaf, &chosen);
     walk->count += walk->filter.kernel->count(&chosen);
+    if (walk->themes)
+        return rtree_counts_leaf(walk->themes, &walk->filter, walk->collection, leaf, &chosen);
     return TORG_OK;
 }
 
@@ -102,6 +102,7 @@ static enum torg_err walk_inner(struct walk *walk, const struct rtree_node *node
                                      walk->collection, child);
             if (err)
                 return err;
+            walk->count += rtree_node_u32(node->items, i);
             continue;
         }
         assert(walk->depth < STACK_MAX); /* Levels only go down, at most RTREE_LEVELS_MAX. */
@@ -223,19 +224,21 @@ enum torg_err rtree_count(const struct kv *kv, uint8_t collection, const struct 
 
 enum torg_err rtree_theme_counts(const struct kv *kv, uint8_t collection,
                                  const struct rtree_query *query, uint64_t ret_counts[THEME_BITS],
-                                 struct rtree_work *work)
+                                 uint64_t *ret_count, struct rtree_work *work)
 {
-    struct rtree_counts *counts = rtree_counts_new();
+    struct rtree_counts *counts;
     struct walk walk;
-    enum torg_err err;
+    enum torg_err err = rtree_counts_new(kv, &counts);
 
-    if (!counts)
-        return TORG_E_NOMEM;
+    if (err)
+        return err;
     walk_begin(&walk, collection);
     walk.themes = counts;
     err = walk_tree(&walk, kv, query, work);
     if (!err)
         err = rtree_counts_sum(counts, kv, ret_counts);
+    if (!err && ret_count)
+        *ret_count = walk.count;
     rtree_counts_free(counts);
     return err;
 }

@@ -144,11 +144,12 @@ enum torg_err rtree_count(const struct kv *kv, uint8_t collection, const struct 
                           uint64_t *ret_count, struct rtree_work *work);
 /*
  * How many matching items carry each theme, exactly; one with several themes
- * counts once for each. ret_counts[bit] is written on success only.
+ * counts once for each. The number of all matching items, as of rtree_count,
+ * comes from the same walk. Both are written on success only; ret_count may be NULL.
  */
 enum torg_err rtree_theme_counts(const struct kv *kv, uint8_t collection,
                                  const struct rtree_query *query, uint64_t ret_counts[THEME_BITS],
-                                 struct rtree_work *work);
+                                 uint64_t *ret_count, struct rtree_work *work);
 
 /*
  * Matching items nearest first, one at a time: streaming over several

@@ -3,26 +3,42 @@
 
 #include <stdlib.h>
 
-#define COMBINATIONS 65536
-#define FEW (THEME_BITS + 1) /* one theme, or none */
+#include "index/rtree_dictionary.h"
+
+/*
+ * Copies of the table, so that an addition need not wait for the one before it
+ * to the same theme; only one where they would not stay in the first cache.
+ */
+#define WAYS 4
+#define WAYS_END_MAX 2048
 
 struct rtree_counts {
     uint64_t themes[THEME_BITS]; /* what is known by theme already */
-    uint32_t few[FEW + 1];       /* by combination, the last: beyond; items are fewer than 2^32 */
-    uint32_t *more;              /* owned: all combinations, once there is one beyond FEW */
-    uint32_t end;                /* of those counted in more, the greatest, and one */
+    unsigned ways;               /* WAYS or 1 */
+    uint32_t end;                /* numbers of combinations lie below; past it: looked at singly */
+    uint32_t tables[];           /* ways of end + 1, by combination; items are fewer than 2^32 */
 };
 
-struct rtree_counts *rtree_counts_new(void)
+enum torg_err rtree_counts_new(const struct kv *kv, struct rtree_counts **ret_counts)
 {
-    return calloc(1, sizeof(struct rtree_counts));
+    struct rtree_counts *counts;
+    unsigned end, ways;
+    enum torg_err err = rtree_dictionary_end(kv, &end);
+
+    if (err)
+        return err;
+    ways = end <= WAYS_END_MAX ? WAYS : 1;
+    counts = calloc(1, sizeof(*counts) + ways * ((size_t)end + 1) * sizeof(counts->tables[0]));
+    if (!counts)
+        return TORG_E_NOMEM;
+    counts->ways = ways;
+    counts->end = end;
+    *ret_counts = counts;
+    return TORG_OK;
 }
 
 void rtree_counts_free(struct rtree_counts *counts)
 {
-    if (!counts)
-        return;
-    free(counts->more);
     free(counts);
 }
 
@@ -34,69 +50,66 @@ static void themes_add(uint64_t counts[THEME_BITS], const struct theme_set *set,
     }
 }
 
-/* A combination that is not one theme or none; the record knows what no dictionary holds. */
-static enum torg_err counts_several(struct rtree_counts *counts, const struct kv *kv,
-                                    uint8_t collection, const struct rtree_node *leaf, unsigned i)
-{
-    uint16_t number = rtree_node_u16(leaf->theme, i);
-    struct rtree_item item;
-    enum torg_err err;
-
-    if (number == RTREE_THEME_RECORD) {
-        err = rtree_item_record(kv, collection, rtree_node_u32(leaf->document, i), &item);
-        if (!err)
-            themes_add(counts->themes, &item.themes, 1);
-        return err;
-    }
-    if (!counts->more) {
-        counts->more = calloc(COMBINATIONS, sizeof(*counts->more)); /* mapped as it is touched */
-        if (!counts->more)
-            return TORG_E_NOMEM;
-    }
-    counts->more[number]++;
-    if (number >= counts->end)
-        counts->end = number + UINT32_C(1);
-    return TORG_OK;
-}
-
-/* Without a branch for each: most leaves match as a whole, and most items have one theme. */
-static void counts_few(struct rtree_counts *counts, const struct rtree_node *leaf, unsigned word,
-                       uint64_t chosen)
+/* Without a branch for each: most leaves match as a whole. */
+static void counts_word(struct rtree_counts *counts, const struct rtree_node *leaf, unsigned word,
+                        uint64_t chosen)
 {
     const uint8_t *themes = leaf->theme + (size_t)128 * word;
+    size_t stride = (size_t)counts->end + 1;
+    uint32_t end = counts->end;
+    unsigned way = counts->ways - 1;
 
     if (chosen == UINT64_MAX) {
         for (unsigned i = 0; i < 64; i++) {
             unsigned number = rtree_node_u16(themes, i);
 
-            counts->few[number < FEW ? number : FEW]++;
+            counts->tables[(i & way) * stride + (number < end ? number : end)]++;
         }
         return;
     }
     for (uint64_t left = chosen; left; left &= left - 1) {
         unsigned number = rtree_node_u16(themes, (unsigned)__builtin_ctzll(left));
 
-        counts->few[number < FEW ? number : FEW]++;
+        counts->tables[number < end ? number : end]++;
     }
+}
+
+/* Some are past the end, where no dictionary is: their records know their themes. */
+static enum torg_err counts_records(struct rtree_counts *counts, const struct kv *kv,
+                                    uint8_t collection, const struct rtree_node *leaf,
+                                    struct rtree_mask left)
+{
+    struct rtree_item item;
+    enum torg_err err = TORG_OK;
+
+    for (unsigned i; !err && rtree_mask_next(&left, &i);) {
+        unsigned number = rtree_node_u16(leaf->theme, i);
+
+        if (number < counts->end)
+            continue;
+        if (number != RTREE_THEME_RECORD)
+            return TORG_E_CORRUPT;
+        err = rtree_item_record(kv, collection, rtree_node_u32(leaf->document, i), &item);
+        if (!err)
+            themes_add(counts->themes, &item.themes, 1);
+    }
+    return err;
 }
 
 enum torg_err rtree_counts_leaf(struct rtree_counts *counts, const struct rtree_filter *filter,
                                 uint8_t collection, const struct rtree_node *leaf,
                                 const struct rtree_mask *chosen)
 {
-    struct rtree_mask left = *chosen;
-    enum torg_err err = TORG_OK;
+    size_t stride = (size_t)counts->end + 1;
+    uint32_t past = 0;
 
-    counts->few[FEW] = 0;
     for (unsigned word = 0; word < RTREE_MASK_WORDS; word++)
-        counts_few(counts, leaf, word, chosen->words[word]);
-    if (counts->few[FEW] == 0)
-        return TORG_OK;
-    for (unsigned i; !err && rtree_mask_next(&left, &i);) {
-        if (rtree_node_u16(leaf->theme, i) >= FEW)
-            err = counts_several(counts, filter->kv, collection, leaf, i);
+        counts_word(counts, leaf, word, chosen->words[word]);
+    for (unsigned way = 0; way < counts->ways; way++) {
+        past += counts->tables[way * stride + counts->end];
+        counts->tables[way * stride + counts->end] = 0;
     }
-    return err;
+    return past ? counts_records(counts, filter->kv, collection, leaf, *chosen) : TORG_OK;
 }
 
 enum torg_err rtree_counts_below(struct rtree_counts *counts, const struct kv *kv,
@@ -111,23 +124,37 @@ enum torg_err rtree_counts_below(struct rtree_counts *counts, const struct kv *k
     return err;
 }
 
+/* Of a combination, all ways together. */
+static uint64_t counts_of(const struct rtree_counts *counts, uint32_t number)
+{
+    uint64_t times = 0;
+
+    for (size_t way = 0; way < counts->ways; way++)
+        times += counts->tables[way * (counts->end + (size_t)1) + number];
+    return times;
+}
+
 enum torg_err rtree_counts_sum(const struct rtree_counts *counts, const struct kv *kv,
                                uint64_t ret_counts[THEME_BITS])
 {
+    struct rtree_dictionary_reader reader;
     uint64_t sums[THEME_BITS];
-    struct theme_set set;
-    enum torg_err err;
+    enum torg_err err = rtree_dictionary_open(&reader, kv);
 
     for (unsigned bit = 0; bit < THEME_BITS; bit++)
-        sums[bit] = counts->themes[bit] + counts->few[bit];
-    for (uint32_t number = FEW; number < counts->end; number++) {
-        if (counts->more[number] == 0)
+        sums[bit] = counts->themes[bit] + counts_of(counts, bit);
+    for (uint32_t number = RTREE_DICTIONARY_FIRST; number < counts->end && !err; number++) {
+        uint64_t times = counts_of(counts, number);
+        struct theme_set set;
+
+        if (times == 0)
             continue;
-        err = rtree_item_themes(kv, (uint16_t)number, &set);
-        if (err)
-            return err;
-        themes_add(sums, &set, counts->more[number]);
+        err = rtree_dictionary_themes(&reader, number, &set);
+        if (!err)
+            themes_add(sums, &set, times);
     }
-    memcpy(ret_counts, sums, sizeof(sums));
-    return TORG_OK;
+    rtree_dictionary_close(&reader);
+    if (!err)
+        memcpy(ret_counts, sums, sizeof(sums));
+    return err;
 }

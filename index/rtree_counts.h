@@ -10,8 +10,8 @@
  * into themes once, at the end.
  */
 struct rtree_counts;
-/* NULL: no memory. */
-struct rtree_counts *rtree_counts_new(void);
+/* TORG_E_CORRUPT, TORG_E_NOMEM. */
+enum torg_err rtree_counts_new(const struct kv *kv, struct rtree_counts **ret_counts);
 void rtree_counts_free(struct rtree_counts *counts);
 
 /* Count a leaf's matches. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define SET_BYTES (RTREE_DICTIONARY_SET_KEY_BYTES - 2)
+#define STEPS_MAX 16 /* so many steps of a cursor cost as much as a search: an estimate */
 
 struct check {
     const struct kv *kv;
@@ -68,18 +69,12 @@ static void check_entry(struct check *check, struct span key, struct span value)
 static enum torg_err next_get(struct check *check)
 {
     static const uint8_t key[RTREE_DICTIONARY_NEXT_KEY_BYTES] = {0, 'c'};
-    struct span value;
-    enum torg_err err = kv_get(check->kv, KV_THEME, span_of(key, sizeof(key)), &value);
+    enum torg_err err = rtree_dictionary_end(check->kv, &check->next);
 
-    check->next = RTREE_DICTIONARY_FIRST;
-    if (err == TORG_E_NOT_FOUND)
-        return TORG_OK;
-    if (err)
+    if (err != TORG_E_CORRUPT)
         return err;
-    if (value.size == 2)
-        check->next = get_u16be(value.data);
-    else
-        say(check, span_of(key, sizeof(key)), "holds no number");
+    check->next = RTREE_DICTIONARY_FIRST;
+    say(check, span_of(key, sizeof(key)), "holds no number that can be the next");
     return TORG_OK;
 }
 
@@ -105,5 +100,81 @@ enum torg_err rtree_dictionary_check(const struct kv *kv, rtree_report *report, 
         return err;
     if (check.next != RTREE_DICTIONARY_FIRST + check.given)
         report(context, "theme combinations: another count of numbers is given than is there");
+    return TORG_OK;
+}
+
+/* ---- reading ---- */
+
+enum torg_err rtree_dictionary_end(const struct kv *kv, unsigned *ret_end)
+{
+    static const uint8_t key[RTREE_DICTIONARY_NEXT_KEY_BYTES] = {0, 'c'};
+    struct span value;
+    unsigned end = RTREE_DICTIONARY_FIRST;
+    enum torg_err err = kv_get(kv, KV_THEME, span_of(key, sizeof(key)), &value);
+
+    if (err && err != TORG_E_NOT_FOUND)
+        return err;
+    if (!err && value.size != 2)
+        return TORG_E_CORRUPT;
+    if (!err)
+        end = get_u16be(value.data);
+    if (end < RTREE_DICTIONARY_FIRST)
+        return TORG_E_CORRUPT;
+    *ret_end = end;
+    return TORG_OK;
+}
+
+enum torg_err rtree_dictionary_open(struct rtree_dictionary_reader *reader, const struct kv *kv)
+{
+    *reader = (struct rtree_dictionary_reader){.kv = kv};
+    return kv_cursor_open(kv, KV_THEME, &reader->cursor);
+}
+
+void rtree_dictionary_close(struct rtree_dictionary_reader *reader)
+{
+    if (reader->cursor)
+        kv_cursor_close(reader->kv, reader->cursor);
+    reader->cursor = NULL;
+}
+
+/* The cursor stands at a key: is it a number, and which? */
+static enum torg_err reader_stands(struct rtree_dictionary_reader *reader, struct span key)
+{
+    if (key.size != RTREE_DICTIONARY_NUMBER_KEY_BYTES || key.data[0] != 0 || key.data[1] != 'n')
+        return TORG_E_CORRUPT;
+    reader->number = get_u16be(key.data + 2);
+    return TORG_OK;
+}
+
+static enum torg_err reader_seek(struct rtree_dictionary_reader *reader, unsigned number)
+{
+    uint8_t key[RTREE_DICTIONARY_NUMBER_KEY_BYTES] = {0, 'n'};
+    struct span found;
+    enum torg_err err;
+
+    put_u16be(key + 2, (uint16_t)number);
+    err = kv_cursor_seek(reader->kv, reader->cursor, span_of(key, sizeof(key)), &found,
+                         &reader->value);
+    return err ? err : reader_stands(reader, found);
+}
+
+enum torg_err rtree_dictionary_themes(struct rtree_dictionary_reader *reader, unsigned number,
+                                      struct theme_set *ret_set)
+{
+    struct span key;
+    enum torg_err err = TORG_OK;
+
+    if (reader->number == 0 || reader->number > number || reader->number + STEPS_MAX < number)
+        err = reader_seek(reader, number);
+    while (!err && reader->number < number) {
+        err = kv_cursor_next(reader->kv, reader->cursor, &key, &reader->value);
+        if (!err)
+            err = reader_stands(reader, key);
+    }
+    if (err)
+        return err == TORG_E_NOT_FOUND ? TORG_E_CORRUPT : err;
+    if (reader->number != number || reader->value.size != SET_BYTES)
+        return TORG_E_CORRUPT;
+    *ret_set = rtree_node_themes(reader->value.data, 0);
     return TORG_OK;
 }

@@ -2,7 +2,7 @@
 #ifndef TORG_INDEX_RTREE_DICTIONARY_H
 #define TORG_INDEX_RTREE_DICTIONARY_H
 
-#include "index/rtree.h"
+#include "index/rtree_node.h"
 
 /*
  * The dictionary of theme combinations, shared by all trees of a database. Its
@@ -22,5 +22,24 @@
  * gives the next listing of that combination other themes than its own.
  */
 enum torg_err rtree_dictionary_check(const struct kv *kv, rtree_report *report, void *context);
+
+/* The first number not given out, RTREE_DICTIONARY_FIRST at least. TORG_E_CORRUPT. */
+enum torg_err rtree_dictionary_end(const struct kv *kv, unsigned *ret_end);
+
+/*
+ * The themes of many numbers, asked for in ascending order: neighbours cost a
+ * step of a cursor instead of a search each. Close it also after an error.
+ */
+struct rtree_dictionary_reader {
+    const struct kv *kv;
+    struct kv_cursor *cursor;
+    unsigned number; /* where it stands; 0: nowhere yet */
+    struct span value;
+};
+enum torg_err rtree_dictionary_open(struct rtree_dictionary_reader *reader, const struct kv *kv);
+/* TORG_E_CORRUPT when the number was not given out. */
+enum torg_err rtree_dictionary_themes(struct rtree_dictionary_reader *reader, unsigned number,
+                                      struct theme_set *ret_set);
+void rtree_dictionary_close(struct rtree_dictionary_reader *reader);
 
 #endif

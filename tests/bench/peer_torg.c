@@ -96,7 +96,7 @@ static void torg_counts(const struct kv *kv, const struct rtree_query *query,
 {
     uint64_t counts[THEME_BITS];
 
-    check(rtree_theme_counts(kv, COLLECTION, query, counts, NULL), "counts");
+    check(rtree_theme_counts(kv, COLLECTION, query, counts, NULL, NULL), "counts");
     for (unsigned bit = 0; bit < BENCH_THEMES; bit++)
         answer->counts[bit] = (uint32_t)counts[bit];
 }

@@ -246,8 +246,45 @@ static uint64_t brute_theme(const struct view *view, const struct query *query,
     return count;
 }
 
-static const char *facets_fault(const struct view *view, const struct query *query)
+/* What nobody asked for must stay empty. */
+static bool facets_unasked(const struct query_facets *facets, unsigned asked)
 {
+    static const struct query_facets none;
+
+    return (!(asked & QUERY_FACET_ORIGIN) && facets->origin_count > 0) ||
+           (!(asked & QUERY_FACET_MUNICIPALITY) && facets->municipality_count > 0) ||
+           (!(asked & QUERY_FACET_COLLECTION) &&
+            memcmp(facets->collections, none.collections, sizeof(none.collections)) != 0) ||
+           (!(asked & QUERY_FACET_THEME) &&
+            memcmp(facets->themes, none.themes, sizeof(none.themes)) != 0);
+}
+
+/* By themselves, or with the page, as n wants it. */
+static enum torg_err facets_get(const struct view *view, const struct query *query, unsigned asked,
+                                unsigned n, struct query_facets *facets, uint64_t *ret_matched)
+{
+    struct query_page page;
+    enum torg_err err;
+
+    if (n % 2)
+        return query_facets_get(&view->kv, view->world.themes, query, asked, facets);
+    err = query_run_facets(&view->kv, view->world.themes, query, asked, &page, facets);
+    if (err)
+        return err;
+    *ret_matched = page.matched;
+    query_page_done(&page);
+    return TORG_OK;
+}
+
+static const char *facets_fault(const struct view *view, const struct query *query, unsigned n)
+{
+    static const unsigned masks[] = {
+        QUERY_FACET_THEME | QUERY_FACET_ORIGIN | QUERY_FACET_MUNICIPALITY | QUERY_FACET_COLLECTION,
+        QUERY_FACET_ORIGIN | QUERY_FACET_MUNICIPALITY, QUERY_FACET_THEME,
+        QUERY_FACET_ORIGIN | QUERY_FACET_COLLECTION, QUERY_FACET_THEME | QUERY_FACET_MUNICIPALITY};
+    unsigned asked = masks[n / 11 % ARRAY_SIZE(masks)];
+    uint64_t told = UINT64_MAX;
+
     static const char *const slugs[] = {"food", "food/cafe", "nature", "nature/fishing", "other"};
     const struct world *world = &view->world;
     uint64_t collections[COLLECTIONS_MAX] = {0};
@@ -255,11 +292,12 @@ static const char *facets_fault(const struct view *view, const struct query *que
     struct query_facets facets;
     const char *fault = NULL;
 
-    if (query_facets_get(&view->kv, world->themes, query,
-                         QUERY_FACET_THEME | QUERY_FACET_ORIGIN | QUERY_FACET_MUNICIPALITY |
-                             QUERY_FACET_COLLECTION,
-                         &facets))
+    if (facets_get(view, query, asked, n, &facets, &told))
         return "an error of the facets";
+    if (facets_unasked(&facets, asked)) {
+        query_facets_done(&facets);
+        return "facets that were not asked for";
+    }
     for (size_t i = 0; i < world->count; i++) {
         const struct world_listing *l = &world->listings[i];
 
@@ -282,12 +320,16 @@ static const char *facets_fault(const struct view *view, const struct query *que
         fault = facets.origins[j].count ? "the facet of origins" : fault;
     for (size_t j = 0; j < facets.municipality_count; j++)
         fault = facets.municipalities[j].count ? "the facet of municipalities" : fault;
-    if ((matched > 0) != (facets.origin_count > 0) ||
-        (with_municipality > 0) != (facets.municipality_count > 0))
+    if ((asked & QUERY_FACET_ORIGIN && (matched > 0) != (facets.origin_count > 0)) ||
+        (asked & QUERY_FACET_MUNICIPALITY &&
+         (with_municipality > 0) != (facets.municipality_count > 0)))
         fault = "which values the facets have";
-    if (memcmp(collections, facets.collections, sizeof(collections)) != 0)
+    if (told != UINT64_MAX && told != matched)
+        fault = "the number of matches beside facets";
+    if (asked & QUERY_FACET_COLLECTION &&
+        memcmp(collections, facets.collections, sizeof(collections)) != 0)
         fault = "the facet of collections";
-    for (size_t i = 0; i < ARRAY_SIZE(slugs) && !fault; i++) {
+    for (size_t i = 0; asked & QUERY_FACET_THEME && i < ARRAY_SIZE(slugs) && !fault; i++) {
         const struct theme *theme = theme_tree_find(world->themes, span_of_str(slugs[i]));
 
         if (facets.themes[theme->bit] != brute_theme(view, query, theme))
@@ -317,7 +359,7 @@ static const char *query_fault(struct view *view, const struct query *query, uns
         fault = paging_fault(view, query, answer, count);
     free(answer);
     if (!fault && n % 11 == 0)
-        fault = facets_fault(view, query);
+        fault = facets_fault(view, query, n);
     return fault;
 }
 

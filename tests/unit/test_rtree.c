@@ -527,16 +527,20 @@ static void hits_by_pages(struct world *world, const struct kv *kv, const struct
 static void compare_themes(struct world *world, const struct kv *kv,
                            const struct rtree_query *query, uint64_t number)
 {
-    uint64_t want[THEME_BITS] = {0}, got[THEME_BITS];
+    uint64_t want[THEME_BITS] = {0}, got[THEME_BITS], want_all = 0, got_all;
     double distance_m;
 
     for (size_t i = 0; i < world->count; i++) {
         if (!world->alive[i] || !brute_match(query, &world->items[i], &distance_m))
             continue;
+        want_all++;
         for (unsigned bit = 0; bit < THEME_BITS; bit++)
             want[bit] += theme_set_has(&world->items[i].themes, bit);
     }
-    assert_ok(rtree_theme_counts(kv, COLLECTION, query, got, NULL));
+    assert_ok(rtree_theme_counts(kv, COLLECTION, query, got, &got_all, NULL));
+    if (got_all != want_all)
+        fail_msg("flavour %d, query %" PRIu64 ": %" PRIu64 " counted of %" PRIu64,
+                 (int)world->flavour, number, got_all, want_all);
     for (unsigned bit = 0; bit < THEME_BITS; bit++) {
         if (got[bit] != want[bit])
             fail_msg("flavour %d, query %" PRIu64 ": theme %u counted %" PRIu64 " of %" PRIu64,
@@ -1146,7 +1150,7 @@ static void use_damaged(struct world *world, struct kv *kv)
     enum torg_err err;
     uint64_t count, counts[THEME_BITS];
 
-    assert_true(is_expected(rtree_theme_counts(kv, COLLECTION, &query, counts, NULL)));
+    assert_true(is_expected(rtree_theme_counts(kv, COLLECTION, &query, counts, NULL, NULL)));
     assert_true(is_expected(rtree_search(kv, COLLECTION, &query, true, ignore_hits, NULL, NULL)));
     assert_true(is_expected(rtree_count(kv, COLLECTION, &query, &count, NULL)));
     query.has_centre = true;
