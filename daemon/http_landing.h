@@ -4,12 +4,8 @@
 
 #include "daemon/http_router.h"
 
-/* What a client reads first: where it is, what there is, what is true of it. */
-http_handler http_landing;     /* the base itself */
-http_handler http_conformance; /* /conformance */
-http_handler http_api_info;    /* /api-info */
-http_handler http_api;         /* /api: OpenAPI 3.0, from the routes */
-http_handler http_collections; /* /collections */
-http_handler http_collection;  /* /collections/{collection} */
+/* What a client reads first: where it is, and what it may do there. */
+http_handler http_landing;  /* the base itself */
+http_handler http_api_info; /* /api-info */
 
 #endif

@@ -380,6 +380,15 @@ static bool read_params(struct http_exchange *exchange)
                             "At least one parameter of the query is wrong.", &problems);
         return false;
     }
+    if (route->required & ~exchange->params.given) {
+        for (enum http_param i = 0; i < HTTP_PARAM_COUNT; i++) {
+            if ((route->required & ~exchange->params.given) >> i & 1)
+                problems_add(&problems, http_params_text(i)->name, "is missing");
+        }
+        http_reply_problems(exchange, 400, "invalid-parameter",
+                            "A parameter of the query is missing.", &problems);
+        return false;
+    }
     exchange->params.query.now_ms = exchange->now_ms;
     if (!exchange->params.format)
         exchange->params.format = route->formats ? negotiate(exchange) : HTTP_FORMAT_JSON;

@@ -4,6 +4,9 @@
 #include <stdlib.h>
 
 #include "daemon/http_aggregates.h"
+#include "daemon/http_api.h"
+#include "daemon/http_collections.h"
+#include "daemon/http_conformance.h"
 #include "daemon/http_federation.h"
 #include "daemon/http_items.h"
 #include "daemon/http_landing.h"
@@ -51,7 +54,7 @@ static const struct http_route routes[] = {
      .handler = http_api,
      .formats = HTTP_FORMAT_OPENAPI,
      .format = HTTP_FORMAT_OPENAPI,
-     .params = F,
+     .params = LANG | F,
      .name = "getApi",
      .summary = "This API as OpenAPI 3.0"},
     {.method = HTTP_GET,
@@ -130,6 +133,7 @@ static const struct http_route routes[] = {
      .handler = http_suggest,
      JSON,
      .params = HTTP_PARAM_BIT(Q) | HTTP_PARAM_BIT(LIMIT) | LANG | F,
+     .required = HTTP_PARAM_BIT(Q),
      .name = "getSuggestions",
      .summary = "Themes, places and names that begin as q does"},
     {.method = HTTP_GET,

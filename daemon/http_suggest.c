@@ -85,10 +85,6 @@ enum torg_err http_suggest(struct http_exchange *exchange)
     struct kv kv;
     enum torg_err err;
 
-    if (!(exchange->params.given & HTTP_PARAM_BIT(Q))) {
-        http_reply_problem(exchange, 400, "invalid-parameter", "q is missing: what to go on from.");
-        return TORG_OK;
-    }
     err = store_read_begin(exchange->node->store, &kv);
     if (err)
         return err;

@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include "daemon/http_api.h"
+#include "daemon/http_link.h"
+#include "daemon/http_reply.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/http_api_words.h"
+#include "daemon/http_workers.h"
+#include "daemon/json_out.h"
+
+#define LICENCE_URL "https://joinup.ec.europa.eu/collection/eupl/eupl-text-eupl-12"
+
+/* The document while it is written. */
+struct api {
+    struct http_exchange *exchange;
+    struct buffer *out;
+    const struct http_routes *routes;
+    enum http_language language;
+};
+
+/* The English stands beside what it describes; Swedish by name, else English. */
+static const char *say(const struct api *api, const char *name, const char *english)
+{
+    const struct http_api_words *words = http_api_words(name);
+
+    return api->language == HTTP_SWEDISH && words ? words->sv : english;
+}
+
+static const char *method_key(enum http_method method)
+{
+    switch (method) {
+    case HTTP_POST:
+        return "post";
+    case HTTP_PUT:
+        return "put";
+    case HTTP_PATCH:
+        return "patch";
+    case HTTP_DELETE:
+        return "delete";
+    default:
+        return "get";
+    }
+}
+
+static bool in_document(const struct http_route *route)
+{
+    return route->name && route->place == HTTP_UNDER_BASE;
+}
+
+/* ---- operations ---- */
+
+static void put_example(struct buffer *out, const char *name)
+{
+    const struct http_api_words *words = http_api_words(name);
+
+    if (words && words->example)
+        json_out_raw(out, "example", span_of_str(words->example));
+}
+
+static void put_path_parameters(const struct api *api, const char *path)
+{
+    for (const char *at = strchr(path, '{'); at; at = strchr(at + 1, '{')) {
+        size_t size = strcspn(at + 1, "}");
+        char name[32];
+
+        (void)snprintf(name, sizeof(name), "%.*s", (int)size, at + 1);
+        json_out_begin(api->out, NULL, '{');
+        json_out_text(api->out, "name", name);
+        json_out_text(api->out, "in", "path");
+        json_out_text(api->out, "description",
+                      say(api, name,
+                          strcmp(name, "id") == 0 ? "The listing's id."
+                                                  : "The collection's name; /collections lists "
+                                                    "them."));
+        json_out_bool(api->out, "required", true);
+        json_out_raw(api->out, "schema", span_of_str("{\"type\":\"string\"}"));
+        put_example(api->out, name);
+        json_out_end(api->out, '}');
+    }
+}
+
+static void put_reference(struct buffer *out, const char *name, const char *kind, const char *of)
+{
+    char reference[80];
+
+    (void)snprintf(reference, sizeof(reference), "#/components/%s/%s", kind, of);
+    json_out_begin(out, name, '{');
+    json_out_text(out, "$ref", reference);
+    json_out_end(out, '}');
+}
+
+/* What f may say depends on the route, and so does what must be there. */
+static bool is_own_parameter(const struct http_route *route, enum http_param param)
+{
+    return param == HTTP_PARAM_F || (route->required >> param & 1);
+}
+
+static void put_formats(struct buffer *out, unsigned formats)
+{
+    json_out_begin(out, "schema", '{');
+    json_out_text(out, "type", "string");
+    json_out_begin(out, "enum", '[');
+    json_out_text(out, NULL, "json");
+    for (unsigned format = HTTP_FORMAT_JSON; format <= HTTP_FORMAT_LAST; format <<= 1) {
+        const char *name = http_params_format_name((enum http_format)format);
+
+        if ((formats & format) && strcmp(name, "json") != 0)
+            json_out_text(out, NULL, name);
+    }
+    buffer_put_str(out, "]}");
+}
+
+/* route: of a parameter that is described where it stands; NULL in components. */
+static void put_parameter(const struct api *api, enum http_param param,
+                          const struct http_route *route)
+{
+    const struct http_param_text *text = http_params_text(param);
+    struct buffer *out = api->out;
+
+    json_out_begin(out, route ? NULL : text->name, '{');
+    json_out_text(out, "name", text->name);
+    json_out_text(out, "in", "query");
+    json_out_text(out, "description", say(api, text->name, text->description));
+    json_out_bool(out, "required", route && (route->required >> param & 1));
+    json_out_text(out, "style", "form");
+    json_out_bool(out, "explode", text->repeatable);
+    if (param == HTTP_PARAM_F && route)
+        put_formats(out, route->formats);
+    else
+        json_out_raw(out, "schema", span_of_str(text->schema));
+    put_example(out, text->name);
+    json_out_end(out, '}');
+}
+
+static void put_parameters(const struct api *api, const struct http_route *route)
+{
+    json_out_begin(api->out, "parameters", '[');
+    put_path_parameters(api, route->path);
+    for (enum http_param i = 0; i < HTTP_PARAM_COUNT; i++) {
+        if (!(route->params >> i & 1))
+            continue;
+        if (is_own_parameter(route, i))
+            put_parameter(api, i, route);
+        else
+            put_reference(api->out, NULL, "parameters", http_params_text(i)->name);
+    }
+    json_out_end(api->out, ']');
+}
+
+static const char *schema_of(const struct http_route *route, unsigned format)
+{
+    if (format & (HTTP_FORMAT_JSON | HTTP_FORMAT_OPENAPI))
+        return "{\"type\":\"object\"}";
+    if (format != HTTP_FORMAT_GEOJSON)
+        return "{\"type\":\"string\"}";
+    return strstr(route->path, "{id}") || route->method == HTTP_POST
+               ? "{\"$ref\":\"#/components/schemas/feature\"}"
+               : "{\"$ref\":\"#/components/schemas/featureCollection\"}";
+}
+
+static void put_content(struct buffer *out, const char *type, const char *schema)
+{
+    json_out_begin(out, type, '{');
+    json_out_raw(out, "schema", span_of_str(schema));
+    json_out_end(out, '}');
+}
+
+/* Can a request to this route end so? The router and the handlers see to it that none other does.
+ */
+static bool route_may_answer(const struct http_route *route, int status)
+{
+    bool writes = route->access == HTTP_ACCESS_EDITOR;
+    bool has_id = strstr(route->path, "{id}") != NULL;
+
+    switch (status) {
+    case 404:
+        return strchr(route->path, '{') != NULL;
+    case 406:
+        return route->formats != 0;
+    case 401:
+    case 403:
+        return writes || (route->params >> HTTP_PARAM_EXPLAIN & 1);
+    case 409:
+        return route->method == HTTP_POST;
+    case 412:
+        return writes && has_id;
+    case 413:
+    case 415:
+    case 422:
+        return route->bodies != NULL;
+    default:
+        return true;
+    }
+}
+
+static void put_responses(const struct api *api, const struct http_route *route)
+{
+    struct buffer *out = api->out;
+    char number[16], name[24];
+
+    json_out_begin(out, "responses", '{');
+    json_out_begin(out, route->method == HTTP_POST ? "201" : route->formats ? "200" : "204", '{');
+    json_out_text(out, "description", say(api, route->name, route->summary));
+    if (route->formats) {
+        json_out_begin(out, "content", '{');
+        for (unsigned format = 1; format <= HTTP_FORMAT_LAST; format <<= 1) {
+            if (route->formats & format)
+                put_content(out, http_params_format_type((enum http_format)format),
+                            schema_of(route, format));
+        }
+        json_out_end(out, '}');
+    }
+    json_out_end(out, '}');
+    for (const struct http_api_status *status = http_api_statuses(); status->status; status++) {
+        if (!route_may_answer(route, status->status))
+            continue;
+        (void)snprintf(number, sizeof(number), "%d", status->status);
+        (void)snprintf(name, sizeof(name), "problem%d", status->status);
+        put_reference(out, number, "responses", name);
+    }
+    put_reference(out, "default", "responses", "problem");
+    json_out_end(out, '}');
+}
+
+static void put_operation(const struct api *api, const struct http_route *route)
+{
+    struct buffer *out = api->out;
+    const char *summary = say(api, route->name, route->summary);
+
+    json_out_begin(out, method_key(route->method), '{');
+    json_out_text(out, "operationId", route->name);
+    json_out_text(out, "summary", summary);
+    json_out_text(out, "description", summary);
+    json_out_raw(out, "tags", span_of_str(route->access ? "[\"write\"]" : "[\"read\"]"));
+    put_parameters(api, route);
+    if (route->bodies) {
+        json_out_begin(out, "requestBody", '{');
+        json_out_bool(out, "required", true);
+        json_out_begin(out, "content", '{');
+        for (size_t i = 0; route->bodies[i]; i++)
+            put_content(out, route->bodies[i],
+                        route->method == HTTP_PATCH
+                            ? "{\"type\":\"object\"}"
+                            : "{\"$ref\":\"#/components/schemas/feature\"}");
+        buffer_put_str(out, "}}");
+    }
+    if (route->access == HTTP_ACCESS_EDITOR)
+        json_out_raw(out, "security", span_of_str("[{\"bearer\":[]}]"));
+    put_responses(api, route);
+    json_out_end(out, '}');
+}
+
+static void put_paths(const struct api *api)
+{
+    const struct http_routes *routes = api->routes;
+
+    json_out_begin(api->out, "paths", '{');
+    for (size_t i = 0; i < routes->count; i++) {
+        const struct http_route *route = &routes->items[i];
+        bool first = in_document(route);
+
+        for (size_t j = 0; j < i && first; j++)
+            first =
+                !in_document(&routes->items[j]) || strcmp(routes->items[j].path, route->path) != 0;
+        if (!first)
+            continue;
+        json_out_begin(api->out, route->path[0] ? route->path : "/", '{');
+        for (size_t j = i; j < routes->count; j++) {
+            if (in_document(&routes->items[j]) && strcmp(routes->items[j].path, route->path) == 0)
+                put_operation(api, &routes->items[j]);
+        }
+        json_out_end(api->out, '}');
+    }
+    json_out_end(api->out, '}');
+}
+
+/* ---- what operations refer to ---- */
+
+/* Parameters that a route refers to; the operators' listener has others. */
+static bool is_referred_to(const struct http_routes *routes, enum http_param param)
+{
+    for (size_t i = 0; i < routes->count; i++) {
+        const struct http_route *route = &routes->items[i];
+
+        if (in_document(route) && (route->params >> param & 1) && !is_own_parameter(route, param))
+            return true;
+    }
+    return false;
+}
+
+static void put_problem_response(const struct api *api, const char *name, const char *description,
+                                 int status, const char *kind)
+{
+    struct buffer *out = api->out;
+    char type[64] = "about:blank";
+
+    if (kind)
+        (void)snprintf(type, sizeof(type), "urn:torg:problem:%s", kind);
+    json_out_begin(out, name, '{');
+    json_out_text(out, "description", description);
+    json_out_begin(out, "content", '{');
+    json_out_begin(out, "application/problem+json", '{');
+    put_reference(out, "schema", "schemas", "problem");
+    if (status) {
+        json_out_begin(out, "example", '{');
+        json_out_text(out, "type", type);
+        json_out_text(out, "title", http_reply_status_text(status));
+        json_out_int(out, "status", status);
+        json_out_text(out, "detail", description);
+        json_out_end(out, '}');
+    }
+    buffer_put_str(out, "}}}");
+}
+
+static void put_responses_of_all(const struct api *api)
+{
+    char name[24];
+
+    json_out_begin(api->out, "responses", '{');
+    for (const struct http_api_status *status = http_api_statuses(); status->status; status++) {
+        (void)snprintf(name, sizeof(name), "problem%d", status->status);
+        put_problem_response(api, name, status->text[api->language], status->status, status->kind);
+    }
+    put_problem_response(api, "problem",
+                         api->language == HTTP_SWEDISH ? "Vad som gick fel (RFC 9457)."
+                                                       : "What went wrong (RFC 9457).",
+                         0, NULL);
+    json_out_end(api->out, '}');
+}
+
+static const char schemas[] =
+    "{\"problem\":{\"type\":\"object\",\"required\":[\"type\",\"title\",\"status\",\"detail\"],"
+    "\"properties\":{\"type\":{\"type\":\"string\"},\"title\":{\"type\":\"string\"},"
+    "\"status\":{\"type\":\"integer\"},\"detail\":{\"type\":\"string\"},"
+    "\"instance\":{\"type\":\"string\"},\"errors\":{\"type\":\"array\",\"items\":{"
+    "\"type\":\"object\",\"properties\":{\"path\":{\"type\":\"string\"},"
+    "\"detail\":{\"type\":\"string\"}}}},\"errorCount\":{\"type\":\"integer\"}}},"
+    "\"link\":{\"type\":\"object\",\"required\":[\"rel\",\"href\"],\"properties\":{"
+    "\"rel\":{\"type\":\"string\"},\"href\":{\"type\":\"string\",\"format\":\"uri-reference\"},"
+    "\"type\":{\"type\":\"string\"},\"title\":{\"type\":\"string\"}}},"
+    "\"feature\":{\"type\":\"object\",\"required\":[\"type\",\"geometry\",\"properties\"],"
+    "\"properties\":{\"type\":{\"type\":\"string\",\"enum\":[\"Feature\"]},"
+    "\"id\":{\"type\":\"string\"},\"geometry\":{\"type\":\"object\",\"nullable\":true},"
+    "\"properties\":{\"type\":\"object\"},\"links\":{\"type\":\"array\",\"items\":{"
+    "\"$ref\":\"#/components/schemas/link\"}}}},"
+    "\"featureCollection\":{\"type\":\"object\",\"required\":[\"type\",\"features\","
+    "\"numberMatched\",\"numberReturned\",\"timeStamp\",\"links\"],\"properties\":{"
+    "\"type\":{\"type\":\"string\",\"enum\":[\"FeatureCollection\"]},"
+    "\"features\":{\"type\":\"array\",\"items\":{\"$ref\":\"#/components/schemas/feature\"}},"
+    "\"numberMatched\":{\"type\":\"integer\",\"minimum\":0},"
+    "\"numberReturned\":{\"type\":\"integer\",\"minimum\":0},"
+    "\"timeStamp\":{\"type\":\"string\",\"format\":\"date-time\"},"
+    "\"links\":{\"type\":\"array\",\"items\":{\"$ref\":\"#/components/schemas/link\"}}}}}";
+
+static void put_components(const struct api *api)
+{
+    struct buffer *out = api->out;
+
+    json_out_begin(out, "components", '{');
+    json_out_begin(out, "parameters", '{');
+    for (enum http_param i = 0; i < HTTP_PARAM_COUNT; i++) {
+        if (is_referred_to(api->routes, i))
+            put_parameter(api, i, NULL);
+    }
+    json_out_end(out, '}');
+    put_responses_of_all(api);
+    json_out_raw(out, "schemas", span_of_str(schemas));
+    json_out_raw(out, "securitySchemes",
+                 span_of_str("{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\"}}"));
+    json_out_end(out, '}');
+}
+
+static void put_info(const struct api *api, const struct buffer *root)
+{
+    struct buffer *out = api->out;
+    bool swedish = api->language == HTTP_SWEDISH;
+
+    json_out_begin(out, "info", '{');
+    json_out_text(out, "title", "torg");
+    json_out_text(out, "version", TORG_VERSION);
+    json_out_text(out, "description",
+                  swedish ? "Det som finns nära: uppgifter från förbundna kommuner, var och en "
+                            "från sin egen källa. Att läsa kräver ingen nyckel."
+                          : "What is near: listings of municipalities that are federated, each "
+                            "from its own origin. Reading needs no key.");
+    json_out_begin(out, "contact", '{');
+    json_out_text(out, "name", api->exchange->node->config->name);
+    json_out_span(out, "url", buffer_span(root));
+    json_out_end(out, '}');
+    json_out_begin(out, "license", '{');
+    json_out_text(out, "name", "EUPL-1.2");
+    json_out_text(out, "url", LICENCE_URL);
+    buffer_put_str(out, "}}");
+    json_out_begin(out, "tags", '[');
+    json_out_begin(out, NULL, '{');
+    json_out_text(out, "name", "read");
+    json_out_text(out, "description", swedish ? "Öppet för alla." : "Open to everybody.");
+    json_out_end(out, '}');
+    json_out_begin(out, NULL, '{');
+    json_out_text(out, "name", "write");
+    json_out_text(out, "description",
+                  swedish ? "Uppgifter från nodens egen utgivare, med en nyckel."
+                          : "Listings of this node's own origin, with a bearer token.");
+    buffer_put_str(out, "}]");
+}
+
+enum torg_err http_api(struct http_exchange *exchange)
+{
+    struct api api = {exchange, &exchange->reply.body, &exchange->worker->options->routes,
+                      http_words_language(exchange->params.language)};
+    struct buffer root = {0}, base = {0};
+    enum torg_err err;
+
+    http_reply_begin(exchange, 200, http_params_format_type(HTTP_FORMAT_OPENAPI));
+    http_reply_field(exchange, "Content-Language", "%s", exchange->params.language);
+    json_out_begin(api.out, NULL, '{');
+    http_link_put_root(exchange, &root);
+    http_link_put_base(exchange, &base);
+    json_out_text(api.out, "openapi", "3.0.3");
+    put_info(&api, &root);
+    json_out_begin(api.out, "servers", '[');
+    json_out_begin(api.out, NULL, '{');
+    json_out_span(api.out, "url", buffer_span(&base));
+    buffer_put_str(api.out, "}]");
+    put_paths(&api);
+    put_components(&api);
+    buffer_put_str(api.out, "}\n");
+    err = root.err ? root.err : base.err ? base.err : api.out->err;
+    buffer_done(&root);
+    buffer_done(&base);
+    return err;
+}

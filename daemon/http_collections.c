@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include "daemon/http_collections.h"
+#include "daemon/http_crs.h"
+#include "daemon/http_link.h"
+#include "daemon/http_reply.h"
+
+#include "daemon/http_words.h"
+#include "daemon/json_out.h"
+#include "index/store.h"
+
+#define JSON_TYPE "application/json"
+#define GREGORIAN "http://www.opengis.net/def/uom/ISO-8601/0/Gregorian"
+/* Clients cut their requests to it and transform its corners: better too large. */
+#define EXTENT_PADDING 0.2
+#define E7 10000000
+
+static struct buffer *begin_json(struct http_exchange *exchange)
+{
+    http_reply_begin(exchange, 200, JSON_TYPE);
+    json_out_begin(&exchange->reply.body, NULL, '{');
+    return &exchange->reply.body;
+}
+
+static enum torg_err end_json(struct http_exchange *exchange)
+{
+    buffer_put_str(&exchange->reply.body, "}\n");
+    return exchange->reply.body.err;
+}
+
+static int64_t clamp_e7(double value, int64_t limit_deg)
+{
+    int64_t limit = limit_deg * E7;
+
+    return value < (double)-limit ? -limit : value > (double)limit ? limit : (int64_t)value;
+}
+
+static void put_extent(struct buffer *out, const struct query_extent *extent)
+{
+    double width = (double)extent->max.lon_e7 - extent->min.lon_e7;
+    double height = (double)extent->max.lat_e7 - extent->min.lat_e7;
+    double by_lon = width * EXTENT_PADDING;
+    double by_lat = height * EXTENT_PADDING;
+
+    json_out_begin(out, "extent", '{');
+    json_out_begin(out, "spatial", '{');
+    json_out_begin(out, "bbox", '[');
+    json_out_begin(out, NULL, '[');
+    json_out_fixed(out, NULL, clamp_e7(extent->min.lon_e7 - by_lon, 180), 7);
+    json_out_fixed(out, NULL, clamp_e7(extent->min.lat_e7 - by_lat, 90), 7);
+    json_out_fixed(out, NULL, clamp_e7(extent->max.lon_e7 + by_lon, 180), 7);
+    json_out_fixed(out, NULL, clamp_e7(extent->max.lat_e7 + by_lat, 90), 7);
+    buffer_put_str(out, "]]");
+    json_out_text(out, "crs", http_crs_at(0));
+    json_out_end(out, '}');
+    json_out_begin(out, "temporal", '{');
+    json_out_begin(out, "interval", '[');
+    json_out_begin(out, NULL, '[');
+    if (extent->time_from_ms == INT64_MIN)
+        json_out_null(out, NULL);
+    else
+        json_out_time(out, NULL, extent->time_from_ms);
+    if (extent->time_through_ms == INT64_MAX)
+        json_out_null(out, NULL);
+    else
+        json_out_time(out, NULL, extent->time_through_ms);
+    buffer_put_str(out, "]]");
+    json_out_text(out, "trs", GREGORIAN);
+    buffer_put_str(out, "}}");
+}
+
+static void put_collection_links(struct http_exchange *exchange, struct buffer *out,
+                                 const char *name, const char *self)
+{
+    json_out_begin(out, "links", '[');
+    http_link_put(exchange, out, self, JSON_TYPE, NULL, "/collections/%s", name);
+    http_link_put(exchange, out, "items", http_params_format_type(HTTP_FORMAT_GEOJSON), NULL,
+                  "/collections/%s/items", name);
+    http_link_put(exchange, out, "items", http_params_format_type(HTTP_FORMAT_CSV), NULL,
+                  "/collections/%s/items?f=csv", name);
+    json_out_end(out, ']');
+}
+
+/* The members of one collection's object. */
+static enum torg_err put_collection(struct http_exchange *exchange, const struct kv *kv,
+                                    uint8_t collection, struct buffer *out)
+{
+    const struct http_words_collection *words = http_words_collection(collection);
+    const char *name = collection_name(collection);
+    struct query_extent extent;
+    uint64_t count;
+    enum torg_err err;
+
+    json_out_text(out, "id", name);
+    json_out_text(out, "title", words->title[http_words_language(exchange->params.language)]);
+    json_out_text(out, "description", words->description);
+    json_out_text(out, "itemType", "feature");
+    json_out_begin(out, "crs", '[');
+    for (size_t i = 0; http_crs_at(i); i++)
+        json_out_text(out, NULL, http_crs_at(i));
+    json_out_end(out, ']');
+    json_out_text(out, "storageCrs", http_crs_at(0));
+    err = catalogue_count(kv, collection, 0, &count);
+    if (err)
+        return err;
+    json_out_int(out, "numberOfItems", (int64_t)count);
+    err = query_extent(kv, collection, &extent);
+    if (!err)
+        put_extent(out, &extent);
+    else if (err != TORG_E_NOT_FOUND)
+        return err;
+    put_collection_links(exchange, out, name, exchange->captures[0].data ? "self" : "item");
+    return TORG_OK;
+}
+
+static enum torg_err put_all(struct http_exchange *exchange, const struct kv *kv)
+{
+    struct buffer *out = begin_json(exchange);
+    enum torg_err err = TORG_OK;
+
+    json_out_begin(out, "links", '[');
+    http_link_self(exchange, out, JSON_TYPE);
+    json_out_end(out, ']');
+    json_out_begin(out, "collections", '[');
+    for (uint8_t i = 1; i < COLLECTIONS_MAX && !err; i++) {
+        if (!(COLLECTION_MASK_PUBLIC >> i & 1))
+            continue;
+        json_out_begin(out, NULL, '{');
+        err = put_collection(exchange, kv, i, out);
+        json_out_end(out, '}');
+    }
+    json_out_end(out, ']');
+    return err ? err : end_json(exchange);
+}
+
+enum torg_err http_collections(struct http_exchange *exchange)
+{
+    struct kv kv;
+    enum torg_err err = store_read_begin(exchange->node->store, &kv);
+
+    if (err)
+        return err;
+    err = put_all(exchange, &kv);
+    store_read_end(&kv);
+    return err;
+}
+
+enum torg_err http_collection(struct http_exchange *exchange)
+{
+    uint8_t collection = collection_of_name(exchange->captures[0]);
+    struct kv kv;
+    enum torg_err err;
+
+    if (!http_words_collection(collection)) {
+        http_reply_problem(exchange, 404, NULL,
+                           "There is no such collection; /collections lists them.");
+        return TORG_OK;
+    }
+    err = store_read_begin(exchange->node->store, &kv);
+    if (err)
+        return err;
+    err = put_collection(exchange, &kv, collection, begin_json(exchange));
+    store_read_end(&kv);
+    return err ? err : end_json(exchange);
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#ifndef TORG_DAEMON_HTTP_COLLECTIONS_H
+#define TORG_DAEMON_HTTP_COLLECTIONS_H
+
+#include "daemon/http_router.h"
+
+/* The collections: what they are called, where and when their listings lie, how they are asked. */
+http_handler http_collections; /* /collections */
+http_handler http_collection;  /* /collections/{collection} */
+
+#endif
