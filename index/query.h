@@ -3,6 +3,7 @@
 #define TORG_INDEX_QUERY_H
 
 #include "index/catalogue.h"
+#include "index/filter.h"
 #include "index/rtree.h"
 #include "index/shape_region.h"
 #include "index/text.h"
@@ -49,6 +50,7 @@ struct query {
      * geometry: S_INTERSECTS. Those without geometry never do.
      */
     const struct shape_region *region;
+    struct filter *filter; /* borrowed; NULL: none. Its work counts. See query_narrow */
     uint8_t group_count;
     struct query_theme_group groups[RTREE_THEME_GROUPS_MAX];
     struct span text;  /* words, see text.h; empty: none is asked for */
@@ -110,6 +112,7 @@ struct query_explain {
     uint64_t postings;      /* entries of lists, read */
     uint64_t geodesics;     /* computed, to points */
     uint64_t shapes;        /* lines and areas whose geometry was read */
+    uint64_t filtered;      /* features that the filter was asked about */
     uint64_t work;          /* what counts against QUERY_WORK_MAX */
 };
 
@@ -125,6 +128,12 @@ struct query_page {
 void query_page_done(struct query_page *page);
 /* The position of hit i: a page that ends with it goes on there. */
 struct query_cursor query_page_cursor(const struct query_page *page, size_t i);
+
+/*
+ * Ask the trees and the postings for what the query's filter implies: the box
+ * of a geometry, municipalities. What the query says already is left alone.
+ */
+void query_narrow(struct query *query);
 
 /*
  * TORG_E_INVALID or TORG_E_TOO_BIG when the query passes a limit above or its

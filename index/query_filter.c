@@ -217,3 +217,26 @@ enum torg_err query_filter_part(struct query_plan *plan, struct query_part *part
         err = postings_or(plan->kv, POSTINGS_PART, list, &part->irregular, &plan->explain.postings);
     return err;
 }
+
+/* ---- what a CQL2 filter implies ---- */
+
+#define MUNICIPALITY_BYTES_MAX 7 /* of a row's; a longer one is in no list */
+
+void query_narrow(struct query *query)
+{
+    size_t count;
+
+    if (!query->filter)
+        return;
+    if (!query->has_box)
+        query->has_box = filter_box(query->filter, &query->box);
+    if (query->municipality_count > 0)
+        return;
+    count = filter_values(query->filter, "municipality", query->municipalities, QUERY_VALUES_MAX);
+    for (size_t i = 0; i < count; i++) {
+        if (query->municipalities[i].size == 0 ||
+            query->municipalities[i].size > MUNICIPALITY_BYTES_MAX)
+            return;
+    }
+    query->municipality_count = count;
+}

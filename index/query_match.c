@@ -85,6 +85,19 @@ static bool matches_box(const struct query_plan *plan, const struct catalogue_ro
            geo_window_overlaps(&plan->window, row->box_min, row->box_max);
 }
 
+/* The filter is asked last: it reads the feature. */
+static enum torg_err matches_filter(struct query_plan *plan, const struct catalogue_row *row,
+                                    bool *ret_matches)
+{
+    struct catalogue_record record;
+    enum torg_err err = catalogue_record_get(plan->kv, row->number, &record);
+
+    if (err)
+        return err == TORG_E_NOT_FOUND ? TORG_E_CORRUPT : err;
+    plan->explain.filtered++;
+    return filter_passes(plan->query->filter, record.feature, ret_matches);
+}
+
 enum torg_err query_match_row(struct query_plan *plan, const struct catalogue_row *row,
                               bool *ret_matches)
 {
@@ -98,6 +111,8 @@ enum torg_err query_match_row(struct query_plan *plan, const struct catalogue_ro
         err = shape_query_within(plan->shapes, row, query->radius_m, &matches);
     if (!err && matches && query->region)
         err = shape_query_touches(plan->shapes, row, &matches);
+    if (!err && matches && query->filter)
+        err = matches_filter(plan, row, &matches);
     if (!err)
         *ret_matches = matches;
     return err;

@@ -169,7 +169,8 @@ enum torg_err query_plan_init(struct query_plan *plan, const struct kv *kv,
     plan->tree.centre = query->near;
     plan->tree.radius_m = query->radius_m;
     plan_themes(plan);
-    plan->rows = !plan->themes_exact;
+    plan->rows = !plan->themes_exact || query->filter;
+    plan->filter_before = query->filter ? filter_work(query->filter) : 0;
     plan->count_themes = plan_counts_themes(plan, facets);
     if (query->text.size > 0)
         err = text_query_new(kv, query->text, QUERY_WORK_MAX, &plan->text);
@@ -217,6 +218,8 @@ static enum torg_err plan_work(struct query_plan *plan)
 
     explain->work = explain->nodes + explain->leaves + explain->rows + explain->postings +
                     explain->hits / HITS_A_ROW + plan->shape_work.work;
+    if (plan->query->filter)
+        explain->work += filter_work(plan->query->filter) - plan->filter_before;
     return explain->work > QUERY_WORK_MAX ? TORG_E_EXPENSIVE : TORG_OK;
 }
 

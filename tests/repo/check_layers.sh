@@ -31,8 +31,10 @@ refuse "only index/geo.c and geo_transform.c see PROJ" "protocol index daemon to
     '(proj|geodesic)\.h' 'index/geo(_transform)?\.c'
 refuse "only index/postings.c sees CRoaring" "protocol index daemon tools" 'roaring/' \
     'index/postings\.c'
-refuse "only index/shape_region.c sees GEOS" "protocol index daemon tools" 'geos(_c)?[./]' \
-    'index/shape_region\.c'
+refuse "only index/shape_region.c and filter_space.c see GEOS" "protocol index daemon tools" \
+    'geos(_c)?[./]' 'index/(shape_region|filter_space)\.c'
+refuse "only index/filter_text.c sees utf8proc" "protocol index daemon tools" 'utf8proc\.h' \
+    'index/filter_text\.c'
 refuse "only index/text_stem.c sees libstemmer" "protocol index daemon tools" 'libstemmer\.h' \
     'index/text_stem\.c'
 refuse "only daemon sees libevent" "protocol index tools" 'event2?/'

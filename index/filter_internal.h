@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#ifndef TORG_INDEX_FILTER_INTERNAL_H
+#define TORG_INDEX_FILTER_INTERNAL_H
+
+#include "index/filter.h"
+
+/* For filter*.c only. */
+enum filter_truth { FILTER_NO, FILTER_YES, FILTER_UNKNOWN };
+enum filter_truth filter_truth_of(bool yes);
+
+/* ---- members of stored JSON ---- */
+
+/*
+ * Find the members at the paths ("properties" of a feature, then names; "a.b"
+ * is b of a; "" the feature's geometry). Values that are absent or null get an
+ * empty span, others their JSON. TORG_E_CORRUPT.
+ */
+struct filter_path {
+    struct span name;
+    bool geometry; /* the feature's own */
+};
+enum torg_err filter_json_find(struct span feature, const struct filter_path *paths, size_t count,
+                               struct span *ret_values);
+/* A JSON string, or the Swedish (else first) one of a language map, without its escapes. */
+bool filter_json_string(struct span value, struct buffer *scratch, struct span *ret_text);
+
+/* ---- strings ---- */
+
+enum torg_err filter_casei(struct span text, struct buffer *out);
+enum torg_err filter_accenti(struct span text, struct buffer *out);
+/* % stands for anything, _ for one character, \ takes away the meaning of the next. */
+bool filter_like(struct span text, struct span pattern);
+
+/* ---- times ---- */
+
+/* From the start of one to the end of the other; both may be a day or a moment. */
+struct filter_period {
+    struct cql2_instant from, through;
+};
+bool filter_time(enum cql2_type type, struct span text, struct cql2_instant *ret_instant);
+/* <0, 0 or >0; a moment within a day equals it. */
+int filter_time_compare(struct cql2_instant a, struct cql2_instant b);
+bool filter_time_related(enum cql2_op op, const struct filter_period *a,
+                         const struct filter_period *b);
+
+/* ---- geometries ---- */
+
+struct filter_space; /* GEOS, for one filter */
+struct filter_shape; /* one geometry */
+enum torg_err filter_space_new(struct filter_space **ret_space);
+void filter_space_free(struct filter_space *space);
+/* Prepared for being asked often. TORG_E_INVALID: it is not valid, why says it. */
+enum torg_err filter_shape_literal(struct filter_space *space, struct span wkt,
+                                   struct filter_shape **ret_shape, char *why, size_t why_size);
+/* Of a GeoJSON geometry; *ret_shape is NULL when it is none. */
+enum torg_err filter_shape_read(struct filter_space *space, struct span geojson,
+                                struct filter_shape **ret_shape);
+void filter_shape_free(struct filter_space *space, struct filter_shape *shape);
+enum filter_truth filter_shape_related(struct filter_space *space, enum cql2_op op,
+                                       const struct filter_shape *a, const struct filter_shape *b);
+
+#endif

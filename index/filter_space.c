@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include <geos_c.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "index/filter_internal.h"
+#include "protocol/num.h"
+
+struct filter_space {
+    GEOSContextHandle_t context;
+    GEOSWKTReader *wkt;
+    GEOSGeoJSONReader *geojson;
+    struct buffer text; /* readers want a zero behind it */
+};
+
+struct filter_shape {
+    GEOSGeometry *geometry;
+    const GEOSPreparedGeometry *prepared; /* NULL for a feature's */
+};
+
+enum torg_err filter_space_new(struct filter_space **ret_space)
+{
+    struct filter_space *space = calloc(1, sizeof(*space));
+
+    if (!space)
+        return TORG_E_NOMEM;
+    space->context = GEOS_init_r();
+    if (space->context) {
+        space->wkt = GEOSWKTReader_create_r(space->context);
+        space->geojson = GEOSGeoJSONReader_create_r(space->context);
+    }
+    if (!space->wkt || !space->geojson) {
+        filter_space_free(space);
+        return TORG_E_NOMEM;
+    }
+    *ret_space = space;
+    return TORG_OK;
+}
+
+void filter_space_free(struct filter_space *space)
+{
+    if (!space)
+        return;
+    if (space->wkt)
+        GEOSWKTReader_destroy_r(space->context, space->wkt);
+    if (space->geojson)
+        GEOSGeoJSONReader_destroy_r(space->context, space->geojson);
+    if (space->context)
+        GEOS_finish_r(space->context);
+    buffer_done(&space->text);
+    free(space);
+}
+
+void filter_shape_free(struct filter_space *space, struct filter_shape *shape)
+{
+    if (!shape)
+        return;
+    if (shape->prepared)
+        GEOSPreparedGeom_destroy_r(space->context, shape->prepared);
+    GEOSGeom_destroy_r(space->context, shape->geometry);
+    free(shape);
+}
+
+static enum torg_err shape_new(struct filter_space *space, GEOSGeometry *geometry,
+                               struct filter_shape **ret_shape)
+{
+    struct filter_shape *shape = calloc(1, sizeof(*shape));
+
+    if (!shape) {
+        GEOSGeom_destroy_r(space->context, geometry);
+        return TORG_E_NOMEM;
+    }
+    shape->geometry = geometry;
+    *ret_shape = shape;
+    return TORG_OK;
+}
+
+static const char *terminated(struct filter_space *space, struct span text)
+{
+    buffer_clear(&space->text);
+    buffer_put_span(&space->text, text);
+    buffer_put_u8(&space->text, 0);
+    return space->text.err ? NULL : (const char *)space->text.data;
+}
+
+static bool is_valid(struct filter_space *space, const GEOSGeometry *geometry, char *why,
+                     size_t why_size)
+{
+    char *reason;
+
+    if (GEOSisValid_r(space->context, geometry) == 1)
+        return true;
+    reason = GEOSisValidReason_r(space->context, geometry);
+    (void)snprintf(why, why_size, "a geometry is not valid: %s",
+                   reason ? reason : "for a reason that GEOS does not tell");
+    if (reason)
+        GEOSFree_r(space->context, reason);
+    return false;
+}
+
+enum torg_err filter_shape_literal(struct filter_space *space, struct span wkt,
+                                   struct filter_shape **ret_shape, char *why, size_t why_size)
+{
+    const char *text = terminated(space, wkt);
+    GEOSGeometry *geometry;
+    struct filter_shape *shape;
+    enum torg_err err;
+
+    if (!text)
+        return TORG_E_NOMEM;
+    geometry = GEOSWKTReader_read_r(space->context, space->wkt, text);
+    if (!geometry) {
+        (void)snprintf(why, why_size, "a geometry cannot be read");
+        return TORG_E_INVALID;
+    }
+    if (!is_valid(space, geometry, why, why_size)) {
+        GEOSGeom_destroy_r(space->context, geometry);
+        return TORG_E_INVALID;
+    }
+    err = shape_new(space, geometry, &shape);
+    if (err)
+        return err;
+    shape->prepared = GEOSPrepare_r(space->context, geometry);
+    if (!shape->prepared) {
+        filter_shape_free(space, shape);
+        return TORG_E_NOMEM;
+    }
+    *ret_shape = shape;
+    return TORG_OK;
+}
+
+/* Most listings are points: their two numbers are read here. NULL: not a plain point. */
+static GEOSGeometry *point_read(struct filter_space *space, struct span geojson)
+{
+    static const char head[] = "{\"type\":\"Point\",\"coordinates\":[";
+    const size_t size = sizeof(head) - 1;
+    const uint8_t *comma, *end;
+    double x, y;
+
+    if (geojson.size < size || memcmp(geojson.data, head, size) != 0)
+        return NULL;
+    geojson = span_of(geojson.data + size, geojson.size - size);
+    comma = memchr(geojson.data, ',', geojson.size);
+    end = comma ? memchr(geojson.data, ']', geojson.size) : NULL;
+    if (!end || end < comma ||
+        num_parse_double(span_of(geojson.data, (size_t)(comma - geojson.data)), &x) ||
+        num_parse_double(span_of(comma + 1, (size_t)(end - comma) - 1), &y))
+        return NULL;
+    return GEOSGeom_createPointFromXY_r(space->context, x, y);
+}
+
+enum torg_err filter_shape_read(struct filter_space *space, struct span geojson,
+                                struct filter_shape **ret_shape)
+{
+    GEOSGeometry *geometry = point_read(space, geojson);
+    const char *text;
+
+    *ret_shape = NULL;
+    if (!geometry) {
+        text = terminated(space, geojson);
+        if (!text)
+            return TORG_E_NOMEM;
+        geometry = GEOSGeoJSONReader_readGeometry_r(space->context, space->geojson, text);
+    }
+    return geometry ? shape_new(space, geometry, ret_shape) : TORG_OK;
+}
+
+/* a contains b is b within a; the others mean the same from either side. */
+static enum cql2_op converse(enum cql2_op op)
+{
+    return op == CQL2_OP_S_CONTAINS ? CQL2_OP_S_WITHIN
+           : op == CQL2_OP_S_WITHIN ? CQL2_OP_S_CONTAINS
+                                    : op;
+}
+
+/* 0, 1, or 2 after an exception, as GEOS says it. One flat switch. */
+static char ask_prepared(GEOSContextHandle_t context, enum cql2_op op,
+                         const GEOSPreparedGeometry *a, const GEOSGeometry *b)
+{
+    switch (op) {
+    case CQL2_OP_S_INTERSECTS:
+        return GEOSPreparedIntersects_r(context, a, b);
+    case CQL2_OP_S_DISJOINT:
+        return GEOSPreparedDisjoint_r(context, a, b);
+    case CQL2_OP_S_TOUCHES:
+        return GEOSPreparedTouches_r(context, a, b);
+    case CQL2_OP_S_CROSSES:
+        return GEOSPreparedCrosses_r(context, a, b);
+    case CQL2_OP_S_WITHIN:
+        return GEOSPreparedWithin_r(context, a, b);
+    case CQL2_OP_S_CONTAINS:
+        return GEOSPreparedContains_r(context, a, b);
+    case CQL2_OP_S_OVERLAPS:
+        return GEOSPreparedOverlaps_r(context, a, b);
+    default:
+        return 2;
+    }
+}
+
+static char ask_plain(GEOSContextHandle_t context, enum cql2_op op, const GEOSGeometry *a,
+                      const GEOSGeometry *b)
+{
+    switch (op) {
+    case CQL2_OP_S_INTERSECTS:
+        return GEOSIntersects_r(context, a, b);
+    case CQL2_OP_S_DISJOINT:
+        return GEOSDisjoint_r(context, a, b);
+    case CQL2_OP_S_EQUALS:
+        return GEOSEquals_r(context, a, b);
+    case CQL2_OP_S_TOUCHES:
+        return GEOSTouches_r(context, a, b);
+    case CQL2_OP_S_CROSSES:
+        return GEOSCrosses_r(context, a, b);
+    case CQL2_OP_S_WITHIN:
+        return GEOSWithin_r(context, a, b);
+    case CQL2_OP_S_CONTAINS:
+        return GEOSContains_r(context, a, b);
+    case CQL2_OP_S_OVERLAPS:
+        return GEOSOverlaps_r(context, a, b);
+    default:
+        return 2;
+    }
+}
+
+enum filter_truth filter_shape_related(struct filter_space *space, enum cql2_op op,
+                                       const struct filter_shape *a, const struct filter_shape *b)
+{
+    char answer;
+
+    if (op == CQL2_OP_S_EQUALS)
+        answer = ask_plain(space->context, op, a->geometry, b->geometry);
+    else if (a->prepared)
+        answer = ask_prepared(space->context, op, a->prepared, b->geometry);
+    else if (b->prepared)
+        answer = ask_prepared(space->context, converse(op), b->prepared, a->geometry);
+    else
+        answer = ask_plain(space->context, op, a->geometry, b->geometry);
+    return answer == 0 ? FILTER_NO : answer == 1 ? FILTER_YES : FILTER_UNKNOWN;
+}
