@@ -31,8 +31,6 @@
 /* An arc over 90 degrees comes from an arc sine near 1, which loses half its digits. */
 #define MARGIN_FAR_M 1.0
 #define RAD_OF_DEG (M_PI / 180.0)
-/* Within this angle, about 300 km, the meridian's own curvature bounds boxes. */
-#define NEAR_RAD_MAX 0.05
 /* Circles up to this are decided by chords: all of them are within CHORD_NEAR_M_MAX. */
 #define CIRCLE_NEAR_M_MAX 8000000.0
 /* Where the series of chord2_near_m2 are as exact as libm. */
@@ -136,7 +134,7 @@ struct geo_centre geo_centre_of(struct geo_point point)
     centre.axis_m = vertical_m * centre.cos_lat;
     centre.plane_m = vertical_m * (1.0 - WGS84_E2) * centre.sin_lat;
     centre.meridian_near_m =
-        meridian_m_min(lat, NEAR_RAD_MAX * (CURVATURE_M_MAX / CURVATURE_M_MIN));
+        meridian_m_min(lat, GEO_NEAR_RAD_MAX * (CURVATURE_M_MAX / CURVATURE_M_MIN));
     return centre;
 }
 
@@ -188,6 +186,17 @@ static bool chord2_near_m2(const struct geo_centre *centre, struct geo_point poi
     return true;
 }
 
+/* x + x³/6 <= asin x <= x + x³/6 + x⁵/10 for x up to 0.5, far beyond what is near. */
+void geo_chord_bounds(double chord2_lower_m2, double chord2_upper_m2, double *ret_lower_m,
+                      double *ret_upper_m)
+{
+    double lower_x2 = chord2_lower_m2 / (4.0 * CURVATURE_TWISTED_M_MAX * CURVATURE_TWISTED_M_MAX);
+    double upper_x2 = chord2_upper_m2 / (4.0 * CURVATURE_M_MIN * CURVATURE_M_MIN);
+
+    *ret_lower_m = fmax(sqrt(chord2_lower_m2) * (1 + lower_x2 / 6) - MARGIN_M, 0.0);
+    *ret_upper_m = sqrt(chord2_upper_m2) * (1 + upper_x2 / 6 + upper_x2 * upper_x2 / 10) + MARGIN_M;
+}
+
 void geo_distance_bounds(const struct geo_centre *centre, struct geo_point point,
                          double *ret_lower_m, double *ret_upper_m)
 {
@@ -196,15 +205,7 @@ void geo_distance_bounds(const struct geo_centre *centre, struct geo_point point
     double chord2, chord_m, angle;
 
     if (chord2_near_m2(centre, point, &chord2)) {
-        /* x + x³/6 <= asin x <= x + x³/6 + x⁵/10 for x up to 0.5, far beyond what is near. */
-        double lower_x, upper_x;
-
-        chord_m = sqrt(chord2);
-        lower_x = chord_m / (2.0 * CURVATURE_TWISTED_M_MAX);
-        upper_x = chord_m / (2.0 * CURVATURE_M_MIN);
-        *ret_lower_m = fmax(chord_m * (1 + lower_x * lower_x / 6) - MARGIN_M, 0.0);
-        upper_x *= upper_x;
-        *ret_upper_m = chord_m * (1 + upper_x / 6 + upper_x * upper_x / 10) + MARGIN_M;
+        geo_chord_bounds(chord2, chord2, ret_lower_m, ret_upper_m);
         return;
     }
     chord_m = sqrt(chord2_m2(centre, sin(lat), cos(lat), sin(half_lon)));
@@ -275,7 +276,7 @@ double geo_box_lower_m(const struct geo_centre *centre, struct position min, str
     else
         angle =
             haversine_angle(lat_apart * (RAD_OF_DEG / 2), lon_apart * (RAD_OF_DEG / 2), cosines);
-    lower_m = angle * (angle <= NEAR_RAD_MAX ? centre->meridian_near_m : CURVATURE_M_MIN);
+    lower_m = angle * (angle <= GEO_NEAR_RAD_MAX ? centre->meridian_near_m : CURVATURE_M_MIN);
     return fmax(lower_m - (angle > 1.5 ? MARGIN_FAR_M : MARGIN_M), 0.0);
 }
 

@@ -64,9 +64,17 @@ struct geo_centre {
     double axis_m, plane_m;  /* metres from the earth's axis, and from the equator's plane */
     double meridian_near_m;  /* the least meridional radius of curvature near the centre */
 };
+/* Within this angle, about 300 km, the meridian's own curvature bounds boxes. */
+#define GEO_NEAR_RAD_MAX 0.05
 struct geo_centre geo_centre_of(struct geo_point point);
 void geo_distance_bounds(const struct geo_centre *centre, struct geo_point point,
                          double *ret_lower_m, double *ret_upper_m);
+/*
+ * Of whatever has a chord between these through the earth, both in square metres:
+ * 0 <= lower, upper at most 10^12.
+ */
+void geo_chord_bounds(double chord2_lower_m2, double chord2_upper_m2, double *ret_lower_m,
+                      double *ret_upper_m);
 /*
  * Lower bound of the distance to anything in the box, upper bound of the
  * farthest. min <= max in both fields: such a box does not cross the

@@ -95,6 +95,7 @@ struct geo_fit geo_fit_of(const struct geo_circle *circle)
     margin = ROUNDING + INTERPOLATION_M2 * pow(half * RAD_OF_E7, GEO_FIT_TERMS) * scale;
     fit.in = (float)(circle->chord2_in_m2 * scale - margin);
     fit.out = (float)(1 + margin);
+    fit.margin = (float)(1.001 * margin);
     fit.b_peak = fit.window.south_e7 <= 0 && fit.window.north_e7 >= 0 ? 1.01f : 1.0f;
     return fit;
 }

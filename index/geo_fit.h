@@ -30,6 +30,7 @@ struct geo_fit {
     float a[GEO_FIT_TERMS], b[GEO_FIT_TERMS]; /* of rising powers */
     float lon_4, lon_6;
     float in, out;
+    float margin; /* the square of a chord is at most this away from s, up to s = 1 */
     float b_peak; /* B within a range is at most this times the greater one of its ends */
 };
 struct geo_fit geo_fit_of(const struct geo_circle *circle);

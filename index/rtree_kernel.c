@@ -42,6 +42,32 @@ static void leaf_circle(const struct rtree_node *leaf, const struct geo_fit *fit
     }
 }
 
+static void leaf_squares(const struct rtree_node *leaf, const struct geo_fit *fit,
+                         float out[RTREE_SQUARES_MAX])
+{
+    struct rtree_mask within;
+
+    leaf_window(leaf, &fit->window, &within);
+    for (unsigned i = 0; i < leaf->count; i++)
+        out[i] = INFINITY;
+    for (unsigned i; rtree_mask_next(&within, &i);) {
+        float y = geo_fit_lat(fit, rtree_node_i32(leaf->lat, i));
+
+        out[i] = geo_fit_poly(fit->a, y) +
+                 geo_fit_poly(fit->b, y) * geo_fit_lon(fit, rtree_node_i32(leaf->lon, i));
+    }
+}
+
+static void at_most(const float values[RTREE_SQUARES_MAX], unsigned count, float limit,
+                    struct rtree_mask *ret_mask)
+{
+    struct rtree_mask mask = {{0}};
+
+    for (unsigned i = 0; i < count; i++)
+        mask_put(&mask, i, values[i] <= limit);
+    *ret_mask = mask;
+}
+
 static void leaf_times(const struct rtree_node *leaf, uint32_t begin_max, uint32_t end_min,
                        struct rtree_mask *ret_overlap)
 {
@@ -170,6 +196,13 @@ static void inner_circle(const struct rtree_node *node, const struct geo_fit *fi
     *ret_within = within & touched;
 }
 
+static void inner_reach(const struct rtree_node *node, const struct geo_reach *reach,
+                        float out_m[64])
+{
+    for (unsigned i = 0; i < node->count; i++)
+        out_m[i] = geo_reach_box_m(reach, rtree_node_min(node, i), rtree_node_max(node, i));
+}
+
 static void add_counts(const uint8_t *counts, uint64_t sums[THEME_BITS])
 {
     for (unsigned bit = 0; bit < THEME_BITS; bit++)
@@ -180,6 +213,8 @@ const struct rtree_kernel rtree_kernel_portable = {
     .name = "portable",
     .leaf_window = leaf_window,
     .leaf_circle = leaf_circle,
+    .leaf_squares = leaf_squares,
+    .at_most = at_most,
     .leaf_times = leaf_times,
     .leaf_theme = leaf_theme,
     .leaf_flags = leaf_flags,
@@ -187,6 +222,7 @@ const struct rtree_kernel rtree_kernel_portable = {
     .gather = gather,
     .inner_window = inner_window,
     .inner_circle = inner_circle,
+    .inner_reach = inner_reach,
     .add_counts = add_counts,
 };
 

@@ -5,6 +5,7 @@
 #include <assert.h>
 
 #include "index/geo_fit.h"
+#include "index/geo_reach.h"
 #include "index/rtree_node.h"
 
 /*
@@ -23,6 +24,8 @@ struct rtree_mask {
 static_assert(RTREE_LEAF_MAX <= 64 * RTREE_MASK_WORDS && RTREE_INNER_MAX <= 64,
               "a bit for every entry");
 
+#define RTREE_SQUARES_MAX (64 * RTREE_MASK_WORDS)
+
 struct rtree_kernel {
     const char *name;
 
@@ -32,6 +35,12 @@ struct rtree_kernel {
     /* Items surely in the circle, and those too close to its border to say. fit is usable. */
     void (*leaf_circle)(const struct rtree_node *leaf, const struct geo_fit *fit,
                         struct rtree_mask *ret_in, struct rtree_mask *ret_border);
+    /* s of geo_fit of each item, INFINITY outside its window; out has room for whole vectors. */
+    void (*leaf_squares)(const struct rtree_node *leaf, const struct geo_fit *fit,
+                         float out[RTREE_SQUARES_MAX]);
+    /* Which of count values are at most limit. Nothing beyond them. */
+    void (*at_most)(const float values[RTREE_SQUARES_MAX], unsigned count, float limit,
+                    struct rtree_mask *ret_mask);
     /* Items that begin at or before one minute and end at or after another. */
     void (*leaf_times)(const struct rtree_node *leaf, uint32_t begin_max, uint32_t end_min,
                        struct rtree_mask *ret_overlap);
@@ -50,6 +59,9 @@ struct rtree_kernel {
     /* Children that may hold something in the circle, and those surely all in it. */
     void (*inner_circle)(const struct rtree_node *node, const struct geo_fit *fit,
                          uint64_t *ret_touched, uint64_t *ret_within);
+    /* Lower bounds of the children's distances, in metres. */
+    void (*inner_reach)(const struct rtree_node *node, const struct geo_reach *reach,
+                        float out_m[64]);
     /* Add THEME_BITS counts (u32 little-endian) to sums. */
     void (*add_counts)(const uint8_t *counts, uint64_t sums[THEME_BITS]);
 };

@@ -143,6 +143,36 @@ static void leaf_circle(const struct rtree_node *leaf, const struct geo_fit *fit
     mask_load(ret_border, border);
 }
 
+static void leaf_squares(const struct rtree_node *leaf, const struct geo_fit *fit,
+                         float out[RTREE_SQUARES_MAX])
+{
+    const struct fit f = fit_of(fit);
+    const __m256 beyond_all = _mm256_set1_ps(INFINITY);
+
+    for (unsigned i = 0; i < eights(leaf->count); i++) {
+        __m256i lon = load(leaf->lon, i), lat = load(leaf->lat, i);
+        __m256i off = _mm256_or_si256(beyond(lon, f.west, f.east), beyond(lat, f.south, f.north));
+        __m256 y = fit_lat(&f, lat);
+        __m256 s = _mm256_fmadd_ps(poly(f.b, y), fit_lon(&f, lon), poly(f.a, y));
+
+        _mm256_storeu_ps(out + (size_t)LANES * i,
+                         _mm256_blendv_ps(s, beyond_all, _mm256_castsi256_ps(off)));
+    }
+}
+
+static void at_most(const float values[RTREE_SQUARES_MAX], unsigned count, float limit,
+                    struct rtree_mask *ret_mask)
+{
+    const __m256 most = _mm256_set1_ps(limit);
+    uint8_t bytes[24] = {0};
+
+    for (unsigned i = 0; i < eights(count); i++)
+        bytes[i] = (uint8_t)_mm256_movemask_ps(
+            _mm256_cmp_ps(_mm256_loadu_ps(values + (size_t)LANES * i), most, _CMP_LE_OQ));
+    mask_load(ret_mask, bytes);
+    *ret_mask = rtree_mask_and(*ret_mask, rtree_mask_of(count));
+}
+
 static void leaf_times(const struct rtree_node *leaf, uint32_t begin_max, uint32_t end_min,
                        struct rtree_mask *ret_overlap)
 {
@@ -321,6 +351,73 @@ static void inner_circle(const struct rtree_node *node, const struct geo_fit *fi
     *ret_within = within;
 }
 
+/* Unsigned: units between two meridians, the shorter way round. */
+static inline __m256i lon_units(__m256i a, __m256i b)
+{
+    __m256i apart = _mm256_sub_epi32(_mm256_max_epi32(a, b), _mm256_min_epi32(a, b));
+
+    return _mm256_min_epu32(
+        apart, _mm256_sub_epi32(_mm256_set1_epi32((int32_t)GEO_REACH_ROUND_E7), apart));
+}
+
+/* Units, at most 2^31, less one, as half an angle; its sine from below. */
+static inline __m256 half_sine(__m256i units)
+{
+    const __m256 one = _mm256_set1_ps(1.0f), sixth = _mm256_set1_ps(1.0f / 6);
+    __m256i less =
+        _mm256_max_epi32(_mm256_sub_epi32(units, _mm256_set1_epi32(1)), _mm256_setzero_si256());
+    __m256 x = _mm256_mul_ps(_mm256_cvtepi32_ps(less), _mm256_set1_ps(GEO_REACH_HALF_RAD));
+
+    return _mm256_mul_ps(x, _mm256_fnmadd_ps(_mm256_mul_ps(x, x), sixth, one));
+}
+
+/* As geo_reach_cosine, of latitudes. */
+static inline __m256 lat_cosine(__m256i lat)
+{
+    __m256 x = _mm256_mul_ps(_mm256_cvtepi32_ps(lat), _mm256_set1_ps(2 * GEO_REACH_HALF_RAD));
+    __m256 u = _mm256_mul_ps(x, x);
+    __m256 sum = _mm256_fnmadd_ps(u, _mm256_set1_ps(1.0f / 3628800), _mm256_set1_ps(1.0f / 40320));
+
+    sum = _mm256_fnmadd_ps(u, sum, _mm256_set1_ps(1.0f / 720));
+    sum = _mm256_fnmadd_ps(u, sum, _mm256_set1_ps(1.0f / 24));
+    sum = _mm256_fnmadd_ps(u, sum, _mm256_set1_ps(1.0f / 2));
+    sum = _mm256_fnmadd_ps(u, sum, _mm256_set1_ps(1.0f - GEO_REACH_COSINE_ROUNDING));
+    return _mm256_max_ps(sum, _mm256_setzero_ps());
+}
+
+/* As geo_reach_box_m. */
+static void inner_reach(const struct rtree_node *node, const struct geo_reach *reach,
+                        float out_m[64])
+{
+    const __m256i lon = _mm256_set1_epi32(reach->lon_e7), lat = _mm256_set1_epi32(reach->lat_e7);
+    const __m256 cos_lat = _mm256_set1_ps(reach->cos_lat), sixth = _mm256_set1_ps(1.0f / 6);
+    const __m256 near = _mm256_set1_ps((float)GEO_NEAR_RAD_MAX), one = _mm256_set1_ps(1.0f);
+
+    for (unsigned i = 0; i < eights(node->count); i++) {
+        __m256i west = load(node->min_lon, i), east = load(node->max_lon, i);
+        __m256i south = load(node->min_lat, i), north = load(node->max_lat, i);
+        __m256i beside =
+            _mm256_or_si256(_mm256_cmpgt_epi32(west, lon), _mm256_cmpgt_epi32(lon, east));
+        __m256i lon_apart =
+            _mm256_and_si256(beside, _mm256_min_epu32(lon_units(west, lon), lon_units(east, lon)));
+        __m256i lat_apart =
+            _mm256_max_epi32(_mm256_sub_epi32(south, lat), _mm256_sub_epi32(lat, north));
+        __m256i highest = _mm256_max_epi32(_mm256_sub_epi32(_mm256_setzero_si256(), south), north);
+        __m256 lat_sine = half_sine(lat_apart), lon_sine = half_sine(lon_apart);
+        __m256 cosines = _mm256_mul_ps(cos_lat, lat_cosine(highest));
+        __m256 haversine = _mm256_fmadd_ps(cosines, _mm256_mul_ps(lon_sine, lon_sine),
+                                           _mm256_mul_ps(lat_sine, lat_sine));
+        __m256 angle = _mm256_mul_ps(_mm256_mul_ps(_mm256_set1_ps(2.0f), _mm256_sqrt_ps(haversine)),
+                                     _mm256_fmadd_ps(haversine, sixth, one));
+        __m256 radian_m =
+            _mm256_blendv_ps(_mm256_set1_ps(reach->far_m), _mm256_set1_ps(reach->near_m),
+                             _mm256_cmp_ps(angle, near, _CMP_LE_OQ));
+        __m256 lower_m = _mm256_fmsub_ps(angle, radian_m, _mm256_set1_ps(GEO_REACH_MARGIN_M));
+
+        _mm256_storeu_ps(out_m + (size_t)LANES * i, _mm256_max_ps(lower_m, _mm256_setzero_ps()));
+    }
+}
+
 static void add_counts(const uint8_t *counts, uint64_t sums[THEME_BITS])
 {
     for (unsigned i = 0; i < THEME_BITS / 4; i++) {
@@ -336,6 +433,8 @@ const struct rtree_kernel rtree_kernel_avx2 = {
     .name = "avx2",
     .leaf_window = leaf_window,
     .leaf_circle = leaf_circle,
+    .leaf_squares = leaf_squares,
+    .at_most = at_most,
     .leaf_times = leaf_times,
     .leaf_theme = leaf_theme,
     .leaf_flags = leaf_flags,
@@ -343,6 +442,7 @@ const struct rtree_kernel rtree_kernel_avx2 = {
     .gather = gather,
     .inner_window = inner_window,
     .inner_circle = inner_circle,
+    .inner_reach = inner_reach,
     .add_counts = add_counts,
 };
 

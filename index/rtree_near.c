@@ -38,6 +38,8 @@ struct place {
  */
 #define WANTED_MAX 4096
 #define WANTED_GROWTH 4
+/* Polynomials are made anew when the reach has shrunk to this part of theirs. */
+#define FIT_AGAIN 0.3
 
 struct rtree_near {
     struct rtree_query query;
@@ -56,6 +58,8 @@ struct rtree_near {
     bool left_out;        /* something was */
     double fit_m;         /* the reach that fit was made for */
     struct geo_fit fit;
+    double fit_m2; /* the square of a chord that is 1 in fit */
+    struct geo_reach reach;
     struct rtree_hit last; /* given out */
     enum torg_err err;     /* of the walk; it stays */
 };
@@ -158,76 +162,172 @@ static void near_know(struct rtree_near *near, double upper_m)
     }
     heap[at] = upper_m;
     if (near->nearest_count == near->wanted)
-        near->reach_m = heap[0];
+        near->reach_m = fmin(near->reach_m, heap[0]);
 }
 
-/* The queue's key of an item is its bound. */
-static enum torg_err near_push_item(struct rtree_near *near, uint8_t collection,
-                                    const struct rtree_node *leaf, unsigned i)
+/* Queue an item under its lower bound, unless it is known not to be wanted. */
+static enum torg_err near_push_bounded(struct rtree_near *near, const struct place *item,
+                                       double upper_m)
 {
-    struct place item = {
+    if (near->has_after && upper_m < near->after_m)
+        return TORG_OK; /* It was on an earlier page. */
+    if (item->distance_m > near->reach_m) {
+        near->left_out = true;
+        return TORG_OK;
+    }
+    if (near->wanted > 0 && (!near->has_after || item->distance_m > near->after_m))
+        near_know(near, upper_m);
+    return heap_push(near, item);
+}
+
+static struct place place_of_item(uint8_t collection, const struct rtree_node *leaf, unsigned i)
+{
+    return (struct place){
         .number = rtree_node_u32(leaf->document, i),
         .kind = PLACE_ITEM,
         .collection = collection,
         .point = rtree_node_point(leaf, i),
     };
-    enum torg_err err = TORG_OK;
-    double upper_m;
-
-    if (rtree_filter_is_shape(&near->filter, leaf, i))
-        err = near_area_bounds(near, &item, &upper_m);
-    else
-        geo_distance_bounds(&near->filter.circle.centre, geo_point_of(item.point), &item.distance_m,
-                            &upper_m);
-    if (err || (near->has_after && upper_m < near->after_m))
-        return err; /* It was on an earlier page. */
-    if (item.distance_m > near->reach_m) {
-        near->left_out = true;
-        return TORG_OK;
-    }
-    if (near->wanted > 0 && (!near->has_after || item.distance_m > near->after_m))
-        near_know(near, upper_m);
-    return heap_push(near, &item);
 }
 
-/* Leave out what is beyond reach, a whole leaf at once. */
-static void near_narrow(struct rtree_near *near, const struct rtree_node *leaf,
-                        struct rtree_mask *chosen)
+/* One by one: areas, and what lies where polynomials fail. */
+static enum torg_err near_push_items(struct rtree_near *near, uint8_t collection,
+                                     const struct rtree_node *leaf, struct rtree_mask chosen)
+{
+    enum torg_err err = TORG_OK;
+
+    for (unsigned i; !err && rtree_mask_next(&chosen, &i);) {
+        struct place item = place_of_item(collection, leaf, i);
+        double upper_m;
+
+        if (rtree_filter_is_shape(&near->filter, leaf, i))
+            err = near_area_bounds(near, &item, &upper_m);
+        else
+            geo_distance_bounds(&near->filter.circle.centre, geo_point_of(item.point),
+                                &item.distance_m, &upper_m);
+        if (!err)
+            err = near_push_bounded(near, &item, upper_m);
+    }
+    return err;
+}
+
+/* Polynomials for a circle that holds all that is within reach; false: there are none. */
+static bool near_fit(struct rtree_near *near)
+{
+    if (near->reach_m == INFINITY)
+        return false;
+    if (near->reach_m < FIT_AGAIN * near->fit_m) { /* It costs half a microsecond. */
+        struct geo_circle circle = geo_circle_of(near->query.centre, near->reach_m);
+
+        near->fit = geo_fit_of(&circle);
+        near->fit_m = near->reach_m;
+        near->fit_m2 = circle.chord2_out_m2;
+    }
+    return near->fit.usable;
+}
+
+/*
+ * Of more items than are wanted, those with the least squares: no more can be
+ * among the nearest. Half the interval again and again; what bisection does not
+ * part, and what rounding leaves in doubt, stays.
+ */
+static struct rtree_mask near_least(const struct rtree_near *near,
+                                    const float squares[RTREE_SQUARES_MAX], unsigned count,
+                                    struct rtree_mask chosen)
 {
     const struct rtree_kernel *kernel = near->filter.kernel;
-    struct rtree_mask in, border, areas = {{0}};
+    float low = 0.0f, high = 1.0f + near->fit.margin;
+    struct rtree_mask below;
 
-    if (near->reach_m == INFINITY)
-        return;
-    if (near->reach_m < 0.7 * near->fit_m) { /* It costs half a microsecond. */
-        struct geo_circle reach = geo_circle_of(near->query.centre, near->reach_m);
+    for (int halvings = 0; halvings < 10; halvings++) {
+        float middle = (low + high) / 2;
 
-        near->fit = geo_fit_of(&reach);
-        near->fit_m = near->reach_m;
+        kernel->at_most(squares, count, middle, &below);
+        below = rtree_mask_and(below, chosen);
+        if (kernel->count(&below) >= near->wanted)
+            high = middle;
+        else
+            low = middle;
     }
-    if (!near->fit.usable)
-        return;
-    kernel->leaf_circle(leaf, &near->fit, &in, &border);
-    if (near->query.shapes && near->query.shapes->distance)
-        kernel->leaf_flags(leaf->through, &areas);
-    in = rtree_mask_or(rtree_mask_or(in, border), areas);
-    border = rtree_mask_without(*chosen, in);
-    near->left_out |= !rtree_mask_empty(&border);
-    *chosen = rtree_mask_and(*chosen, in);
+    kernel->at_most(squares, count, high + 2.1f * near->fit.margin, &below);
+    return rtree_mask_and(below, chosen);
+}
+
+/* A whole leaf at once: the squares of all chords, and only what they do not rule out. */
+static enum torg_err near_push_fitted(struct rtree_near *near, uint8_t collection,
+                                      const struct rtree_node *leaf, struct rtree_mask chosen)
+{
+    const struct rtree_kernel *kernel = near->filter.kernel;
+    const double margin = (double)near->fit.margin;
+    float squares[RTREE_SQUARES_MAX];
+    struct rtree_mask left;
+    enum torg_err err = TORG_OK;
+
+    kernel->leaf_squares(leaf, &near->fit, squares);
+    kernel->at_most(squares, leaf->count, near->fit.out, &left);
+    left = rtree_mask_and(left, chosen);
+    if (!near->has_after && kernel->count(&left) > near->wanted)
+        left = near_least(near, squares, leaf->count, left);
+    chosen = rtree_mask_without(chosen, left);
+    near->left_out |= !rtree_mask_empty(&chosen);
+    for (unsigned i; !err && rtree_mask_next(&left, &i);) {
+        struct place item = place_of_item(collection, leaf, i);
+        double square = (double)squares[i], upper_m;
+
+        geo_chord_bounds(fmax(square - margin, 0.0) * near->fit_m2,
+                         (square + margin) * near->fit_m2, &item.distance_m, &upper_m);
+        err = near_push_bounded(near, &item, upper_m);
+    }
+    return err;
 }
 
 static enum torg_err near_push_leaf(struct rtree_near *near, const struct place *place,
                                     const struct rtree_node *leaf)
 {
-    struct rtree_mask chosen;
+    struct rtree_mask chosen, areas = {{0}};
     enum torg_err err;
 
     err = rtree_filter_leaf(&near->filter, place->collection, leaf, place->inside, &chosen);
+    if (err)
+        return err;
+    if (!near_fit(near))
+        return near_push_items(near, place->collection, leaf, chosen);
+    if (near->query.shapes && near->query.shapes->distance) {
+        near->filter.kernel->leaf_flags(leaf->through, &areas);
+        areas = rtree_mask_and(areas, chosen);
+        err = near_push_items(near, place->collection, leaf, areas);
+    }
     if (!err)
-        near_narrow(near, leaf, &chosen);
-    for (unsigned i; !err && rtree_mask_next(&chosen, &i);)
-        err = near_push_item(near, place->collection, leaf, i);
+        err = near_push_fitted(near, place->collection, leaf, rtree_mask_without(chosen, areas));
     return err;
+}
+
+/*
+ * The nearest child that holds as many matches as are wanted bounds them all
+ * before a single one was seen.
+ */
+static void near_know_child(struct rtree_near *near, const struct rtree_node *node,
+                            const struct rtree_children *children, const float lower_m[64])
+{
+    unsigned nearest = RTREE_INNER_MAX;
+    double upper_m;
+
+    if (near->wanted == 0 || near->has_after)
+        return;
+    for (uint64_t left = children->may; left; left &= left - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(left);
+
+        if (children->inside[i] == RTREE_INSIDE_ALL &&
+            rtree_node_u32(node->items, i) >= near->wanted &&
+            (nearest == RTREE_INNER_MAX || lower_m[i] < lower_m[nearest]))
+            nearest = i;
+    }
+    if (nearest == RTREE_INNER_MAX)
+        return;
+    upper_m = geo_box_upper_m(&near->filter.circle.centre, rtree_node_min(node, nearest),
+                              rtree_node_max(node, nearest));
+    if (upper_m < near->reach_m)
+        near->reach_m = upper_m;
 }
 
 static enum torg_err near_push_children(struct rtree_near *near, const struct place *place,
@@ -235,9 +335,12 @@ static enum torg_err near_push_children(struct rtree_near *near, const struct pl
 {
     const struct geo_centre *centre = &near->filter.circle.centre;
     struct rtree_children children;
+    float lower_m[64];
     enum torg_err err = TORG_OK;
 
     rtree_filter_children(&near->filter, node, place->inside, &children);
+    near->filter.kernel->inner_reach(node, &near->reach, lower_m);
+    near_know_child(near, node, &children, lower_m);
     for (uint64_t left = children.may; left && !err; left &= left - 1) {
         unsigned i = (unsigned)__builtin_ctzll(left);
         struct place child = {
@@ -246,12 +349,14 @@ static enum torg_err near_push_children(struct rtree_near *near, const struct pl
             .collection = place->collection,
             .level = (uint8_t)(node->level - 1),
             .inside = children.inside[i],
+            .distance_m = (double)lower_m[i],
         };
         struct position min = rtree_node_min(node, i), max = rtree_node_max(node, i);
 
         if (near->has_after && geo_box_upper_m(centre, min, max) < near->after_m)
             continue; /* All of it was on earlier pages. */
-        child.distance_m = geo_box_lower_m(centre, min, max);
+        if (child.distance_m > GEO_REACH_SHARP_M)
+            child.distance_m = geo_box_lower_m(centre, min, max);
         if (child.distance_m > near->reach_m)
             near->left_out = true;
         else
@@ -326,6 +431,8 @@ enum torg_err rtree_near_new(const struct kv *kv, uint32_t collection_mask,
     near->query = *query;
     near->collection_mask = collection_mask;
     err = rtree_filter_init(&near->filter, kv, &near->query);
+    if (!err)
+        near->reach = geo_reach_of(&near->filter.circle.centre);
     if (!err)
         err = near_begin(near, query->near_hint < WANTED_MAX ? query->near_hint : WANTED_MAX);
     if (err) {

@@ -14,6 +14,8 @@
  */
 #define CIRCLES 6000
 #define BOX_CIRCLES 700
+#define REACH_CENTRES 300
+#define SHARP_LAT_E7_MAX 850000000 /* beyond, meridians meet and bounds may be worse */
 
 /* Latitudes as far as polynomials are used, and beyond; the equator more often than chance. */
 static struct geo_point random_centre(uint64_t *seed)
@@ -130,6 +132,37 @@ static void compare_leaf(const struct rtree_kernel *kernel, const uint8_t *bytes
     }
 }
 
+/* Nearest believes these: a bound that is too close puts a listing behind a farther one. */
+static void compare_squares(const struct rtree_kernel *kernel, const uint8_t *bytes,
+                            const struct geo_circle *circle, const struct geo_fit *fit,
+                            const double *distances_m)
+{
+    struct rtree_node leaf = rtree_node_view(bytes);
+    float squares[RTREE_SQUARES_MAX], limit = fit->out / 2;
+    double margin = (double)fit->margin;
+    struct rtree_mask half;
+
+    kernel->leaf_squares(&leaf, fit, squares);
+    kernel->at_most(squares, leaf.count, limit, &half);
+    for (unsigned i = 0; i < leaf.count; i++) {
+        double lower_m, upper_m;
+
+        assert_int_equal(bit_of(&half, i), squares[i] <= limit);
+        if (squares[i] > fit->out) {
+            assert_true(distances_m[i] > circle->radius_m);
+            continue;
+        }
+        geo_chord_bounds(fmax((double)squares[i] - margin, 0) * circle->chord2_out_m2,
+                         ((double)squares[i] + margin) * circle->chord2_out_m2, &lower_m, &upper_m);
+        if (distances_m[i] < lower_m || distances_m[i] > upper_m)
+            fail_msg("%s: centre %.9f %.9f radius %.9f: %.9f m are not %.9f to %.9f", kernel->name,
+                     circle->centre.point.lon_deg, circle->centre.point.lat_deg, circle->radius_m,
+                     distances_m[i], lower_m, upper_m);
+    }
+    for (unsigned i = leaf.count; i < 64 * RTREE_MASK_WORDS; i++)
+        assert_false(bit_of(&half, i));
+}
+
 static void test_circles_agree_with_geodesics(void **state)
 {
     double distances_m[RTREE_LEAF_MAX];
@@ -154,8 +187,10 @@ static void test_circles_agree_with_geodesics(void **state)
             put_i32(bytes, RTREE_LEAF_LAT_AT, i, position.lat_e7);
             distances_m[i] = geo_distance_m(circle.centre.point, geo_point_of(position));
         }
-        for (unsigned k = 0; rtree_kernel_at(k); k++)
+        for (unsigned k = 0; rtree_kernel_at(k); k++) {
             compare_leaf(rtree_kernel_at(k), bytes, &circle, &fit, distances_m, &borders);
+            compare_squares(rtree_kernel_at(k), bytes, &circle, &fit, distances_m);
+        }
     }
     print_message("%llu circles, %llu places, %llu left to the border\n", (unsigned long long)used,
                   (unsigned long long)pairs, (unsigned long long)borders);
@@ -248,6 +283,108 @@ static void test_boxes_agree_with_geodesics(void **state)
     assert_true(left_out > boxes / 50 && inside > boxes / 50);
 }
 
+/* A place of the earth, the poles and the antimeridian more often than chance. */
+static struct position any_place(uint64_t *seed)
+{
+    static const int32_t lons[] = {-GEO_LON_E7_MAX, GEO_LON_E7_MAX, 0, 1799999999};
+    static const int32_t lats[] = {-GEO_LAT_E7_MAX, GEO_LAT_E7_MAX, 0, 899999999};
+    struct position place = {between(seed, -GEO_LON_E7_MAX, GEO_LON_E7_MAX),
+                             between(seed, -GEO_LAT_E7_MAX, GEO_LAT_E7_MAX)};
+
+    if (test_random_below(seed, 8) == 0)
+        place.lon_e7 = lons[test_random_below(seed, ARRAY_SIZE(lons))];
+    if (test_random_below(seed, 8) == 0)
+        place.lat_e7 = lats[test_random_below(seed, ARRAY_SIZE(lats))];
+    return place;
+}
+
+/* A box of any size, near the centre more often than chance. */
+static void any_box(uint64_t *seed, struct geo_point centre, uint8_t *bytes, unsigned i)
+{
+    struct position a = any_place(seed), b = any_place(seed);
+    double size = pow(10, 1 + 8 * test_random_unit(seed));
+
+    if (test_random_below(seed, 4)) {
+        a.lon_e7 = (int32_t)fmax(
+            fmin(centre.lon_deg * 1e7 + size * (test_random_unit(seed) - 0.5), GEO_LON_E7_MAX),
+            -GEO_LON_E7_MAX);
+        a.lat_e7 = (int32_t)fmax(
+            fmin(centre.lat_deg * 1e7 + size * (test_random_unit(seed) - 0.5), GEO_LAT_E7_MAX),
+            -GEO_LAT_E7_MAX);
+    }
+    if (test_random_below(seed, 3)) {
+        b.lon_e7 = (int32_t)fmin(a.lon_e7 + size * test_random_unit(seed), GEO_LON_E7_MAX);
+        b.lat_e7 = (int32_t)fmin(a.lat_e7 + size * test_random_unit(seed), GEO_LAT_E7_MAX);
+    }
+    put_i32(bytes, RTREE_INNER_MIN_LON_AT, i, lesser(a.lon_e7, b.lon_e7));
+    put_i32(bytes, RTREE_INNER_MIN_LAT_AT, i, lesser(a.lat_e7, b.lat_e7));
+    put_i32(bytes, RTREE_INNER_MAX_LON_AT, i, greater(a.lon_e7, b.lon_e7));
+    put_i32(bytes, RTREE_INNER_MAX_LAT_AT, i, greater(a.lat_e7, b.lat_e7));
+}
+
+/* The nearest corner or side is where a bound fails, if it does. */
+static double nearest_of_some_m(uint64_t *seed, struct geo_point centre, struct position min,
+                                struct position max)
+{
+    int32_t lon = (int32_t)lround(centre.lon_deg * 1e7),
+            lat = (int32_t)lround(centre.lat_deg * 1e7);
+    struct position beside = {lesser(greater(lon, min.lon_e7), max.lon_e7),
+                              lesser(greater(lat, min.lat_e7), max.lat_e7)};
+    struct position places[] = {beside,
+                                min,
+                                max,
+                                {min.lon_e7, max.lat_e7},
+                                {max.lon_e7, min.lat_e7},
+                                {min.lon_e7, beside.lat_e7},
+                                {max.lon_e7, beside.lat_e7},
+                                place_in(seed, min, max)};
+    double nearest_m = INFINITY;
+
+    for (size_t i = 0; i < ARRAY_SIZE(places); i++)
+        nearest_m = fmin(nearest_m, geo_distance_m(centre, geo_point_of(places[i])));
+    return nearest_m;
+}
+
+static void test_reaches_are_bounds(void **state)
+{
+    uint8_t bytes[RTREE_NODE_BYTES_MAX];
+    uint64_t seed = 0x4eac, sharp = 0;
+
+    (void)state;
+    for (int c = 0; c < REACH_CENTRES; c++) {
+        struct geo_point point = random_centre(&seed);
+        struct geo_centre centre = geo_centre_of(point);
+        struct geo_reach reach = geo_reach_of(&centre);
+        unsigned count = 1 + (unsigned)test_random_below(&seed, RTREE_INNER_MAX);
+        struct rtree_node node;
+
+        node_begin(bytes, 1, count);
+        for (unsigned i = 0; i < count; i++)
+            any_box(&seed, point, bytes, i);
+        node = rtree_node_view(bytes);
+        for (unsigned k = 0; rtree_kernel_at(k); k++) {
+            float lower_m[64];
+
+            rtree_kernel_at(k)->inner_reach(&node, &reach, lower_m);
+            for (unsigned i = 0; i < count; i++) {
+                struct position min = rtree_node_min(&node, i), max = rtree_node_max(&node, i);
+                double got_m = (double)lower_m[i], best_m = geo_box_lower_m(&centre, min, max);
+
+                if (got_m > nearest_of_some_m(&seed, point, min, max))
+                    fail_msg("%s: centre %.9f %.9f: box %d %d to %d %d is nearer than %f m",
+                             rtree_kernel_at(k)->name, point.lon_deg, point.lat_deg, min.lon_e7,
+                             min.lat_e7, max.lon_e7, max.lat_e7, got_m);
+                /* A bound of nothing would be right and make every walk a scan. */
+                if (greater(-min.lat_e7, max.lat_e7) > SHARP_LAT_E7_MAX)
+                    continue;
+                assert_true(got_m > (best_m < 1e5 ? 0.999 : 0.6) * best_m - 1);
+                sharp += best_m > 0 && best_m < 1e5;
+            }
+        }
+    }
+    assert_true(sharp > REACH_CENTRES);
+}
+
 /* Whatever is not a bound must be the same in all kernels, to the bit. */
 static void test_kernels_agree(void **state)
 {
@@ -317,6 +454,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_circles_agree_with_geodesics),
         cmocka_unit_test(test_boxes_agree_with_geodesics),
+        cmocka_unit_test(test_reaches_are_bounds),
         cmocka_unit_test(test_kernels_agree),
     };
 
