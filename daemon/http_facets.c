@@ -2,10 +2,11 @@
 #include "daemon/http_facets.h"
 
 #include <stdlib.h>
-#include <string.h>
 
+#include "daemon/http_theme_texts.h"
 #include "daemon/json_out.h"
 #include "protocol/gazetteer.h"
+#include "protocol/num.h"
 
 static void put_value(struct buffer *out, const char *value, uint64_t count)
 {
@@ -16,7 +17,7 @@ static void put_value(struct buffer *out, const char *value, uint64_t count)
 /* ---- themes: most first, then by slug ---- */
 
 struct theme_count {
-    const struct theme *theme;
+    const struct http_theme_text *text;
     uint64_t count;
 };
 
@@ -27,41 +28,33 @@ static int theme_compare(const void *a, const void *b)
 
     if (left->count != right->count)
         return left->count > right->count ? -1 : 1;
-    return strcmp(left->theme->slug, right->theme->slug);
+    return (left->text > right->text) - (left->text < right->text); /* They stand by slug. */
 }
 
 /* A theme that shares its parent's bit has no number of its own. */
-static bool theme_has_number(const struct theme_tree *themes, const struct theme *theme)
-{
-    const struct theme *parent =
-        theme->parent ? theme_tree_find(themes, span_of_str(theme->parent)) : NULL;
-
-    return !parent || parent->bit != theme->bit;
-}
-
-static void put_themes(const struct theme_tree *themes, const uint64_t counts[THEME_BITS],
+static void put_themes(const struct http_theme_texts *texts, const uint64_t counts[THEME_BITS],
                        struct buffer *out)
 {
     struct theme_count found[THEME_BITS];
     size_t count = 0;
 
-    for (size_t i = 0; i < theme_tree_count(themes) && count < THEME_BITS; i++) {
-        const struct theme *theme = theme_tree_at(themes, i);
+    for (size_t i = 0; i < texts->count && count < THEME_BITS; i++) {
+        const struct http_theme_text *text = &texts->items[i];
 
-        if (counts[theme->bit] > 0 && theme_has_number(themes, theme))
-            found[count++] = (struct theme_count){theme, counts[theme->bit]};
+        if (counts[text->theme->bit] > 0 && text->numbered)
+            found[count++] = (struct theme_count){text, counts[text->theme->bit]};
     }
     if (count > 1)
         qsort(found, count, sizeof(found[0]), theme_compare);
     json_out_begin(out, "theme", '[');
     for (size_t i = 0; i < count; i++) {
-        json_out_begin(out, NULL, '{');
-        put_value(out, found[i].theme->slug, found[i].count);
-        json_out_begin(out, "name", '{');
-        for (size_t j = 0; j < found[i].theme->name_count; j++)
-            json_out_text(out, found[i].theme->languages[j], found[i].theme->names[j]);
-        json_out_end(out, '}');
-        json_out_end(out, '}');
+        buffer_put_str(out, i ? ",{\"value\":" : "{\"value\":");
+        buffer_put_span(out, found[i].text->slug);
+        buffer_put_str(out, ",\"count\":");
+        num_put_fixed(out, (int64_t)found[i].count, 0);
+        buffer_put_str(out, ",\"name\":");
+        buffer_put_span(out, found[i].text->names);
+        buffer_put_str(out, "}");
     }
     json_out_end(out, ']');
 }
@@ -114,32 +107,28 @@ static void put_collections(const struct query_facets *facets, struct buffer *ou
     json_out_end(out, ']');
 }
 
-enum torg_err http_facets_put(struct http_exchange *exchange, const struct kv *kv,
-                              const struct http_origins *origins, struct buffer *out)
+enum torg_err http_facets_put(struct http_exchange *exchange, const struct http_origins *origins,
+                              const struct query_facets *facets, struct buffer *out)
 {
-    const struct http_params *params = &exchange->params;
-    const struct theme_tree *themes = exchange->node->themes;
-    struct query_facets facets = {.origins = NULL};
+    unsigned asked = exchange->params.facets;
+    const struct http_theme_texts *texts;
     enum torg_err err;
 
-    if (!params->facets)
+    if (!asked)
         return TORG_OK;
-    if (!params->never) {
-        err = query_facets_get(kv, themes, &params->query, params->facets, &facets);
-        if (err)
-            return err;
-    }
+    err = http_theme_texts_get(exchange, &texts);
+    if (err)
+        return err;
     json_out_begin(out, "facets", '{');
-    if (params->facets & QUERY_FACET_THEME)
-        put_themes(themes, facets.themes, out);
-    if (params->facets & QUERY_FACET_ORIGIN)
-        put_origins(origins, &facets, out);
-    if (params->facets & QUERY_FACET_MUNICIPALITY)
-        put_municipalities(&facets, out);
-    if (params->facets & QUERY_FACET_COLLECTION)
-        put_collections(&facets, out);
+    if (asked & QUERY_FACET_THEME)
+        put_themes(texts, facets->themes, out);
+    if (asked & QUERY_FACET_ORIGIN)
+        put_origins(origins, facets, out);
+    if (asked & QUERY_FACET_MUNICIPALITY)
+        put_municipalities(facets, out);
+    if (asked & QUERY_FACET_COLLECTION)
+        put_collections(facets, out);
     json_out_end(out, '}');
-    query_facets_done(&facets);
     return out->err;
 }
 

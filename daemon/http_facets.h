@@ -10,9 +10,9 @@
  * they were found ("explain").
  */
 
-/* The member facets; nothing when params ask for none. Of the snapshot that kv reads. */
-enum torg_err http_facets_put(struct http_exchange *exchange, const struct kv *kv,
-                              const struct http_origins *origins, struct buffer *out);
+/* The member facets; nothing when params ask for none. */
+enum torg_err http_facets_put(struct http_exchange *exchange, const struct http_origins *origins,
+                              const struct query_facets *facets, struct buffer *out);
 
 /* The member explain. */
 void http_facets_put_explain(const struct query_explain *explain, struct buffer *out);

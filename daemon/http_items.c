@@ -27,6 +27,7 @@ struct list {
     const struct query *query;
     const struct http_origins *origins;
     struct query_page page;
+    struct query_facets facets; /* if any are asked for */
     struct buffer *out;
     struct buffer scratch;           /* what is shown of an expired origin */
     struct geo_transform *transform; /* NULL: CRS84, as they are stored */
@@ -235,7 +236,7 @@ static enum torg_err put_geojson(struct list *list, uint8_t collection)
     json_out_text(list->out, "type", "FeatureCollection");
     json_out_int(list->out, "numberMatched", (int64_t)list->page.matched);
     json_out_time(list->out, "timeStamp", list->exchange->now_ms);
-    err = http_facets_put(list->exchange, list->kv, list->origins, list->out);
+    err = http_facets_put(list->exchange, list->origins, &list->facets, list->out);
     if (err)
         return err;
     if (list->exchange->params.explain) {
@@ -347,7 +348,8 @@ static enum torg_err read_list(struct http_exchange *exchange, const struct kv *
     if (err)
         return err;
     if (!params->never)
-        err = query_run(kv, exchange->node->themes, &params->query, &list.page);
+        err = query_run_facets(kv, exchange->node->themes, &params->query, params->facets,
+                               &list.page, &list.facets);
     if (err)
         goto done;
     http_reply_begin(exchange, 200, http_params_format_type(params->format));
@@ -358,6 +360,7 @@ static enum torg_err read_list(struct http_exchange *exchange, const struct kv *
     else
         err = put_plain(&list, collection);
     query_page_done(&list.page);
+    query_facets_done(&list.facets);
 done:
     geo_transform_free(list.transform);
     buffer_done(&list.scratch);

@@ -3,52 +3,28 @@
 #include "daemon/http_link.h"
 #include "daemon/http_reply.h"
 
-#include <string.h>
-
 #include "daemon/http_origins.h"
+#include "daemon/http_theme_texts.h"
 #include "daemon/json_out.h"
 #include "index/store.h"
+#include "protocol/num.h"
 
-static bool is_below(const struct theme *theme, const char *parent)
-{
-    if (!theme->parent || !parent)
-        return !theme->parent && !parent;
-    return strcmp(theme->parent, parent) == 0;
-}
-
-static void put_theme(struct buffer *out, const struct theme *theme,
+/* At most THEME_LEVELS_MAX deep: the taxonomy's parser sees to it. */
+static void put_level(struct buffer *out, const struct http_theme_texts *texts, size_t first,
                       const uint64_t counts[THEME_BITS])
 {
-    json_out_text(out, "slug", theme->slug);
-    json_out_begin(out, "name", '{');
-    for (size_t i = 0; i < theme->name_count; i++)
-        json_out_text(out, theme->languages[i], theme->names[i]);
-    json_out_end(out, '}');
-    json_out_int(out, "count", (int64_t)counts[theme->bit]);
-}
+    for (size_t i = first; i != SIZE_MAX; i = texts->items[i].next) {
+        const struct http_theme_text *text = &texts->items[i];
 
-/*
- * At most THEME_LEVELS_MAX deep: the taxonomy's parser sees to it. Themes stand in the order of
- * their slugs, so those whose slugs begin with the parent's stand together, from first on.
- */
-static void put_below(struct buffer *out, const struct theme_tree *tree, size_t first,
-                      const char *parent, const uint64_t counts[THEME_BITS])
-{
-    size_t prefix = parent ? strlen(parent) : 0;
-
-    for (size_t i = first; i < theme_tree_count(tree); i++) {
-        const struct theme *theme = theme_tree_at(tree, i);
-
-        if (prefix > 0 && strncmp(theme->slug, parent, prefix) != 0)
-            break;
-        if (!is_below(theme, parent))
-            continue;
-        json_out_begin(out, NULL, '{');
-        put_theme(out, theme, counts);
-        json_out_begin(out, "narrower", '[');
-        put_below(out, tree, i + 1, theme->slug, counts);
-        json_out_end(out, ']');
-        json_out_end(out, '}');
+        buffer_put_str(out, i == first ? "{\"slug\":" : ",{\"slug\":");
+        buffer_put_span(out, text->slug);
+        buffer_put_str(out, ",\"name\":");
+        buffer_put_span(out, text->names);
+        buffer_put_str(out, ",\"count\":");
+        num_put_fixed(out, (int64_t)counts[text->theme->bit], 0);
+        buffer_put_str(out, ",\"narrower\":[");
+        put_level(out, texts, text->first_narrower, counts);
+        buffer_put_str(out, "]}");
     }
 }
 
@@ -57,9 +33,12 @@ static enum torg_err answer(struct http_exchange *exchange, const struct kv *kv)
     struct query *query = &exchange->params.query;
     uint64_t counts[THEME_BITS] = {0};
     struct buffer *out = &exchange->reply.body;
+    const struct http_theme_texts *texts;
     const struct http_origins *origins;
-    enum torg_err err = http_origins_get(exchange, kv, &origins);
+    enum torg_err err = http_theme_texts_get(exchange, &texts);
 
+    if (!err)
+        err = http_origins_get(exchange, kv, &origins);
     if (err)
         return err;
     http_origins_resolve(origins, &exchange->params);
@@ -74,7 +53,7 @@ static enum torg_err answer(struct http_exchange *exchange, const struct kv *kv)
     json_out_begin(out, NULL, '{');
     json_out_time(out, "timeStamp", exchange->now_ms);
     json_out_begin(out, "themes", '[');
-    put_below(out, exchange->node->themes, 0, NULL, counts);
+    put_level(out, texts, texts->first, counts);
     json_out_end(out, ']');
     json_out_begin(out, "links", '[');
     http_link_self(exchange, out, http_params_format_type(HTTP_FORMAT_JSON));

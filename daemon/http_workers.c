@@ -16,6 +16,7 @@
 #include "daemon/http_conn.h"
 #include "daemon/http_origins.h"
 #include "daemon/http_reply.h"
+#include "daemon/http_theme_texts.h"
 #include "daemon/log.h"
 
 #define MAILBOX_MAX 4096
@@ -347,6 +348,7 @@ static void thread_done(struct thread *thread)
         event_free(thread->timer);
     loop_free(worker->loop);
     http_origins_free(worker->origins);
+    http_theme_texts_free(worker->theme_texts);
 }
 
 void http_workers_free(struct http_workers *workers)

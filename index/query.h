@@ -197,7 +197,7 @@ enum torg_err query_facets_get(const struct kv *kv, const struct theme_tree *the
                                const struct query *query, unsigned facets,
                                struct query_facets *ret_facets);
 void query_facets_done(struct query_facets *facets);
-/* The page and the facets of one query, with what both need done once. */
+/* The page and the facets (0: none) of one query, with what both need done once. */
 enum torg_err query_run_facets(const struct kv *kv, const struct theme_tree *themes,
                                const struct query *query, unsigned facets,
                                struct query_page *ret_page, struct query_facets *ret_facets);

@@ -268,7 +268,7 @@ enum torg_err query_facets_of(struct query_plan *plan, unsigned facets,
     struct count count = {.plan = plan, .many = most_matches(plan) > ROWS_MAX, .out = &out};
     enum torg_err err = TORG_OK;
 
-    for (size_t i = 0; i < plan->part_count && !err; i++)
+    for (size_t i = 0; i < plan->part_count && facets && !err; i++)
         err = count_part(&count, &plan->parts[i], facets);
     if (!err)
         err = count_matched(&count, facets);
