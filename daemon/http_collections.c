@@ -4,6 +4,8 @@
 #include "daemon/http_link.h"
 #include "daemon/http_reply.h"
 
+#include <string.h>
+
 #include "daemon/http_words.h"
 #include "daemon/json_out.h"
 #include "index/store.h"
@@ -73,8 +75,12 @@ static void put_collection_links(struct http_exchange *exchange, struct buffer *
 {
     json_out_begin(out, "links", '[');
     http_link_put(exchange, out, self, JSON_TYPE, NULL, "/collections/%s", name);
+    if (strcmp(self, "self") == 0)
+        http_link_alternates(exchange, out);
     http_link_put(exchange, out, "items", http_params_format_type(HTTP_FORMAT_GEOJSON), NULL,
                   "/collections/%s/items", name);
+    http_link_put(exchange, out, "items", http_params_format_type(HTTP_FORMAT_HTML), NULL,
+                  "/collections/%s/items?f=html", name);
     http_link_put(exchange, out, "items", http_params_format_type(HTTP_FORMAT_CSV), NULL,
                   "/collections/%s/items?f=csv", name);
     json_out_end(out, ']');
@@ -92,7 +98,8 @@ static enum torg_err put_collection(struct http_exchange *exchange, const struct
 
     json_out_text(out, "id", name);
     json_out_text(out, "title", words->title[http_words_language(exchange->params.language)]);
-    json_out_text(out, "description", words->description);
+    json_out_text(out, "description",
+                  words->description[http_words_language(exchange->params.language)]);
     json_out_text(out, "itemType", "feature");
     json_out_begin(out, "crs", '[');
     for (size_t i = 0; http_crs_at(i); i++)

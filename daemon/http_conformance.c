@@ -9,10 +9,8 @@
 #define FEATURES_2 "http://www.opengis.net/spec/ogcapi-features-2/1.0/conf/"
 
 static const char *const classes[] = {
-    FEATURES_1 "core",
-    FEATURES_1 "oas30",
-    FEATURES_1 "geojson",
-    FEATURES_2 "crs",
+    FEATURES_1 "core", FEATURES_1 "oas30", FEATURES_1 "geojson",
+    FEATURES_1 "html", FEATURES_2 "crs",
 };
 
 enum torg_err http_conformance(struct http_exchange *exchange)

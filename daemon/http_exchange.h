@@ -54,6 +54,7 @@ struct http_exchange {
     bool has_token;
     struct token token;
     bool accepts_html; /* by name, as browsers do */
+    bool html;         /* what the handler writes as JSON is to be rendered as a page */
 
     bool pending;
     bool close;  /* after the answer */

@@ -202,7 +202,6 @@ static void put_href(struct list *list, const char *rel, const char *type, struc
 
 static void put_links(struct list *list, uint8_t collection)
 {
-    static const enum http_format others[] = {HTTP_FORMAT_GEOJSONSEQ, HTTP_FORMAT_CSV};
     struct http_exchange *exchange = list->exchange;
     struct buffer href = {0};
 
@@ -211,15 +210,6 @@ static void put_links(struct list *list, uint8_t collection)
     if (list->has_next) {
         put_next_url(list, &href);
         put_href(list, "next", http_params_format_type(HTTP_FORMAT_GEOJSON), &href);
-    }
-    for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
-        if (!(exchange->route->formats & others[i]))
-            continue;
-        buffer_clear(&href);
-        http_link_put_again(exchange,
-                            HTTP_PARAM_BIT(F) | HTTP_PARAM_BIT(FACETS) | HTTP_PARAM_BIT(EXPLAIN),
-                            "f", span_of_str(http_params_format_name(others[i])), &href);
-        put_href(list, "alternate", http_params_format_type(others[i]), &href);
     }
     if (collection)
         http_link_put(exchange, list->out, "collection", "application/json", NULL,
@@ -460,6 +450,8 @@ static void put_one(struct http_exchange *exchange, const struct document *docum
     buffer_put(out, document->feature.data, document->feature.size - 1);
     json_out_begin(out, "links", '[');
     http_link_put(exchange, out, "self", type, NULL, "/collections/%s/items/%s", collection, id);
+    if (exchange->request.method & (HTTP_GET | HTTP_HEAD))
+        http_link_alternates(exchange, out);
     http_link_put(exchange, out, "collection", "application/json", NULL, "/collections/%s",
                   collection);
     json_out_end(out, ']');
@@ -476,14 +468,16 @@ static void reply_document(struct http_exchange *exchange, const struct http_ori
 
     etag_put(document->etag, exchange->params.crs, etag);
     feature_id_format(id, text);
-    if (status == 200 && is_known(exchange, etag)) {
+    if (status == 200 && !exchange->html && is_known(exchange, etag)) {
         http_reply_begin(exchange, 304, NULL);
     } else {
         http_reply_begin(exchange, status, http_params_format_type(HTTP_FORMAT_GEOJSON));
         put_one(exchange, document, text);
     }
-    exchange->reply.has_etag = true;
-    http_reply_field(exchange, "ETag", "%s", etag);
+    if (!exchange->html) { /* The tag names the bytes, and a page has others. */
+        exchange->reply.has_etag = true;
+        http_reply_field(exchange, "ETag", "%s", etag);
+    }
     reply_content_crs(exchange);
     http_origins_reply_as_of(exchange, origins, &of_origin);
 }

@@ -3,6 +3,7 @@
 #include "daemon/http_link.h"
 #include "daemon/http_reply.h"
 
+#include "daemon/http_words.h"
 #include "daemon/json_out.h"
 
 #define JSON_TYPE "application/json"
@@ -24,27 +25,59 @@ static enum torg_err end_json(struct http_exchange *exchange)
 
 enum torg_err http_landing(struct http_exchange *exchange)
 {
+    static const struct {
+        const char *rel;
+        enum http_format format;
+        const char *path;
+        const char *title[2];
+    } links[] = {
+        {"service-desc",
+         HTTP_FORMAT_OPENAPI,
+         "/api",
+         {"Gränssnittet som OpenAPI 3.0", "This API as OpenAPI 3.0"}},
+        {"service-doc",
+         HTTP_FORMAT_HTML,
+         "/api?f=html",
+         {"Gränssnittet att läsa", "This API, to read"}},
+        {"service-meta",
+         HTTP_FORMAT_JSON,
+         "/api-info",
+         {"Version och status", "Version and state"}},
+        {"conformance",
+         HTTP_FORMAT_JSON,
+         "/conformance",
+         {"Standarder som gäller här", "Standards that hold here"}},
+        {"data", HTTP_FORMAT_JSON, "/collections", {"Samlingarna", "The collections"}},
+        {"search",
+         HTTP_FORMAT_GEOJSON,
+         "/search",
+         {"Alla samlingar på en gång", "All collections at once"}},
+        {"describedby", HTTP_FORMAT_JSON, "/themes", {"Teman med antal", "Themes with counts"}},
+        {"related",
+         HTTP_FORMAT_JSON,
+         "/federation",
+         {"Vems uppgifter som finns här, och hur gamla", "Whose listings are here, and how old"}},
+        {"related",
+         HTTP_FORMAT_JSON,
+         "/aggregates/competence-needs",
+         {"Kompetensbehov, räknade", "Competence needs, counted"}},
+    };
+    static const char *const descriptions[] = {
+        "Uppgifter från kommunen och alla som den är förbunden med: företag, erbjudanden, "
+        "evenemang, jobb, kurser, kompetensbehov, servicepunkter och platser.",
+        "Listings of this municipality and of all that it is federated with: companies, offers, "
+        "events, jobs, courses, competence needs, service points and places.",
+    };
+    enum http_language language = http_words_language(exchange->params.language);
     struct buffer *out = begin_json(exchange);
-    const char *api = http_params_format_type(HTTP_FORMAT_OPENAPI);
 
     json_out_text(out, "title", exchange->node->config->name);
-    json_out_text(out, "description",
-                  "Listings of this municipality and of all that it is federated with: companies, "
-                  "offers, events, jobs, courses, competence needs, service points and places.");
+    json_out_text(out, "description", descriptions[language]);
     json_out_begin(out, "links", '[');
     http_link_self(exchange, out, JSON_TYPE);
-    http_link_put(exchange, out, "service-desc", api, "This API as OpenAPI 3.0", "/api");
-    http_link_put(exchange, out, "service-meta", JSON_TYPE, "Version and state", "/api-info");
-    http_link_put(exchange, out, "conformance", JSON_TYPE, "Standards that hold here",
-                  "/conformance");
-    http_link_put(exchange, out, "data", JSON_TYPE, "The collections", "/collections");
-    http_link_put(exchange, out, "search", http_params_format_type(HTTP_FORMAT_GEOJSON),
-                  "All collections at once", "/search");
-    http_link_put(exchange, out, "describedby", JSON_TYPE, "Themes with counts", "/themes");
-    http_link_put(exchange, out, "related", JSON_TYPE, "Whose listings are here, and how old",
-                  "/federation");
-    http_link_put(exchange, out, "related", JSON_TYPE, "Competence needs, counted",
-                  "/aggregates/competence-needs");
+    for (size_t i = 0; i < ARRAY_SIZE(links); i++)
+        http_link_put(exchange, out, links[i].rel, http_params_format_type(links[i].format),
+                      links[i].title[language], "%s", links[i].path);
     json_out_end(out, ']');
     return end_json(exchange);
 }

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "daemon/http_router.h"
 #include "daemon/json_out.h"
 
 #define HREF_BYTES_MAX 1024
@@ -67,8 +68,10 @@ void http_link_self(const struct http_exchange *exchange, struct buffer *out, co
         buffer_put_u8(&href, '?');
         buffer_put_span(&href, exchange->request.query);
     }
-    put_link(out, "self", type, NULL, &href);
+    put_link(out, "self", exchange->html ? http_params_format_type(HTTP_FORMAT_HTML) : type, NULL,
+             &href);
     buffer_done(&href);
+    http_link_alternates(exchange, out);
 }
 
 static bool is_left_out(struct span name, uint32_t without)
@@ -102,4 +105,26 @@ void http_link_put_again(const struct http_exchange *exchange, uint32_t without,
         buffer_printf(out, "%c%s=", separator, name);
         http_request_put_escaped(out, value);
     }
+}
+
+void http_link_alternates(const struct http_exchange *exchange, struct buffer *out)
+{
+    /* Only GeoJSON has a place for these; and a table knows degrees only. */
+    static const uint32_t beside =
+        HTTP_PARAM_BIT(F) | HTTP_PARAM_BIT(FACETS) | HTTP_PARAM_BIT(EXPLAIN);
+    enum http_format own = exchange->html ? HTTP_FORMAT_HTML : exchange->params.format;
+    struct buffer href = {0};
+
+    for (unsigned i = HTTP_FORMAT_JSON; i <= HTTP_FORMAT_LAST; i <<= 1) {
+        enum http_format format = (enum http_format)i;
+
+        if (!(exchange->route->formats & i) || format == own)
+            continue;
+        buffer_clear(&href);
+        http_link_put_again(exchange,
+                            format == HTTP_FORMAT_CSV ? beside | HTTP_PARAM_BIT(CRS) : beside, "f",
+                            span_of_str(http_params_format_name(format)), &href);
+        put_link(out, "alternate", http_params_format_type(format), NULL, &href);
+    }
+    buffer_done(&href);
 }

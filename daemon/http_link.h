@@ -17,7 +17,9 @@ void http_link_put_base(const struct http_exchange *exchange, struct buffer *out
 void http_link_put(const struct http_exchange *exchange, struct buffer *out, const char *rel,
                    const char *type, const char *title, const char *format, ...)
     __attribute__((format(printf, 6, 7)));
-/* The link self: the request as it came. */
+/* The same question in each other format of the route. */
+void http_link_alternates(const struct http_exchange *exchange, struct buffer *out);
+/* The link self, the request as it came, and its alternates. */
 void http_link_self(const struct http_exchange *exchange, struct buffer *out, const char *type);
 /* The request again, without the parameters in the mask, and with "name=value" behind. */
 void http_link_put_again(const struct http_exchange *exchange, uint32_t without, const char *name,

@@ -680,7 +680,8 @@ static const struct param {
                            "A place name or a postal code."},
                           read_place},
     [HTTP_PARAM_LANG] = {{"lang", false, "{\"type\":\"string\",\"enum\":[\"sv\",\"en\"]}",
-                          "The language of the page."},
+                          "The language of titles, descriptions and pages; absent: as "
+                          "Accept-Language has it, else Swedish."},
                          read_lang},
     [HTTP_PARAM_COLLECTION] = {{"collection", false, "{\"type\":\"string\"}",
                                 "The collection of features that name none."},

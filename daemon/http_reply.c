@@ -332,7 +332,7 @@ enum torg_err http_reply_finish(struct http_exchange *exchange, struct buffer *r
     if (compressed)
         put_field(ret_head, "Content-Encoding", "gzip");
     put_field(ret_head, "Cache-Control", reply->cache ? reply->cache : "no-cache");
-    put_field(ret_head, "Vary", "Accept, Accept-Encoding");
+    put_field(ret_head, "Vary", "Accept, Accept-Encoding, Accept-Language");
     put_security_fields(exchange, ret_head);
     buffer_put_span(ret_head, buffer_span(&reply->fields));
     if (exchange->close)

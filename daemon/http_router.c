@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include "daemon/http_router.h"
+#include "daemon/http_html.h"
 #include "daemon/http_reply.h"
 
 #include <string.h>
@@ -7,6 +8,9 @@
 #include "index/store.h"
 
 /* ---- what the client accepts ---- */
+
+/* A page is rendered at once, and read by somebody: the next link leads on. */
+#define HTML_LIMIT_MAX 500
 
 static struct span media_type(const char *type)
 {
@@ -95,6 +99,34 @@ static enum http_format negotiate(const struct http_exchange *exchange)
         }
     }
     return best;
+}
+
+/* sv or en, whichever Accept-Language likes better; sv when it says nothing of them. */
+static void choose_language(struct http_exchange *exchange)
+{
+    static const char *const tags[] = {"sv", "en"};
+    unsigned best = 0;
+
+    for (size_t i = 0; i < exchange->request.field_count; i++) {
+        struct span list = exchange->request.fields[i].value;
+        struct span element, range;
+
+        if (!http_request_name_equal(exchange->request.fields[i].name, "accept-language"))
+            continue;
+        while (http_request_list_next(&list, &element)) {
+            unsigned quality = http_request_list_quality(element, &range);
+
+            for (size_t j = 0; j < ARRAY_SIZE(tags) && range.size >= 2; j++) {
+                bool fits = http_request_name_equal(span_of(range.data, 2), tags[j]) &&
+                            (range.size == 2 || range.data[2] == '-');
+
+                if (fits && quality > best) {
+                    best = quality;
+                    memcpy(exchange->params.language, tags[j], 3);
+                }
+            }
+        }
+    }
 }
 
 /* ---- finding the route ---- */
@@ -397,6 +429,15 @@ static bool read_params(struct http_exchange *exchange)
                            "This resource has no format that the Accept field takes.");
         return false;
     }
+    if (exchange->params.format == HTTP_FORMAT_HTML && route->format != HTTP_FORMAT_HTML) {
+        exchange->html = true;
+        exchange->params.format = route->format;
+        if (exchange->params.query.limit > HTML_LIMIT_MAX)
+            exchange->params.query.limit = HTML_LIMIT_MAX;
+    }
+    if ((route->params & HTTP_PARAM_BIT(LANG)) && route->place == HTTP_UNDER_BASE &&
+        !(exchange->params.given & HTTP_PARAM_BIT(LANG)))
+        choose_language(exchange);
     return true;
 }
 
@@ -411,6 +452,8 @@ void http_router_run(struct http_exchange *exchange)
         return;
     if (!err)
         err = exchange->reply.body.err ? exchange->reply.body.err : exchange->reply.fields.err;
+    if (!err && exchange->html && exchange->reply.status == 200)
+        err = http_html_render(exchange);
     if (err)
         http_reply_error(exchange, err);
 }

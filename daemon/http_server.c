@@ -23,10 +23,10 @@ struct http {
 
 static const char *const listing_bodies[] = {"application/geo+json", "application/json", NULL};
 
-#define JSON .formats = HTTP_FORMAT_JSON, .format = HTTP_FORMAT_JSON
+#define JSON .formats = HTTP_FORMAT_JSON | HTTP_FORMAT_HTML, .format = HTTP_FORMAT_JSON
 #define FEATURES(others) .formats = HTTP_FORMAT_GEOJSON | (others), .format = HTTP_FORMAT_GEOJSON
 #define PAGE .place = HTTP_AT_ROOT, .formats = HTTP_FORMAT_HTML, .format = HTTP_FORMAT_HTML
-#define F HTTP_PARAM_BIT(F)
+#define F (HTTP_PARAM_BIT(F) | LANG)
 #define LANG HTTP_PARAM_BIT(LANG)
 #define COLLECTIONS HTTP_PARAM_BIT(COLLECTIONS)
 
@@ -52,9 +52,9 @@ static const struct http_route routes[] = {
     {.method = HTTP_GET,
      .path = "/api",
      .handler = http_api,
-     .formats = HTTP_FORMAT_OPENAPI,
+     .formats = HTTP_FORMAT_OPENAPI | HTTP_FORMAT_HTML,
      .format = HTTP_FORMAT_OPENAPI,
-     .params = LANG | F,
+     .params = F,
      .name = "getApi",
      .summary = "This API as OpenAPI 3.0"},
     {.method = HTTP_GET,
@@ -68,21 +68,21 @@ static const struct http_route routes[] = {
      .path = "/collections",
      .handler = http_collections,
      JSON,
-     .params = F | LANG,
+     .params = F,
      .name = "getCollections",
      .summary = "The collections of listings"},
     {.method = HTTP_GET,
      .path = "/collections/{collection}",
      .handler = http_collection,
      JSON,
-     .params = F | LANG,
+     .params = F,
      .name = "getCollection",
      .summary = "One collection"},
     {.method = HTTP_GET,
      .path = "/collections/{collection}/items",
      .handler = http_items_list,
-     FEATURES(HTTP_FORMAT_GEOJSONSEQ | HTTP_FORMAT_CSV),
-     .params = HTTP_PARAMS_FILTER | HTTP_PARAMS_PAGE,
+     FEATURES(HTTP_FORMAT_GEOJSONSEQ | HTTP_FORMAT_CSV | HTTP_FORMAT_HTML),
+     .params = HTTP_PARAMS_FILTER | HTTP_PARAMS_PAGE | LANG,
      .name = "getItems",
      .summary = "Listings of one collection"},
     {.method = HTTP_POST,
@@ -96,7 +96,7 @@ static const struct http_route routes[] = {
     {.method = HTTP_GET,
      .path = "/collections/{collection}/items/{id}",
      .handler = http_items_one,
-     FEATURES(0),
+     FEATURES(HTTP_FORMAT_HTML),
      .params = HTTP_PARAM_BIT(CRS) | F,
      .name = "getItem",
      .summary = "One listing"},
@@ -117,8 +117,8 @@ static const struct http_route routes[] = {
     {.method = HTTP_GET,
      .path = "/search",
      .handler = http_items_search,
-     FEATURES(HTTP_FORMAT_GEOJSONSEQ),
-     .params = HTTP_PARAMS_FILTER | HTTP_PARAMS_PAGE | COLLECTIONS,
+     FEATURES(HTTP_FORMAT_GEOJSONSEQ | HTTP_FORMAT_HTML),
+     .params = HTTP_PARAMS_FILTER | HTTP_PARAMS_PAGE | COLLECTIONS | LANG,
      .name = "search",
      .summary = "Listings of several collections at once"},
     {.method = HTTP_GET,
@@ -132,7 +132,7 @@ static const struct http_route routes[] = {
      .path = "/suggest",
      .handler = http_suggest,
      JSON,
-     .params = HTTP_PARAM_BIT(Q) | HTTP_PARAM_BIT(LIMIT) | LANG | F,
+     .params = HTTP_PARAM_BIT(Q) | HTTP_PARAM_BIT(LIMIT) | F,
      .required = HTTP_PARAM_BIT(Q),
      .name = "getSuggestions",
      .summary = "Themes, places and names that begin as q does"},
@@ -146,7 +146,7 @@ static const struct http_route routes[] = {
     {.method = HTTP_GET,
      .path = "/aggregates/competence-needs",
      .handler = http_aggregates_needs,
-     .formats = HTTP_FORMAT_JSON | HTTP_FORMAT_CSV,
+     .formats = HTTP_FORMAT_JSON | HTTP_FORMAT_CSV | HTTP_FORMAT_HTML,
      .format = HTTP_FORMAT_JSON,
      .params = HTTP_PARAMS_FILTER | HTTP_PARAM_BIT(BY) | F,
      .name = "getCompetenceNeeds",

@@ -13,7 +13,7 @@ struct http_words_collection {
     uint8_t collection;
     const char *title[2]; /* many */
     const char *one[2];   /* one of them, as a label */
-    const char *description;
+    const char *description[2];
 };
 /* NULL for a collection that is not public. */
 const struct http_words_collection *http_words_collection(uint8_t collection);

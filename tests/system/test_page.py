@@ -57,6 +57,51 @@ def checked(text):
     return text
 
 
+def test_every_resource_has_a_page():
+    """Whoever clicks on a link of the API must land on something to read, and on nothing that runs."""
+    evil = '<script>alert(1)</script>"\'><b onmouseover="x'
+    with Federation() as federation:
+        node = federation.found("Arjeplog", municipality="2506").start()
+        item = node.publish("offers", feature(evil, 17.9, 66.05, url="https://example.org/?a=b&c",
+                                              description={"sv": evil, "en": "Quiet"}))
+        for i in range(30):
+            node.publish("offers", feature(f"Rum {i}", 17.9, 66.05))
+        document = node.api("/api")
+        for path, operations in document["paths"].items():
+            if "get" not in operations:
+                continue
+            path = "/torg/v1" + path.replace("{collection}", "offers").replace("{id}", item)
+            pages = {}
+            for lang in ("sv", "en"):
+                query = {"q": "rum"} if path.endswith("/suggest") else {}
+                answer = node.get(path, f="html", lang=lang, **query)
+                assert answer.status == 200, (path, answer)
+                assert answer.headers["Content-Type"] == "text/html; charset=utf-8", path
+                assert "script-src" not in answer.headers["Content-Security-Policy"]
+                assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+                pages[lang] = checked(answer.body.decode())
+                assert f'<html lang="{lang}">' in pages[lang]
+            assert pages["sv"] != pages["en"], path
+            browser = node.get(path + ("?q=rum" if query else ""),
+                               headers={"Accept": "text/html,*/*;q=0.8", "Accept-Language": "en-GB"})
+            assert '<html lang="en">' in browser.body.decode(), path
+        page = checked(node.get(f"/torg/v1/collections/offers/items/{item}", f="html").body.decode())
+        assert "&lt;script&gt;" in page and 'href="https://example.org/?a=b&amp;c"' in page
+        # The pages lead through all listings.
+        seen, target = 0, "/torg/v1/collections/offers/items?f=html"
+        while target:
+            page = checked(node.get(target).body.decode())
+            seen += page.count('class="card"')
+            more = re.search(r'<a rel="next" href="([^"]+)"', page)
+            target = more and re.sub(r"^https?://[^/]+", "", more.group(1).replace("&amp;", "&"))
+        assert seen == 31, seen
+        # Each says where its JSON is, and the JSON where the page is.
+        links = node.api("/collections/offers/items")["links"]
+        html = [link for link in links if link["rel"] == "alternate" and "html" in link["type"]]
+        assert len(html) == 1 and "f=html" in html[0]["href"], links
+        node.stop()
+
+
 def test_search_by_place_theme_and_distance():
     assert CHROMIUM, "install chromium: tools/packages.txt"
     with Federation() as federation:
@@ -114,5 +159,5 @@ def test_page_is_honest_when_a_node_is_away():
 
 
 if __name__ == "__main__":
-    run(test_search_by_place_theme_and_distance, test_what_companies_write_cannot_run,
+    run(test_every_resource_has_a_page, test_search_by_place_theme_and_distance, test_what_companies_write_cannot_run,
         test_page_is_honest_when_a_node_is_away)

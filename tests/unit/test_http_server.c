@@ -962,6 +962,11 @@ static void test_options_and_negotiation(void **state)
     assert_problem(&answer, 406);
     http_client_request(*state, "GET " BASE "/search",
                         "Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n", NULL, &answer);
+    assert_string_equal(http_answer_field(&answer, "Content-Type"), "text/html; charset=utf-8");
+    http_client_request(*state, "GET " BASE "/search",
+                        "Accept: text/html;q=0.5,application/json\r\n", NULL, &answer);
+    assert_string_equal(http_answer_field(&answer, "Content-Type"), "application/geo+json");
+    http_client_request(*state, "GET " BASE "/search", "Accept: */*\r\n", NULL, &answer);
     assert_string_equal(http_answer_field(&answer, "Content-Type"), "application/geo+json");
     http_client_request(*state, "GET " BASE "/collections/offers/items", "Accept: text/*\r\n", NULL,
                         &answer);

@@ -98,7 +98,8 @@ static void test_every_word_is_there_in_both_languages(void **state)
         const struct http_words_collection *words = http_words_collection(i);
 
         assert_int_equal(words != NULL, COLLECTION_MASK_PUBLIC >> i & 1);
-        assert_true(!words || (words->title[1][0] && words->one[0][0] && words->description[0]));
+        assert_true(!words || (words->title[1][0] && words->one[0][0] && words->description[0][0] &&
+                               words->description[1][0]));
     }
 }
 
