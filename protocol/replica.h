@@ -110,7 +110,8 @@ struct replica_observer {
  * PROOF     fork evidence: marks the origin disputed.
  * ANCESTRY  heads below the one held, each the prev or the skip of the one before
  *           it, the first of the held one: proved by their hashes alone, and stored
- *           without a signature where they are missing. An origin that was recovered
+ *           without a signature where they are missing, or where another branch's
+ *           stood: what is served is one line. An origin that was recovered
  *           from its peers needs them to make its next head.
  * FAULTY    head is valid and not older than the one held, but no state that
  *           obeys the rules has its roots: marks the origin faulty. What is held
@@ -192,6 +193,25 @@ enum torg_err replica_beat_check(const struct kv *kv, const struct replica_origi
  */
 void replica_proof_pack(const struct signed_span *head, const struct signed_span *other,
                         const struct span *path, size_t path_count, struct buffer *out);
+
+/*
+ * next is what at names as the head before it, or by its jump; TORG_E_MISMATCH if
+ * not, TORG_E_INVALID if it is of another origin or epoch, or a parser's error.
+ */
+enum torg_err replica_path_step(const struct head *at, struct span next, struct head *ret_next);
+/*
+ * Does something signed contradict what is held? other is a head, newer or
+ * older than the one held, or a beat, as it came; path the heads on the way down
+ * from a head, each the prev or the skip of the one before (without other
+ * itself), at most ANCESTRY_HEADS_MAX. ret_evidence becomes what
+ * replica_proof_pack makes, checked as replica_apply checks it, or stays empty:
+ * keys that a newer charter has dropped convict nobody, and what is not held, or
+ * only by its hash, cannot be compared. An error of replica_path_step when path
+ * is none; TORG_E_NOMEM, TORG_E_IO, TORG_E_CORRUPT.
+ */
+enum torg_err replica_fork_find(const struct kv *kv, const struct replica_origin *origin,
+                                const struct signed_span *other, const struct span *path,
+                                size_t path_count, struct buffer *ret_evidence);
 
 /* ---- the node's own origin ---- */
 

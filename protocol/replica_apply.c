@@ -276,6 +276,13 @@ static enum torg_err ancestor_put(struct kv *kv, uint32_t number, const struct h
     return err;
 }
 
+static bool holds_head(struct span stored, struct span bytes)
+{
+    struct signed_span held;
+
+    return !replica_signed_read(stored, HEAD_BYTES_MAX, &held) && span_equal(held.bytes, bytes);
+}
+
 /* Walk the path; write what is missing, or only judge when kv is NULL. */
 static enum torg_err ancestry_walk(const struct kv *read, struct kv *kv,
                                    const struct replica_origin *origin,
@@ -291,9 +298,9 @@ static enum torg_err ancestry_walk(const struct kv *read, struct kv *kv,
         if (err)
             return err;
         err = replica_head_get(read, origin->number, at.epoch, at.hno, &held);
-        if (!err)
+        if (!err && holds_head(held, write->ancestry[i]))
             continue;
-        if (err == TORG_E_NOT_FOUND)
+        if (!err || err == TORG_E_NOT_FOUND)
             err = kv ? ancestor_put(kv, origin->number, &at, write->ancestry[i]) : TORG_OK;
         if (err)
             return err;

@@ -167,6 +167,17 @@ enum torg_err replica_beat_check(const struct kv *kv, const struct replica_origi
         err = seal_verify(DOMAIN_BEAT, signed_beat->bytes, &signed_beat->signature, &key);
     if (err)
         return err;
+    if (beat.hno && origin->has_head && beat.epoch == origin->head.epoch &&
+        beat.hno < origin->head.hno) {
+        struct buffer evidence = {0};
+        bool contradicts;
+
+        err = replica_fork_find(kv, origin, signed_beat, NULL, 0, &evidence);
+        contradicts = evidence.size > 0;
+        buffer_done(&evidence);
+        if (err || contradicts)
+            return err ? err : TORG_E_UNEXPECTED;
+    }
     if (!beat_fits(origin, &beat)) {
         if (beat.hno == 0)
             return TORG_E_INVALID;

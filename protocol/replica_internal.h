@@ -10,7 +10,8 @@
  *   replica_keys    keys and values of the tables
  *   replica_read    everything that only reads
  *   replica_check   who may speak for an origin: heads and beats
- *   replica_proof   fork evidence
+ *   replica_proof   fork evidence: its bytes, and whether they convict
+ *   replica_fork    finding it
  *   replica_plan    what a write does to listings: first computed, then written
  *   replica_apply   other origins' writes
  *   replica_charter charters
@@ -82,6 +83,12 @@ enum torg_err replica_record_read(struct span bytes, struct replica_origin *ret_
 /* [bin, signature], alone in a value or an element of evidence; TORG_E_CORRUPT. */
 enum torg_err replica_signed_read(struct span bytes, size_t size_max, struct signed_span *ret);
 
+/* Is it our own store or memory that failed, whatever was asked of it? */
+static inline bool replica_is_storage_error(enum torg_err err)
+{
+    return err == TORG_E_NOMEM || err == TORG_E_FULL || err == TORG_E_IO || err == TORG_E_CORRUPT;
+}
+
 /* Only errors after which a transaction is aborted may come out of a begun write. */
 enum torg_err replica_fatal(enum torg_err err);
 
@@ -109,8 +116,6 @@ enum torg_err replica_held_head_check(const struct kv *kv, const struct replica_
 
 /* ---- replica_proof.c ---- */
 
-/* next is what at names as the head before it, or by its jump; TORG_E_MISMATCH if not. */
-enum torg_err replica_path_step(const struct head *at, struct span next, struct head *ret_next);
 /* Does it prove that the origin signed two heads with one number? */
 enum torg_err replica_proof_check(const struct kv *kv, const struct replica_origin *origin,
                                   struct span proof, uint64_t *ret_epoch);

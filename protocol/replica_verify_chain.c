@@ -133,6 +133,26 @@ static bool head_is_ancestor(const struct chain_check *check, const struct signe
            head_compare(head, &check->verifying->origin->head) < 0;
 }
 
+/* A forked epoch has two lines; and so has one in which a key was taken back. */
+static bool is_other_branch(const struct chain_check *check, uint64_t epoch,
+                            const struct signed_span *object)
+{
+    const struct replica_origin *origin = check->verifying->origin;
+    const struct charter_note *newest = &check->notes[origin->charter_no];
+    struct head head;
+    struct span proof;
+
+    if (replica_proof_get(check->verifying->kv, origin->number, epoch, &proof) == TORG_OK)
+        return true;
+    if (head_parse(object->bytes, &head) || newest->epoch != epoch)
+        return false;
+    for (unsigned i = 0; i < newest->signing_key_count; i++) {
+        if (newest->signing_keys[i].key_no == head.key_no)
+            return false;
+    }
+    return true;
+}
+
 /* Is hash what stands at (epoch, hno), as far as that is here? */
 static enum torg_err link_check(const struct chain_check *check, uint64_t epoch, uint64_t hno,
                                 const struct hash *hash, bool *ret_fits)
@@ -156,7 +176,7 @@ static enum torg_err link_check(const struct chain_check *check, uint64_t epoch,
     if (replica_signed_read(value, HEAD_BYTES_MAX, &object))
         return TORG_OK; /* Told when the walk comes there. */
     stored = head_hash(object.bytes);
-    *ret_fits = hash_equal(hash, &stored);
+    *ret_fits = hash_equal(hash, &stored) || is_other_branch(check, epoch, &object);
     return TORG_OK;
 }
 

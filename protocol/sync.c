@@ -147,8 +147,34 @@ static enum torg_err public_mask(struct sync *sync, const struct replica_origin 
     return TORG_OK;
 }
 
+/*
+ * The head moves on. If it does not name the one held until now, only a path
+ * can show whether it descends from that.
+ */
+static void ancestry_note(struct sync_origin *origin, const struct replica_origin *record)
+{
+    const struct head *head = &record->head;
+
+    if (!origin->has_head || !record->has_head || head->epoch != origin->epoch) {
+        origin->unproven_hno = 0;
+        return;
+    }
+    if (head->hno == origin->hno || origin->unproven_hno)
+        return;
+    if (head->hno == origin->hno + 1 &&
+        memcmp(&head->prev, &origin->head_hash, sizeof(head->prev)) == 0)
+        return;
+    if (head_jump(head->hno) == origin->hno &&
+        memcmp(&head->skip, &origin->head_hash, sizeof(head->skip)) == 0)
+        return;
+    origin->unproven_hno = origin->hno;
+    origin->ancestry_failures = 0;
+    origin->ancestry_retry_ms = 0;
+}
+
 static void take_head(struct sync_origin *origin, const struct replica_origin *record)
 {
+    ancestry_note(origin, record);
     if (record->has_head &&
         sync_number_compare(origin->epoch, origin->hno, record->head.epoch, record->head.hno) != 0)
         origin->behind_since_ms = -1; /* it moves: the wait for a batch begins anew */
@@ -257,9 +283,13 @@ enum torg_err sync_head_check(struct sync *sync, uint32_t index, struct span hea
     err = replica_origin_get(sync->read, &sync->origins[index].id, &record);
     if (err == TORG_E_NOT_FOUND)
         return TORG_E_GAP; /* not even its charter is here */
+    if (!err)
+        err = replica_head_check(sync->read, &record, &signed_head, ret_head);
     if (err)
         return err;
-    return replica_head_check(sync->read, &record, &signed_head, ret_head);
+    /* It may be newer and valid, and name a past that is not ours. */
+    err = replica_fork_find(sync->read, &record, &signed_head, NULL, 0, &sync->scratch);
+    return !err && sync->scratch.size ? TORG_E_UNEXPECTED : err;
 }
 
 /* ---- our own origin, seen from outside ---- */
@@ -283,21 +313,29 @@ static bool own_signature_valid(struct sync *sync, const struct sync_origin *ori
     return !seal_verify(DOMAIN_HEAD, signed_head->bytes, &signed_head->signature, &key);
 }
 
+/* One that was published here, or from a past that is not here any more. */
+static bool own_is_held(const struct sync *sync, const struct sync_origin *origin,
+                        const struct head *head, const struct signed_span *signed_head)
+{
+    struct span stored;
+
+    return replica_head_get(sync->read, origin->number, head->epoch, head->hno, &stored) ||
+           span_equal(frame_head(stored).bytes, signed_head->bytes);
+}
+
 void sync_own_look(struct sync *sync, uint32_t index, struct span head_bytes)
 {
     struct sync_origin *origin = &sync->origins[index];
     struct signed_span signed_head = frame_head(head_bytes);
     struct sync_action *action = NULL;
     struct head head;
-    struct hash hash;
     int order;
 
     if (head_parse(signed_head.bytes, &head) ||
         memcmp(head.origin.bytes, origin->id.bytes, sizeof(head.origin.bytes)) != 0)
         return;
     order = sync_number_compare(head.epoch, head.hno, origin->epoch, origin->hno);
-    hash = head_hash(signed_head.bytes);
-    if (order < 0 || (order == 0 && memcmp(&hash, &origin->head_hash, sizeof(hash)) == 0))
+    if (order <= 0 && own_is_held(sync, origin, &head, &signed_head))
         return;
     if (origin->ahead_told && origin->ahead_epoch == head.epoch && origin->ahead_hno == head.hno)
         return;
@@ -310,7 +348,7 @@ void sync_own_look(struct sync *sync, uint32_t index, struct span head_bytes)
     origin->ahead_hno = head.hno;
     action->epoch = head.epoch;
     action->hno = head.hno;
-    action->event = order == 0 ? "origin.forked" : "origin.ahead";
+    action->event = order <= 0 ? "origin.forked" : "origin.ahead";
     snprintf(action->text, sizeof(action->text),
              " epoch=%" PRIu64 " hno=%" PRIu64 " published_epoch=%" PRIu64
              " published_hno=%" PRIu64,

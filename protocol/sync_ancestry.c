@@ -34,12 +34,22 @@ static uint32_t peer_choose(const struct sync *sync, uint32_t index)
     return best;
 }
 
+/*
+ * Down to which head a path is wanted; 0: to none. The heads that the skips come
+ * by, and a path to the head that was held when the newest one came, by turns if
+ * one of them cannot be had.
+ */
 static enum torg_err gap_of(const struct sync *sync, uint32_t index, uint64_t *ret_to)
 {
+    const struct sync_origin *origin = &sync->origins[index];
     struct replica_origin record;
-    enum torg_err err = replica_origin_get(sync->read, &sync->origins[index].id, &record);
+    enum torg_err err = replica_origin_get(sync->read, &origin->id, &record);
 
-    return err ? err : replica_ancestry_gap(sync->read, &record, ret_to);
+    if (!err)
+        err = replica_ancestry_gap(sync->read, &record, ret_to);
+    if (!err && origin->unproven_hno && (!*ret_to || origin->ancestry_failures % 2 == 0))
+        *ret_to = origin->unproven_hno;
+    return err;
 }
 
 enum torg_err sync_ancestry_begin(struct sync *sync, uint32_t index, bool *ret_asked)
@@ -109,11 +119,43 @@ static enum torg_err ancestry_fill(struct sync_store *store, const struct frame_
     return TORG_OK;
 }
 
+/*
+ * Does the path lead to another head than the one that was held here? Then the
+ * origin has forked: the head held, the newest one and the path between them show it.
+ */
+static enum torg_err lineage_look(struct sync *sync, struct sync_job *job,
+                                  const struct sync_store *store, bool *ret_forked)
+{
+    struct sync_origin *origin = &sync->origins[job->origin];
+    size_t count = store->write.ancestry_count;
+    struct signed_span newest;
+    struct span stored;
+    struct head last;
+    enum torg_err err;
+
+    *ret_forked = false;
+    if (!origin->unproven_hno || origin->hno != job->parsed.hno)
+        return TORG_OK;
+    err = replica_head_get(sync->read, origin->number, origin->epoch, origin->hno, &stored);
+    if (err)
+        return err;
+    newest = frame_head(stored);
+    err = sync_link_forked_by(sync, job->peer, job->origin, &newest, store->write.ancestry, count,
+                              ret_forked);
+    if (err)
+        return sync_fetch_is_trouble(err) ? err : TORG_OK; /* no path: the writer says so, too */
+    if (*ret_forked ||
+        (!head_parse(store->write.ancestry[count - 1], &last) && last.hno <= origin->unproven_hno))
+        origin->unproven_hno = 0; /* it is shown to descend from it, or not to */
+    return TORG_OK;
+}
+
 enum torg_err sync_ancestry_answer(struct sync *sync, struct sync_job *job,
                                    const struct frame *frame)
 {
     struct sync_pending pending = sync_fetch_pending(sync, job);
     struct sync_store *store;
+    bool forked = false;
     enum torg_err err;
 
     if (frame->ancestry.heads.count < 2) {
@@ -122,6 +164,13 @@ enum torg_err sync_ancestry_answer(struct sync *sync, struct sync_job *job,
     }
     store = calloc(1, sizeof(*store));
     err = store ? ancestry_fill(store, &frame->ancestry.heads) : TORG_E_NOMEM;
+    if (!err)
+        err = lineage_look(sync, job, store, &forked);
+    if (forked) {
+        sync_store_free(store);
+        sync_fetch_end(sync, job, SYNC_NEITHER);
+        return err;
+    }
     if (err) {
         sync_store_free(store);
         return err;

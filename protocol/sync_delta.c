@@ -182,17 +182,35 @@ static enum torg_err delta_judge(struct sync *sync, struct sync_job *job,
     return err;
 }
 
+/* Delivered or not, the claim has been looked into. */
+static enum torg_err look_answer(struct sync *sync, struct sync_job *job, struct span head_bytes)
+{
+    struct head head;
+    enum torg_err err;
+
+    sync->peers[job->peer].rows[job->origin].useless = true;
+    if (sync->origins[job->origin].own) {
+        sync_own_look(sync, job->origin, head_bytes);
+        sync_fetch_end(sync, job, SYNC_STRIKE);
+        return TORG_OK;
+    }
+    err = sync_head_check(sync, job->origin, head_bytes, &head);
+    if (sync_fetch_is_trouble(err))
+        return err;
+    if (err)
+        sync_live_blame(sync, job->peer, job->origin, head_bytes, err);
+    /* Our very head, after it had claimed another one. */
+    sync_fetch_end(sync, job, err == TORG_E_KNOWN ? SYNC_STRIKE : SYNC_NEITHER);
+    return TORG_OK;
+}
+
 enum torg_err sync_delta_answer(struct sync *sync, struct sync_job *job, const struct frame *frame)
 {
     bool usable;
     enum torg_err err;
 
-    if (job->purpose == SYNC_FOR_LOOK) {
-        /* Delivered or not, the claim has been looked into. */
-        sync_own_look(sync, job->origin, frame->delta.head);
-        sync_fetch_end(sync, job, SYNC_STRIKE);
-        return TORG_OK;
-    }
+    if (job->purpose == SYNC_FOR_LOOK)
+        return look_answer(sync, job, frame->delta.head);
     err = sync_fetch_head(sync, job, frame->delta.head, &usable);
     if (err || !usable)
         return err;

@@ -385,6 +385,11 @@ static void head_refused(struct sync *sync, struct sync_job *job, struct span he
     }
 }
 
+static bool claimed_is_held(const struct sync_origin *origin, const struct sync_job *job)
+{
+    return sync_number_compare(job->claim_epoch, job->claim_hno, origin->epoch, origin->hno) <= 0;
+}
+
 enum torg_err sync_fetch_head(struct sync *sync, struct sync_job *job, struct span head_bytes,
                               bool *ret_usable)
 {
@@ -399,8 +404,9 @@ enum torg_err sync_fetch_head(struct sync *sync, struct sync_job *job, struct sp
         return TORG_OK;
     }
     err = sync_head_check(sync, job->origin, head_bytes, &head);
-    /* The head that is held, of which something is still missing, will do as well. */
-    if (err == TORG_E_KNOWN && !sync_origin_whole(origin))
+    /* The head that is held, of which something is still missing, will do as well; but not
+     * from one who claimed a newer one, and could claim so for ever. */
+    if (err == TORG_E_KNOWN && !sync_origin_whole(origin) && claimed_is_held(origin, job))
         err = head_parse(signed_head.bytes, &head);
     if (err == TORG_E_NOMEM || err == TORG_E_IO || err == TORG_E_CORRUPT)
         return err;
@@ -794,6 +800,29 @@ static void ancestry_gives_way(struct sync *sync, uint32_t index)
         sync_fetch_end(sync, job, SYNC_NEITHER);
 }
 
+/* Who claims another head under a number that is held here; SYNC_NONE: nobody does. */
+static uint32_t contradicting(const struct sync *sync, uint32_t index)
+{
+    const struct sync_origin *origin = &sync->origins[index];
+
+    if (!origin->has_head || origin->flags & REPLICA_FLAG_DISPUTED)
+        return SYNC_NONE;
+    for (uint32_t i = 0; i < sync->peer_count; i++) {
+        const struct sync_peer *peer = &sync->peers[i];
+        const struct sync_row *row = peer->rows ? &peer->rows[index] : NULL;
+
+        if (!peer->link || peer->link->session.state != SESSION_OPEN || !row->claimed ||
+            row->useless || !sync_peer_believed(sync, row))
+            continue;
+        if (row->contradicts && row->epoch == origin->epoch)
+            return i;
+        if (row_ahead(row, origin) == 0 &&
+            memcmp(row->head_hash, origin->head_hash.bytes, sizeof(row->head_hash)) != 0)
+            return i;
+    }
+    return SYNC_NONE;
+}
+
 /* Payloads that nobody had, when it is time to ask again. */
 static enum torg_err missing_attend(struct sync *sync, uint32_t index)
 {
@@ -827,6 +856,9 @@ enum torg_err sync_fetch_attend(struct sync *sync, uint32_t index)
         return sync_charters_begin(sync, index, peer);
     if (!origin->known)
         return TORG_OK;
+    peer = contradicting(sync, index);
+    if (peer != SYNC_NONE)
+        return sync_delta_pull(sync, index, peer, SYNC_FOR_LOOK);
     peer = takes_no_heads(origin) ? SYNC_NONE : choose(sync, index, NEED_HEAD);
     /* Payloads that a recovery did not find are still wanted: their hashes are our own word. */
     if (origin->own && !sync->recovering)

@@ -55,7 +55,8 @@ struct sync_row {
     uint8_t head_hash[16];
     uint32_t mask;
     uint64_t charter_no;
-    bool useless; /* that head cannot be taken, by the charters that we have */
+    bool useless; /* that head cannot be taken, by the charters that we have, or was looked at */
+    bool contradicts; /* we hold another head under that number, below our newest */
     uint8_t strikes;
     int64_t ancestry_ms; /* when it was last asked for older heads */
     int64_t slow_ms;     /* when its turn last ended before its work; 0: never */
@@ -144,6 +145,7 @@ struct sync_origin {
     int64_t retry_ms;
     unsigned failures;
     uint32_t failed_peer;
+    uint64_t unproven_hno; /* this head was held; that the newest descends from it is not shown */
     int64_t ancestry_retry_ms;
     unsigned ancestry_failures;
     int64_t missing_retry_ms;
@@ -178,7 +180,7 @@ enum sync_purpose {
     SYNC_FOR_DELTA,
     SYNC_FOR_TRIE,
     SYNC_FOR_MISSING,
-    SYNC_FOR_LOOK,     /* is there really a newer head of our own? */
+    SYNC_FOR_LOOK, /* is there really a newer head of our own, or another one with our number? */
     SYNC_FOR_ANCESTRY, /* heads below the newest one */
 };
 
@@ -340,6 +342,10 @@ enum torg_err sync_link_proof(struct sync *sync, uint32_t origin, uint32_t but_l
 /* Two heads, or a head and a beat, that contradict each other. */
 enum torg_err sync_link_forked(struct sync *sync, uint32_t peer, uint32_t origin,
                                const struct signed_span *other);
+/* The same, with what a path down from other shows; see replica_fork_find. */
+enum torg_err sync_link_forked_by(struct sync *sync, uint32_t peer, uint32_t origin,
+                                  const struct signed_span *other, const struct span *path,
+                                  size_t count, bool *ret_forked);
 /* Try a beat that waited for a charter. */
 enum torg_err sync_link_held_beat(struct sync *sync, uint32_t origin);
 

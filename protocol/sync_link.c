@@ -216,6 +216,22 @@ static enum torg_err take_summary(struct sync *sync, uint32_t peer, const struct
 
 /* ---- what peers hold ---- */
 
+/* Is it another head than the one that we hold under its number, an older one? */
+static bool have_contradicts(const struct sync *sync, uint32_t index,
+                             const struct frame_have_row *have)
+{
+    const struct sync_origin *origin = &sync->origins[index];
+    struct span stored;
+    struct hash hash;
+
+    if (!origin->has_head || have->epoch != origin->epoch || have->hno == 0 ||
+        have->hno >= origin->hno ||
+        replica_head_get(sync->read, origin->number, have->epoch, have->hno, &stored))
+        return false;
+    hash = head_hash(frame_head(stored).bytes);
+    return memcmp(have->head_hash, hash.bytes, sizeof(have->head_hash)) != 0;
+}
+
 static void take_have(struct sync *sync, uint32_t peer, const struct frame *frame)
 {
     struct sync_row *rows = sync->peers[peer].rows;
@@ -233,6 +249,7 @@ static void take_have(struct sync *sync, uint32_t peer, const struct frame *fram
         if (sync_number_compare(row->epoch, row->hno, have.epoch, have.hno) != 0)
             row->useless = false;
         row->claimed = true;
+        row->contradicts = have_contradicts(sync, index, &have);
         row->epoch = have.epoch;
         row->hno = have.hno;
         row->seq = have.seq;
@@ -542,21 +559,26 @@ nomem:
 enum torg_err sync_link_forked(struct sync *sync, uint32_t peer, uint32_t index,
                                const struct signed_span *other)
 {
+    return sync_link_forked_by(sync, peer, index, other, NULL, 0, &(bool){false});
+}
+
+enum torg_err sync_link_forked_by(struct sync *sync, uint32_t peer, uint32_t index,
+                                  const struct signed_span *other, const struct span *path,
+                                  size_t count, bool *ret_forked)
+{
     const struct sync_origin *origin = &sync->origins[index];
     struct buffer evidence = {0};
-    struct signed_span ours;
-    struct span stored;
+    struct replica_origin record;
     enum torg_err err;
 
+    *ret_forked = false;
     if (origin->flags & REPLICA_FLAG_DISPUTED || origin->own)
         return TORG_OK; /* said already; and of our own, sync_own_look has spoken */
-    err = replica_head_get(sync->read, origin->number, origin->epoch, origin->hno, &stored);
-    if (err)
-        return err;
-    ours = frame_head(stored);
-    replica_proof_pack(&ours, other, NULL, 0, &evidence);
-    err = evidence.err;
-    if (!err) {
+    err = replica_origin_get(sync->read, &origin->id, &record);
+    if (!err)
+        err = replica_fork_find(sync->read, &record, other, path, count, &evidence);
+    *ret_forked = !err && evidence.size;
+    if (*ret_forked) {
         sync_note(sync, "origin.forked", " peer=%s epoch=%" PRIu64 " hno=%" PRIu64,
                   sync->peers[peer].name, origin->epoch, origin->hno);
         err = proof_store(sync, index, 0, buffer_span(&evidence));

@@ -234,12 +234,12 @@ void sync_live_blame(struct sync *sync, uint32_t peer, uint32_t origin, struct s
 
     switch (err) {
     case TORG_E_KNOWN:
-    case TORG_E_STALE:
     case TORG_E_GAP:
     case TORG_E_NOMEM:
     case TORG_E_IO:
     case TORG_E_CORRUPT:
-        return; /* old news, or our own trouble */
+        return;        /* old news, or our own trouble */
+    case TORG_E_STALE: /* old news, which may yet contradict what was said then */
     case TORG_E_UNEXPECTED:
         if (sync_link_forked(sync, peer, origin, &other))
             return; /* evidence that could not be kept comes again */
@@ -282,6 +282,7 @@ static void note_sender(struct sync *sync, uint32_t peer, uint32_t origin, const
         return;
     hash = head_hash(signed_head.bytes);
     row->useless = false;
+    row->contradicts = false; /* the head itself is here and is looked at */
     row->claimed = true;
     row->epoch = head->epoch;
     row->hno = head->hno;
@@ -464,6 +465,10 @@ enum torg_err sync_live_received(struct sync *sync, uint32_t peer, struct span h
             /* The same number must be the same head. */
             err = sync_head_check(sync, index, head_bytes, &checked);
             sync_live_blame(sync, peer, index, head_bytes, err);
+        } else if (origin->has_head && origin->epoch == head.epoch && origin->hno > head.hno) {
+            err = sync_link_forked(sync, peer, index, &signed_head);
+            if (err)
+                return err;
         }
         duplicate(sync, peer, index);
         return TORG_OK;

@@ -102,14 +102,15 @@ static bool delta_visit(void *context, const struct listing_key *key, struct spa
 static const char *pull_obstacle(const struct replica_origin *record, const struct frame *frame)
 {
     uint32_t mask = frame->pull.mask;
+    int order = sync_number_compare(record->head.epoch, record->head.hno, frame->pull.epoch,
+                                    frame->pull.hno);
 
     if (!record->has_head)
         return "no head";
-    if (sync_number_compare(record->head.epoch, record->head.hno, frame->pull.epoch,
-                            frame->pull.hno) <= 0)
-        return "nothing newer";
     if (!mask)
-        return NULL; /* the head alone */
+        return NULL; /* the head alone, also an old one: it may be of another branch */
+    if (order <= 0)
+        return "nothing newer";
     if (replica_complete_mask(record, mask) != mask)
         return "not complete";
     if (frame->pull.epoch != record->head.epoch)
@@ -431,6 +432,7 @@ static enum torg_err serve_ancestry(struct sync *sync, uint32_t peer, const stru
     uint64_t sid = frame->ancestry_req.sid;
     const struct sync_origin *origin;
     struct replica_origin record;
+    struct head last;
     enum torg_err err;
 
     err = record_get(sync, &frame->ancestry_req.origin, &origin, &record);
@@ -448,6 +450,10 @@ static enum torg_err serve_ancestry(struct sync *sync, uint32_t peer, const stru
             break;
         if (err)
             return err;
+        /* Of another branch, if the origin has forked: no path goes there. */
+        if (sync->rows.count ? replica_path_step(&last, frame_head(stored).bytes, &last)
+                             : head_parse(frame_head(stored).bytes, &last))
+            break;
         frame_rows_bin(&sync->rows, frame_head(stored).bytes);
         if (at == to)
             break;

@@ -143,7 +143,8 @@ static void judge(struct walk *walk, const struct held *held, struct span header
     if (!span_equal(header, buffer_span(&version->header)))
         check_violate(walk->check, 18, "%s holds other bytes than %s signed", walk->node->name,
                       walk->origin->name);
-    if (is_new && (version->from > walk->commit || (version->to && version->to <= walk->commit)))
+    if (is_new && !walk->origin->forked &&
+        (version->from > walk->commit || (version->to && version->to <= walk->commit)))
         check_violate(walk->check, 3,
                       "%s took a listing of %s that is not in commit %" PRIu64 " (%" PRIu64
                       " to %" PRIu64 ")",
@@ -226,8 +227,8 @@ static void numbers_check(struct check *check, const struct world_node *origin)
 {
     const struct world_commit *newest;
 
-    if (origin->commit_count == 0)
-        return;
+    if (origin->commit_count == 0 || origin->forked)
+        return; /* where a second host signs, that is what happens */
     newest = &origin->commits[origin->commit_count - 1];
     for (size_t i = 0; i + 1 < origin->commit_count; i++) {
         if (origin->commits[i].epoch == newest->epoch && origin->commits[i].hno == newest->hno)
@@ -250,7 +251,7 @@ static void on_applied(void *context, struct world_node *node, struct kv *kv,
         return;
     }
     place = &check->places[node->index][origin->index];
-    if (origin == node)
+    if (origin == node->book)
         numbers_check(check, origin);
     MUST(replica_origin_get(kv, id, &record));
     origin_check(check, node, origin, kv, &record,
@@ -267,7 +268,7 @@ static void durable_check(struct check *check, struct world_node *node, uint32_t
     const char *name = check->world->nodes[origin].name;
     struct replica_origin record = {0};
 
-    if (!check->world->nodes[origin].has_own)
+    if (!world_is_origin(&check->world->nodes[origin]))
         return;
     world_head(check->world, node->index, &check->world->nodes[origin].own, &record);
     if (number_compare(record.head.epoch, record.head.hno, place->floor_epoch, place->floor_hno) <
@@ -387,7 +388,7 @@ static void node_check(struct check *check, struct world_node *node)
         struct replica_origin record;
         struct held_list now = {0};
 
-        if (!origin->has_own || replica_origin_get(&read, &origin->own, &record))
+        if (!world_is_origin(origin) || replica_origin_get(&read, &origin->own, &record))
             continue;
         /* What came behind the replica's back is new; then everything is looked at. */
         origin_check(check, node, origin, &read, &record, &check->places[node->index][i].committed,
@@ -411,7 +412,7 @@ static void charters_check(struct check *check, struct world_node *node)
         const struct world_node *origin = &check->world->nodes[i];
         struct replica_origin record;
 
-        if (!origin->has_own || replica_origin_get(&read, &origin->own, &record))
+        if (!world_is_origin(origin) || replica_origin_get(&read, &origin->own, &record))
             continue;
         for (uint64_t no = 0; no <= record.charter_no; no++) {
             struct span stored;
@@ -425,11 +426,28 @@ static void charters_check(struct check *check, struct world_node *node)
     kv_mem_read_end(&read);
 }
 
+/* No evidence can be made against an origin that published one chain. */
+static void disputes_check(struct check *check, uint32_t node)
+{
+    for (uint32_t i = 0; i < check->world->node_count; i++) {
+        const struct world_node *origin = &check->world->nodes[i];
+        struct replica_origin record;
+
+        if (!world_is_origin(origin) || origin->forked ||
+            !world_head(check->world, node, &origin->own, &record))
+            continue;
+        if (record.flags & REPLICA_FLAG_DISPUTED)
+            check_violate(check, 6, "%s calls %s disputed, which published one chain",
+                          check->world->nodes[node].name, origin->name);
+    }
+}
+
 void check_all(struct check *check)
 {
     for (uint32_t i = 0; i < check->world->node_count; i++) {
         charters_check(check, &check->world->nodes[i]);
         node_check(check, &check->world->nodes[i]);
+        disputes_check(check, i);
     }
 }
 
@@ -453,7 +471,7 @@ void check_forget(struct check *check, uint32_t node)
         struct replica_origin record;
 
         place_clear(place);
-        if (origin->has_own && !replica_origin_get(&read, &origin->own, &record))
+        if (world_is_origin(origin) && !replica_origin_get(&read, &origin->own, &record))
             origin_check(check, &check->world->nodes[node], origin, &read, &record, NULL,
                          &place->committed);
     }

@@ -14,8 +14,10 @@
  *   3  heads never go back on a node; what is taken under a head lives in it
  *   4  no origin signs two heads with one number, also after its store was put back
  *   5  nothing that a HAVE told is gone after a crash
+ *   6  a fork is known to all nodes in the end, and no origin is called forked that is not
  *  11  after the faults, every node reaches the newest head of every origin
  *  12  the same, from whatever state it was left in
+ *  17  a new epoch heals a fork everywhere
  *  18  what is held is byte for byte what was signed, known or unknown
  */
 struct check;

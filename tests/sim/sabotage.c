@@ -144,3 +144,18 @@ bool sabotage_forge_charter(struct world *world, uint32_t node, uint32_t origin)
     MUST(kv_mem_write_commit(&kv));
     return found;
 }
+
+bool sabotage_dispute(struct world *world, uint32_t node, uint32_t origin)
+{
+    struct replica_origin record;
+    struct kv kv;
+    bool found;
+
+    MUST(kv_mem_write_begin(world->nodes[node].store, &kv));
+    found = !replica_origin_get(&kv, &world->nodes[origin].own, &record);
+    record.flags |= REPLICA_FLAG_DISPUTED;
+    if (found)
+        MUST(replica_origin_save(&kv, &record));
+    MUST(kv_mem_write_commit(&kv));
+    return found;
+}

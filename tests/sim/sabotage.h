@@ -17,4 +17,7 @@ bool sabotage_resurrect(struct world *world, uint32_t node, uint32_t origin);
 /* The newest charter's last signature changes. */
 bool sabotage_forge_charter(struct world *world, uint32_t node, uint32_t origin);
 
+/* An origin is called disputed that never forked. */
+bool sabotage_dispute(struct world *world, uint32_t node, uint32_t origin);
+
 #endif

@@ -303,9 +303,10 @@ static void versions_undo(struct world_node *node, size_t commits)
 }
 
 /* Write down, independently of any node, what the origin has now signed. */
-static void version_note(struct world_node *node, const struct kv *kv, uint32_t number,
+static void version_note(struct world_node *host, const struct kv *kv, uint32_t number,
                          const struct local_change *change, uint64_t commit)
 {
+    struct world_node *node = host->book;
     struct listing_key key = listing_key_of(&change->id);
     struct world_version *live = version_live(node, change->collection, &key);
     struct world_version *version;
@@ -354,15 +355,17 @@ static enum torg_err charter_hold(struct world_node *node, struct kv *kv)
     return replica_apply(kv, &write, NULL);
 }
 
-static enum torg_err apply_own(struct world_node *node, struct kv *kv, struct world_job *job)
+static enum torg_err apply_own(struct world_node *host, struct kv *kv, struct world_job *job)
 {
+    struct world_node *node = host->book;
     struct buffer head = {0};
     struct replica_origin record;
     enum torg_err err = TORG_OK;
     int64_t clock_ms = CLOCK_MS + node->world->now_ms;
 
     if (job->beat) {
-        err = replica_beat_local(kv, &node->own, &node->signer, 1, 0, clock_ms, &head);
+        err =
+            replica_beat_local(kv, &node->own, &node->signer, 1 + host->index, 0, clock_ms, &head);
         buffer_done(&head);
         return err;
     }
@@ -374,6 +377,7 @@ static enum torg_err apply_own(struct world_node *node, struct kv *kv, struct wo
     buffer_done(&head);
     if (err)
         return err;
+    host->own_commits++;
     MUST(replica_origin_get(kv, &node->own, &record));
     if (node->commit_count == node->commit_capacity) {
         node->commit_capacity = node->commit_capacity ? 2 * node->commit_capacity : 64;
@@ -384,7 +388,7 @@ static enum torg_err apply_own(struct world_node *node, struct kv *kv, struct wo
     node->commits[node->commit_count++] =
         (struct world_commit){.epoch = record.head.epoch, .hno = record.head.hno};
     for (size_t i = 0; i < job->change_count; i++)
-        version_note(node, kv, record.number, &job->changes[i], node->commit_count);
+        version_note(host, kv, record.number, &job->changes[i], node->commit_count);
     return TORG_OK;
 }
 
@@ -436,8 +440,8 @@ static bool behind_guard(const struct world_node *node)
     bool behind;
     struct kv read;
 
-    if (!newest)
-        return false;
+    if (!newest || node->book->forked)
+        return false; /* of two hosts each has its own guard file, and is at peace with it */
     MUST(kv_mem_read_begin(node->store, &read));
     MUST(replica_origin_get(&read, &node->own, &record));
     behind = !record.has_head || record.head.epoch != newest->epoch ||
@@ -464,7 +468,7 @@ static void writer_commit(struct world_node *node)
     struct world_job *jobs = node->jobs;
     enum torg_err fatal = TORG_OK;
     enum torg_err errs[64];
-    size_t commits_before = node->commit_count;
+    size_t commits_before = node->book->commit_count;
     size_t count = 0;
     struct kv kv;
 
@@ -480,7 +484,7 @@ static void writer_commit(struct world_node *node)
     else
         fatal = kv_mem_write_commit(&kv);
     if (fatal)
-        versions_undo(node, commits_before);
+        versions_undo(node->book, commits_before);
     if (world->watcher.ended)
         world->watcher.ended(world->watcher.context, node, !fatal);
     if (fatal && node->crash_on_fault) {
@@ -1024,8 +1028,11 @@ static void action_do(struct world_node *node, struct sync_action *action)
         break;
     case SYNC_ACTION_OWN_BEAT:
         break; /* of an earlier life: worlds have one host for each origin */
-    case SYNC_ACTION_NOTE:
     case SYNC_ACTION_OWN_AHEAD:
+        node->stopped = true;
+        world_trace(world, "%s notes %s%s", node->name, action->event, action->text);
+        break;
+    case SYNC_ACTION_NOTE:
         world_trace(world, "%s notes %s%s", node->name, action->event, action->text);
         break;
     }
@@ -1327,6 +1334,7 @@ uint32_t world_node_add(struct world *world, bool has_own)
         .tick_ms = INT64_MAX,
         .bytes_per_ms = WIRE_BYTES_PER_MS,
         .seed = world_random(world),
+        .book = node,
     };
     snprintf(node->name, sizeof(node->name), "n%" PRIu32, index);
     key_draw(world, &secret, &node->node_key);
@@ -1341,6 +1349,29 @@ uint32_t world_node_add(struct world *world, bool has_own)
     MUST(kv_mem_write_begin(node->store, &kv));
     MUST(charter_hold(node, &kv));
     MUST(kv_mem_write_commit(&kv));
+    return index;
+}
+
+bool world_is_origin(const struct world_node *node)
+{
+    return node->has_own && node->book == node;
+}
+
+uint32_t world_twin_add(struct world *world, uint32_t of, const struct kv_mem *copy, uint32_t peer)
+{
+    struct world_node *origin = &world->nodes[of];
+    uint32_t index = world_node_add(world, false);
+    struct world_node *twin = &world->nodes[index];
+
+    twin->has_own = true;
+    twin->own = origin->own;
+    twin->signer = origin->signer;
+    twin->root = origin->root;
+    twin->book = origin;
+    twin->absent = true;
+    origin->forked = true;
+    kv_mem_restore(twin->store, copy);
+    world_peer(world, index, peer, true);
     return index;
 }
 
@@ -1390,7 +1421,7 @@ void world_start(struct world *world, uint32_t index)
 
     assert(!node->up);
     for (uint32_t i = 0; i < world->node_count; i++) {
-        if (world->nodes[i].has_own && i != index)
+        if (world_is_origin(&world->nodes[i]) && world->nodes[i].book != node->book)
             trusted[config.trusted_count++] = world->nodes[i].own;
     }
     node->recovering = node->has_own && !node->unguarded && behind_guard(node);
@@ -1519,7 +1550,7 @@ static void write_draw(struct world *world, uint32_t index, unsigned count, size
     struct world_job *job = must_alloc(1, sizeof(*job));
     size_t *at = must_alloc(count + 1, sizeof(*at));
 
-    if (node->recovering) {
+    if (node->recovering || node->stopped) {
         free(at);
         job_free(job);
         return;
@@ -1531,7 +1562,7 @@ static void write_draw(struct world *world, uint32_t index, unsigned count, size
 
         change->collection = world_collection(
             world_chance(world, 60) ? 0 : (unsigned)world_below(world, WORLD_COLLECTIONS));
-        change->id = id_draw(world, node, change->collection, is_delete ? 0 : 60);
+        change->id = id_draw(world, node->book, change->collection, is_delete ? 0 : 60);
         if (already_in(job, change))
             continue;
         at[job->change_count] = job->bytes.size;
@@ -1579,7 +1610,7 @@ void world_beat(struct world *world, uint32_t index)
 {
     struct world_job *job;
 
-    if (world->nodes[index].recovering)
+    if (world->nodes[index].recovering || world->nodes[index].stopped)
         return;
     job = must_alloc(1, sizeof(*job));
     job->beat = true;
@@ -1600,7 +1631,7 @@ uint64_t world_commit_of(const struct world_node *origin, uint64_t epoch, uint64
 struct world_node *world_origin(struct world *world, const struct origin_id *id)
 {
     for (uint32_t i = 0; i < world->node_count; i++) {
-        if (world->nodes[i].has_own && memcmp(&world->nodes[i].own, id, sizeof(*id)) == 0)
+        if (world_is_origin(&world->nodes[i]) && memcmp(&world->nodes[i].own, id, sizeof(*id)) == 0)
             return &world->nodes[i];
     }
     return NULL;
@@ -1680,14 +1711,14 @@ bool world_converged(struct world *world, char *why, size_t why_size)
         why_size = sizeof(unused);
     }
     for (uint32_t from = 0; from < world->node_count; from++) {
-        if (!world->nodes[from].has_own || world->nodes[from].malice)
+        if (!world_is_origin(&world->nodes[from]) || world->nodes[from].malice)
             continue;
         if (world->nodes[from].recovering) {
             snprintf(why, why_size, "%s is still recovering", world->nodes[from].name);
             return false;
         }
         for (uint32_t i = 0; i < world->node_count; i++) {
-            if (world->nodes[i].malice)
+            if (world->nodes[i].malice || world->nodes[i].absent)
                 continue;
             if (!world->nodes[i].up) {
                 snprintf(why, why_size, "%s is down", world->nodes[i].name);

@@ -66,7 +66,7 @@ struct world_node {
     struct origin_id own;
     struct replica_signer signer;
     struct secret_key root;
-    struct buffer charters[4]; /* signed */
+    struct buffer charters[8]; /* signed */
     size_t charter_count;
 
     struct kv_mem *store;
@@ -90,6 +90,12 @@ struct world_node {
     bool boasts;         /* --break: its HAVE tells of one head more */
     bool recovering; /* its store is behind what it published: it fetches that, and signs nothing */
     bool unguarded;  /* --break: it does not know what it published */
+
+    struct world_node *book; /* where what it signs is written down: itself, or whose twin it is */
+    bool stopped;            /* it was shown what its origin signed elsewhere: it signs no more */
+    uint64_t own_commits;    /* that it made itself */
+    bool absent;             /* nobody expects anything of it */
+    bool forked;             /* of a book: two hosts have written into it */
 
     /* Everything that its origin ever signed. */
     struct world_version *versions;
@@ -146,6 +152,11 @@ struct world_options world_options_default(uint64_t seed);
 void world_init(struct world *world, const struct world_options *options);
 void world_done(struct world *world);
 
+/*
+ * A second host with the keys of an origin's node and a copy of its store, which
+ * knows peer and is known to it. The origin's node has one book for both.
+ */
+uint32_t world_twin_add(struct world *world, uint32_t of, const struct kv_mem *copy, uint32_t peer);
 /* Before the first start. has_own: it is a municipality, else a mere relay. */
 uint32_t world_node_add(struct world *world, bool has_own);
 /* a knows b and dials it; b knows a. */
@@ -185,6 +196,8 @@ const struct world_version *world_version_of(const struct world_node *origin, ui
 /* Which of an origin's commits, from 1, a head is; 0 if it never signed one with that number. */
 uint64_t world_commit_of(const struct world_node *origin, uint64_t epoch, uint64_t hno);
 struct world_node *world_origin(struct world *world, const struct origin_id *id);
+/* Is it the node of an origin, and not another host's twin? */
+bool world_is_origin(const struct world_node *node);
 /* Newest head that a node holds of an origin; false if none. */
 bool world_head(struct world *world, uint32_t node, const struct origin_id *origin,
                 struct replica_origin *ret_record);

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#ifndef TORG_TESTS_SIM_RUN_H
+#define TORG_TESTS_SIM_RUN_H
+
+#include "tests/sim/check.h"
+
+/*
+ * One federation under faults. Everything of a run follows from its seed:
+ * topology, delays, what is written, what breaks and when. After the faults the
+ * world must heal by itself.
+ */
+#define SECOND INT64_C(1000)
+#define MINUTE (60 * SECOND)
+#define HEAL_MS_MAX (30 * MINUTE) /* distrust lasts ten minutes, twice that must do */
+
+/* Deliberate faults, each of which some check must find. */
+enum fault {
+    FAULT_NONE,
+    FAULT_LOSE_ROW,      /* a listing vanishes behind the trie's back */
+    FAULT_FORGE_PAYLOAD, /* a payload is not what was signed */
+    FAULT_FORGE_CHARTER, /* a charter is not what was signed */
+    FAULT_RESURRECT,     /* a deleted listing is back */
+    FAULT_EARLY_HAVE,    /* a node tells of more than it holds */
+    FAULT_ACCEPT_OLD,    /* a store goes back to an older state */
+    FAULT_FORGET_COMMIT, /* the last commit before a crash was not durable */
+    FAULT_DEAF_WRITER,   /* nothing is ever stored at a node */
+    FAULT_MUTE_TRIE,     /* reconcile gets no answers */
+    FAULT_UNSTEADY,      /* the second run is not the first */
+    FAULT_UNGUARDED,     /* an origin's store goes back and it does not know */
+    FAULT_PATIENCE,      /* answers are waited for however slowly they come */
+    FAULT_MUTE_PROOF,    /* nobody hears of a fork */
+    FAULT_FALSE_DISPUTE, /* an honest origin is called disputed */
+    FAULT_NO_CURE,       /* a forked origin opens no new epoch */
+};
+
+struct settings {
+    uint64_t seed;
+    uint64_t seed_count;
+    uint32_t nodes_min, nodes_max;
+    enum fault fault;
+    bool trace;
+    bool twice; /* every seed, not only some */
+    unsigned jobs;
+    const char *kept; /* a file of seeds that once failed */
+};
+
+struct result {
+    unsigned invariant; /* 0: all held */
+    char text[256];
+    uint64_t trace_hash;
+    uint64_t events, frames, bytes;
+    int64_t heal_ms;
+    int64_t virtual_ms;
+};
+
+struct run {
+    const struct settings *settings;
+    struct world *world;
+    struct check *check;
+    uint32_t nodes; /* without the hostile one */
+    struct kv_mem *copies[WORLD_NODES_MAX];
+    bool faulted;  /* the deliberate fault has been done */
+    bool restores; /* the first origin comes from an old backup in the end */
+    bool forks;    /* and in the end a second host signs with its keys */
+    bool large;    /* some origins have thousands of listings */
+};
+
+struct result run_seed(const struct settings *settings, uint64_t seed, bool print);
+
+/* ---- for the files that make a run ---- */
+
+/* Run until everybody holds everything, or HEAL_MS_MAX passed: a violation of that invariant. */
+void run_settle(struct run *run, unsigned invariant);
+/* A second host signs beside the first origin; its neighbours must notice, and be healed. */
+void run_fork(struct run *run);
+
+#endif

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include "tests/support/test.h"
+
+#include "tests/support/table.h"
+
+/*
+ * Forks, as one node sees them: wherever the two branches of an origin meet, what
+ * is held and signed must convict it, and nothing else may.
+ */
+
+/* A second host with the other town's keys. */
+static void twin_init(struct town *twin)
+{
+    town_init(twin, 2);
+}
+
+static bool is_disputed(const struct table *table)
+{
+    struct replica_origin record;
+    struct kv read;
+
+    assert_ok(kv_mem_read_begin(table->own.mem, &read));
+    assert_ok(replica_origin_get(&read, &table->other.id, &record));
+    kv_mem_read_end(&read);
+    return record.flags & REPLICA_FLAG_DISPUTED;
+}
+
+/* The other town's first count commits arrive one after another. */
+static void batches(struct table *table, uint8_t count)
+{
+    for (uint8_t i = 1; i <= count; i++) {
+        table_commit(&table->other, i);
+        table_batch(table, &table->other, false);
+    }
+}
+
+/* The node fell behind on one branch, took a later head of the other, and asks how it got there. */
+static void test_a_path_shows_a_fork(void **state)
+{
+    struct table *table = *state;
+    struct frame refusal = {.type = FRAME_ERROR};
+    struct town twin;
+
+    twin_init(&twin);
+    table_introduce(table);
+    batches(table, 1);
+    for (uint8_t i = 101; i <= 105; i++)
+        table_commit(&twin, i);
+    table->seat->heard_count = 0;
+    table_have(table, &twin, 0);
+    refusal.error.sid = table_heard(table, FRAME_PULL)->pull.sid;
+    refusal.error.code = FRAME_CODE_NOT_HELD;
+    table_say(table, &refusal);
+    table_answer_trie(table, &twin);
+    table_answer_fetch(table, &twin, true);
+    table_assert_holds(table, &twin, 5, 0); /* nothing waited for the proof */
+    assert_false(is_disputed(table));
+    for (unsigned i = 0; i < 4 && !is_disputed(table); i++) {
+        assert_non_null(table_heard(table, FRAME_ANCESTRY_REQ));
+        table_answer_ancestry(table, &twin, 0);
+        table_tick(table, 1000);
+    }
+    assert_true(is_disputed(table));
+    assert_non_null(table_heard(table, FRAME_PROOF));
+    assert_false(table->seat->closed);
+    town_done(&twin);
+}
+
+static void test_an_old_head_of_another_branch_is_evidence(void **state)
+{
+    struct table *table = *state;
+    struct town twin;
+
+    twin_init(&twin);
+    table_introduce(table);
+    batches(table, 5);
+    table_commit(&twin, 101);
+    table_commit(&twin, 102);
+    table_batch(table, &twin, false);
+    assert_true(is_disputed(table));
+    assert_int_equal(table_record(&table->other).head.hno, 5);
+    assert_non_null(table_heard(table, FRAME_PROOF));
+    town_done(&twin);
+}
+
+static void test_an_old_head_of_this_branch_is_none(void **state)
+{
+    struct table *table = *state;
+    struct town same;
+
+    twin_init(&same);
+    table_introduce(table);
+    for (uint8_t i = 1; i <= 5; i++) {
+        table_commit(&same, i);
+        table_batch(table, &same, false);
+    }
+    for (uint8_t i = 1; i <= 3; i++) {
+        table_commit(&table->other, i);
+        table_batch(table, &table->other, false); /* as a slow relay would repeat it */
+    }
+    assert_false(is_disputed(table));
+    town_done(&same);
+}
+
+/* A newer head whose past is not the one that was published here. */
+static void test_a_next_head_of_another_branch_is_not_taken(void **state)
+{
+    struct table *table = *state;
+    struct replica_origin record;
+    struct town twin;
+    struct kv read;
+
+    twin_init(&twin);
+    table_introduce(table);
+    batches(table, 1);
+    table_commit(&twin, 101);
+    table_commit(&twin, 102);
+    table_batch(table, &twin, false);
+    assert_true(is_disputed(table));
+    assert_ok(kv_mem_read_begin(table->own.mem, &read));
+    assert_ok(replica_origin_get(&read, &table->other.id, &record));
+    kv_mem_read_end(&read);
+    assert_int_equal(record.head.hno, 1);
+    town_done(&twin);
+}
+
+/* Two branches of one length have nothing to fetch: the claims show that they differ. */
+static void test_a_claim_of_another_head_is_looked_into(void **state)
+{
+    struct table *table = *state;
+    struct frame answer = {.type = FRAME_DELTA};
+    struct buffer head = {0};
+    struct town twin;
+
+    twin_init(&twin);
+    table_introduce(table);
+    batches(table, 3);
+    for (uint8_t i = 101; i <= 103; i++)
+        table_commit(&twin, i);
+    table->seat->heard_count = 0;
+    table_have(table, &twin, 0);
+    assert_int_equal(table_heard(table, FRAME_PULL)->pull.mask, 0);
+    answer.delta.sid = table_heard(table, FRAME_PULL)->pull.sid;
+    table_head(&twin, &head);
+    answer.delta.head = buffer_span(&head);
+    table_say(table, &answer);
+    assert_true(is_disputed(table));
+    buffer_done(&head);
+    town_done(&twin);
+}
+
+/* A thief's head is no fork once his key is dropped. */
+static void test_a_dropped_key_convicts_nobody(void **state)
+{
+    struct table *table = *state;
+    struct town twin;
+
+    twin_init(&twin);
+    table_introduce(table);
+    batches(table, 2);
+    table_commit(&twin, 101);
+    town_rotate(&table->other, false);
+    table_commit(&table->other, 3);
+    table_have(table, &table->other, 0);
+    table_charters(table, &table->other);
+    table_batch(table, &table->other, false);
+    table_assert_holds(table, &table->other, 3, 0);
+    table_batch(table, &twin, false);
+    assert_false(is_disputed(table));
+    assert_null(table_heard(table, FRAME_PROOF));
+    town_done(&twin);
+}
+
+/* Of the own origin an old head counts as well: somebody else has signed. */
+static void test_an_old_own_head_stops_writing(void **state)
+{
+    struct table *table = *state;
+    struct town twin;
+
+    town_init(&twin, 1);
+    for (uint8_t i = 1; i <= 3; i++)
+        table_commit(&table->own, i);
+    table_step(table, (struct sync_event){.kind = SYNC_EVENT_PUBLISHED});
+    table_commit(&twin, 101);
+    table_batch(table, &twin, false);
+    assert_int_equal(table->own_ahead, 1);
+    town_done(&twin);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, table_setup, table_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_a_path_shows_a_fork),
+        TEST(test_an_old_head_of_another_branch_is_evidence),
+        TEST(test_an_old_head_of_this_branch_is_none),
+        TEST(test_a_next_head_of_another_branch_is_not_taken),
+        TEST(test_a_claim_of_another_head_is_looked_into),
+        TEST(test_a_dropped_key_convicts_nobody),
+        TEST(test_an_old_own_head_stops_writing),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
