@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "daemon/ahead.h"
 #include "daemon/guard.h"
 #include "daemon/log.h"
 #include "protocol/frame.h"
@@ -35,7 +36,8 @@ struct job {
     size_t bytes;
     writer_prepare *prepare;
     struct sync_store *store; /* STORE */
-    writer_run *run;          /* RUN */
+    struct ahead_task ahead;
+    writer_run *run; /* RUN */
     struct loop *loop;
     writer_done *done;
     void *context;
@@ -50,6 +52,7 @@ struct job_list {
 
 struct writer {
     struct writer_options options;
+    struct ahead *ahead;
     struct guard guard;      /* the thread's, after writer_new */
     struct buffer last_head; /* the thread's: scratch for a signed head or beat */
     uint64_t id;             /* drawn at each start; in every beat */
@@ -658,7 +661,12 @@ static enum torg_err group_local(struct group *group, struct job *job)
 
 static enum torg_err group_store(struct group *group, struct job *job)
 {
+    struct catalogue_ahead *ahead = ahead_take(group->writer->ahead, &job->ahead);
+
+    group->catalogue.ahead = ahead;
     job->result.err = replica_apply(&group->kv, &job->store->write, &group->observer);
+    group->catalogue.ahead = NULL;
+    catalogue_ahead_free(ahead);
     if (job->result.err)
         return err_is_the_jobs(job->result.err) ? TORG_OK : job->result.err;
     group->wrote = true;
@@ -900,6 +908,7 @@ static void jobs_finish(struct writer *writer, struct job_list *jobs)
         struct job *job = jobs->first;
 
         jobs->first = job->next;
+        catalogue_ahead_free(ahead_take(writer->ahead, &job->ahead)); /* it was refused */
         job_finish(job);
     }
     list_init(jobs);
@@ -1273,12 +1282,15 @@ enum torg_err writer_new(const struct writer_options *options, struct writer **r
     writer->id = writer->id % INTEGER_MAX + 1; /* 0 means nobody */
     if (!options->has_own || options->no_beats)
         writer->beat_due_ms = INT64_MAX;
-    err = guard_open(options->directory, &options->own, &writer->guard);
+    err = ahead_new(options->store, options->themes, &writer->ahead);
+    if (!err)
+        err = guard_open(options->directory, &options->own, &writer->guard);
     if (!err)
         err = start_judge(writer);
     if (!err && pthread_create(&writer->thread, NULL, writer_thread, writer) != 0)
         err = TORG_E_NOMEM;
     if (err) {
+        ahead_free(writer->ahead);
         guard_done(&writer->guard);
         pthread_cond_destroy(&writer->wake);
         pthread_mutex_destroy(&writer->mutex);
@@ -1298,6 +1310,7 @@ void writer_free(struct writer *writer)
     pthread_cond_signal(&writer->wake);
     pthread_mutex_unlock(&writer->mutex);
     pthread_join(writer->thread, NULL);
+    ahead_free(writer->ahead);
     guard_done(&writer->guard);
     buffer_done(&writer->last_head);
     pthread_cond_destroy(&writer->wake);
@@ -1333,6 +1346,8 @@ static enum torg_err submit(struct writer *writer, struct job *job)
     if (!err) {
         ++*queued;
         list_add(&writer->queue, job);
+        if (job->kind == JOB_STORE)
+            ahead_offer(writer->ahead, &job->ahead, job->store, job->bytes);
         pthread_cond_signal(&writer->wake);
     }
     pthread_mutex_unlock(&writer->mutex);

@@ -49,9 +49,11 @@ enum torg_err catalogue_count(const struct kv *kv, uint8_t collection, uint32_t 
  * commit, and catalogue_writer_done after it and after an abort. What waits in
  * pending belongs to the transaction and must not outlive it.
  */
+struct catalogue_ahead;
 struct catalogue_writer {
     const struct theme_tree *themes;
-    struct buffer pending; /* edits of the trees, in order, until the flush */
+    struct catalogue_ahead *ahead; /* of the entries that are applied now, or NULL */
+    struct buffer pending;         /* edits of the trees, in order, until the flush */
     struct postings_writer postings;
     struct text_stemmer stemmer; /* for what the postings' words are found by */
     uint64_t dirty;              /* mask: trees with pending edits */

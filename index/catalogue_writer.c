@@ -279,6 +279,26 @@ static enum torg_err writer_drop(struct catalogue_writer *writer, struct kv *kv,
     return err ? err : writer_tree_edit(writer, before, NULL);
 }
 
+/* derived belongs to the caller; err is what catalogue_derive said of the entry. */
+static enum torg_err writer_follow(struct catalogue_writer *writer, struct kv *kv,
+                                   const struct catalogue_number_key *number_key,
+                                   struct catalogue_derived *derived, enum torg_err err)
+{
+    struct writer_before before;
+    enum torg_err before_err = writer_before_get(kv, number_key, &before);
+
+    if (before_err)
+        return before_err;
+    if (!err) {
+        writer->changed++;
+        return writer_replace(writer, kv, number_key, &before, derived);
+    }
+    if (err != TORG_E_NOT_FOUND || !before.exists)
+        return err == TORG_E_NOT_FOUND ? TORG_OK : err;
+    writer->changed++;
+    return writer_drop(writer, kv, number_key, &before);
+}
+
 static enum torg_err writer_changed(void *context, struct kv *kv,
                                     const struct replica_origin *origin, uint8_t collection,
                                     const struct listing_key *key,
@@ -286,9 +306,8 @@ static enum torg_err writer_changed(void *context, struct kv *kv,
 {
     struct catalogue_number_key number_key = catalogue_number_key(origin->number, collection, key);
     struct catalogue_writer *writer = context;
-    struct catalogue_derived derived = {0};
-    struct writer_before before;
-    enum torg_err err;
+    struct catalogue_derived derived = {0}, *ahead;
+    enum torg_err err, derive_err;
 
     /* Between two listings the rows say what the trees must hold, so here it may be done. */
     if (writer->pending.size >= WRITER_PENDING_BYTES_MAX ||
@@ -297,20 +316,10 @@ static enum torg_err writer_changed(void *context, struct kv *kv,
         if (err)
             return err;
     }
-    err = writer_before_get(kv, &number_key, &before);
-    if (err)
-        return err;
-    err = catalogue_derive(writer->themes, origin, collection, entry, &derived);
-    if (!err) {
-        writer->changed++;
-        err = writer_replace(writer, kv, &number_key, &before, &derived);
-    } else if (err == TORG_E_NOT_FOUND) {
-        err = TORG_OK;
-        if (before.exists) {
-            writer->changed++;
-            err = writer_drop(writer, kv, &number_key, &before);
-        }
-    }
+    ahead = catalogue_ahead_find(writer->ahead, origin, collection, entry, &derive_err);
+    if (!ahead)
+        derive_err = catalogue_derive(writer->themes, origin, collection, entry, &derived);
+    err = writer_follow(writer, kv, &number_key, ahead ? ahead : &derived, derive_err);
     catalogue_derived_done(&derived);
     return err;
 }

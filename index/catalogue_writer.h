@@ -2,6 +2,7 @@
 #ifndef TORG_INDEX_CATALOGUE_WRITER_H
 #define TORG_INDEX_CATALOGUE_WRITER_H
 
+#include "index/catalogue_ahead.h"
 #include "index/catalogue_derive.h"
 
 /* What rebuilding shares with following; for the catalogue only. */
@@ -15,6 +16,15 @@ enum torg_err catalogue_writer_number(struct kv *kv, const struct theme_tree *th
  */
 enum torg_err catalogue_writer_store(struct kv *kv, const struct catalogue_derived *derived,
                                      uint32_t number);
+/*
+ * What was derived of an entry before, and *ret_err, what catalogue_derive said;
+ * NULL if it was not. ahead may be NULL. Stays ahead's.
+ */
+struct catalogue_derived *catalogue_ahead_find(struct catalogue_ahead *ahead,
+                                               const struct replica_origin *origin,
+                                               uint8_t collection,
+                                               const struct replica_entry *entry,
+                                               enum torg_err *ret_err);
 /* Replace a tree by a packed one over its rows. */
 enum torg_err catalogue_writer_pack(struct kv *kv, uint8_t collection, bool placed);
 
