@@ -4,6 +4,7 @@
 #include <assert.h>
 
 #include "index/rtree_counts.h"
+#include "index/rtree_pending.h"
 #include "index/rtree_read.h"
 
 /* A walk in depth holds at most what a node's siblings leave, on each level. */
@@ -24,6 +25,7 @@ struct walk {
     void *context;
     struct rtree_counts *themes; /* count these too; or NULL */
     uint64_t count;
+    struct rtree_gone gone; /* what a walk finds in the tree and must not */
     unsigned depth;
     struct walk_place stack[STACK_MAX];
 };
@@ -74,6 +76,8 @@ static enum torg_err walk_leaf(struct walk *walk, const struct rtree_node *leaf,
         err = rtree_filter_leaf(&walk->filter, walk->collection, leaf, inside, &chosen);
     if (err)
         return err;
+    if (walk->visit && walk->gone.count > 0)
+        rtree_gone_narrow(&walk->gone, leaf, &chosen);
     if (walk->visit)
         return walk_hits(walk, leaf, &chosen);
     walk->count += walk->filter.kernel->count(&chosen);
@@ -164,18 +168,52 @@ static enum torg_err walk_run(struct walk *walk, const struct rtree_start *start
     return TORG_OK;
 }
 
+/* What waits to go out of the tree is not handed out, or taken from the counts. */
+static enum torg_err walk_gone(struct walk *walk, const struct rtree_node *gone)
+{
+    struct rtree_mask chosen;
+    enum torg_err err = rtree_pending_match(&walk->filter, walk->collection, gone, &chosen);
+
+    if (err)
+        return err;
+    if (walk->visit) {
+        rtree_gone_fill(&walk->gone, gone, chosen);
+        return TORG_OK;
+    }
+    walk->count -= walk->filter.kernel->count(&chosen); /* below 0, for a while */
+    if (walk->themes)
+        return rtree_counts_take(walk->themes, walk->filter.kv, gone, &chosen);
+    return TORG_OK;
+}
+
+/* What waits to come, when the tree itself is done. */
+static enum torg_err walk_added(struct walk *walk, const struct rtree_node *added)
+{
+    enum torg_err err = rtree_filter_visit(&walk->filter, 0);
+
+    walk->gone.count = 0;
+    return err ? err : walk_leaf(walk, added, rtree_filter_inside(&walk->filter));
+}
+
 static enum torg_err walk_tree(struct walk *walk, const struct kv *kv,
                                const struct rtree_query *query, struct rtree_work *work)
 {
     struct rtree_start start;
+    struct rtree_pending pending;
     enum torg_err err;
 
     err = rtree_filter_init(&walk->filter, kv, query);
     if (err)
         return err;
     err = rtree_filter_start(&walk->filter, walk->collection, !walk->themes, &start);
+    if (!err)
+        err = rtree_pending_get(kv, walk->collection, &pending);
+    if (!err && pending.gone.count > 0)
+        err = walk_gone(walk, &pending.gone);
     if (!err && start.height > 0)
         err = walk_run(walk, &start);
+    if (!err && !walk->stopped && pending.added.count > 0)
+        err = walk_added(walk, &pending.added);
     if (work)
         *work = walk->filter.work;
     rtree_filter_done(&walk->filter);
@@ -192,6 +230,7 @@ static void walk_begin(struct walk *walk, uint8_t collection)
     walk->context = NULL;
     walk->themes = NULL;
     walk->count = 0;
+    walk->gone.count = 0;
     walk->depth = 0;
 }
 
@@ -218,6 +257,8 @@ enum torg_err rtree_count(const struct kv *kv, uint8_t collection, const struct 
     err = walk_tree(&walk, kv, query, work);
     if (err)
         return err;
+    if (walk.count > UINT32_MAX) /* More waits to go than there is. */
+        return TORG_E_CORRUPT;
     *ret_count = walk.count;
     return TORG_OK;
 }
@@ -235,6 +276,8 @@ enum torg_err rtree_theme_counts(const struct kv *kv, uint8_t collection,
     walk_begin(&walk, collection);
     walk.themes = counts;
     err = walk_tree(&walk, kv, query, work);
+    if (!err && walk.count > UINT32_MAX)
+        err = TORG_E_CORRUPT;
     if (!err)
         err = rtree_counts_sum(counts, kv, ret_counts);
     if (!err && ret_count)
@@ -245,13 +288,20 @@ enum torg_err rtree_theme_counts(const struct kv *kv, uint8_t collection,
 
 enum torg_err rtree_size(const struct kv *kv, uint8_t collection, uint64_t *ret_count)
 {
+    struct rtree_pending pending;
     struct rtree_root root;
     enum torg_err err = rtree_node_root_get(kv, collection, &root);
 
-    if (err && err != TORG_E_NOT_FOUND)
+    if (err == TORG_E_NOT_FOUND)
+        root.items = 0;
+    else if (err)
         return err;
-    *ret_count = err ? 0 : root.items;
-    return TORG_OK;
+    err = rtree_pending_get(kv, collection, &pending);
+    if (!err && pending.gone.count > root.items)
+        err = TORG_E_CORRUPT;
+    if (!err)
+        *ret_count = root.items - pending.gone.count + pending.added.count;
+    return err;
 }
 
 /* ---- every item ---- */
@@ -261,25 +311,35 @@ struct items {
     uint8_t collection;
     rtree_item_visit *visit;
     void *context;
+    struct rtree_gone gone;
     bool stopped;
 };
+
+static enum torg_err items_leaf(struct items *items, const struct rtree_node *leaf)
+{
+    struct rtree_item item;
+    enum torg_err err = TORG_OK;
+
+    for (unsigned i = 0; !err && !items->stopped && i < leaf->count; i++) {
+        if (rtree_gone_has(&items->gone, rtree_node_u32(leaf->document, i)))
+            continue;
+        err = rtree_item_get(items->kv, items->collection, leaf, i, &item);
+        if (!err && !items->visit(items->context, &item))
+            items->stopped = true;
+    }
+    return err;
+}
 
 static enum torg_err items_below(struct items *items, uint32_t number, unsigned level)
 {
     struct rtree_node node;
-    struct rtree_item item;
     enum torg_err err;
 
     err = rtree_node_get(items->kv, items->collection, number, level, &node);
-    for (unsigned i = 0; !err && !items->stopped && i < node.count; i++) {
-        if (level > 0) {
-            err = items_below(items, rtree_node_u32(node.child, i), level - 1);
-            continue;
-        }
-        err = rtree_item_get(items->kv, items->collection, &node, i, &item);
-        if (!err && !items->visit(items->context, &item))
-            items->stopped = true;
-    }
+    if (!err && level == 0)
+        return items_leaf(items, &node);
+    for (unsigned i = 0; !err && !items->stopped && i < node.count; i++)
+        err = items_below(items, rtree_node_u32(node.child, i), level - 1);
     return err;
 }
 
@@ -287,12 +347,18 @@ enum torg_err rtree_items(const struct kv *kv, uint8_t collection, rtree_item_vi
                           void *context)
 {
     struct items items = {.kv = kv, .collection = collection, .visit = visit, .context = context};
+    struct rtree_pending pending;
     struct rtree_root root;
     enum torg_err err = rtree_node_root_get(kv, collection, &root);
 
     if (err == TORG_E_NOT_FOUND)
         return TORG_OK;
+    if (!err)
+        err = rtree_pending_get(kv, collection, &pending);
     if (err || root.height == 0)
         return err;
-    return items_below(&items, root.root, root.height - 1);
+    rtree_gone_fill(&items.gone, &pending.gone, rtree_mask_of(pending.gone.count));
+    err = items_below(&items, root.root, root.height - 1);
+    items.gone.count = 0;
+    return err ? err : items_leaf(&items, &pending.added);
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "index/rtree_curve.h"
+#include "index/rtree_pending.h"
 #include "index/rtree_stem.h"
 #include "index/rtree_themes.h"
 
@@ -228,7 +229,9 @@ static enum torg_err bulk_run(struct bulk *bulk, struct kv *kv, uint8_t collecti
         err = bulk_main(bulk);
     if (!err)
         err = bulk_themes(bulk);
-    return err ? err : rtree_pages_flush(&bulk->pages);
+    if (!err)
+        err = rtree_pages_flush(&bulk->pages);
+    return err ? err : rtree_pending_clear(kv, collection);
 }
 
 enum torg_err rtree_bulk_load(struct rtree *tree, const struct rtree_item *items, size_t count)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "index/rtree_curve.h"
+#include "index/rtree_pending.h"
 #include "index/rtree_stem.h"
 #include "index/rtree_themes.h"
 
@@ -103,36 +104,6 @@ static enum torg_err change_finish(struct change *change)
     return err ? err : rtree_pages_flush(&change->pages);
 }
 
-static enum torg_err change_one(struct rtree *tree, const struct rtree_item *item, bool removed)
-{
-    struct change *change;
-    enum torg_err err;
-
-    if (!rtree_item_valid(item))
-        return TORG_E_INVALID;
-    change = calloc(1, sizeof(*change));
-    if (!change)
-        return TORG_E_NOMEM;
-    err = rtree_pages_begin(&change->pages, tree->kv, tree->collection);
-    if (!err)
-        err = removed ? change_remove(change, item) : change_insert(change, item);
-    if (!err)
-        err = change_finish(change);
-    rtree_pages_done(&change->pages);
-    free(change);
-    return err;
-}
-
-enum torg_err rtree_insert(struct rtree *tree, const struct rtree_item *item)
-{
-    return change_one(tree, item, false);
-}
-
-enum torg_err rtree_remove(struct rtree *tree, const struct rtree_item *item)
-{
-    return change_one(tree, item, true);
-}
-
 /* ---- batches ---- */
 
 /* Places in the order of documents, and of edits within one. */
@@ -194,19 +165,14 @@ static enum torg_err batch_run(struct change *change, const struct rtree_edit *e
     return err;
 }
 
-enum torg_err rtree_apply(struct rtree *tree, const struct rtree_edit *edits, size_t count)
+/* All of them at once, none of which waits. */
+static enum torg_err batch_apply(struct rtree *tree, const struct rtree_edit *edits, size_t count)
 {
     struct rtree_place *places, *removed, *inserted;
     size_t removed_count, inserted_count;
     struct change *change;
     enum torg_err err;
 
-    if (count > UINT32_MAX)
-        return TORG_E_TOO_BIG;
-    for (size_t i = 0; i < count; i++) {
-        if (!rtree_item_valid(&edits[i].item))
-            return TORG_E_INVALID;
-    }
     change = calloc(1, sizeof(*change));
     places = calloc(3 * count + 1, sizeof(*places));
     if (!change || !places) {
@@ -234,4 +200,75 @@ done:
     free(change);
     free(places);
     return err;
+}
+
+/* ---- with what waits ---- */
+
+static enum torg_err edits_of(const struct rtree *tree, const struct rtree_node *leaf, bool removed,
+                              struct rtree_edit *edits)
+{
+    enum torg_err err = TORG_OK;
+
+    for (unsigned i = 0; i < leaf->count && !err; i++) {
+        edits[i].removed = removed;
+        err = rtree_item_get(tree->kv, tree->collection, leaf, i, &edits[i].item);
+    }
+    return err;
+}
+
+enum torg_err rtree_apply_now(struct rtree *tree, const struct rtree_edit *edits, size_t count)
+{
+    struct rtree_pending pending;
+    struct rtree_edit *all;
+    size_t waiting;
+    enum torg_err err = rtree_pending_get(tree->kv, tree->collection, &pending);
+
+    if (err)
+        return err;
+    waiting = (size_t)pending.gone.count + pending.added.count;
+    if (waiting == 0)
+        return batch_apply(tree, edits, count);
+    all = malloc((waiting + count) * sizeof(*all));
+    if (!all)
+        return TORG_E_NOMEM;
+    err = edits_of(tree, &pending.gone, true, all);
+    if (!err)
+        err = edits_of(tree, &pending.added, false, all + pending.gone.count);
+    if (!err && count > 0)
+        memcpy(all + waiting, edits, count * sizeof(*edits));
+    if (!err)
+        err = batch_apply(tree, all, waiting + count);
+    if (!err) /* Last: what is not found must leave everything as it was. */
+        err = rtree_pending_clear(tree->kv, tree->collection);
+    free(all);
+    return err;
+}
+
+enum torg_err rtree_apply(struct rtree *tree, const struct rtree_edit *edits, size_t count)
+{
+    bool waits;
+    enum torg_err err;
+
+    if (count > UINT32_MAX - RTREE_LEAF_MAX)
+        return TORG_E_TOO_BIG;
+    for (size_t i = 0; i < count; i++) {
+        if (!rtree_item_valid(&edits[i].item))
+            return TORG_E_INVALID;
+    }
+    err = rtree_pending_add(tree, edits, count, &waits);
+    return err || waits ? err : rtree_apply_now(tree, edits, count);
+}
+
+enum torg_err rtree_insert(struct rtree *tree, const struct rtree_item *item)
+{
+    const struct rtree_edit edit = {false, *item};
+
+    return rtree_apply(tree, &edit, 1);
+}
+
+enum torg_err rtree_remove(struct rtree *tree, const struct rtree_item *item)
+{
+    const struct rtree_edit edit = {true, *item};
+
+    return rtree_apply(tree, &edit, 1);
 }

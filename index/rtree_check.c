@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "index/rtree_item.h"
+#include "index/rtree_pending.h"
 
 /*
  * What holds in every tree; each breach is reported with its number.
@@ -29,6 +29,10 @@
  * 12  The tree's record counts the items of each theme.
  * 13  A theme's own tree holds 1 to 8 too, and exactly the main tree's entries
  *     of the items with the theme.
+ * 14  The page of waiting edits reads, with nothing behind its entries; what is
+ *     to go stands in the main tree, as it stands there, and once on the page.
+ * 15  What is to come is plain (rtree_item.h) and stands nowhere else: once on
+ *     the page, and in the main tree only if that is to go.
  */
 struct list {
     uint32_t *numbers; /* owned */
@@ -370,6 +374,83 @@ static enum torg_err check_themes(struct check *check)
     return err;
 }
 
+/* ---- what waits ---- */
+
+static const struct seen *seen_find(const struct check *check, uint32_t document)
+{
+    const struct seen key = {.document = document};
+
+    return check->seen_count > 0
+               ? bsearch(&key, check->seen, check->seen_count, sizeof(key), seen_compare)
+               : NULL;
+}
+
+static bool stands_twice(const struct rtree_node *leaf, unsigned i)
+{
+    for (unsigned before = 0; before < i; before++) {
+        if (rtree_node_u32(leaf->document, before) == rtree_node_u32(leaf->document, i))
+            return true;
+    }
+    return false;
+}
+
+static void check_gone(struct check *check, const struct rtree_node *gone)
+{
+    for (unsigned i = 0; i < gone->count; i++) {
+        uint32_t document = rtree_node_u32(gone->document, i);
+        const struct seen *seen = seen_find(check, document);
+        struct position point = rtree_node_point(gone, i);
+
+        if (!seen || seen->from != rtree_node_u32(gone->from, i) ||
+            seen->through != rtree_node_u32(gone->through, i) ||
+            seen->theme != rtree_node_u16(gone->theme, i) ||
+            memcmp(&seen->point, &point, sizeof(point)) != 0)
+            say(check, "14: document %u is to go and is not in the tree", document);
+        if (stands_twice(gone, i))
+            say(check, "14: document %u is to go twice", document);
+    }
+}
+
+static enum torg_err check_added(struct check *check, const struct rtree_pending *pending)
+{
+    const struct rtree_node *added = &pending->added;
+    struct rtree_gone gone;
+
+    rtree_gone_fill(&gone, &pending->gone, rtree_mask_of(pending->gone.count));
+    for (unsigned i = 0; i < added->count; i++) {
+        uint32_t document = rtree_node_u32(added->document, i);
+        struct rtree_item item;
+        enum torg_err err = rtree_item_get(check->kv, check->collection, added, i, &item);
+
+        if (err == TORG_E_CORRUPT)
+            say(check, "15: document %u, which is to come, has no themes", document);
+        if (err)
+            return err;
+        if (stands_twice(added, i))
+            say(check, "15: document %u is to come twice", document);
+        if (seen_find(check, document) && !rtree_gone_has(&gone, document))
+            say(check, "15: document %u is to come and is in the tree", document);
+    }
+    return TORG_OK;
+}
+
+static enum torg_err check_pending(struct check *check)
+{
+    struct rtree_pending pending;
+    enum torg_err err = rtree_pending_get(check->kv, check->collection, &pending);
+
+    if (err == TORG_E_CORRUPT)
+        say(check, "14: the page of waiting edits is damaged");
+    if (err)
+        return err;
+    if (!rtree_pending_rest_zero(&pending))
+        say(check, "14: the page of waiting edits has something behind its entries");
+    check_gone(check, &pending.gone);
+    check->stat.items += pending.added.count;
+    check->stat.items -= pending.gone.count < check->stat.items ? pending.gone.count : 0;
+    return check_added(check, &pending);
+}
+
 /* ---- numbers ---- */
 
 /* The chain of free numbers, into the list of nodes: together they must be all there are. */
@@ -425,7 +506,8 @@ static enum torg_err check_stored(struct check *check, uint8_t first_byte, const
     err = kv_cursor_seek(check->kv, cursor, span_of(&first_byte, 1), &key, &value);
     while (!err && key.size > 0 && key.data[0] == first_byte) {
         uint32_t number = key.size == RTREE_KEY_BYTES ? get_u32be(key.data + 1) : 0;
-        bool is_root = first_byte == check->collection && number == 0;
+        /* The tree's record, and among the counts what waits. */
+        bool is_root = first_byte != (check->collection | RTREE_RECORD_KEY_BIT) && number == 0;
 
         if (key.size != RTREE_KEY_BYTES || (!is_root && !list_has(list, number)))
             say(check, "%s %u belongs to nothing", what, number);
@@ -450,6 +532,8 @@ static enum torg_err check_tree(struct check *check)
         err = check_main(check);
     if (!err)
         err = check_themes(check);
+    if (!err)
+        err = check_pending(check);
     if (!err)
         err = check_free(check);
     if (err)

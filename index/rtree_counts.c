@@ -112,6 +112,22 @@ enum torg_err rtree_counts_leaf(struct rtree_counts *counts, const struct rtree_
     return past ? counts_records(counts, filter->kv, collection, leaf, *chosen) : TORG_OK;
 }
 
+enum torg_err rtree_counts_take(struct rtree_counts *counts, const struct kv *kv,
+                                const struct rtree_node *leaf, const struct rtree_mask *chosen)
+{
+    struct rtree_mask left = *chosen;
+    struct theme_set themes;
+
+    for (unsigned i; rtree_mask_next(&left, &i);) {
+        enum torg_err err = rtree_item_themes(kv, rtree_node_u16(leaf->theme, i), &themes);
+
+        if (err)
+            return err;
+        themes_add(counts->themes, &themes, UINT64_MAX);
+    }
+    return TORG_OK;
+}
+
 enum torg_err rtree_counts_below(struct rtree_counts *counts, const struct kv *kv,
                                  const struct rtree_kernel *kernel, uint8_t collection,
                                  uint32_t number)

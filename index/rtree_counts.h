@@ -18,6 +18,9 @@ void rtree_counts_free(struct rtree_counts *counts);
 enum torg_err rtree_counts_leaf(struct rtree_counts *counts, const struct rtree_filter *filter,
                                 uint8_t collection, const struct rtree_node *leaf,
                                 const struct rtree_mask *chosen);
+/* Take what matches of a leaf without records from the counts; they may be below 0 meanwhile. */
+enum torg_err rtree_counts_take(struct rtree_counts *counts, const struct kv *kv,
+                                const struct rtree_node *leaf, const struct rtree_mask *chosen);
 /* Count everything below an inner node of the collection's tree. */
 enum torg_err rtree_counts_below(struct rtree_counts *counts, const struct kv *kv,
                                  const struct rtree_kernel *kernel, uint8_t collection,

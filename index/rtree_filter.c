@@ -106,7 +106,7 @@ void rtree_filter_done(struct rtree_filter *filter)
     filter->answers = NULL;
 }
 
-static unsigned filter_inside(const struct rtree_filter *filter)
+unsigned rtree_filter_inside(const struct rtree_filter *filter)
 {
     const struct rtree_query *query = filter->query;
     unsigned inside = 0;
@@ -159,7 +159,7 @@ static enum torg_err start_theme(const struct rtree_filter *filter, uint8_t coll
 enum torg_err rtree_filter_start(const struct rtree_filter *filter, uint8_t collection,
                                  bool any_tree, struct rtree_start *ret_start)
 {
-    struct rtree_start start = {.inside = (uint8_t)filter_inside(filter)};
+    struct rtree_start start = {.inside = (uint8_t)rtree_filter_inside(filter)};
     struct rtree_root root;
     enum torg_err err = rtree_node_root_get(filter->kv, collection, &root);
 

@@ -41,6 +41,9 @@ enum torg_err rtree_filter_init(struct rtree_filter *filter, const struct kv *kv
                                 const struct rtree_query *query);
 void rtree_filter_done(struct rtree_filter *filter);
 
+/* What holds for all items, since the query does not ask it. */
+unsigned rtree_filter_inside(const struct rtree_filter *filter);
+
 /*
  * Where a walk begins: at the collection's tree or, when every match has one
  * theme, at the tree of that theme, if there is one (and any_tree, for only the

@@ -383,6 +383,13 @@ static bool item_is_area(const struct rtree_item *item)
            memcmp(&item->max, &item->point, sizeof(item->max)) != 0;
 }
 
+bool rtree_item_plain(const struct rtree_item *item)
+{
+    return !item_is_area(item) &&
+           from_ms(rtree_item_minute_down(item->time_from_ms)) == item->time_from_ms &&
+           through_ms(rtree_item_minute_up(item->time_through_ms)) == item->time_through_ms;
+}
+
 enum torg_err rtree_item_pack(struct kv *kv, uint8_t collection,
                               struct rtree_combinations *combinations,
                               const struct rtree_item *item, struct rtree_entry *ret_entry)
@@ -404,9 +411,7 @@ enum torg_err rtree_item_pack(struct kv *kv, uint8_t collection,
     err = combinations_number(combinations, kv, &item->themes, &entry.theme);
     if (err)
         return err;
-    record = area || entry.theme == RTREE_THEME_RECORD ||
-             from_ms(entry.from) != item->time_from_ms ||
-             through_ms(entry.through) != item->time_through_ms;
+    record = !rtree_item_plain(item) || entry.theme == RTREE_THEME_RECORD;
     if (area)
         entry.through |= RTREE_FLAG_AREA;
     if (record) {

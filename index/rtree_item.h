@@ -48,6 +48,10 @@ enum torg_err rtree_combinations_themes(struct rtree_combinations *combinations,
 /* Does item keep the rules of rtree.h? */
 bool rtree_item_valid(const struct rtree_item *item);
 
+/* Is a leaf entry all of it, but for a combination of themes that the dictionary has no room for?
+ */
+bool rtree_item_plain(const struct rtree_item *item);
+
 /* The leaf entry of a valid item; writes its record and the dictionary where needed. */
 enum torg_err rtree_item_pack(struct kv *kv, uint8_t collection,
                               struct rtree_combinations *combinations,

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "index/rtree_filter.h"
+#include "index/rtree_pending.h"
 #include "index/rtree_read.h"
 #include "protocol/limits.h"
 
@@ -27,7 +28,15 @@ struct place {
     uint8_t collection;
     uint8_t level;
     uint8_t inside;
+    bool pending; /* a node: what waits to come into the collection's trees */
     struct position point;
+};
+
+/* What waits to go out of a collection's trees. */
+struct near_gone {
+    uint8_t collection;
+    struct rtree_gone gone;
+    struct near_gone *next;
 };
 
 /*
@@ -50,13 +59,14 @@ struct rtree_near {
     bool has_after;
     double after_m;
     uint32_t after_document;
-    size_t wanted;        /* in this walk; 0: all */
-    size_t given;         /* of these */
-    double *nearest;      /* owned: upper bounds of the nearest candidates, greatest first */
-    size_t nearest_count; /* up to wanted */
-    double reach_m;       /* of these: what lies beyond is left out */
-    bool left_out;        /* something was */
-    double fit_m;         /* the reach that fit was made for */
+    struct near_gone *gone; /* owned: of collections where anything that matches is to go */
+    size_t wanted;          /* in this walk; 0: all */
+    size_t given;           /* of these */
+    double *nearest;        /* owned: upper bounds of the nearest candidates, greatest first */
+    size_t nearest_count;   /* up to wanted */
+    double reach_m;         /* of these: what lies beyond is left out */
+    bool left_out;          /* something was */
+    double fit_m;           /* the reach that fit was made for */
     struct geo_fit fit;
     double fit_m2; /* the square of a chord that is 1 in fit */
     struct geo_reach reach;
@@ -281,15 +291,29 @@ static enum torg_err near_push_fitted(struct rtree_near *near, uint8_t collectio
     return err;
 }
 
+/* What the trees hold and the place's walk must not find, or NULL. */
+static const struct near_gone *near_gone_of(const struct rtree_near *near,
+                                            const struct place *place)
+{
+    const struct near_gone *gone = place->pending ? NULL : near->gone;
+
+    while (gone && gone->collection != place->collection)
+        gone = gone->next;
+    return gone;
+}
+
 static enum torg_err near_push_leaf(struct rtree_near *near, const struct place *place,
                                     const struct rtree_node *leaf)
 {
+    const struct near_gone *gone = near_gone_of(near, place);
     struct rtree_mask chosen, areas = {{0}};
     enum torg_err err;
 
     err = rtree_filter_leaf(&near->filter, place->collection, leaf, place->inside, &chosen);
     if (err)
         return err;
+    if (gone)
+        rtree_gone_narrow(&gone->gone, leaf, &chosen);
     if (!near_fit(near))
         return near_push_items(near, place->collection, leaf, chosen);
     if (near->query.shapes && near->query.shapes->distance) {
@@ -306,9 +330,12 @@ static enum torg_err near_push_leaf(struct rtree_near *near, const struct place 
  * The nearest child that holds as many matches as are wanted bounds them all
  * before a single one was seen.
  */
-static void near_know_child(struct rtree_near *near, const struct rtree_node *node,
-                            const struct rtree_children *children, const float lower_m[64])
+static void near_know_child(struct rtree_near *near, const struct place *place,
+                            const struct rtree_node *node, const struct rtree_children *children,
+                            const float lower_m[64])
 {
+    const struct near_gone *gone = near_gone_of(near, place);
+    size_t enough = near->wanted + (gone ? gone->gone.count : 0); /* They may all be below it. */
     unsigned nearest = RTREE_INNER_MAX;
     double upper_m;
 
@@ -317,8 +344,7 @@ static void near_know_child(struct rtree_near *near, const struct rtree_node *no
     for (uint64_t left = children->may; left; left &= left - 1) {
         unsigned i = (unsigned)__builtin_ctzll(left);
 
-        if (children->inside[i] == RTREE_INSIDE_ALL &&
-            rtree_node_u32(node->items, i) >= near->wanted &&
+        if (children->inside[i] == RTREE_INSIDE_ALL && rtree_node_u32(node->items, i) >= enough &&
             (nearest == RTREE_INNER_MAX || lower_m[i] < lower_m[nearest]))
             nearest = i;
     }
@@ -340,7 +366,7 @@ static enum torg_err near_push_children(struct rtree_near *near, const struct pl
 
     rtree_filter_children(&near->filter, node, place->inside, &children);
     near->filter.kernel->inner_reach(node, &near->reach, lower_m);
-    near_know_child(near, node, &children, lower_m);
+    near_know_child(near, place, node, &children, lower_m);
     for (uint64_t left = children.may; left && !err; left &= left - 1) {
         unsigned i = (unsigned)__builtin_ctzll(left);
         struct place child = {
@@ -367,10 +393,15 @@ static enum torg_err near_push_children(struct rtree_near *near, const struct pl
 
 static enum torg_err near_open(struct rtree_near *near, const struct place *place)
 {
+    struct rtree_pending pending;
     struct rtree_node node;
     enum torg_err err;
 
     err = rtree_filter_visit(&near->filter, place->level);
+    if (!err && place->pending) {
+        err = rtree_pending_get(near->filter.kv, place->collection, &pending);
+        return err ? err : near_push_leaf(near, place, &pending.added);
+    }
     if (!err)
         err = rtree_read(near->filter.kv, place->collection, place->number, place->level, &node);
     if (err)
@@ -379,17 +410,56 @@ static enum torg_err near_open(struct rtree_near *near, const struct place *plac
                              : near_push_children(near, place, &node);
 }
 
+static void near_gone_free(struct rtree_near *near)
+{
+    while (near->gone) {
+        struct near_gone *next = near->gone->next;
+
+        free(near->gone);
+        near->gone = next;
+    }
+}
+
+/* Remember what waits to go; what waits to come is asked when its turn comes, as a root is. */
+static enum torg_err near_push_pending(struct rtree_near *near, uint8_t collection)
+{
+    struct place place = {.kind = PLACE_NODE, .collection = collection, .pending = true};
+    struct rtree_pending pending;
+    struct rtree_mask chosen;
+    enum torg_err err = rtree_pending_get(near->filter.kv, collection, &pending);
+
+    if (!err)
+        err = rtree_pending_match(&near->filter, collection, &pending.gone, &chosen);
+    if (!err && !rtree_mask_empty(&chosen)) {
+        struct near_gone *gone = malloc(sizeof(*gone));
+
+        if (!gone)
+            return TORG_E_NOMEM;
+        gone->collection = collection;
+        gone->next = near->gone;
+        rtree_gone_fill(&gone->gone, &pending.gone, chosen);
+        near->gone = gone;
+    }
+    if (err || pending.added.count == 0)
+        return err;
+    place.inside = (uint8_t)rtree_filter_inside(&near->filter);
+    return heap_push(near, &place);
+}
+
 static enum torg_err near_push_roots(struct rtree_near *near)
 {
     enum torg_err err = TORG_OK;
 
+    near_gone_free(near);
     for (unsigned collection = 1; collection < COLLECTIONS_MAX && !err; collection++) {
         struct place place = {.kind = PLACE_NODE, .collection = (uint8_t)collection};
         struct rtree_start start;
 
         if (!(near->collection_mask >> collection & 1))
             continue;
-        err = rtree_filter_start(&near->filter, place.collection, true, &start);
+        err = near_push_pending(near, place.collection);
+        if (!err)
+            err = rtree_filter_start(&near->filter, place.collection, true, &start);
         if (err || start.height == 0)
             continue;
         place.number = start.root;
@@ -538,6 +608,7 @@ void rtree_near_free(struct rtree_near *near)
     if (!near)
         return;
     rtree_filter_done(&near->filter);
+    near_gone_free(near);
     free(near->heap);
     free(near->nearest);
     free(near);

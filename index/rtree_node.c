@@ -439,7 +439,7 @@ void rtree_node_edits_set(uint8_t *bytes, uint32_t edits)
     put_u32(bytes + AT_EDITS, 0, edits);
 }
 
-static void leaf_write(uint8_t *bytes, size_t i, const struct rtree_entry *entry)
+void rtree_node_leaf_write(uint8_t *bytes, size_t i, const struct rtree_entry *entry)
 {
     put_i32(bytes + RTREE_LEAF_LON_AT, i, entry->point.lon_e7);
     put_i32(bytes + RTREE_LEAF_LAT_AT, i, entry->point.lat_e7);
@@ -467,7 +467,7 @@ static void inner_write(uint8_t *bytes, size_t i, const struct rtree_entry *entr
 void rtree_node_set(uint8_t *bytes, unsigned i, const struct rtree_entry *entry)
 {
     if (bytes[AT_LEVEL] == 0)
-        leaf_write(bytes, i, entry);
+        rtree_node_leaf_write(bytes, i, entry);
     else
         inner_write(bytes, i, entry);
 }

@@ -217,6 +217,8 @@ void rtree_node_begin(uint8_t *bytes, uint8_t collection, uint32_t number, unsig
 void rtree_node_set(uint8_t *bytes, unsigned i, const struct rtree_entry *entry);
 void rtree_node_append(uint8_t *bytes, const struct rtree_entry *entry);
 void rtree_node_remove(uint8_t *bytes, unsigned i);
+/* The i-th entry of a leaf's columns, whatever the header says. */
+void rtree_node_leaf_write(uint8_t *bytes, size_t i, const struct rtree_entry *entry);
 void rtree_node_count_set(uint8_t *bytes, unsigned count); /* after filling columns oneself */
 /* Of an inner node: changes below it since it was packed. */
 uint32_t rtree_node_edits(const uint8_t *bytes);

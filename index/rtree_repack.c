@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "index/rtree_curve.h"
+#include "index/rtree_pending.h"
 #include "index/rtree_stem.h"
 #include "index/rtree_themes.h"
 
@@ -18,6 +19,8 @@
 /* Nodes of one step, and how much of the first a sibling must overlap to come with it. */
 #define GROUP_MAX 4
 #define GROUP_OVERLAP 0.02
+/* So full a page of waiting edits is emptied by a step, before an edit has to do it. */
+#define PENDING_FULL 0.75
 /* Nodes that one step looks at while it searches: some hundred million items. */
 #define LOOKED_MAX 8192
 
@@ -342,13 +345,32 @@ static enum torg_err repack_step(struct repack *repack, struct rtree_repacked *r
     return err;
 }
 
+static enum torg_err pending_step(struct rtree *tree, struct rtree_repacked *repacked)
+{
+    struct rtree_pending pending;
+    enum torg_err err = rtree_pending_get(tree->kv, tree->collection, &pending);
+
+    if (err || rtree_pending_full(&pending) < PENDING_FULL)
+        return err;
+    repacked->quiet = false;
+    repacked->items = (uint64_t)pending.gone.count + pending.added.count;
+    return rtree_apply_now(tree, NULL, 0);
+}
+
 enum torg_err rtree_repack_step(struct rtree *tree, struct rtree_repacked *ret_repacked)
 {
     struct rtree_repacked repacked = {.quiet = true};
-    struct repack *repack = calloc(1, sizeof(*repack));
     struct rtree_record before;
-    enum torg_err err;
+    struct repack *repack;
+    enum torg_err err = pending_step(tree, &repacked);
 
+    if (err)
+        return err;
+    if (!repacked.quiet) {
+        *ret_repacked = repacked;
+        return TORG_OK;
+    }
+    repack = calloc(1, sizeof(*repack));
     if (!repack)
         return TORG_E_NOMEM;
     err = rtree_pages_begin(&repack->pages, tree->kv, tree->collection);

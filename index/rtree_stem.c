@@ -357,6 +357,34 @@ enum torg_err rtree_stem_shrink(struct rtree_stem *stem)
     return TORG_OK;
 }
 
+static enum torg_err path_of(struct rtree_stem *stem, const struct rtree_item *item,
+                             struct rtree_path *path)
+{
+    bool found = false;
+    enum torg_err err;
+
+    if (*stem->height == 0)
+        return TORG_E_NOT_FOUND;
+    err = path_find(stem, *stem->root, *stem->height - 1, item, path, &found);
+    return !err && !found ? TORG_E_NOT_FOUND : err;
+}
+
+enum torg_err rtree_stem_find(struct rtree_stem *stem, const struct rtree_item *item,
+                              struct rtree_entry *ret_entry)
+{
+    struct rtree_pages *pages = stem->pages;
+    struct rtree_node leaf;
+    struct rtree_path path;
+    enum torg_err err = path_of(stem, item, &path);
+
+    if (!err)
+        err = rtree_pages_view(pages, path.number[0], 0, &leaf);
+    if (!err)
+        err = rtree_item_entry(pages->kv, pages->collection, &pages->combinations, &leaf,
+                               path.index[0], ret_entry);
+    return err;
+}
+
 enum torg_err rtree_stem_remove(struct rtree_stem *stem, const struct rtree_item *item,
                                 struct rtree_entry *ret_entry)
 {
@@ -364,15 +392,10 @@ enum torg_err rtree_stem_remove(struct rtree_stem *stem, const struct rtree_item
     struct rtree_entry self;
     struct rtree_node leaf;
     struct rtree_path path;
-    bool found = false, gone;
+    bool gone;
     uint8_t *bytes;
-    enum torg_err err;
+    enum torg_err err = path_of(stem, item, &path);
 
-    if (*stem->height == 0)
-        return TORG_E_NOT_FOUND;
-    err = path_find(stem, *stem->root, *stem->height - 1, item, &path, &found);
-    if (!err && !found)
-        err = TORG_E_NOT_FOUND;
     if (!err)
         err = rtree_pages_edit(pages, path.number[0], 0, &bytes);
     if (err)

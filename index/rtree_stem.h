@@ -35,6 +35,9 @@ enum torg_err rtree_stem_insert(struct rtree_stem *stem, const struct rtree_entr
  */
 enum torg_err rtree_stem_remove(struct rtree_stem *stem, const struct rtree_item *item,
                                 struct rtree_entry *ret_entry);
+/* The entry of the item with this document, point and box. TORG_E_NOT_FOUND. */
+enum torg_err rtree_stem_find(struct rtree_stem *stem, const struct rtree_item *item,
+                              struct rtree_entry *ret_entry);
 /* Give back all nodes; the tree has none then. */
 enum torg_err rtree_stem_clear(struct rtree_stem *stem);
 
