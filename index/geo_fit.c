@@ -16,36 +16,35 @@
 /* Of the squared chord, times the fifth power of half the height: what the polynomials miss. */
 #define INTERPOLATION_M2 (0.0025 * WGS84_A_M * WGS84_A_M)
 
-/* Chebyshev's polynomials of degree i at the five zeros of the fifth. */
-static const double chebyshev[GEO_FIT_TERMS][GEO_FIT_TERMS] = {
-    {1, 1, 1, 1, 1},
-    {0.95105651629515357, 0.58778525229247313, 0, -0.58778525229247313, -0.95105651629515357},
-    {0.80901699437494742, -0.30901699437494742, -1, -0.30901699437494742, 0.80901699437494742},
-    {0.58778525229247313, -0.95105651629515357, 0, 0.95105651629515357, -0.58778525229247313},
-    {0.30901699437494742, -0.80901699437494742, 1, -0.80901699437494742, 0.30901699437494742},
-};
+/* The zeros of Chebyshev's fifth polynomial are 0 and plus and minus these; their squares. */
+#define ZERO_OUTER 0.95105651629515357
+#define ZERO_INNER 0.58778525229247313
+#define ZERO_OUTER2 0.90450849718747371
+#define ZERO_INNER2 0.34549150281252627
 
-/* The polynomial through five values at those zeros, times half (1/2 to 1): terms in y. */
+static const double zeros[GEO_FIT_TERMS] = {-ZERO_OUTER, -ZERO_INNER, 0, ZERO_INNER, ZERO_OUTER};
+
+/*
+ * The polynomial through five values at those zeros, times half (1/2 to 1): its
+ * terms in y. Even and odd powers are found apart, from sums and differences of
+ * the values on both sides.
+ */
 static void interpolate(const double values[GEO_FIT_TERMS], double half, double scale,
                         float terms[GEO_FIT_TERMS])
 {
-    double c[GEO_FIT_TERMS], m[GEO_FIT_TERMS], unit = scale;
+    double even_outer = ((values[4] + values[0]) / 2 - values[2]) / ZERO_OUTER2;
+    double even_inner = ((values[3] + values[1]) / 2 - values[2]) / ZERO_INNER2;
+    double odd_outer = (values[4] - values[0]) / (2 * ZERO_OUTER);
+    double odd_inner = (values[3] - values[1]) / (2 * ZERO_INNER);
+    double fourth = (even_outer - even_inner) / (ZERO_OUTER2 - ZERO_INNER2);
+    double third = (odd_outer - odd_inner) / (ZERO_OUTER2 - ZERO_INNER2);
+    double step = 1 / half, step2 = step * step;
 
-    for (unsigned i = 0; i < GEO_FIT_TERMS; i++) {
-        c[i] = 0;
-        for (unsigned k = 0; k < GEO_FIT_TERMS; k++)
-            c[i] += values[k] * chebyshev[i][k];
-        c[i] *= i == 0 ? 0.2 : 0.4;
-    }
-    m[0] = c[0] - c[2] + c[4];
-    m[1] = c[1] - 3 * c[3];
-    m[2] = 2 * c[2] - 8 * c[4];
-    m[3] = 4 * c[3];
-    m[4] = 8 * c[4];
-    for (unsigned i = 0; i < GEO_FIT_TERMS; i++) {
-        terms[i] = (float)(m[i] * unit);
-        unit /= half;
-    }
+    terms[0] = (float)(values[2] * scale);
+    terms[1] = (float)((odd_outer - third * ZERO_OUTER2) * step * scale);
+    terms[2] = (float)((even_outer - fourth * ZERO_OUTER2) * step2 * scale);
+    terms[3] = (float)(third * step * step2 * scale);
+    terms[4] = (float)(fourth * step2 * step2 * scale);
 }
 
 static bool fit_possible(const struct geo_circle *circle)
@@ -61,11 +60,30 @@ static bool fit_possible(const struct geo_circle *circle)
            window->north_e7 < GEO_LAT_E7_MAX && window->south_e7 > -GEO_LAT_E7_MAX;
 }
 
+/*
+ * A, and B's part of the latitude, so far north of the centre: up to HALF_HEIGHT_RAD_MAX and a
+ * little, where these series are as exact as libm.
+ */
+static void fit_values(const struct geo_centre *centre, double lat, double *ret_a, double *ret_b)
+{
+    double lat2 = lat * lat;
+    double sine = lat * (1 - lat2 / 6 * (1 - lat2 / 20 * (1 - lat2 / 42)));
+    double cosine = 1 - lat2 / 2 * (1 - lat2 / 12 * (1 - lat2 / 30 * (1 - lat2 / 56)));
+    double sin_lat = centre->sin_lat * cosine + centre->cos_lat * sine;
+    double cos_lat = centre->cos_lat * cosine - centre->sin_lat * sine;
+    double vertical_m = WGS84_A_M / sqrt(1 - WGS84_E2 * sin_lat * sin_lat);
+    double axis_m = vertical_m * cos_lat, out_m = axis_m - centre->axis_m;
+    double up_m = vertical_m * (1 - WGS84_E2) * sin_lat - centre->plane_m;
+
+    *ret_a = out_m * out_m + up_m * up_m;
+    *ret_b = 4 * axis_m * centre->axis_m;
+}
+
 struct geo_fit geo_fit_of(const struct geo_circle *circle)
 {
     const struct geo_centre *centre = &circle->centre;
     struct geo_fit fit = {.usable = fit_possible(circle), .window = circle->window};
-    double a[GEO_FIT_TERMS], b[GEO_FIT_TERMS], half, lon_e7, scale, rad, margin;
+    double a[GEO_FIT_TERMS], b[GEO_FIT_TERMS], half, part, lon_e7, scale, rad, margin;
     int exponent;
 
     if (!fit.usable)
@@ -78,21 +96,16 @@ struct geo_fit geo_fit_of(const struct geo_circle *circle)
     fit.unit = (float)ldexp(1, -exponent);
     fit.lon_part = (float)ldexp(centre->point.lon_deg * 1e7 - lon_e7, -exponent);
     rad = ldexp(RAD_OF_E7, exponent); /* of one y or x */
-    for (unsigned k = 0; k < GEO_FIT_TERMS; k++) {
-        double lat = (fit.lat_e7 + half * chebyshev[1][k]) * RAD_OF_E7;
-        double sine = sin(lat), vertical_m = WGS84_A_M / sqrt(1 - WGS84_E2 * sine * sine);
-        double axis_m = vertical_m * cos(lat), out_m = axis_m - centre->axis_m;
-        double up_m = vertical_m * (1 - WGS84_E2) * sine - centre->plane_m;
-
-        a[k] = out_m * out_m + up_m * up_m;
-        b[k] = 4 * axis_m * centre->axis_m;
-    }
+    part = fit.lat_e7 - centre->point.lat_deg * 1e7;
+    for (unsigned k = 0; k < GEO_FIT_TERMS; k++)
+        fit_values(centre, (part + half * zeros[k]) * RAD_OF_E7, &a[k], &b[k]);
     scale = 1 / circle->chord2_out_m2;
     interpolate(a, ldexp(half, -exponent), scale, fit.a);
     interpolate(b, ldexp(half, -exponent), scale * rad * rad / 4, fit.b);
     fit.lon_4 = (float)(rad * rad / 12);
     fit.lon_6 = (float)(rad * rad * rad * rad / 360);
-    margin = ROUNDING + INTERPOLATION_M2 * pow(half * RAD_OF_E7, GEO_FIT_TERMS) * scale;
+    half *= RAD_OF_E7;
+    margin = ROUNDING + INTERPOLATION_M2 * (half * half * half * half * half) * scale;
     fit.in = (float)(circle->chord2_in_m2 * scale - margin);
     fit.out = (float)(1 + margin);
     fit.margin = (float)(1.001 * margin);

@@ -2,6 +2,7 @@
 #include "index/rtree.h"
 
 #include <assert.h>
+#include <stdalign.h>
 
 #include "index/rtree_counts.h"
 #include "index/rtree_pending.h"
@@ -14,6 +15,7 @@ struct walk_place {
     uint32_t number;
     uint8_t level;
     uint8_t inside;
+    bool loading; /* its bytes were asked for */
 };
 
 struct walk {
@@ -47,17 +49,32 @@ static enum torg_err leaf_distances(struct walk *walk, const struct rtree_node *
     return err;
 }
 
+/* A column of words as an array, where machine and store have it so; else NULL. */
+static const uint32_t *column_as_is(const uint8_t *column)
+{
+    const void *words = column;
+
+    if (__BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__ || (uintptr_t)words % alignof(uint32_t) != 0)
+        return NULL;
+    return words;
+}
+
 static enum torg_err walk_hits(struct walk *walk, const struct rtree_node *leaf,
                                const struct rtree_mask *chosen)
 {
     uint32_t documents[RTREE_LEAF_MAX + 8]; /* gather writes eight at a time */
     double distances_m[RTREE_LEAF_MAX];
-    struct rtree_batch batch = {.documents = documents};
+    struct rtree_batch batch = {.count = walk->filter.kernel->count(chosen)};
     enum torg_err err = TORG_OK;
 
-    batch.count = walk->filter.kernel->gather(leaf->document, chosen, documents);
     if (batch.count == 0)
         return TORG_OK;
+    if (batch.count == leaf->count)
+        batch.documents = column_as_is(leaf->document);
+    if (!batch.documents) {
+        walk->filter.kernel->gather(leaf->document, chosen, documents);
+        batch.documents = documents;
+    }
     if (walk->want_distance) {
         err = leaf_distances(walk, leaf, *chosen, distances_m);
         batch.distances_m = distances_m;
@@ -139,6 +156,21 @@ static void walk_ahead(const struct walk *walk, const struct walk_place *next)
                          RTREE_LEAF_FROM_AT);
 }
 
+/*
+ * The next two: of one alone, the walk would wait for most of the way from
+ * memory; more would push each other out of the processor's queue.
+ */
+static void walk_load(struct walk *walk)
+{
+    for (unsigned ahead = 1; ahead <= 2 && ahead <= walk->depth; ahead++) {
+        struct walk_place *next = &walk->stack[walk->depth - ahead];
+
+        if (!next->loading)
+            walk_ahead(walk, next);
+        next->loading = true;
+    }
+}
+
 static enum torg_err walk_run(struct walk *walk, const struct rtree_start *start)
 {
     struct rtree_node node;
@@ -152,9 +184,7 @@ static enum torg_err walk_run(struct walk *walk, const struct rtree_start *start
     while (walk->depth > 0 && !walk->stopped) {
         struct walk_place place = walk->stack[--walk->depth];
 
-        if (walk->depth > 0)
-            walk_ahead(walk, &walk->stack[walk->depth - 1]);
-
+        walk_load(walk);
         err = rtree_filter_visit(&walk->filter, place.level);
         if (!err)
             err = rtree_read(walk->filter.kv, walk->collection, place.number, place.level, &node);

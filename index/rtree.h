@@ -117,7 +117,7 @@ struct rtree_work {
     uint64_t shapes; /* areas of which region_item or distance was asked */
 };
 
-/* Some of the hits, borrowed during the call. */
+/* Some of the hits, borrowed during the call; documents may lie in the store. */
 struct rtree_batch {
     size_t count; /* at least 1 */
     const uint32_t *documents;
