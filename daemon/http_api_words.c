@@ -93,6 +93,8 @@ static const struct http_api_words words[] = {
     {"filter", "Ett villkor i CQL2, som text eller JSON enligt filter-lang.", "\"name = 'Bastu'\""},
     {"filter-lang", "Hur filter är skrivet: cql2-text (utan värde) eller cql2-json.",
      "\"cql2-text\""},
+    {"getQueryables", "Vad ett filter får nämna, som JSON Schema", NULL},
+    {"getSchema", "Vad samlingens uppgifter har, som JSON Schema", NULL},
     {"filter-crs", "Koordinatsystemet för geometrierna i filter; utan: CRS84.",
      "\"http://www.opengis.net/def/crs/OGC/1.3/CRS84\""},
     {"sortby", "Egenskaper att ordna efter, med - framför för fallande ordning.", "[\"name\"]"},

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "daemon/http_queryables.h"
 #include "daemon/http_words.h"
 #include "daemon/json_out.h"
 #include "index/store.h"
@@ -83,6 +84,7 @@ static void put_collection_links(struct http_exchange *exchange, struct buffer *
                   "/collections/%s/items?f=html", name);
     http_link_put(exchange, out, "items", http_params_format_type(HTTP_FORMAT_CSV), NULL,
                   "/collections/%s/items?f=csv", name);
+    http_queryables_put_links(exchange, out, name);
     json_out_end(out, ']');
 }
 

@@ -9,6 +9,7 @@
 
 #include "daemon/http_crs.h"
 #include "daemon/http_facets.h"
+#include "daemon/http_filter.h"
 #include "daemon/http_origins.h"
 #include "daemon/http_personal.h"
 #include "daemon/http_router.h"
@@ -376,18 +377,25 @@ static enum torg_err answer_list(struct http_exchange *exchange, uint8_t collect
 enum torg_err http_items_list(struct http_exchange *exchange)
 {
     uint8_t collection = http_items_collection(exchange);
+    enum torg_err err;
+    bool good;
 
     if (!collection)
         return TORG_OK;
     exchange->params.query.collections = 1u << collection;
-    return answer_list(exchange, collection);
+    err = http_filter_read(exchange, &good);
+    return err || !good ? err : answer_list(exchange, collection);
 }
 
 enum torg_err http_items_search(struct http_exchange *exchange)
 {
+    enum torg_err err;
+    bool good;
+
     if (!exchange->params.query.collections)
         exchange->params.query.collections = COLLECTION_MASK_PUBLIC;
-    return answer_list(exchange, 0);
+    err = http_filter_read(exchange, &good);
+    return err || !good ? err : answer_list(exchange, 0);
 }
 
 /* ---- one listing ---- */

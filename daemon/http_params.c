@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "index/aggregate.h"
@@ -354,6 +355,27 @@ static bool read_network(struct reading *reading, struct span value)
     return true;
 }
 
+static bool read_filter(struct reading *reading, struct span value)
+{
+    if (value.size > CQL2_BYTES_MAX)
+        return fail(reading, "is longer than 8192 bytes");
+    reading->params->filter = value;
+    return true;
+}
+
+static bool read_filter_lang(struct reading *reading, struct span value)
+{
+    reading->params->filter_json = span_equal(value, span_of_str("cql2-json"));
+    if (!reading->params->filter_json && !span_equal(value, span_of_str("cql2-text")))
+        return fail(reading, "must be cql2-text or cql2-json");
+    return true;
+}
+
+static bool read_filter_crs(struct reading *reading, struct span value)
+{
+    return read_system(reading, value, &reading->params->filter_crs);
+}
+
 static bool read_collections(struct reading *reading, struct span value)
 {
     struct span name;
@@ -525,6 +547,7 @@ static const struct {
     {HTTP_FORMAT_CSV, "csv", "text/csv; charset=utf-8"},
     {HTTP_FORMAT_HTML, "html", "text/html; charset=utf-8"},
     {HTTP_FORMAT_OPENAPI, "json", "application/vnd.oai.openapi+json;version=3.0"},
+    {HTTP_FORMAT_SCHEMA, "json", "application/schema+json"},
 };
 
 const char *http_params_format_name(enum http_format format)
@@ -644,6 +667,21 @@ static const struct param {
                              "Only listings that have applied to this network: the id of a listing "
                              "of the collection networks. Repeated: any of them."},
                             read_network},
+    [HTTP_PARAM_FILTER] =
+        {{"filter", false, "{\"type\":\"string\",\"maxLength\":8192}",
+          "What must be true, in CQL2 (OGC 21-065), as text or JSON by filter-lang; the properties "
+          "are those of queryables."},
+         read_filter},
+    [HTTP_PARAM_FILTER_LANG] =
+        {{"filter-lang", false,
+          "{\"type\":\"string\",\"enum\":[\"cql2-text\",\"cql2-json\"],\"default\":"
+          "\"cql2-text\"}",
+          "How filter is written."},
+         read_filter_lang},
+    [HTTP_PARAM_FILTER_CRS] = {{"filter-crs", false, "{\"type\":\"string\",\"format\":\"uri\"}",
+                                "The coordinate system of the geometries in filter, with its order "
+                                "of axes; absent: CRS84."},
+                               read_filter_crs},
     [HTTP_PARAM_COLLECTIONS] = {{"collections", true,
                                  "{\"type\":\"array\",\"items\":{\"type\":\"string\"}}",
                                  "Only these collections. Repeated or with commas: any of them."},
@@ -702,17 +740,24 @@ const struct http_param_text *http_params_text(enum http_param param)
     return &table[param].text;
 }
 
+void http_params_put_names(uint32_t allowed, struct buffer *out)
+{
+    size_t before = out->size;
+
+    for (enum http_param i = 0; i < HTTP_PARAM_COUNT; i++) {
+        if (allowed >> i & 1)
+            buffer_printf(out, "%s%s", out->size > before ? ", " : "", table[i].text.name);
+    }
+    if (out->size == before)
+        buffer_put_str(out, "none");
+}
+
 static void add_unknown(struct span name, uint32_t allowed, struct problems *problems)
 {
     struct buffer list = {0};
     char shown[64];
 
-    for (enum http_param i = 0; i < HTTP_PARAM_COUNT; i++) {
-        if (allowed >> i & 1)
-            buffer_printf(&list, "%s%s", list.size ? ", " : "", table[i].text.name);
-    }
-    if (!list.size)
-        buffer_put_str(&list, "none");
+    http_params_put_names(allowed, &list);
     buffer_put_u8(&list, 0);
     (void)snprintf(shown, sizeof(shown), "%.*s", (int)(name.size < 60 ? name.size : 60),
                    (const char *)name.data);
@@ -736,7 +781,9 @@ static void read_pair(struct reading *reading, const struct http_pair *pair, uin
     enum http_param i = find_param(pair->name, allowed);
     const struct param *param = &table[i < HTTP_PARAM_COUNT ? i : 0];
 
-    if (i == HTTP_PARAM_COUNT) {
+    if (i == HTTP_PARAM_COUNT && (allowed & HTTP_PARAM_BIT(FILTER))) {
+        reading->params->properties[reading->params->property_count++] = pair;
+    } else if (i == HTTP_PARAM_COUNT) {
         add_unknown(pair->name, allowed, problems);
     } else if (pair->value.size == 0 && form) {
         return;
@@ -780,6 +827,11 @@ void http_params_done(struct http_params *params)
     shape_region_free(params->region);
     params->region = NULL;
     params->query.region = NULL;
+    filter_free(params->filter_made);
+    params->filter_made = NULL;
+    params->query.filter = NULL;
+    free(params->queryables);
+    params->queryables = NULL;
 }
 
 /* ---- cursors ---- */
@@ -817,6 +869,14 @@ uint64_t http_params_binding(const struct http_params *params)
         put_double(&text, query->box.north_deg);
     }
     put_counted(&text, params->intersects);
+    put_counted(&text, params->filter);
+    buffer_put_u8(&text, params->filter_json);
+    buffer_put_u8(&text, (uint8_t)params->filter_crs);
+    buffer_put_u32be(&text, (uint32_t)params->property_count);
+    for (size_t i = 0; i < params->property_count; i++) {
+        put_counted(&text, params->properties[i]->name);
+        put_counted(&text, params->properties[i]->value);
+    }
     buffer_put_u8(&text, query->group_count);
     for (size_t i = 0; i < query->group_count; i++) {
         buffer_put_u8(&text, query->groups[i].count);

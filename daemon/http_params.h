@@ -6,6 +6,7 @@
 #include "index/query.h"
 #include "protocol/http_request.h"
 #include "protocol/problem.h"
+#include "protocol/queryables.h"
 
 /*
  * Query parameters: one table says how each is called, read and described. A
@@ -25,6 +26,9 @@ enum http_param {
     HTTP_PARAM_ORIGIN,
     HTTP_PARAM_MUNICIPALITY,
     HTTP_PARAM_NETWORK,
+    HTTP_PARAM_FILTER, /* a route that takes it takes properties by their names, too */
+    HTTP_PARAM_FILTER_LANG,
+    HTTP_PARAM_FILTER_CRS,
     HTTP_PARAM_COLLECTIONS,
     HTTP_PARAM_LIMIT,
     HTTP_PARAM_OFFSET,
@@ -46,6 +50,8 @@ enum http_param {
      HTTP_PARAM_BIT(BBOX_CRS) | HTTP_PARAM_BIT(INTERSECTS) | HTTP_PARAM_BIT(THEME) |               \
      HTTP_PARAM_BIT(Q) | HTTP_PARAM_BIT(DATETIME) | HTTP_PARAM_BIT(ORIGIN) |                       \
      HTTP_PARAM_BIT(MUNICIPALITY) | HTTP_PARAM_BIT(NETWORK))
+#define HTTP_PARAMS_CQL2                                                                           \
+    (HTTP_PARAM_BIT(FILTER) | HTTP_PARAM_BIT(FILTER_LANG) | HTTP_PARAM_BIT(FILTER_CRS))
 #define HTTP_PARAMS_PAGE                                                                           \
     (HTTP_PARAM_BIT(LIMIT) | HTTP_PARAM_BIT(OFFSET) | HTTP_PARAM_BIT(CURSOR) |                     \
      HTTP_PARAM_BIT(FACETS) | HTTP_PARAM_BIT(EXPLAIN) | HTTP_PARAM_BIT(CRS) | HTTP_PARAM_BIT(F))
@@ -58,8 +64,9 @@ enum http_format {
     HTTP_FORMAT_CSV = 8,
     HTTP_FORMAT_HTML = 16,
     HTTP_FORMAT_OPENAPI = 32, /* JSON with a type of its own */
+    HTTP_FORMAT_SCHEMA = 64,  /* the same */
 };
-#define HTTP_FORMAT_LAST HTTP_FORMAT_OPENAPI
+#define HTTP_FORMAT_LAST HTTP_FORMAT_SCHEMA
 
 #define HTTP_LIMIT_DEFAULT 20
 #define HTTP_OFFSET_MAX 1000000
@@ -76,6 +83,13 @@ struct http_params {
     bool never;                  /* intersected times leave nothing: the answer is empty */
     struct shape_region *region; /* of query.region, owned; NULL without */
     struct span intersects;      /* as typed */
+    struct span filter;          /* as typed */
+    bool filter_json;            /* filter-lang */
+    enum geo_crs filter_crs;
+    size_t property_count; /* parameters that may be properties: http_filter.h knows them */
+    const struct http_pair *properties[HTTP_QUERY_PAIRS_MAX];
+    struct filter *filter_made;    /* of all that, owned; NULL without */
+    struct queryables *queryables; /* what it speaks of, owned */
     size_t origin_count;
     struct span origins[QUERY_VALUES_MAX]; /* hex digits, lower case or upper */
     struct query_cursor cursor;
@@ -113,6 +127,9 @@ void http_params_cursor_put(struct buffer *out, const struct query_cursor *curso
                             uint64_t binding);
 enum torg_err http_params_cursor_parse(struct span text, struct query_cursor *ret_cursor,
                                        uint64_t *ret_binding);
+
+/* The names of a route's parameters, with commas. */
+void http_params_put_names(uint32_t allowed, struct buffer *out);
 
 /* For the API document. NULL-terminated strings of static storage. */
 struct http_param_text {

@@ -90,7 +90,8 @@ static enum http_format negotiate(const struct http_exchange *exchange)
             continue;
         quality = http_router_accepts(&exchange->request,
                                       http_params_format_type((enum http_format)format));
-        if ((format & (HTTP_FORMAT_GEOJSON | HTTP_FORMAT_OPENAPI)) && quality == 0)
+        if ((format & (HTTP_FORMAT_GEOJSON | HTTP_FORMAT_OPENAPI | HTTP_FORMAT_SCHEMA)) &&
+            quality == 0)
             quality = http_router_accepts(&exchange->request, "application/json");
         if (quality > best_quality ||
             (quality == best_quality && quality > 0 && format == (unsigned)route->format)) {

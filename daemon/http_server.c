@@ -11,6 +11,7 @@
 #include "daemon/http_items.h"
 #include "daemon/http_landing.h"
 #include "daemon/http_page.h"
+#include "daemon/http_queryables.h"
 #include "daemon/http_suggest.h"
 #include "daemon/http_themes.h"
 #include "daemon/http_workers.h"
@@ -23,6 +24,7 @@ struct http {
 
 static const char *const listing_bodies[] = {"application/geo+json", "application/json", NULL};
 
+#define SCHEMA .formats = HTTP_FORMAT_SCHEMA | HTTP_FORMAT_HTML, .format = HTTP_FORMAT_SCHEMA
 #define JSON .formats = HTTP_FORMAT_JSON | HTTP_FORMAT_HTML, .format = HTTP_FORMAT_JSON
 #define FEATURES(others) .formats = HTTP_FORMAT_GEOJSON | (others), .format = HTTP_FORMAT_GEOJSON
 #define PAGE .place = HTTP_AT_ROOT, .formats = HTTP_FORMAT_HTML, .format = HTTP_FORMAT_HTML
@@ -79,10 +81,24 @@ static const struct http_route routes[] = {
      .name = "getCollection",
      .summary = "One collection"},
     {.method = HTTP_GET,
+     .path = "/collections/{collection}/queryables",
+     .handler = http_queryables,
+     SCHEMA,
+     .params = F,
+     .name = "getQueryables",
+     .summary = "What a filter may name, as JSON Schema"},
+    {.method = HTTP_GET,
+     .path = "/collections/{collection}/schema",
+     .handler = http_schema,
+     SCHEMA,
+     .params = F,
+     .name = "getSchema",
+     .summary = "What the features of a collection have, as JSON Schema"},
+    {.method = HTTP_GET,
      .path = "/collections/{collection}/items",
      .handler = http_items_list,
      FEATURES(HTTP_FORMAT_GEOJSONSEQ | HTTP_FORMAT_CSV | HTTP_FORMAT_HTML),
-     .params = HTTP_PARAMS_FILTER | HTTP_PARAMS_PAGE | LANG,
+     .params = HTTP_PARAMS_FILTER | HTTP_PARAMS_CQL2 | HTTP_PARAMS_PAGE | LANG,
      .name = "getItems",
      .summary = "Listings of one collection"},
     {.method = HTTP_POST,
@@ -118,7 +134,7 @@ static const struct http_route routes[] = {
      .path = "/search",
      .handler = http_items_search,
      FEATURES(HTTP_FORMAT_GEOJSONSEQ | HTTP_FORMAT_HTML),
-     .params = HTTP_PARAMS_FILTER | HTTP_PARAMS_PAGE | COLLECTIONS | LANG,
+     .params = HTTP_PARAMS_FILTER | HTTP_PARAMS_CQL2 | HTTP_PARAMS_PAGE | COLLECTIONS | LANG,
      .name = "search",
      .summary = "Listings of several collections at once"},
     {.method = HTTP_GET,

@@ -416,10 +416,24 @@ uint64_t filter_work(const struct filter *filter)
 
 /* ---- making one ---- */
 
-static enum torg_err prepare_shape(struct filter *filter, uint16_t number, struct cql2_fault *fault)
+/* The box over the antimeridian is two in the text, and stays one for the index. */
+static enum torg_err prepare_shape(struct filter *filter, uint16_t number,
+                                   struct geo_transform *transform, struct cql2_fault *fault)
 {
-    return filter_shape_literal(filter->space, cql2_text(&filter->tree, node_of(filter, number)),
-                                &filter->cells[number].shape, fault->text, sizeof(fault->text));
+    struct cql2_node *node = &filter->tree.nodes[number];
+    double box[4];
+    enum torg_err err;
+
+    err = filter_shape_literal(filter->space, cql2_text(&filter->tree, node), transform,
+                               &filter->cells[number].shape, box, fault->text, sizeof(fault->text));
+    if (err || (node->wraps && !transform))
+        return err;
+    node->west = box[0];
+    node->south = box[1];
+    node->east = box[2];
+    node->north = box[3];
+    node->wraps = false;
+    return TORG_OK;
 }
 
 /* Arguments stand before what they are arguments of, or behind it: look down, not up. */
@@ -437,13 +451,14 @@ static bool is_constant(const struct filter *filter, uint16_t number)
     return true;
 }
 
-static enum torg_err prepare(struct filter *filter, uint16_t number, struct cql2_fault *fault)
+static enum torg_err prepare(struct filter *filter, uint16_t number,
+                             struct geo_transform *transform, struct cql2_fault *fault)
 {
     const struct cql2_node *node = node_of(filter, number);
     struct value pattern;
 
     if (node->op == CQL2_OP_GEOMETRY)
-        return prepare_shape(filter, number, fault);
+        return prepare_shape(filter, number, transform, fault);
     if (node->op == CQL2_OP_CASEI || node->op == CQL2_OP_ACCENTI)
         filter->cells[number].constant = is_constant(filter, number);
     if (node->op == CQL2_OP_LIKE && is_constant(filter, node_of(filter, node->first)->next)) {
@@ -463,7 +478,8 @@ static bool is_own_geometry(const struct cql2_property *property)
 }
 
 enum torg_err filter_new(struct cql2 *tree, const struct cql2_schema *schema,
-                         struct filter **ret_filter, struct cql2_fault *fault)
+                         struct geo_transform *transform, struct filter **ret_filter,
+                         struct cql2_fault *fault)
 {
     struct filter *filter = calloc(1, sizeof(*filter));
     enum torg_err err = TORG_E_NOMEM;
@@ -485,7 +501,7 @@ enum torg_err filter_new(struct cql2 *tree, const struct cql2_schema *schema,
     if (filter->cells)
         err = filter_space_new(&filter->space);
     for (uint16_t i = 1; i < filter->tree.node_count && !err; i++)
-        err = prepare(filter, i, fault);
+        err = prepare(filter, i, transform, fault);
     if (err)
         filter_free(filter);
     else

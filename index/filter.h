@@ -2,7 +2,7 @@
 #ifndef TORG_INDEX_FILTER_H
 #define TORG_INDEX_FILTER_H
 
-#include "index/geo.h"
+#include "index/geo_transform.h"
 #include "protocol/cql2.h"
 
 /*
@@ -26,11 +26,13 @@ struct filter;
 /*
  * Takes the tree, also when it fails. names: of the schema's properties, by
  * number, must outlive the filter; "a.b" is member b of the property a, and the
- * geometry called "geometry" is the feature's. TORG_E_INVALID fills the fault;
- * TORG_E_NOMEM.
+ * geometry called "geometry" is the feature's. transform: of the system in which
+ * the tree's geometries are written; NULL: CRS84. TORG_E_INVALID fills the
+ * fault; TORG_E_NOMEM.
  */
 enum torg_err filter_new(struct cql2 *tree, const struct cql2_schema *schema,
-                         struct filter **ret_filter, struct cql2_fault *fault);
+                         struct geo_transform *transform, struct filter **ret_filter,
+                         struct cql2_fault *fault);
 /* NULL is accepted. */
 void filter_free(struct filter *filter);
 

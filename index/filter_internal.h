@@ -49,9 +49,13 @@ struct filter_space; /* GEOS, for one filter */
 struct filter_shape; /* one geometry */
 enum torg_err filter_space_new(struct filter_space **ret_space);
 void filter_space_free(struct filter_space *space);
-/* Prepared for being asked often. TORG_E_INVALID: it is not valid, why says it. */
+/*
+ * Prepared for being asked often. transform: as filter_new; box: west, south,
+ * east, north in degrees. TORG_E_INVALID: it is not valid, why says it.
+ */
 enum torg_err filter_shape_literal(struct filter_space *space, struct span wkt,
-                                   struct filter_shape **ret_shape, char *why, size_t why_size);
+                                   struct geo_transform *transform, struct filter_shape **ret_shape,
+                                   double ret_box[4], char *why, size_t why_size);
 /* Of a GeoJSON geometry; *ret_shape is NULL when it is none. */
 enum torg_err filter_shape_read(struct filter_space *space, struct span geojson,
                                 struct filter_shape **ret_shape);

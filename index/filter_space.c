@@ -99,13 +99,57 @@ static bool is_valid(struct filter_space *space, const GEOSGeometry *geometry, c
     return false;
 }
 
+static int to_degrees(double *x, double *y, void *transform)
+{
+    struct geo_point point;
+
+    if (geo_transform_point(transform, *x, *y, &point))
+        return 0;
+    *x = point.lon_deg;
+    *y = point.lat_deg;
+    return 1;
+}
+
+/* Takes geometry. NULL: a position is outside the system. */
+static GEOSGeometry *in_degrees(struct filter_space *space, GEOSGeometry *geometry,
+                                struct geo_transform *transform)
+{
+    GEOSGeometry *out;
+
+    if (!transform)
+        return geometry;
+    out = GEOSGeom_transformXY_r(space->context, geometry, to_degrees, transform);
+    GEOSGeom_destroy_r(space->context, geometry);
+    return out;
+}
+
+/* Takes geometry. */
+static enum torg_err literal_new(struct filter_space *space, GEOSGeometry *geometry,
+                                 struct filter_shape **ret_shape, double ret_box[4])
+{
+    struct filter_shape *shape;
+    enum torg_err err = shape_new(space, geometry, &shape);
+
+    if (err)
+        return err;
+    shape->prepared = GEOSPrepare_r(space->context, geometry);
+    if (!shape->prepared || !GEOSGeom_getXMin_r(space->context, geometry, &ret_box[0]) ||
+        !GEOSGeom_getYMin_r(space->context, geometry, &ret_box[1]) ||
+        !GEOSGeom_getXMax_r(space->context, geometry, &ret_box[2]) ||
+        !GEOSGeom_getYMax_r(space->context, geometry, &ret_box[3])) {
+        filter_shape_free(space, shape);
+        return TORG_E_NOMEM;
+    }
+    *ret_shape = shape;
+    return TORG_OK;
+}
+
 enum torg_err filter_shape_literal(struct filter_space *space, struct span wkt,
-                                   struct filter_shape **ret_shape, char *why, size_t why_size)
+                                   struct geo_transform *transform, struct filter_shape **ret_shape,
+                                   double ret_box[4], char *why, size_t why_size)
 {
     const char *text = terminated(space, wkt);
     GEOSGeometry *geometry;
-    struct filter_shape *shape;
-    enum torg_err err;
 
     if (!text)
         return TORG_E_NOMEM;
@@ -114,20 +158,18 @@ enum torg_err filter_shape_literal(struct filter_space *space, struct span wkt,
         (void)snprintf(why, why_size, "a geometry cannot be read");
         return TORG_E_INVALID;
     }
+    geometry = in_degrees(space, geometry, transform);
+    if (!geometry) {
+        (void)snprintf(why, why_size,
+                       "a geometry has positions outside the coordinate system of filter-crs; mind "
+                       "its order of axes");
+        return TORG_E_INVALID;
+    }
     if (!is_valid(space, geometry, why, why_size)) {
         GEOSGeom_destroy_r(space->context, geometry);
         return TORG_E_INVALID;
     }
-    err = shape_new(space, geometry, &shape);
-    if (err)
-        return err;
-    shape->prepared = GEOSPrepare_r(space->context, geometry);
-    if (!shape->prepared) {
-        filter_shape_free(space, shape);
-        return TORG_E_NOMEM;
-    }
-    *ret_shape = shape;
-    return TORG_OK;
+    return literal_new(space, geometry, ret_shape, ret_box);
 }
 
 /* Most listings are points: their two numbers are read here. NULL: not a plain point. */

@@ -14,7 +14,7 @@
 
 struct problem {
     char path[96];  /* "properties.price", "geometry.coordinates" */
-    char text[200]; /* "must be between -90 and 90" */
+    char text[800]; /* "must be between -90 and 90" */
 };
 
 struct problems {

@@ -117,7 +117,7 @@ static size_t matching(const struct features *features, struct span text)
               ? cql2_parse_json(text, &features->schema, &tree, &fault)
               : cql2_parse_text(text, &features->schema, &tree, &fault);
     if (!err)
-        err = filter_new(&tree, &features->schema, &filter, &fault);
+        err = filter_new(&tree, &features->schema, NULL, &filter, &fault);
     if (err) {
         print_error("%.*s: %s\n", (int)text.size, (const char *)text.data, fault.text);
         return SIZE_MAX;
@@ -362,7 +362,7 @@ static void test_mistakes_are_told(void **state)
                   ? cql2_parse_json(text, &all[1].schema, &tree, &fault)
                   : cql2_parse_text(text, &all[1].schema, &tree, &fault);
         if (!err)
-            err = filter_new(&tree, &all[1].schema, &filter, &fault);
+            err = filter_new(&tree, &all[1].schema, NULL, &filter, &fault);
         if (err != TORG_E_INVALID || !strstr(fault.text, cases[i].says))
             fail_msg("%s: says \"%s\", not \"%s\"", cases[i].filter, fault.text, cases[i].says);
     }
@@ -427,7 +427,7 @@ static void test_the_planner_is_told_no_more_than_is_true(void **state)
         struct cql2 tree;
 
         assert_ok(cql2_parse_text(span_of_str(cases[i].filter), &all[1].schema, &tree, &fault));
-        assert_ok(filter_new(&tree, &all[1].schema, &filter, &fault));
+        assert_ok(filter_new(&tree, &all[1].schema, NULL, &filter, &fault));
         assert_int_equal(filter_box(filter, &box), cases[i].has_box);
         if (cases[i].has_box) {
             assert_near(box.west_deg, 1, 1e-6);
@@ -469,7 +469,7 @@ static void test_a_parameter_equals(void **state)
         for (int j = 0; j < 2; j++)
             assert_ok(cql2_and_equal(&tree, &all[1].schema, property, span_of_str(cases[i].value),
                                      &fault));
-        assert_ok(filter_new(&tree, &all[1].schema, &filter, &fault));
+        assert_ok(filter_new(&tree, &all[1].schema, NULL, &filter, &fault));
         for (size_t j = 0; j < all[1].count; j++) {
             assert_ok(filter_passes(filter, buffer_span(&all[1].texts[j]), &passes));
             count += passes;

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include "daemon/http_filter.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "daemon/http_reply.h"
+#include "daemon/http_router.h"
+
+static bool refuse(struct http_exchange *exchange, const struct problems *problems)
+{
+    http_reply_problems(exchange, 400, "invalid-parameter",
+                        "At least one parameter of the query is wrong.", problems);
+    return false;
+}
+
+/* Everything that may stand in the query: the route's parameters, then the properties. */
+static void add_unknown(const struct http_exchange *exchange, struct span name,
+                        struct problems *problems)
+{
+    const struct queryables *queryables = exchange->params.queryables;
+    struct buffer list = {0};
+    char shown[64];
+
+    http_params_put_names(exchange->route->params, &list);
+    buffer_put_str(&list, "; and properties:");
+    for (size_t i = 0; i < queryables->count; i++) {
+        if (queryables->items[i].type == CQL2_GEOMETRY)
+            continue;
+        buffer_put_u8(&list, ' ');
+        buffer_put_span(&list, queryables->items[i].name);
+    }
+    buffer_put_u8(&list, 0);
+    (void)snprintf(shown, sizeof(shown), "%.*s", (int)(name.size < 60 ? name.size : 60),
+                   (const char *)name.data);
+    problems_add(problems, shown, "is no parameter here; allowed: %s",
+                 list.err ? "" : (const char *)list.data);
+    buffer_done(&list);
+}
+
+/* One parameter named like a property; several must all hold. */
+static enum torg_err read_property(const struct http_exchange *exchange,
+                                   const struct http_pair *pair, struct cql2 *tree,
+                                   struct problems *problems)
+{
+    const struct queryables *queryables = exchange->params.queryables;
+    struct cql2_schema schema = queryables_schema(queryables);
+    size_t property = queryables_find(queryables, pair->name);
+    struct cql2_fault fault = {""};
+    char name[64];
+    enum torg_err err;
+
+    if (property == queryables->count) {
+        add_unknown(exchange, pair->name, problems);
+        return TORG_OK;
+    }
+    err = cql2_and_equal(tree, &schema, property, pair->value, &fault);
+    if (err != TORG_E_INVALID)
+        return err;
+    (void)snprintf(name, sizeof(name), "%.*s", (int)(pair->name.size < 60 ? pair->name.size : 60),
+                   (const char *)pair->name.data);
+    problems_add(problems, name, "%s", fault.text);
+    return TORG_OK;
+}
+
+static enum torg_err read_filter(struct http_exchange *exchange, struct cql2 *tree,
+                                 struct problems *problems)
+{
+    const struct http_params *params = &exchange->params;
+    struct cql2_schema schema = queryables_schema(params->queryables);
+    struct cql2_fault fault = {""};
+    enum torg_err err;
+
+    if (!(params->given & HTTP_PARAM_BIT(FILTER)))
+        return TORG_OK;
+    err = params->filter_json ? cql2_parse_json(params->filter, &schema, tree, &fault)
+                              : cql2_parse_text(params->filter, &schema, tree, &fault);
+    if (err == TORG_E_INVALID || err == TORG_E_TOO_BIG) {
+        problems_add(problems, "filter", "%s", fault.text);
+        err = TORG_OK;
+    }
+    return err;
+}
+
+static enum torg_err make_filter(struct http_exchange *exchange, struct cql2 *tree,
+                                 struct problems *problems)
+{
+    struct http_params *params = &exchange->params;
+    struct cql2_schema schema = queryables_schema(params->queryables);
+    struct geo_transform *transform = NULL;
+    struct cql2_fault fault = {""};
+    enum torg_err err = TORG_OK;
+
+    if (params->filter_crs != GEO_CRS84)
+        err = geo_transform_new(params->filter_crs, &transform);
+    if (err) {
+        cql2_done(tree);
+        return err;
+    }
+    err = filter_new(tree, &schema, transform, &params->filter_made, &fault);
+    geo_transform_free(transform);
+    if (err != TORG_E_INVALID)
+        return err;
+    problems_add(problems, "filter", "%s", fault.text);
+    return TORG_OK;
+}
+
+enum torg_err http_filter_read(struct http_exchange *exchange, bool *ret_good)
+{
+    struct http_params *params = &exchange->params;
+    struct problems problems;
+    struct cql2 tree = {0};
+    enum torg_err err;
+
+    problems.count = 0;
+    *ret_good = true;
+    if (!(params->given & HTTP_PARAMS_CQL2) && params->property_count == 0)
+        return TORG_OK;
+    if (!params->queryables) {
+        params->queryables = calloc(1, sizeof(*params->queryables));
+        if (!params->queryables)
+            return TORG_E_NOMEM;
+        queryables_of_listings(params->query.collections, params->queryables);
+    }
+    err = read_filter(exchange, &tree, &problems);
+    for (size_t i = 0; i < params->property_count && !err; i++)
+        err = read_property(exchange, params->properties[i], &tree, &problems);
+    if (!err && problems.count == 0 && tree.root)
+        err = make_filter(exchange, &tree, &problems);
+    cql2_done(&tree);
+    if (!err && problems.count > 0)
+        *ret_good = refuse(exchange, &problems);
+    params->query.filter = params->filter_made;
+    query_narrow(&params->query);
+    return err;
+}
