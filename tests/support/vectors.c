@@ -6,19 +6,23 @@
 
 #include "tests/support/test.h"
 
-#define VECTORS_FILE TORG_SOURCE_ROOT "/tests/vectors/format.txt"
+static const char *const vector_files[] = {
+    TORG_SOURCE_ROOT "/tests/vectors/format.txt",
+    TORG_SOURCE_ROOT "/tests/vectors/frames.txt",
+};
+
 #define LINE_BYTES_MAX 8192
 
-void vector_read(const char *name, struct buffer *ret_bytes)
+static bool vector_find(const char *path, const char *name, struct buffer *ret_bytes)
 {
-    FILE *file = fopen(VECTORS_FILE, "r");
+    FILE *file = fopen(path, "r");
     char line[LINE_BYTES_MAX];
     size_t name_size = strlen(name);
     bool found = false;
 
     if (!file) {
-        fail_msg("cannot read %s", VECTORS_FILE);
-        return;
+        fail_msg("cannot read %s", path);
+        return false;
     }
     while (!found && fgets(line, sizeof(line), file)) {
         char *hex = line + name_size + 3;
@@ -33,8 +37,16 @@ void vector_read(const char *name, struct buffer *ret_bytes)
         found = true;
     }
     fclose(file);
-    if (!found)
-        fail_msg("no vector %s in %s", name, VECTORS_FILE);
+    return found;
+}
+
+void vector_read(const char *name, struct buffer *ret_bytes)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(vector_files); i++) {
+        if (vector_find(vector_files[i], name, ret_bytes))
+            return;
+    }
+    fail_msg("no vector %s", name);
 }
 
 void assert_vector(struct span bytes, const char *name)

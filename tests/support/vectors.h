@@ -5,9 +5,9 @@
 #include "protocol/bytes.h"
 
 /*
- * The byte-exact test vectors of docs/format-log.md, from tests/vectors/format.txt:
- * lines of "name = hex", and comments after '#'. Fails the test when the
- * file or the name is missing. The bytes are the caller's, to buffer_done().
+ * The byte-exact test vectors of docs/format-log.md and of frames, from
+ * tests/vectors/format.txt and frames.txt: lines of "name = hex", and comments after '#'. Fails the
+ * test when the file or the name is missing. The bytes are the caller's, to buffer_done().
  */
 void vector_read(const char *name, struct buffer *ret_bytes);
 

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include "tests/support/test.h"
 
+#include <stdio.h>
+
 #include "protocol/frame.h"
 #include "protocol/seal.h"
+#include "tests/support/vectors.h"
 
 /*
  * Every byte of a frame comes from outside. What breaks here breaks unseen: a
@@ -13,6 +16,7 @@ struct rig {
     struct frame_rows rows;
     struct buffer head;
     struct buffer out;
+    struct buffer charter;
     uint8_t zeros[FRAME_DIGEST_BYTES << 2];
 };
 
@@ -24,6 +28,7 @@ static int setup(void **state)
 
     assert_ok(seal_init());
     signed_pack(span_of(bytes, sizeof(bytes)), &signature, &rig->head);
+    vector_read("charter-0-signed", &rig->charter);
     *state = rig;
     return 0;
 }
@@ -35,6 +40,7 @@ static int teardown(void **state)
     frame_rows_done(&rig->rows);
     buffer_done(&rig->head);
     buffer_done(&rig->out);
+    buffer_done(&rig->charter);
     test_free(rig);
     return 0;
 }
@@ -124,6 +130,9 @@ static struct frame_list rows_of(struct rig *rig, uint8_t type)
     case FRAME_BEAT:
         frame_rows_packed(&rig->rows, buffer_span(&rig->head));
         break;
+    case FRAME_CHARTER:
+        frame_rows_packed(&rig->rows, buffer_span(&rig->charter));
+        break;
     default:
         break;
     }
@@ -167,6 +176,7 @@ static struct frame example(struct rig *rig, uint8_t type)
         break;
     case FRAME_CHARTER:
         frame.charter.origin = origin_of(1);
+        frame.charter.charters = rows_of(rig, type);
         break;
     case FRAME_HEAD:
         frame.head.head = head;
@@ -261,6 +271,22 @@ static struct frame example(struct rig *rig, uint8_t type)
 static struct span body_of(const struct buffer *out)
 {
     return span_of(out->data + FRAME_PREFIX_BYTES, out->size - FRAME_PREFIX_BYTES);
+}
+
+/* Packed by hand from the document, by tests/vectors/frames.py: another reader, the same bytes. */
+static void test_the_bytes_are_the_documents(void **state)
+{
+    struct rig *rig = *state;
+
+    for (uint8_t type = FRAME_HELLO; type <= FRAME_ERROR; type++) {
+        struct frame frame = example(rig, type);
+        char name[32];
+
+        snprintf(name, sizeof(name), "frame-%s", frame_type_name(type));
+        buffer_clear(&rig->out);
+        assert_ok(frame_encode(&frame, &rig->out));
+        assert_vector(buffer_span(&rig->out), name);
+    }
 }
 
 /* If a field were read in another order than written, only this would tell. */
@@ -487,6 +513,7 @@ static void test_fields_keep_their_rules(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_bytes_are_the_documents),
         cmocka_unit_test(test_every_type_survives_the_wire),
         cmocka_unit_test(test_fields_arrive_where_they_belong),
         cmocka_unit_test(test_a_cut_frame_is_refused),
