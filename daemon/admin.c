@@ -164,7 +164,19 @@ struct peer_metric {
 
 static double peer_up(const struct sync_peer_status *status)
 {
-    return status->state == SYNC_PEER_OPEN;
+    return status->state == SYNC_PEER_OPEN || status->state == SYNC_PEER_STALLED;
+}
+static double peer_stalled(const struct sync_peer_status *status)
+{
+    return status->state == SYNC_PEER_STALLED;
+}
+static double peer_held_back(const struct sync_peer_status *status)
+{
+    return status->holds_back;
+}
+static double peer_lagging(const struct sync_peer_status *status)
+{
+    return status->lagging;
 }
 static double peer_bytes_in(const struct sync_peer_status *status)
 {
@@ -207,6 +219,10 @@ static const struct peer_metric peer_metrics[] = {
     {"torg_peer_sent_frames_total", "counter", "Frames to the peer.", peer_frames_out},
     {"torg_peer_errors_total", "counter", "Connections that ended in an error.", peer_errors},
     {"torg_peer_queued_bytes", "gauge", "Bytes that wait to be sent.", peer_queued},
+    {"torg_peer_stalled", "gauge", "1 while the peer has given no credit for 30 s.", peer_stalled},
+    {"torg_peer_held_back", "gauge", "1 while the peer has waited 30 s for our credit.",
+     peer_held_back},
+    {"torg_peer_lagging", "gauge", "1 while batches to the peer are dropped.", peer_lagging},
     {"torg_peer_rtt_seconds", "gauge", "Last round trip; -1 if none.", peer_rtt},
     {"torg_peer_clock_offset_seconds", "gauge", "The peer's clock less ours.", peer_offset},
 };

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define LARGEST_FRAME_BYTES (FRAME_BYTES_MAX + FRAME_LENGTH_BYTES)
+
 /* Text of a peer goes to logs and terminals: nothing but printable ASCII is kept. */
 static void text_copy(struct span text, char *out, size_t out_size)
 {
@@ -200,6 +202,8 @@ void session_release(struct session *session, enum frame_class class, size_t byt
         return; /* out of memory: it is still owed and the next release tries again */
     session->credit_in[class] += session->credit_owed[class];
     session->credit_owed[class] = 0;
+    if (session->credit_in[class] >= LARGEST_FRAME_BYTES)
+        session->held_since_ms[class] = 0;
 }
 
 void session_charge(struct session *session, unsigned frames, int64_t now_ms)
@@ -235,6 +239,8 @@ static enum torg_err charge_frame(struct session *session, int64_t now_ms)
         return TORG_E_UNEXPECTED;
     }
     session->credit_in[class] -= session->frame_bytes;
+    if (session->credit_in[class] < LARGEST_FRAME_BYTES && !session->held_since_ms[class])
+        session->held_since_ms[class] = now_ms;
     return TORG_OK;
 }
 
@@ -463,6 +469,7 @@ void session_tick(struct session *session, int64_t now_ms, int64_t clock_ms)
 
     if (session->state == SESSION_CLOSED)
         return;
+    session->ticked_ms = now_ms;
     if (session->state == SESSION_GREETING) {
         if (now_ms >= session->opened_ms + SESSION_HELLO_MS_MAX)
             session_close(session, TORG_E_UNEXPECTED, FRAME_CODE_NONE, "no hello in time");
@@ -488,6 +495,14 @@ void session_tick(struct session *session, int64_t now_ms, int64_t clock_ms)
         return; /* out of memory: the next tick tries again */
 }
 
+/* A stall is told when its time has come, and then once. */
+static int64_t stall_due_ms(const struct session *session, int64_t since_ms, int64_t next_ms)
+{
+    int64_t due_ms = since_ms + SESSION_STALLED_MS;
+
+    return since_ms && due_ms > session->ticked_ms && due_ms < next_ms ? due_ms : next_ms;
+}
+
 int64_t session_next_tick_ms(const struct session *session)
 {
     int64_t next_ms = session->ping_ms + SESSION_PING_MS;
@@ -501,18 +516,30 @@ int64_t session_next_tick_ms(const struct session *session)
     if (!(session->got_sub && session->got_summary) &&
         session->opened_ms + SESSION_SUMMARY_MS_MAX < next_ms)
         next_ms = session->opened_ms + SESSION_SUMMARY_MS_MAX;
+    for (unsigned class = 0; class < SESSION_CLASSES; class ++) {
+        next_ms = stall_due_ms(session, session->blocked_since_ms[class], next_ms);
+        next_ms = stall_due_ms(session, session->held_since_ms[class], next_ms);
+    }
     return next_ms;
+}
+
+static bool any_is_overdue(const int64_t since_ms[SESSION_CLASSES], int64_t now_ms)
+{
+    for (unsigned class = 0; class < SESSION_CLASSES; class ++) {
+        if (since_ms[class] && now_ms >= since_ms[class] + SESSION_STALLED_MS)
+            return true;
+    }
+    return false;
 }
 
 bool session_stalled(const struct session *session, int64_t now_ms)
 {
-    for (unsigned class = 0; class < SESSION_CLASSES; class ++) {
-        int64_t since_ms = session->blocked_since_ms[class];
+    return any_is_overdue(session->blocked_since_ms, now_ms);
+}
 
-        if (since_ms && now_ms >= since_ms + SESSION_STALLED_MS)
-            return true;
-    }
-    return false;
+bool session_holds_back(const struct session *session, int64_t now_ms)
+{
+    return any_is_overdue(session->held_since_ms, now_ms);
 }
 
 /* ---- begin and end ---- */

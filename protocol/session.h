@@ -61,12 +61,14 @@ struct session {
     uint64_t credit_in[SESSION_CLASSES];       /* what the peer may still send */
     uint64_t credit_owed[SESSION_CLASSES];     /* handled, not yet granted again */
     int64_t blocked_since_ms[SESSION_CLASSES]; /* out of credit with something to say; or 0 */
+    int64_t held_since_ms[SESSION_CLASSES];    /* the peer lacks credit for a large frame; or 0 */
     bool credit_came;     /* a CREDIT has come in; cleared by whoever acts on it */
     size_t refused_bytes; /* of the frame that session_send last found no room for */
     int64_t control_tokens_milli;
     int64_t control_at_ms;
 
     int64_t opened_ms;
+    int64_t ticked_ms;
     int64_t heard_ms;
     int64_t ping_ms; /* when the last PING left */
     uint64_t ping_nonce;
@@ -132,8 +134,10 @@ void session_charge(struct session *session, unsigned frames, int64_t now_ms);
 /* Timeouts and signs of life. */
 void session_tick(struct session *session, int64_t now_ms, int64_t clock_ms);
 int64_t session_next_tick_ms(const struct session *session);
-/* Something has waited for credit of the class for SESSION_STALLED_MS. */
+/* Something has waited for the peer's credit for SESSION_STALLED_MS. */
 bool session_stalled(const struct session *session, int64_t now_ms);
+/* The other side of it: what the peer sent is not dealt with, so it may not send on. */
+bool session_holds_back(const struct session *session, int64_t now_ms);
 
 /* The caller takes the output; it is unsent until session_drained says otherwise. */
 void session_take_output(struct session *session, struct buffer *ret_output);

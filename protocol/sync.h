@@ -182,6 +182,8 @@ struct sync_peer_status {
     uint64_t queued_bytes;
     int64_t rtt_ms;          /* of the last PING; -1 if none */
     int64_t clock_offset_ms; /* its clock less ours, at HELLO */
+    bool holds_back;         /* we have not dealt with what it sent: it waits for our credit */
+    bool lagging;            /* batches to it were dropped: it gets the newest HAVE instead */
     bool answered;           /* on this connection it has said what it holds of what we want */
     char software[64];
     char last_error[96];

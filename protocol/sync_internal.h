@@ -89,6 +89,8 @@ struct sync_link {
     bool rows_blocked; /* the same, but there was no credit for it */
     bool serve_due;    /* requests may be able to go on */
     bool stalled;      /* as noted */
+    bool holds_back;   /* as noted */
+    bool lagging;      /* a batch was dropped, and none has left since, nor has it caught up */
     int64_t connected_ms;
     int64_t summary_ms;      /* when its last SUMMARY was answered */
     int64_t answered_ms;     /* when its last answer to a request came */

@@ -256,6 +256,8 @@ static void take_have(struct sync *sync, uint32_t peer, const struct frame *fram
         memcpy(row->head_hash, have.head_hash, sizeof(row->head_hash));
         row->mask = have.mask;
         row->charter_no = have.charter_no;
+        if (sync->origins[index].has_head && row->hno == sync->origins[index].hno)
+            sync->peers[peer].link->lagging = false; /* it has caught up, by asking */
         sync_origin_attend(sync, index);
     }
 }

@@ -78,6 +78,16 @@ static bool wants_pushed(const struct sync_peer *peer, const struct outgoing *ou
            sync_number_compare(row->epoch, row->hno, out->head.epoch, out->head.hno) < 0;
 }
 
+/* It cannot take as much as there is: once its line is free, the newest HAVE tells it all. */
+static void lag_note(struct sync *sync, struct sync_peer *peer)
+{
+    if (peer->link->lagging || peer->link->session.state != SESSION_OPEN)
+        return;
+    peer->link->lagging = true;
+    sync_note(sync, "peer.lagging", " peer=%s queued_bytes=%zu", peer->name,
+              session_queued_bytes(&peer->link->session));
+}
+
 /* To all eager peers but the one it came from. Who cannot take it learns by HAVE. */
 static enum torg_err outgoing_send(struct sync *sync, struct outgoing *out, uint32_t but_link)
 {
@@ -93,8 +103,12 @@ static enum torg_err outgoing_send(struct sync *sync, struct outgoing *out, uint
         if (err || out->frame.size == 0)
             continue;
         err = session_send_packed(&peer->link->session, buffer_span(&out->frame), sync->now_ms);
-        if (err == TORG_E_BUSY)
+        if (!err)
+            peer->link->lagging = false;
+        if (err == TORG_E_BUSY) {
             err = TORG_OK;
+            lag_note(sync, peer);
+        }
     }
     return err;
 }

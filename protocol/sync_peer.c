@@ -418,13 +418,19 @@ static void stall_note(struct sync *sync, struct sync_peer *peer)
 {
     struct sync_link *link = peer->link;
     bool stalled = session_stalled(&link->session, sync->now_ms);
+    bool holds_back = session_holds_back(&link->session, sync->now_ms);
 
     if (link->session.state == SESSION_OPEN)
         state_set(sync, peer, stalled ? SYNC_PEER_STALLED : SYNC_PEER_OPEN);
     if (stalled && !link->stalled)
         sync_note(sync, "peer.stalled", " peer=%s queued_bytes=%zu", peer->name,
                   session_queued_bytes(&link->session));
+    if (holds_back && !link->holds_back)
+        sync_note(sync, "peer.held_back", " peer=%s", peer->name);
+    if ((link->stalled && !stalled) || (link->holds_back && !holds_back))
+        sync_note(sync, "peer.goes_on", " peer=%s", peer->name);
     link->stalled = stalled;
+    link->holds_back = holds_back;
 }
 
 static enum torg_err send_output(struct sync *sync, uint32_t index)
@@ -499,6 +505,8 @@ void sync_peer_status(const struct sync *sync, uint32_t index, struct sync_peer_
         status.rtt_ms = session->rtt_ms;
         status.clock_offset_ms = session->peer_clock_offset_ms;
         status.answered = peer->link->answered;
+        status.holds_back = peer->link->holds_back;
+        status.lagging = peer->link->lagging;
         if (session->state == SESSION_OPEN)
             snprintf(status.software, sizeof(status.software), "%.63s", session->peer_software);
     } else if (peer->dial && !peer->dialling) {

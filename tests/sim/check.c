@@ -497,8 +497,8 @@ struct check *check_new(struct world *world)
 
 void check_free(struct check *check)
 {
-    for (uint32_t i = 0; i < WORLD_NODES_MAX; i++) {
-        for (uint32_t j = 0; j < WORLD_NODES_MAX; j++)
+    for (uint32_t i = 0; i < check->world->node_count; i++) {
+        for (uint32_t j = 0; j < check->world->node_count; j++)
             place_clear(&check->places[i][j]);
     }
     free(check);

@@ -23,6 +23,7 @@
 struct check;
 
 struct check *check_new(struct world *world);
+/* Before its world ends. */
 void check_free(struct check *check);
 /* A node's store was put back by hand: nothing that was said of it before holds. */
 void check_forget(struct check *check, uint32_t node);

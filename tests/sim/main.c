@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "tests/sim/run.h"
+#include "tests/sim/scale.h"
 
 /*
  * The simulator's program: many federations, one for each seed, by one process
@@ -43,17 +44,19 @@ static const struct {
 
 static void usage(FILE *out)
 {
-    fputs("usage: torg-sim [--seeds N] [--nodes M | --nodes MIN-MAX] [--seed S] [--twice]\n"
-          "                [--jobs N] [--trace] [--break FAULT]\n"
-          "  --seeds N      so many runs, from the first seed on (20)\n"
-          "  --nodes M      nodes in each (3-20)\n"
-          "  --seed S       the first seed, in decimal or 0x hex (1)\n"
-          "  --twice        run every seed twice and compare, not only one in eight\n"
-          "  --jobs N       so many processes beside each other (1); the output is the same\n"
-          "  --kept FILE    the seeds that FILE lists instead, each with its number of nodes\n"
-          "  --trace        print what happens\n"
-          "  --break FAULT  break something on purpose; succeeds only if it is found:\n",
-          out);
+    fputs(
+        "usage: torg-sim [--seeds N] [--nodes M | --nodes MIN-MAX] [--seed S] [--twice]\n"
+        "                [--jobs N] [--trace] [--break FAULT]\n"
+        "  --seeds N      so many runs, from the first seed on (20)\n"
+        "  --nodes M      nodes in each (3-20); with 33 and more it is one country in quiet, and\n"
+        "                 what replication costs it\n"
+        "  --seed S       the first seed, in decimal or 0x hex (1)\n"
+        "  --twice        run every seed twice and compare, not only one in eight\n"
+        "  --jobs N       so many processes beside each other (1); the output is the same\n"
+        "  --kept FILE    the seeds that FILE lists instead, each with its number of nodes\n"
+        "  --trace        print what happens\n"
+        "  --break FAULT  break something on purpose; succeeds only if it is found:\n",
+        out);
     for (size_t i = 0; i < ARRAY_SIZE(faults); i++)
         fprintf(out, "                   %s\n", faults[i].name);
 }
@@ -369,6 +372,8 @@ int main(int argc, char **argv)
         usage(stderr);
         return 2;
     }
+    if (settings.nodes_min >= SCALE_NODES_MIN)
+        return scale_run(settings.nodes_min, settings.seed) ? 0 : 1;
     if (!tasks_make(&settings, &tasks)) {
         fprintf(stderr, "sim: %s cannot be read, or has a line that is not \"SEED NODES\"\n",
                 settings.kept);

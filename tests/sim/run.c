@@ -472,8 +472,8 @@ struct result run_seed(const struct settings *settings, uint64_t seed, bool prin
         world_trace_print(world);
     for (uint32_t i = 0; i < WORLD_NODES_MAX; i++)
         kv_mem_free(run.copies[i]);
-    world_done(world);
     check_free(run.check);
+    world_done(world);
     free(world);
     return result;
 }

@@ -517,19 +517,41 @@ static bool is_blocked(const struct world *world, const struct world_wire *wire,
 }
 
 /* The wire of a node's link that is still up; *ret_end is the node's end. */
-static struct world_wire *wire_of(struct world *world, const struct world_node *node, uint32_t link,
-                                  unsigned *ret_end)
+static struct world_wire *wire_of(const struct world_node *node, uint32_t link, unsigned *ret_end)
 {
-    for (struct world_wire *wire = world->wires; wire; wire = wire->next) {
-        for (unsigned end = 0; end < 2; end++) {
-            if (wire->nodes[end] == node->index && wire->lives[end] == node->life &&
-                wire->links[end] == link && wire->up[end]) {
-                *ret_end = end;
-                return wire;
-            }
-        }
+    const struct world_end *at = link <= node->next_link ? &node->ends[link] : NULL;
+
+    if (!at || !at->wire || !at->wire->up[at->end])
+        return NULL;
+    *ret_end = at->end;
+    return at->wire;
+}
+
+/* A new link of a node, for its end of wire. */
+static void link_take(struct world_node *node, struct world_wire *wire, unsigned end)
+{
+    uint32_t link = ++node->next_link;
+
+    if (link >= node->end_capacity) {
+        node->end_capacity = link + 64;
+        node->ends = reallocarray(node->ends, node->end_capacity, sizeof(*node->ends));
+        if (!node->ends)
+            must(TORG_E_NOMEM, "reallocarray");
     }
-    return NULL;
+    node->ends[link] = (struct world_end){wire, end};
+    wire->links[end] = link;
+    wire->up[end] = true;
+}
+
+/* The wire is about to go. */
+static void links_forget(struct world *world, const struct world_wire *wire)
+{
+    for (unsigned end = 0; end < 2; end++) {
+        struct world_node *node = &world->nodes[wire->nodes[end]];
+
+        if (wire->links[end])
+            node->ends[wire->links[end]].wire = NULL;
+    }
 }
 
 static void wires_sweep(struct world *world)
@@ -541,6 +563,7 @@ static void wires_sweep(struct world *world)
 
         if (wire->uses == 0 && !wire->up[0] && !wire->up[1]) {
             *at = wire->next;
+            links_forget(world, wire);
             free(wire);
         } else {
             at = &wire->next;
@@ -978,7 +1001,7 @@ static void action_send(struct world_node *node, struct sync_action *action)
 {
     struct world *world = node->world;
     unsigned end = 0;
-    struct world_wire *wire = wire_of(world, node, action->link, &end);
+    struct world_wire *wire = wire_of(node, action->link, &end);
 
     if (node->boasts)
         boast(&action->bytes, 1, 0);
@@ -996,7 +1019,7 @@ static void action_send(struct world_node *node, struct sync_action *action)
 static void action_close(struct world_node *node, const struct sync_action *action)
 {
     unsigned end;
-    struct world_wire *wire = wire_of(node->world, node, action->link, &end);
+    struct world_wire *wire = wire_of(node, action->link, &end);
 
     world_trace(node->world, "%s closes link %" PRIu32 " (%s%s)", node->name, action->link,
                 action->event, action->text);
@@ -1045,7 +1068,7 @@ static void step_failed(struct world_node *node, const struct sync_event *event)
 {
     struct sync_event gone = {.kind = SYNC_EVENT_DISCONNECTED, .link = event->link};
     unsigned end;
-    struct world_wire *wire = wire_of(node->world, node, event->link, &end);
+    struct world_wire *wire = wire_of(node, event->link, &end);
 
     if (!wire || event->kind == SYNC_EVENT_DISCONNECTED)
         return;
@@ -1110,8 +1133,7 @@ static void end_connected(struct world *world, struct world_event *event)
         }
         return;
     }
-    wire->links[end] = ++node->next_link;
-    wire->up[end] = true;
+    link_take(node, wire, end);
     connected.link = wire->links[end];
     connected.peer = event->peer;
     connected.key = other->node_key;
@@ -1377,7 +1399,7 @@ uint32_t world_twin_add(struct world *world, uint32_t of, const struct kv_mem *c
 
 static void peer_add(struct world_node *node, const struct world_node *other, bool dial_it)
 {
-    struct sync_peer_config *config = &node->peers[node->peer_count];
+    size_t count = node->peer_count + 1;
 
     for (size_t i = 0; i < node->peer_count; i++) {
         if (node->peer_nodes[i] == other->index) {
@@ -1385,8 +1407,12 @@ static void peer_add(struct world_node *node, const struct world_node *other, bo
             return;
         }
     }
-    node->peer_nodes[node->peer_count++] = other->index;
-    *config = (struct sync_peer_config){
+    node->peers = reallocarray(node->peers, count, sizeof(*node->peers));
+    node->peer_nodes = reallocarray(node->peer_nodes, count, sizeof(*node->peer_nodes));
+    if (!node->peers || !node->peer_nodes)
+        must(TORG_E_NOMEM, "reallocarray");
+    node->peer_nodes[node->peer_count] = other->index;
+    node->peers[node->peer_count++] = (struct sync_peer_config){
         .name = other->name,
         .keys = {other->node_key},
         .key_count = 1,
@@ -1765,6 +1791,9 @@ static void node_done(struct world_node *node)
     }
     free(node->versions);
     free(node->commits);
+    free(node->peers);
+    free(node->peer_nodes);
+    free(node->ends);
     for (size_t i = 0; i < node->charter_count; i++)
         buffer_done(&node->charters[i]);
     for (size_t i = 0; i < ARRAY_SIZE(node->replays); i++)
@@ -1783,6 +1812,7 @@ void world_done(struct world *world)
         struct world_wire *wire = world->wires;
 
         world->wires = wire->next;
+        links_forget(world, wire);
         free(wire);
     }
     for (uint32_t i = 0; i < world->node_count; i++)

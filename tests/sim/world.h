@@ -17,7 +17,7 @@
  * anywhere, or never, when the connection breaks. A blocked pair of nodes
  * delivers nothing until it is unblocked, or a session gives up waiting.
  */
-#define WORLD_NODES_MAX 32
+#define WORLD_NODES_MAX 320
 #define WORLD_NONE UINT32_MAX
 #define WORLD_COLLECTIONS 5 /* those that worlds write to; see world_collection */
 
@@ -52,6 +52,12 @@ struct world_commit {
     uint64_t epoch, hno;
 };
 
+/* One end of a connection. */
+struct world_end {
+    struct world_wire *wire; /* NULL: gone */
+    unsigned end;
+};
+
 struct world_node {
     struct world *world;
     uint32_t index;
@@ -74,10 +80,11 @@ struct world_node {
     bool up;
     uint32_t life;   /* events for an earlier one are stale */
     int64_t tick_ms; /* when the next one is due; INT64_MAX: none is */
-    struct sync_peer_config peers[WORLD_NODES_MAX];
-    uint32_t peer_nodes[WORLD_NODES_MAX];
+    struct sync_peer_config *peers;
+    uint32_t *peer_nodes; /* beside each of them */
     size_t peer_count;
-    uint32_t next_link;
+    struct world_end *ends; /* by link */
+    uint32_t next_link, end_capacity;
     uint32_t subscribe_mask;
     uint64_t seed;
     uint64_t restarts;

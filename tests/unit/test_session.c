@@ -293,6 +293,37 @@ static void test_credit_is_spent_and_comes_back(void **state)
     pair_done(&pair);
 }
 
+/* The same from the other side: who does not deal with what came is told that somebody waits. */
+static void test_who_holds_back_knows_it(void **state)
+{
+    struct session_config config = config_default();
+    struct buffer output = {0};
+    struct frame_rows rows = {0};
+    struct frame frame, got;
+    struct pair pair;
+
+    (void)state;
+    pair_init(&pair, &config, &config);
+    settle(&pair, NOW);
+    entries_of(&rows, &frame, 200000);
+    while (session_send(&pair.a, &frame, NOW) == TORG_OK)
+        continue;
+    assert_false(session_holds_back(&pair.b, NOW + SESSION_STALLED_MS));
+    session_take_output(&pair.a, &output);
+    session_input(&pair.b, buffer_span(&output), NOW);
+    while (session_next(&pair.b, NOW, NOW, &got) != TORG_E_TRUNCATED)
+        continue;
+    session_tick(&pair.b, NOW + 1, NOW + 1);
+    assert_in_range(session_next_tick_ms(&pair.b), NOW + 1, NOW + SESSION_STALLED_MS);
+    assert_false(session_holds_back(&pair.b, NOW + SESSION_STALLED_MS - 1));
+    assert_true(session_holds_back(&pair.b, NOW + SESSION_STALLED_MS));
+    session_release(&pair.b, FRAME_CLASS_SYNC, output.size);
+    assert_false(session_holds_back(&pair.b, NOW + SESSION_STALLED_MS));
+    buffer_done(&output);
+    frame_rows_done(&rows);
+    pair_done(&pair);
+}
+
 static void test_more_than_the_credit_is_a_violation(void **state)
 {
     struct session_config config = config_default();
@@ -477,6 +508,7 @@ int main(void)
         cmocka_unit_test(test_hello_comes_once),
         cmocka_unit_test(test_later_frames_are_passed_over),
         cmocka_unit_test(test_credit_is_spent_and_comes_back),
+        cmocka_unit_test(test_who_holds_back_knows_it),
         cmocka_unit_test(test_more_than_the_credit_is_a_violation),
         cmocka_unit_test(test_the_largest_frame_always_finds_credit),
         cmocka_unit_test(test_floods_are_cut_off),

@@ -728,6 +728,7 @@ static void test_a_lagging_peer_gets_the_newest_have(void **state)
 {
     struct table *table = *state;
     static uint8_t payload[60000] = {1};
+    struct sync_peer_status status;
     unsigned batches = 0;
 
     table->seat->heard_count = 0;
@@ -744,11 +745,16 @@ static void test_a_lagging_peer_gets_the_newest_have(void **state)
     for (size_t i = 0; i < table->seat->heard_count; i++)
         batches += table->seat->heard[i].type == FRAME_BATCH;
     assert_true(batches < 20); /* what the credit allows: nothing was granted again */
-    table_deliver(table);      /* the puppet's CREDIT comes at last */
+    sync_peer_status(table->sync, 0, &status);
+    assert_true(status.lagging);
+    table_deliver(table); /* the puppet's CREDIT comes at last */
     table_tick(table, 10);
     assert_non_null(table_heard(table, FRAME_HAVE));
     struct profile_reader in = frame_list_reader(&table_heard(table, FRAME_HAVE)->have.rows);
     assert_int_equal(frame_read_have(&in).hno, 60);
+    table_have(table, &table->own, 0); /* it has pulled it all */
+    sync_peer_status(table->sync, 0, &status);
+    assert_false(status.lagging);
 }
 
 static void test_a_reload_closes_whom_it_does_not_name(void **state)

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include "tests/support/test.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/sim/world.h"
+
+/*
+ * What a reconcile costs: not what an origin has, but what differs. Were it the
+ * other way round, a federation would drown in its own healing.
+ */
+#define SECOND 1000
+#define LISTINGS 100000
+#define A_COMMIT 1000
+#define DIFFERENCES 10
+#define ROUND_TRIPS_MAX 6
+#define BYTES_MAX 32768
+
+struct cost {
+    unsigned round_trips;
+    size_t bytes;
+};
+
+static void count(void *context, struct world_node *node, uint8_t type, struct span body)
+{
+    struct cost *cost = context;
+
+    (void)node;
+    if (type == FRAME_TRIE_REQ || type == FRAME_FETCH)
+        cost->round_trips++;
+    if (type == FRAME_TRIE_REQ || type == FRAME_FETCH || type == FRAME_TRIE ||
+        type == FRAME_ENTRIES)
+        cost->bytes += body.size + FRAME_PREFIX_BYTES;
+}
+
+static struct listing_id id_of(uint32_t number)
+{
+    struct listing_id id = {{0}};
+
+    put_u32be(id.bytes, number);
+    return id;
+}
+
+/* Listings from..from + size - 1, each with a payload that names version; 0: deleted. */
+static void commit(struct world_node *node, uint32_t from, uint32_t size, uint32_t stride,
+                   uint8_t version)
+{
+    struct local_change *changes = test_calloc(size, sizeof(*changes));
+    struct buffer head = {0};
+    struct kv kv;
+
+    for (uint32_t i = 0; i < size; i++)
+        changes[i] = (struct local_change){
+            .collection = world_collection(0),
+            .id = id_of(from + i * stride),
+            .payload = span_of(&version, version && (version < 3 || i % 3) ? 1 : 0),
+        };
+    assert_ok(kv_mem_write_begin(node->store, &kv));
+    assert_ok(replica_commit_local(&kv, &node->own, &node->signer, changes, size, 1790000000000,
+                                   NULL, &head));
+    assert_ok(kv_mem_write_commit(&kv));
+    buffer_done(&head);
+    test_free(changes);
+}
+
+/* The first node's store after size listings; the second has the same. */
+static struct world *pair_make(uint32_t size)
+{
+    struct world *world = test_calloc(1, sizeof(*world));
+    struct world_options options = world_options_default(4711);
+
+    world_init(world, &options);
+    world_node_add(world, true);
+    world_node_add(world, false);
+    world_peer(world, 0, 1, false);
+    for (uint32_t i = 0; i < size; i += A_COMMIT)
+        commit(&world->nodes[0], i, A_COMMIT, 1, 1);
+    kv_mem_restore(world->nodes[1].store, world->nodes[0].store);
+    return world;
+}
+
+static void test_ten_differences_in_a_hundred_thousand(void **state)
+{
+    struct world *world = pair_make(LISTINGS);
+    struct cost cost = {0};
+    char why[160] = "";
+
+    (void)state;
+    /* Changed, deleted and new, all over; and a new epoch, which no delta leads into. */
+    commit(&world->nodes[0], 7, DIFFERENCES, LISTINGS / DIFFERENCES + 1, 3);
+    world->watcher = (struct world_watcher){.context = &cost, .sending = count};
+    world_start(world, 0);
+    world_rotate(world, 0, true);
+    world_run(world, world->now_ms + SECOND);
+    world_start(world, 1);
+    world_run(world, world->now_ms + 5 * SECOND);
+    if (!world_converged(world, why, sizeof(why)))
+        fail_msg("%s", why);
+    print_message("%d differences in %d listings: %u round trips, %zu bytes\n", DIFFERENCES,
+                  LISTINGS, cost.round_trips, cost.bytes);
+    assert_in_range(cost.round_trips, 1, ROUND_TRIPS_MAX);
+    assert_in_range(cost.bytes, 1, BYTES_MAX);
+    world_done(world);
+    test_free(world);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ten_differences_in_a_hundred_thousand),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
