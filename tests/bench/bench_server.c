@@ -21,7 +21,7 @@
 #define COUNT_MAX 5000000
 #define PEERS_MAX 8
 #define SEED UINT64_C(20260)
-#define SECONDS_PER_CASE 20
+#define SECONDS_PER_CASE 10
 #define QUERIES_MIN 25
 #define QUERIES_MAX 2000
 #define COMMIT_CHANGES 1000
@@ -42,7 +42,7 @@ static const char help[] =
     "samples.\n"
     "\n"
     "  --count N        listings (default 1000000)\n"
-    "  --seconds S      time for each of the twelve question cases (default 20); 25\n"
+    "  --seconds S      time for each of the twelve question cases (default 10); 25\n"
     "                   questions of each are asked at least\n"
     "  --peer NAME      only this peer; may be repeated\n"
     "  --help\n";
