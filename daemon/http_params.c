@@ -74,17 +74,13 @@ static const char *near_system(const double numbers[2])
     return listing_shape_system(&range);
 }
 
-static bool read_near(struct reading *reading, struct span value)
+static bool read_degrees(struct reading *reading, const double numbers[2],
+                         struct geo_point *ret_place)
 {
-    struct query *query = &reading->params->query;
-    const char *system;
-    double numbers[2];
+    struct geo_point place = {.lon_deg = numbers[0], .lat_deg = numbers[1]};
+    const char *system = near_system(numbers);
 
-    if (!read_numbers(value, numbers, 2))
-        return fail(reading, "must be longitude,latitude in degrees, such as 20.26,63.83");
-    query->near = (struct geo_point){.lon_deg = numbers[0], .lat_deg = numbers[1]};
-    system = near_system(numbers);
-    if (system && geo_point_valid(query->near)) {
+    if (system && geo_point_valid(place)) {
         (void)snprintf(reading->why, sizeof(reading->why),
                        "seems to be %s; longitude comes first: did you mean %.10g,%.10g?", system,
                        numbers[1], numbers[0]);
@@ -95,10 +91,36 @@ static bool read_near(struct reading *reading, struct span value)
                        "must be longitude,latitude in degrees; this seems to be %s", system);
         return false;
     }
-    if (!geo_point_valid(query->near))
+    if (!geo_point_valid(place))
         return fail(reading, "longitude must be -180 to 180, latitude -90 to 90");
-    query->has_near = true;
+    *ret_place = place;
     return true;
+}
+
+static bool read_near(struct reading *reading, struct span value)
+{
+    struct query *query = &reading->params->query;
+    double numbers[2];
+
+    if (!read_numbers(value, numbers, 2))
+        return fail(reading, "must be longitude,latitude in degrees, such as 20.26,63.83");
+    query->has_near = read_degrees(reading, numbers, &query->near);
+    return query->has_near;
+}
+
+static bool read_reaches(struct reading *reading, struct span value)
+{
+    struct query *query = &reading->params->query;
+    double numbers[3] = {0};
+
+    if (!read_numbers(value, numbers, 3) && !read_numbers(value, numbers, 2))
+        return fail(reading, "must be longitude,latitude in degrees, such as 20.26,63.83, and "
+                             "perhaps how many metres from there is near enough");
+    if (!(numbers[2] >= 0 && numbers[2] <= REACH_WITHIN_M_MAX))
+        return fail(reading, "the third number must be metres, 0 to 100000");
+    query->reach_m = numbers[2];
+    query->has_reach = read_degrees(reading, numbers, &query->reach);
+    return query->has_reach;
 }
 
 static bool read_radius(struct reading *reading, struct span value)
@@ -667,6 +689,14 @@ static const struct param {
                              "Only listings that have applied to this network: the id of a listing "
                              "of the collection networks. Repeated: any of them."},
                             read_network},
+    [HTTP_PARAM_REACHES] =
+        {{"reaches", false,
+          "{\"type\":\"array\",\"items\":{\"type\":\"number\"},\"minItems\":2,"
+          "\"maxItems\":3}",
+          "Longitude and latitude in degrees (CRS84), and perhaps metres (0 to 100000): who comes "
+          "there. Listings whose served area (serves) holds the place, or is at most so far away, "
+          "or that stop there (itinerary) within the time of datetime; without it, now or later."},
+         read_reaches},
     [HTTP_PARAM_FILTER] =
         {{"filter", false, "{\"type\":\"string\",\"maxLength\":8192}",
           "What must be true, in CQL2 (OGC 21-065), as text or JSON by filter-lang; the properties "
@@ -897,6 +927,12 @@ uint64_t http_params_binding(const struct http_params *params)
     for (size_t i = 0; i < query->network_count; i++) {
         buffer_put(&text, query->networks[i].origin_prefix, 8);
         buffer_put(&text, query->networks[i].id.bytes, 16);
+    }
+    buffer_put_u8(&text, query->has_reach);
+    if (query->has_reach) {
+        put_double(&text, query->reach.lon_deg);
+        put_double(&text, query->reach.lat_deg);
+        put_double(&text, query->reach_m);
     }
     seal_hash16("torg/cursor/1", buffer_span(&text), hash);
     buffer_done(&text);

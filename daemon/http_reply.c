@@ -202,6 +202,7 @@ static void reply_expensive(struct http_exchange *exchange)
         {query->has_near && params->given & HTTP_PARAM_BIT(RADIUS), "a smaller radius"},
         {query->has_box && !query->has_near, "a smaller bbox"},
         {query->text.size > 0, "a longer q"},
+        {query->has_reach && query->reach_m > 0, "fewer metres in reaches"},
         {query->group_count == 0, "a theme"},
         {query->municipality_count == 0, "a municipality"},
         {params->facets != 0, "fewer facets"},

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "index/reach.h"
 #include "index/text.h"
 #include "protocol/change.h"
 #include "protocol/fold.h"
@@ -189,6 +190,7 @@ static enum torg_err derive_terms(const struct theme_tree *themes,
     catalogue_terms_add(terms, POSTINGS_ORIGIN, span_of(origin, sizeof(origin)));
     catalogue_terms_add(terms, POSTINGS_COUNTRY, row->country_code);
     derive_networks(body, terms);
+    reach_terms(body, terms);
     if (memcmp(fields->provider, nobody, sizeof(nobody)) != 0)
         catalogue_terms_add(terms, POSTINGS_PROVIDER,
                             span_of(fields->provider, sizeof(fields->provider)));

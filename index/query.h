@@ -4,6 +4,7 @@
 
 #include "index/catalogue.h"
 #include "index/filter.h"
+#include "index/reach.h"
 #include "index/rtree.h"
 #include "index/shape_region.h"
 #include "index/text.h"
@@ -53,7 +54,11 @@ struct query {
     struct filter *filter; /* borrowed; NULL: none. Its work counts. See query_narrow */
     uint8_t group_count;
     struct query_theme_group groups[RTREE_THEME_GROUPS_MAX];
-    struct span text;  /* words, see text.h; empty: none is asked for */
+    struct span text; /* words, see text.h; empty: none is asked for */
+    /* Who comes there (reach.h): by what it serves, or by a stop within the query's time. */
+    bool has_reach;
+    struct geo_point reach;
+    double reach_m;    /* 0..REACH_WITHIN_M_MAX */
     bool has_datetime; /* else: what is shown at now_ms */
     int64_t from_ms, through_ms;
     int64_t now_ms;
@@ -91,8 +96,9 @@ enum query_filter_kind {
     QUERY_FILTER_ORIGIN,
     QUERY_FILTER_MUNICIPALITY,
     QUERY_FILTER_NETWORK,
+    QUERY_FILTER_REACH,
 };
-#define QUERY_FILTER_COUNT 4
+#define QUERY_FILTER_COUNT 5
 struct query_explain_filter {
     bool asked;
     bool by_row;       /* compared row by row instead: few rows, long lists */

@@ -28,6 +28,7 @@ static struct span value_key(const struct query *query, const struct values *val
         return query->municipalities[i];
     case QUERY_FILTER_NETWORK:
     case QUERY_FILTER_TEXT:
+    case QUERY_FILTER_REACH:
         break;
     }
     memcpy(bytes, query->networks[i].origin_prefix, 8);
@@ -126,6 +127,33 @@ static enum torg_err text_apply(struct query_plan *plan)
     return postings_set_copy(text_query_set(plan->text), &plan->set);
 }
 
+/* Last, for what it compares costs most. Without a time stops that are over do not count. */
+static enum torg_err reach_apply(struct query_plan *plan)
+{
+    const struct query *query = plan->query;
+    struct reach_query reach = {
+        .place = query->reach,
+        .within_m = query->reach_m,
+        .from_ms = query->has_datetime ? query->from_ms : query->now_ms,
+        .through_ms = query->has_datetime ? query->through_ms : INT64_MAX,
+        .among = plan->filtered ? &plan->set : NULL,
+    };
+    struct postings_set set = {0};
+    enum torg_err err;
+
+    err = reach_find(plan->kv, &reach, QUERY_WORK_MAX, &set, &plan->explain.postings);
+    if (err)
+        return err;
+    plan->explain.filters[QUERY_FILTER_REACH] = (struct query_explain_filter){
+        .asked = true,
+        .listings = postings_set_count(&set),
+    };
+    plan->filtered = true;
+    postings_set_done(&plan->set);
+    plan->set = set;
+    return TORG_OK;
+}
+
 enum torg_err query_filter_init(struct query_plan *plan)
 {
     const struct query *query = plan->query;
@@ -136,6 +164,7 @@ enum torg_err query_filter_init(struct query_plan *plan)
          .list = POSTINGS_MUNICIPALITY,
          .count = query->municipality_count},
         {.kind = QUERY_FILTER_NETWORK, .list = POSTINGS_NETWORK, .count = query->network_count},
+        {.kind = QUERY_FILTER_REACH},
     };
     uint64_t by_tree = 0;
     bool done[QUERY_FILTER_COUNT] = {false};
@@ -145,8 +174,8 @@ enum torg_err query_filter_init(struct query_plan *plan)
         by_tree += plan->parts[i].by_tree;
     if (plan->text)
         err = text_apply(plan);
-    done[QUERY_FILTER_TEXT] = true;
-    for (size_t i = QUERY_FILTER_TEXT + 1; i < QUERY_FILTER_COUNT && !err; i++) {
+    done[QUERY_FILTER_TEXT] = done[QUERY_FILTER_REACH] = true;
+    for (size_t i = QUERY_FILTER_TEXT + 1; i < QUERY_FILTER_REACH && !err; i++) {
         if (all[i].count > 0)
             err = values_count(plan, &all[i]);
         plan->explain.filters[i] = (struct query_explain_filter){
@@ -170,7 +199,7 @@ enum torg_err query_filter_init(struct query_plan *plan)
         done[least] = true;
         err = values_apply(plan, &all[least]);
     }
-    return err;
+    return !err && query->has_reach ? reach_apply(plan) : err;
 }
 
 /* ---- parts ---- */

@@ -12,6 +12,9 @@ static bool query_valid(const struct query *query)
         return false;
     if (query->has_box && !geo_box_valid(&query->box))
         return false;
+    if (query->has_reach && (!geo_point_valid(query->reach) || !(query->reach_m >= 0) ||
+                             query->reach_m > REACH_WITHIN_M_MAX))
+        return false;
     if (query->has_datetime && query->from_ms > query->through_ms)
         return false;
     if (query->group_count > RTREE_THEME_GROUPS_MAX || query->limit > QUERY_LIMIT_MAX ||
@@ -145,6 +148,7 @@ static bool plan_counts_themes(const struct query_plan *plan, unsigned facets)
     const struct query *query = plan->query;
 
     return facets & QUERY_FACET_THEME && !plan->rows && query->text.size == 0 &&
+           !query->has_reach &&
            query->origin_count + query->municipality_count + query->network_count == 0;
 }
 

@@ -29,6 +29,7 @@ static const char help[] =
     "  --origin ID           only what this origin published (may be repeated)\n"
     "  --municipality CODE   only what lies there (may be repeated)\n"
     "  --network ID          only what has applied to this network (may be repeated)\n"
+    "  --reaches LON,LAT[,M] who comes there: serves the place or stops at most M metres away\n"
     "  --limit N             how many (default 20)\n"
     "  --facets LIST         also how all that matches divides: theme, origin, municipality,\n"
     "                        collection, or several with commas\n"
@@ -64,6 +65,7 @@ static int options_read(int argc, char **argv, struct query_options *ret_options
         {"origin", required_argument, NULL, 'p'},
         {"municipality", required_argument, NULL, 'p'},
         {"network", required_argument, NULL, 'p'},
+        {"reaches", required_argument, NULL, 'p'},
         {"limit", required_argument, NULL, 'p'},
         {"facets", required_argument, NULL, 'p'},
         {"explain", no_argument, NULL, 'e'},

@@ -213,7 +213,7 @@ static uint32_t body_fields(const struct world_listing *l)
 {
     return 4 + (l->area != NULL) + (l->asker != NULL) + l->has_end + l->placed + (l->source > 0) +
            (l->municipality != NULL) + (l->networks > 0) + (l->people > 0) + l->has_start +
-           l->has_from + l->has_through;
+           l->has_from + l->has_through + l->reach.serves + (l->reach.stop_count > 0);
 }
 
 /* Keys ascend, as the profile demands. */
@@ -231,6 +231,7 @@ static void put_body(struct buffer *out, const struct world_listing *l)
         put_geometry(out, l);
     if (l->source)
         put_source(out, l);
+    world_reach_put_itinerary(out, &l->reach);
     put_int(out, "modified", l->changed_ms);
     if (l->municipality)
         put_text(out, "municipality", l->municipality);
@@ -239,6 +240,7 @@ static void put_body(struct buffer *out, const struct world_listing *l)
         put_networks(out, l);
     if (l->people)
         put_int(out, "people", l->people);
+    world_reach_put_serves(out, &l->reach);
     if (l->has_start)
         put_local(out, "start", l->start_ms);
     put_themes(out, l);
@@ -320,6 +322,44 @@ static void random_times(struct world *world, struct world_listing *l)
     l->end_ms = l->start_ms + (int64_t)below(world, 5 * 24) * 3600000;
 }
 
+/* Small and large, some over much of the world. */
+static struct world_place random_stop(struct world *world)
+{
+    static const int64_t sizes_e7[] = {1000, 1000000, 30000000, 300000000};
+    int64_t size_e7 = sizes_e7[below(world, ARRAY_SIZE(sizes_e7))];
+    struct world_place place = {.a = random_position(world), .filled = chance(world, 60)};
+    int64_t lon = place.a.lon_e7 + (int64_t)below(world, (uint64_t)size_e7) - size_e7 / 2;
+    int64_t lat = place.a.lat_e7 + (int64_t)below(world, (uint64_t)size_e7) - size_e7 / 2;
+
+    place.b.lon_e7 = (int32_t)(lon > 1800000000    ? 1800000000
+                               : lon < -1800000000 ? -1800000000
+                                                   : lon);
+    place.b.lat_e7 = (int32_t)(lat > 900000000 ? 900000000 : lat < -900000000 ? -900000000 : lat);
+    place.from_ms = random_time(world);
+    place.through_ms = place.from_ms + (int64_t)below(world, 5) * DAY_MS;
+    return place;
+}
+
+static void swap_random(struct world *world)
+{
+    uint64_t kept = world->random;
+
+    world->random = world->random_reach;
+    world->random_reach = kept;
+}
+
+static void random_reach(struct world *world, struct world_listing *l)
+{
+    swap_random(world);
+    l->reach = (struct world_reach){.serves = chance(world, 20)};
+    if (l->reach.serves)
+        l->reach.served = random_stop(world);
+    l->reach.stop_count = chance(world, 20) ? 1 + (unsigned)below(world, WORLD_STOPS_MAX) : 0;
+    for (unsigned i = 0; i < l->reach.stop_count; i++)
+        l->reach.stops[i] = random_stop(world);
+    swap_random(world);
+}
+
 static void random_content(struct world *world, struct world_listing *l)
 {
     l->live = true;
@@ -344,6 +384,7 @@ static void random_content(struct world *world, struct world_listing *l)
     l->changed_ms = 1700000000000 + (int64_t)below(world, 3) * 20 * DAY_MS;
     l->networks = chance(world, 30) ? 1 + (unsigned)below(world, 7) : 0;
     l->source = chance(world, 30) ? 1 + (unsigned)below(world, 50) : 0;
+    random_reach(world, l);
 }
 
 static struct world_listing *listing_new(struct world *world)
@@ -420,7 +461,7 @@ static void world_begin(struct world *world)
 
 void world_init(struct world *world, uint64_t seed)
 {
-    *world = (struct world){.random = seed, .now_ms = 1790000000000};
+    *world = (struct world){.random = seed, .random_reach = ~seed, .now_ms = 1790000000000};
     MUST(kv_mem_new(&world->mem));
     world_begin(world);
 }
@@ -429,7 +470,7 @@ void world_init_on_disk(struct world *world, uint64_t seed, const char *director
 {
     struct store_options options = store_options_default();
 
-    *world = (struct world){.random = seed, .now_ms = 1790000000000};
+    *world = (struct world){.random = seed, .random_reach = ~seed, .now_ms = 1790000000000};
     MUST(store_open(directory, &options, &world->store));
     world_begin(world);
 }
@@ -664,6 +705,26 @@ static const struct shape_region *random_region(struct world *world)
     return region->region;
 }
 
+/* From a corner of what somebody serves, or from anywhere. */
+static void random_reach_query(struct world *world, struct query *query)
+{
+    static const double within_m[] = {0, 0, 0.5, 100, 5000, 100000};
+    const struct world_listing *l;
+
+    swap_random(world);
+    query->has_reach = chance(world, 15);
+    query->reach = geo_point_of(random_position(world));
+    if (chance(world, 50) && world->count > 0) {
+        l = &world->listings[below(world, world->count)];
+        if (l->reach.serves)
+            query->reach = geo_point_of(l->reach.served.a);
+        else if (l->reach.stop_count > 0)
+            query->reach = geo_point_of(l->reach.stops[0].a);
+    }
+    query->reach_m = within_m[below(world, ARRAY_SIZE(within_m))];
+    swap_random(world);
+}
+
 struct query world_query(struct world *world)
 {
     static const uint32_t limits[] = {0, 1, 2, 7, 20, 100, 10000};
@@ -674,6 +735,7 @@ struct query world_query(struct world *world)
     random_place(world, &query);
     query.region = chance(world, 20) ? random_region(world) : NULL;
     random_filters(world, &query);
+    random_reach_query(world, &query);
     query.limit = limits[below(world, ARRAY_SIZE(limits))];
     query.offset = chance(world, 20) ? (uint32_t)below(world, 50) : 0;
     return query;
@@ -866,6 +928,8 @@ bool world_matches(const struct world *world, const struct query *query,
         !matches_text(world, query, listing) || !matches_values(world, query, listing))
         return false;
     if (query->region && !matches_region(world, query, listing))
+        return false;
+    if (query->has_reach && !world_reach_matches(&listing->reach, query))
         return false;
     /* Last, for the geodesic is slow. */
     return !query->has_near ||

@@ -6,6 +6,7 @@
 #include "index/store.h"
 #include "tests/support/kv_mem.h"
 #include "tests/support/town.h"
+#include "tests/support/world_reach.h"
 
 /*
  * A random world for the catalogue and the queries: three origins that commit
@@ -38,7 +39,8 @@ struct world_listing {
     int64_t changed_ms;
     unsigned source;   /* 0: none */
     unsigned networks; /* mask of world_network */
-    uint32_t number;   /* of its document, once world_number was called; 0: none */
+    struct world_reach reach;
+    uint32_t number; /* of its document, once world_number was called; 0: none */
 };
 
 /* Regions live on while a few more questions are asked. */
@@ -64,6 +66,7 @@ struct world {
     struct world_listing *listings;
     size_t count, capacity;
     uint64_t random;
+    uint64_t random_reach; /* of its own, so that the rest of a seed's world stays as it was */
     int64_t now_ms;
     struct world_region regions[WORLD_REGIONS];
     unsigned region_next;

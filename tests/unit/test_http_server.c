@@ -245,6 +245,43 @@ static void test_areas(void **state)
     http_answer_done(&answer);
 }
 
+/* The chimney sweep of the next town comes here, and the bakery's van on Tuesdays. */
+static void test_who_comes(void **state)
+{
+    static const char sweep[] =
+        "{\"type\":\"Feature\",\"geometry\":{\"type\":\"Point\",\"coordinates\":[20.26,63.83]},"
+        "\"properties\":{\"name\":\"Sotaren\",\"themes\":[\"building\"],\"serves\":{\"type\":"
+        "\"Polygon\",\"coordinates\":[[[18,66],[19,66],[19,67],[18,67],[18,66]]]}}}";
+    static const char van[] =
+        "{\"type\":\"Feature\",\"geometry\":null,\"properties\":{\"name\":\"Bageribilen\","
+        "\"themes\":[\"food/"
+        "bakery\"],\"itinerary\":[{\"from\":\"2099-03-03T09:00:00Z\",\"through\":"
+        "\"2099-03-03T11:00:00Z\",\"geometry\":{\"type\":\"Point\",\"coordinates\":[18.5,66.5]}}]}"
+        "}";
+    struct http_world *world = *state;
+    struct http_answer answer = {0};
+    double first_m;
+
+    http_world_publish(world, &world->foreign, COLLECTION_COMPANIES, sweep, NULL);
+    http_world_publish(world, &world->own, COLLECTION_COMPANIES, van, NULL);
+    publish_many(world, &world->own, COLLECTION_OFFERS, 2);
+    assert_int_equal(found(world, BASE "/search?reaches=18.5,66.5", &first_m), 2);
+    assert_int_equal(found(world, BASE "/search?reaches=18.51,66.5", &first_m), 1);
+    assert_int_equal(found(world, BASE "/search?reaches=18.51,66.5,500", &first_m), 2);
+    assert_int_equal(found(world, BASE "/search?reaches=19.01,66.5", &first_m), 0);
+    assert_int_equal(found(world, BASE "/search?reaches=19.01,66.5,450", &first_m), 1);
+    assert_int_equal(
+        found(world, BASE "/search?reaches=18.5,66.5&datetime=2099-03-03T10:00:00Z", &first_m), 2);
+    assert_int_equal(
+        found(world, BASE "/search?reaches=18.5,66.5&datetime=2099-03-04T10:00:00Z", &first_m), 1);
+    assert_int_equal(
+        found(world, BASE "/search?reaches=18.5,66.5&near=20.26,63.83&radius=1000", &first_m), 1);
+    assert_int_equal(found(world, BASE "/search?reaches=20.26,63.83", &first_m), 0);
+    get(world, BASE "/search?reaches=18.5", &answer);
+    assert_problem(&answer, 400);
+    http_answer_done(&answer);
+}
+
 /* The target of the link with that rel, without the host; NULL if there is none. */
 static const char *link_of(const json_t *json, const char *rel)
 {
@@ -1270,6 +1307,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_api_document, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_list_near, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_areas, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_who_comes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_an_area_that_crosses_itself, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_paging_sees_each_listing_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_cursor_fits_its_query_only, set_up, tear_down),

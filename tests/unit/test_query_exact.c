@@ -153,13 +153,15 @@ static void query_print(const struct query *q, char *out, size_t size)
     (void)snprintf(out, size,
                    "collections %#x near %d %.9f,%.9f radius %.9g box %d %.9f,%.9f,%.9f,%.9f "
                    "groups %u text \"%.*s\" datetime %d %" PRId64 "..%" PRId64 " now %" PRId64
-                   " region %d origins %zu municipalities %zu networks %zu limit %u offset %u",
+                   " region %d origins %zu municipalities %zu networks %zu reach %d %.9f,%.9f,%.9g "
+                   "limit %u offset %u",
                    q->collections, q->has_near, q->near.lon_deg, q->near.lat_deg, q->radius_m,
                    q->has_box, q->box.west_deg, q->box.south_deg, q->box.east_deg, q->box.north_deg,
                    q->group_count, (int)q->text.size,
                    q->text.size ? (const char *)q->text.data : "", q->has_datetime, q->from_ms,
                    q->through_ms, q->now_ms, q->region != NULL, q->origin_count,
-                   q->municipality_count, q->network_count, q->limit, q->offset);
+                   q->municipality_count, q->network_count, q->has_reach, q->reach.lon_deg,
+                   q->reach.lat_deg, q->reach_m, q->limit, q->offset);
 }
 
 static void note_drivers(const struct query_page *page)
@@ -367,7 +369,7 @@ static void ask(struct view *view, uint64_t seed, unsigned n)
 {
     struct query query = edge_query(&view->world);
     const char *fault = query_fault(view, &query, n);
-    char text[300];
+    char text[400];
 
     if (!fault)
         return;
