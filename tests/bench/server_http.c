@@ -129,6 +129,28 @@ static size_t content_length(const char *head)
     return field ? strtoull(field + sizeof(name) - 1, NULL, 10) : 0;
 }
 
+/* Some peers do not know an answer's length before: its chunks are put together in place. */
+static size_t receive_chunks(struct server_http *http, size_t head_size)
+{
+    size_t from = head_size, to = head_size, size;
+
+    do {
+        const uint8_t *line_end = NULL;
+        size_t data;
+
+        while (!(line_end = memmem(http->input.data + from, http->input.size - from, "\r\n", 2)))
+            receive_until(http, 0);
+        size = strtoull((const char *)http->input.data + from, NULL, 16);
+        data = (size_t)(line_end - http->input.data) + 2;
+        if (http->input.size < data + size + 2)
+            receive_until(http, data + size + 2);
+        memmove(http->input.data + to, http->input.data + data, size);
+        to += size;
+        from = data + size + 2;
+    } while (size > 0);
+    return to - head_size;
+}
+
 int server_http_receive(struct server_http *http, struct span *ret_body)
 {
     const uint8_t *end = NULL;
@@ -147,7 +169,9 @@ int server_http_receive(struct server_http *http, struct span *ret_body)
     if (sscanf((const char *)http->input.data, "HTTP/1.1 %d", &status) != 1)
         bench_die("torgd's answer is not HTTP");
     size = content_length((const char *)http->input.data);
-    if (http->input.size < head_size + size)
+    if (strcasestr((const char *)http->input.data, "\r\nTransfer-Encoding: chunked"))
+        size = receive_chunks(http, head_size);
+    else if (http->input.size < head_size + size)
         receive_until(http, head_size + size);
     http->used_us = bench_now_us();
     *ret_body = span_of(http->input.data + head_size, size);

@@ -48,14 +48,16 @@ servers_begin() {
     chmod 711 "$servers"
 }
 
+# start_torg TREE [THREADS]: of HTTP; as many as there are processors if not given.
 start_torg() {
-    local torg=$1/tools/torg torgd=$1/daemon/torgd
+    local torg=$1/tools/torg torgd=$1/daemon/torgd threads=${2:-0}
     servers_port >"$servers/torg.http"
     servers_port >"$servers/torg.admin"
     "$torg" init "$servers/torg" --name "Bench" --kind association --peer-listen none \
         --http "127.0.0.1:$(cat "$servers/torg.http")" \
         --admin "127.0.0.1:$(cat "$servers/torg.admin")" >"$servers/torg.log" 2>&1 ||
         die "torg init failed; see $servers/torg.log"
+    sed -i "s/^\\[http\\]\$/[http]\nthreads = $threads/" "$servers/torg/federation.conf"
     "$torgd" --config "$servers/torg/federation.conf" >>"$servers/torg.log" 2>&1 &
     echo $! >"$servers/torg.pid"
     servers_wait 30 torgd "$torg" token list --config "$servers/torg/federation.conf"
@@ -120,6 +122,136 @@ CONF
     servers_wait 30 Redis grep -q "Ready to accept connections" "$servers/redis/log"
 }
 
+# servers_pin NAME PROCESSOR: it and all its threads.
+servers_pin() {
+    taskset -acp "$2" "$(cat "$servers/$1.pid")" >/dev/null || die "taskset failed: this needs two processors"
+}
+
+# A file server with one worker, as one would set it up for files; it stands before MapServer, too.
+start_nginx() {
+    local directory=$servers/nginx name
+    mkdir -p "$directory/www"
+    chmod 755 "$directory" "$directory/www"
+    servers_port >"$servers/nginx.port"
+    servers_port >"$servers/mapserver.port"
+    cat >"$directory/nginx.conf" <<CONF
+worker_processes 1;
+daemon off;
+pid $servers/nginx.pid;
+error_log $directory/log;
+events { worker_connections 1024; }
+http {
+    access_log off;
+    sendfile on;
+    tcp_nopush on;
+    keepalive_requests 1000000000;
+    open_file_cache max=100;
+    types { application/geo+json json; }
+    client_body_temp_path $directory/body;
+    fastcgi_temp_path $directory/fastcgi;
+    proxy_temp_path $directory/proxy;
+    scgi_temp_path $directory/scgi;
+    uwsgi_temp_path $directory/uwsgi;
+    server {
+        listen 127.0.0.1:$(cat "$servers/nginx.port") backlog=511;
+        root $directory/www;
+    }
+    server {
+        listen 127.0.0.1:$(cat "$servers/mapserver.port") backlog=511;
+        location / {
+            fastcgi_pass unix:$servers/mapserver/socket;
+            fastcgi_buffers 64 16k;
+            fastcgi_param REQUEST_METHOD \$request_method;
+            fastcgi_param QUERY_STRING \$query_string;
+            fastcgi_param PATH_INFO /listings\$uri;
+            fastcgi_param SCRIPT_NAME "";
+            fastcgi_param SERVER_NAME 127.0.0.1;
+            fastcgi_param SERVER_PORT \$server_port;
+            fastcgi_param HTTP_HOST \$http_host;
+        }
+    }
+}
+CONF
+    nginx -c "$directory/nginx.conf" >"$servers/nginx.log" 2>&1 &
+    servers_wait 30 nginx curl -s -o /dev/null "http://127.0.0.1:$(cat "$servers/nginx.port")/"
+    for name in $(pgrep -P "$(cat "$servers/nginx.pid")"); do
+        taskset -acp 0 "$name" >/dev/null || die "taskset failed: this needs two processors"
+    done
+}
+
+# OGC API Features on the tables of server_postgis.c: one collection filtered by theme, one whole.
+start_mapserver() {
+    # shellcheck disable=SC2154 # tools/lib.sh says where the repository is.
+    local directory=$servers/mapserver spawn=$torg_root/tests/bench/fcgi_spawn.py connection
+    mkdir "$directory"
+    chmod 711 "$directory"
+    connection="host=127.0.0.1 port=$(cat "$servers/postgis.port") user=postgres dbname=postgres password=$(cat "$servers/postgis.password")"
+    cat >"$directory/listings.map" <<MAPFILE
+MAP
+  NAME "listings"
+  SIZE 100 100
+  EXTENT -180 -90 180 90
+  PROJECTION "init=epsg:4326" END
+  WEB
+    METADATA
+      "oga_enable_request" "*"
+      "oga_onlineresource" "http://127.0.0.1:$(cat "$servers/mapserver.port")/"
+      "oga_title" "listings"
+    END
+  END
+  LAYER
+    NAME "listing"
+    TYPE POINT
+    STATUS ON
+    TEMPLATE "queryable"
+    CONNECTIONTYPE POSTGIS
+    CONNECTION "$connection"
+    PROCESSING "CLOSE_CONNECTION=DEFER"
+    DATA "place from (select number, place::geometry as place, feature from listing join feature using (number) where theme = %theme%) as shown using unique number using srid=4326"
+    VALIDATION "theme" "^[0-9]+$" "default_theme" "0" END
+    PROJECTION "init=epsg:4326" END
+    METADATA "oga_title" "listings" "gml_include_items" "all" "gml_featureid" "number" "oga_featureid" "number" "oga_max_limit" "10000" END
+  END
+  LAYER
+    NAME "every"
+    TYPE POINT
+    STATUS ON
+    TEMPLATE "queryable"
+    CONNECTIONTYPE POSTGIS
+    CONNECTION "$connection"
+    PROCESSING "CLOSE_CONNECTION=DEFER"
+    DATA "place from (select number, place::geometry as place, feature from listing join feature using (number)) as shown using unique number using srid=4326"
+    PROJECTION "init=epsg:4326" END
+    METADATA "oga_title" "listings" "gml_include_items" "all" "gml_featureid" "number" "oga_featureid" "number" END
+  END
+END
+MAPFILE
+    cat >"$directory/mapserver.conf" <<CONF
+CONFIG
+  ENV
+    "OGCAPI_HTML_TEMPLATE_DIRECTORY" "/usr/share/mapserver/ogcapi/templates/html-bootstrap4/"
+  END
+  MAPS
+    "listings" "$directory/listings.map"
+  END
+END
+CONF
+    MAPSERVER_CONFIG_FILE=$directory/mapserver.conf python3 "$spawn" \
+        "$directory/socket" 2 /usr/lib/cgi-bin/mapserv >"$servers/mapserver.log" 2>&1 &
+    echo $! >"$servers/mapserver.pid"
+    servers_wait 30 MapServer test -S "$directory/socket"
+}
+
+# A service as it is usually written, with a process for each processor.
+start_node() {
+    local modules
+    servers_port >"$servers/node.port"
+    modules=$(TORG_BUILD=$1 PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$torg_root/tests/system \
+        python3 -c 'import npm; print(npm.tree() / "node_modules")') || die "npm installs nothing"
+    node "$torg_root/tests/bench/http_node.mjs" "$servers" "$modules" "$(nproc)" >"$servers/node.log" 2>&1 &
+    echo $! >"$servers/node.pid"
+}
+
 # Also after a failure or Ctrl-C: each by its own process id, then the data.
 servers_end() {
     local name pid
@@ -127,7 +259,7 @@ servers_end() {
     if [ -s "$servers/postgis.pid" ]; then
         as_postgres "$postgres_bin/pg_ctl" -D "$servers/postgis/data" -m fast -w -s stop
     fi
-    for name in torg redis; do
+    for name in node mapserver nginx torg redis; do
         [ -s "$servers/$name.pid" ] || continue
         pid=$(cat "$servers/$name.pid")
         kill -TERM "$pid" 2>/dev/null

@@ -159,6 +159,14 @@ def goals(runs):
                  at_least=15)
     rows += goal(runs, "server", "counts per theme, 100 km", ["PostGIS"],
                  "1000 x PostGIS, as servers", at_least=1000)
+    rows += goal(runs, "http", "near + theme, 20 features", ["nginx static"],
+                 "half of nginx's requests a second", at_least=0.5)
+    rows += goal(runs, "http", "near + theme, 20 features, 16 connections", ["nginx static"],
+                 "p99 at most 3 x nginx's", at_most=3, p99=True)
+    rows += goal(runs, "http", "near + theme, 20 features", ["Node + PostGIS"],
+                 "10 x Node + PostGIS", at_least=10)
+    rows += goal(runs, "http", "box + theme, 100 features", ["MapServer"], "50 x MapServer",
+                 at_least=50)
     if "index" in runs:
         for case in runs["index"].cases():
             if case.endswith(AFTER):
