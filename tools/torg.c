@@ -15,6 +15,7 @@ static const struct cli_command commands[] = {
     {"import", "publish listings from GeoJSON, GeoJSON-seq or CSV", cmd_import},
     {"export", "write listings as GeoJSON, GeoJSON-seq or CSV", cmd_export},
     {"query", "ask a node: near, theme, text, time", cmd_query},
+    {"snapshot", "write and read the states of all municipalities as one file", cmd_snapshot},
     {"status", "show origins, heads, lag, staleness and peers", cmd_status},
     {"verify", "recompute heads, roots, index and counts from what is stored", cmd_verify},
     {"generate", "make deterministic test listings on real places", cmd_generate},

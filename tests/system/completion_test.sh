@@ -20,6 +20,7 @@ offers import im
 offers verify ""
 offers --dry-run import --d
 offers --repair verify --r
+offers import snapshot i
 offers --new-epoch charter new --new-
 offers service-points export --collection s
 offers revoke token r

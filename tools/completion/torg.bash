@@ -26,6 +26,7 @@ _torg() {
         words=$(_torg_words "$1" "$command" | grep -oE -- '--[a-z][a-z-]*' | sort -u)
     elif [[ -z $words && COMP_CWORD -eq 2 ]]; then
         case $command in
+        snapshot) words="export import" ;;
         peer) words="add remove list" ;;
         token) words="create list revoke" ;;
         charter) words="show new" ;;
