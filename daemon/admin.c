@@ -91,7 +91,7 @@ static const char *const table_names[KV_TABLE_COUNT] = {
     [KV_DOCNUMBER] = "docnumber", [KV_RTREE] = "rtree",     [KV_TEXT] = "text",
     [KV_THEME] = "theme",         [KV_COUNT] = "count",     [KV_TOKEN] = "token",
     [KV_SOURCE] = "source",       [KV_TERM] = "term",       [KV_POSTING] = "posting",
-    [KV_WORD] = "word",           [KV_DOCTERM] = "docterm",
+    [KV_WORD] = "word",           [KV_DOCTERM] = "docterm", [KV_ANSWER] = "answer",
 };
 
 static void put_gauge(struct buffer *out, const char *name, const char *help, double value)
@@ -353,6 +353,7 @@ struct token_job {
     struct http_exchange *exchange;
     char text[TOKEN_TEXT_SIZE + 1];
     enum token_role role;
+    struct feature_id company;
     char label[TOKEN_LABEL_BYTES_MAX + 1];
     struct token made;
 };
@@ -363,6 +364,12 @@ static void put_token(struct buffer *out, const struct token *token, const char 
     json_out_text(out, "id", token->id);
     json_out_text(out, "role", token_role_name(token->role));
     json_out_text(out, "label", token->label);
+    if (token->role == TOKEN_ROLE_COMPANY) {
+        char company[FEATURE_ID_SIZE + 1];
+
+        feature_id_format(&token->company, company);
+        json_out_text(out, "company", company);
+    }
     json_out_time(out, "created", token->created_ms);
     if (text)
         json_out_text(out, "token", text);
@@ -382,8 +389,9 @@ static enum torg_err token_create(void *context, struct kv *kv)
 {
     struct token_job *job = context;
 
-    return token_put(kv, job->text, job->role, span_of_str(job->label), job->exchange->now_ms,
-                     &job->made);
+    return token_put(kv, job->text, job->role,
+                     job->role == TOKEN_ROLE_COMPANY ? &job->company : NULL,
+                     span_of_str(job->label), job->exchange->now_ms, &job->made);
 }
 
 static void token_created(void *context, const struct writer_result *result)
@@ -448,6 +456,7 @@ static bool read_job(struct http_exchange *exchange, struct token_job *job)
     char message[200] = "";
     const char *label;
     const char *role;
+    const char *company;
     json_t *json = NULL;
     bool good;
 
@@ -457,15 +466,20 @@ static bool read_job(struct http_exchange *exchange, struct token_job *job)
     }
     label = json_string_value(json_object_get(json, "label"));
     role = json_string_value(json_object_get(json, "role"));
+    company = json_string_value(json_object_get(json, "company"));
     good = label && role && label[0] && strlen(label) <= TOKEN_LABEL_BYTES_MAX &&
-           token_role_parse(span_of_str(role), &job->role) == TORG_OK;
+           token_role_parse(span_of_str(role), &job->role) == TORG_OK &&
+           (job->role == TOKEN_ROLE_COMPANY) == (company != NULL) &&
+           (!company || feature_id_parse(span_of_str(company), &job->company) == TORG_OK);
     if (good)
         (void)snprintf(job->label, sizeof(job->label), "%s", label);
     else
         http_reply_problem(
             exchange, 422, "invalid-token",
-            "The body must be {\"role\": \"editor\" or \"admin\", \"label\": text of "
-            "1 to %d bytes}.",
+            "The body must be {\"role\": \"editor\", \"admin\" or \"company\", \"label\": text of "
+            "1 to "
+            "%d bytes}, and of a company's token also \"company\": the id of its listing in the "
+            "collection companies.",
             TOKEN_LABEL_BYTES_MAX);
     json_decref(json);
     return good;

@@ -182,10 +182,12 @@ static bool route_may_answer(const struct http_route *route, int status)
     case 401:
     case 403:
         return writes || (route->params >> HTTP_PARAM_EXPLAIN & 1);
-    case 409:
+    case 410:
         return route->method == HTTP_POST;
     case 412:
         return writes && has_id;
+    case 428:
+        return has_id && (route->method & (HTTP_PUT | HTTP_PATCH));
     case 413:
     case 415:
     case 422:

@@ -8,6 +8,7 @@
 #define FEATURES_1 "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/"
 #define FEATURES_2 "http://www.opengis.net/spec/ogcapi-features-2/1.0/conf/"
 #define FEATURES_3 "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/"
+#define FEATURES_4 "http://www.opengis.net/spec/ogcapi-features-4/1.0/conf/"
 #define FEATURES_5 "http://www.opengis.net/spec/ogcapi-features-5/1.0/conf/"
 #define CQL2 "http://www.opengis.net/spec/cql2/1.0/conf/"
 
@@ -34,6 +35,9 @@ static const char *const classes[] = {
     CQL2 "arithmetic",
     CQL2 "property-property",
     CQL2 "basic-spatial-operators", /* its name in drafts, which QGIS looks for */
+    FEATURES_4 "create-replace-delete",
+    FEATURES_4 "update",
+    FEATURES_4 "optimistic-locking-etags",
     FEATURES_5 "schemas",
     FEATURES_5 "advanced-property-roles",
     FEATURES_5 "returnables-and-receivables",

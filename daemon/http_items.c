@@ -485,6 +485,7 @@ static void reply_document(struct http_exchange *exchange, const struct http_ori
     if (!exchange->html) { /* The tag names the bytes, and a page has others. */
         exchange->reply.has_etag = true;
         http_reply_field(exchange, "ETag", "%s", etag);
+        http_reply_last_modified(exchange, document->modified_ms);
     }
     reply_content_crs(exchange);
     http_origins_reply_as_of(exchange, origins, &of_origin);

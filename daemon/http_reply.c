@@ -34,6 +34,7 @@ static const struct {
     {406, "Not Acceptable"},
     {408, "Request Timeout"},
     {409, "Conflict"},
+    {410, "Gone"},
     {411, "Length Required"},
     {412, "Precondition Failed"},
     {413, "Content Too Large"},
@@ -41,6 +42,7 @@ static const struct {
     {415, "Unsupported Media Type"},
     {417, "Expectation Failed"},
     {422, "Unprocessable Content"},
+    {428, "Precondition Required"},
     {431, "Request Header Fields Too Large"},
     {500, "Internal Server Error"},
     {501, "Not Implemented"},
@@ -108,6 +110,13 @@ void http_reply_field(struct http_exchange *exchange, const char *name, const ch
     }
     put_field(fields, name, value);
     free(value);
+}
+
+void http_reply_last_modified(struct http_exchange *exchange, int64_t ms)
+{
+    buffer_put_str(&exchange->reply.fields, "Last-Modified: ");
+    put_date(&exchange->reply.fields, ms);
+    buffer_put_str(&exchange->reply.fields, "\r\n");
 }
 
 /* ---- errors ---- */

@@ -12,6 +12,8 @@ void http_reply_begin(struct http_exchange *exchange, int status, const char *ty
 void http_reply_field(struct http_exchange *exchange, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+void http_reply_last_modified(struct http_exchange *exchange, int64_t ms);
+
 /*
  * An error (RFC 9457): kind is the last word of its type, static ("not-found");
  * NULL when the status says it all. What the reply held before is dropped.

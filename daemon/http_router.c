@@ -355,7 +355,8 @@ void http_router_begin(const struct http_routes *routes, struct http_exchange *e
         http_router_accepts(request, "text/html") > 0 && http_request_field(request, "accept") &&
         http_router_accepts(request, "x/x") < http_router_accepts(request, "text/html");
     if (span_equal(request->path, span_of_str("*"))) {
-        answer_options(exchange, HTTP_GET | HTTP_HEAD | HTTP_POST | HTTP_PUT | HTTP_DELETE);
+        answer_options(exchange,
+                       HTTP_GET | HTTP_HEAD | HTTP_POST | HTTP_PUT | HTTP_PATCH | HTTP_DELETE);
         return;
     }
     if (http_request_path_parse(request->path, &exchange->path)) {

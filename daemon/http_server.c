@@ -22,6 +22,7 @@ struct http {
     struct http_page *page;
 };
 
+static const char *const patch_bodies[] = {"application/merge-patch+json", NULL};
 static const char *const listing_bodies[] = {"application/geo+json", "application/json", NULL};
 
 #define SCHEMA .formats = HTTP_FORMAT_SCHEMA | HTTP_FORMAT_HTML, .format = HTTP_FORMAT_SCHEMA
@@ -124,6 +125,14 @@ static const struct http_route routes[] = {
      .bodies = listing_bodies,
      .name = "replaceItem",
      .summary = "Replace a listing of this node's own origin"},
+    {.method = HTTP_PATCH,
+     .path = "/collections/{collection}/items/{id}",
+     .handler = http_write_patch,
+     FEATURES(0),
+     .access = HTTP_ACCESS_EDITOR,
+     .bodies = patch_bodies,
+     .name = "updateItem",
+     .summary = "Change parts of a listing of this node's own origin"},
     {.method = HTTP_DELETE,
      .path = "/collections/{collection}/items/{id}",
      .handler = http_write_delete,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include "daemon/http_write.h"
+#include "daemon/http_crs.h"
 #include "daemon/http_link.h"
 #include "daemon/http_reply.h"
 
@@ -8,46 +9,193 @@
 #include <string.h>
 
 #include "daemon/http_items.h"
+#include "daemon/http_write_listing.h"
 #include "daemon/log.h"
-#include "index/shape_region.h"
+#include "index/answer.h"
 #include "index/store.h"
-#include "protocol/change.h"
-#include "protocol/listing_geojson.h"
+#include "protocol/seal.h"
 
-#define JSON_MESSAGE_BYTES_MAX 200
-/* Of texts that are given as plain strings. */
-#define DEFAULT_LANGUAGE "sv"
-
-/* One write while it waits; exchange->state. The writer's thread reads it, nobody changes it. */
+/* One write while it waits; exchange->state. The writer's thread alone changes what it found. */
 struct write {
     uint8_t collection;
     struct feature_id id;
-    bool must_exist;      /* PUT, DELETE */
+    bool must_exist;      /* PUT, PATCH, DELETE */
     struct span if_match; /* in the exchange's head; data NULL if there is none */
+    bool is_patch;        /* then of the listing with this tag: */
+    uint8_t patched[16];
+    bool has_key; /* Idempotency-Key */
+    struct answer_key key;
+    struct answer answer; /* to be kept */
+    /* found inside the transaction */
+    bool repeated; /* answer is what the first of these requests made */
 };
+
+/* ---- rights ---- */
+
+static bool is_company(const struct feature_id *company, const uint8_t provider[])
+{
+    return memcmp(company->origin_prefix, provider, sizeof(company->origin_prefix)) == 0 &&
+           memcmp(company->id.bytes, provider + sizeof(company->origin_prefix),
+                  sizeof(company->id.bytes)) == 0;
+}
+
+/* May this token change the listing as it stands in the store? */
+static enum torg_err check_rights(const struct token *token, const struct kv *kv,
+                                  const struct document *document, const struct feature_id *id)
+{
+    struct listing_fields fields;
+    struct listing_meta meta;
+    struct span body;
+    enum torg_err err;
+
+    if (token->role != TOKEN_ROLE_COMPANY)
+        return TORG_OK;
+    if (document->collection == COLLECTION_COMPANIES)
+        return memcmp(id, &token->company, sizeof(*id)) == 0 ? TORG_OK : TORG_E_NOT_TRUSTED;
+    err = catalogue_body(kv, document, &meta, &body);
+    if (!err)
+        err = listing_fields_read(document->collection, body, &fields);
+    if (!err && !is_company(&token->company, fields.provider))
+        err = TORG_E_NOT_TRUSTED;
+    return err;
+}
+
+static void refuse_company(struct http_exchange *exchange)
+{
+    char id[FEATURE_ID_SIZE + 1];
+
+    feature_id_format(&exchange->token.company, id);
+    http_reply_problem(exchange, 403, "another-company",
+                       "This token is for one company: it may change the company %s itself, and "
+                       "listings whose provider that is.",
+                       id);
+}
+
+/* What a token of one company may not do whatever stands in the store. */
+static bool company_may(struct http_exchange *exchange, uint8_t collection)
+{
+    enum http_method method = exchange->request.method;
+
+    if (exchange->token.role != TOKEN_ROLE_COMPANY || collection != COLLECTION_COMPANIES ||
+        (method & (HTTP_PUT | HTTP_PATCH)))
+        return true;
+    refuse_company(exchange);
+    return false;
+}
+
+static bool provider_may(struct http_exchange *exchange, uint8_t collection,
+                         const uint8_t provider[LISTING_REFERENCE_SIZE])
+{
+    if (exchange->token.role != TOKEN_ROLE_COMPANY || collection == COLLECTION_COMPANIES ||
+        is_company(&exchange->token.company, provider))
+        return true;
+    refuse_company(exchange);
+    return false;
+}
+
+static bool may_write(struct http_exchange *exchange, uint8_t collection)
+{
+    const struct span *crs = http_request_field(&exchange->request, "content-crs");
+    enum geo_crs named = GEO_CRS84;
+
+    if (!exchange->node->has_own) {
+        http_reply_problem(exchange, 403, "no-own-origin",
+                           "This node publishes nothing itself: it only holds what others "
+                           "publish.");
+        return false;
+    }
+    if (crs && (crs->size < 2 || !http_crs_find(span_of(crs->data + 1, crs->size - 2), &named) ||
+                named != GEO_CRS84)) {
+        http_reply_problem(exchange, 400, "invalid-crs",
+                           "What is written must be in CRS84, longitude first: Content-Crs may "
+                           "only be <%s>.",
+                           http_crs_uri(GEO_CRS84));
+        return false;
+    }
+    return company_may(exchange, collection);
+}
+
+/* A foreign listing can be changed at its own origin's node only. */
+static bool is_own(struct http_exchange *exchange, const struct feature_id *id)
+{
+    if (memcmp(id->origin_prefix, exchange->node->own.bytes, sizeof(id->origin_prefix)) == 0)
+        return true;
+    http_reply_problem(exchange, 403, "foreign-listing",
+                       "This listing is another origin's: only its own node can change it.");
+    return false;
+}
+
+/* Two editors at once: the second must see what the first has written (RFC 6585, 3). */
+static bool has_condition(struct http_exchange *exchange)
+{
+    if (http_request_field(&exchange->request, "if-match"))
+        return true;
+    http_reply_problem(exchange, 428, NULL,
+                       "This needs the field If-Match, with the listing's ETag; or with a star, "
+                       "to write over whatever is there.");
+    return false;
+}
 
 /* ---- in the writer's thread ---- */
 
-static enum torg_err check_before(void *context, const struct kv *kv)
+static enum torg_err check_listing(const struct http_exchange *exchange, const struct write *write,
+                                   const struct kv *kv)
 {
-    const struct http_exchange *exchange = context;
-    const struct write *write = exchange->state;
     struct document document;
-    enum torg_err err;
+    enum torg_err err = catalogue_find(kv, write->collection, &write->id, &document);
 
-    if (!write->must_exist)
-        return TORG_OK;
-    err = catalogue_find(kv, write->collection, &write->id, &document);
     if (err)
         return err;
     if (write->if_match.data && !http_items_etag_matches(write->if_match, document.etag))
         return TORG_E_MISMATCH;
-    return TORG_OK;
+    if (write->is_patch && memcmp(write->patched, document.etag, sizeof(write->patched)) != 0)
+        return TORG_E_MISMATCH;
+    return check_rights(&exchange->token, kv, &document, &write->id);
+}
+
+/* Was this very request carried out already? */
+static enum torg_err check_key(struct write *write, const struct kv *kv)
+{
+    struct document document;
+    struct answer found;
+    enum torg_err err = answer_find(kv, &write->key, write->answer.at_ms, &found);
+
+    if (!err && memcmp(found.request, write->answer.request, sizeof(found.request)) != 0)
+        return TORG_E_UNEXPECTED;
+    if (!err) {
+        write->answer = found;
+        write->repeated = true;
+        return TORG_E_KNOWN;
+    }
+    if (err != TORG_E_NOT_FOUND)
+        return err;
+    /* The key makes the id: the listing of a key that is forgotten must not be written over. */
+    err = catalogue_find(kv, write->collection, &write->id, &document);
+    return err == TORG_E_NOT_FOUND ? TORG_OK : err ? err : TORG_E_STALE;
+}
+
+static enum torg_err check_before(void *context, const struct kv *kv)
+{
+    const struct http_exchange *exchange = context;
+    struct write *write = exchange->state;
+
+    if (write->must_exist)
+        return check_listing(exchange, write, kv);
+    return write->has_key ? check_key(write, kv) : TORG_OK;
+}
+
+static enum torg_err keep_answer(void *context, struct kv *kv)
+{
+    const struct http_exchange *exchange = context;
+    const struct write *write = exchange->state;
+
+    return answer_put(kv, &write->key, &write->answer);
 }
 
 /* ---- the answer, on the worker's loop ---- */
 
-static enum torg_err reply_written(struct http_exchange *exchange, const struct write *write)
+static enum torg_err reply_written(struct http_exchange *exchange, uint8_t collection,
+                                   const struct feature_id *id)
 {
     char text[FEATURE_ID_SIZE + 1];
     struct buffer url = {0};
@@ -56,21 +204,53 @@ static enum torg_err reply_written(struct http_exchange *exchange, const struct 
 
     if (err)
         return err;
-    err = http_items_reply_one(exchange, &kv, write->collection, &write->id,
+    err = http_items_reply_one(exchange, &kv, collection, id,
                                exchange->request.method == HTTP_POST ? 201 : 200);
     store_read_end(&kv);
     if (err)
         return err;
     exchange->reply.cache = "no-store";
-    feature_id_format(&write->id, text);
+    feature_id_format(id, text);
     http_link_put_base(exchange, &url);
-    buffer_printf(&url, "/collections/%s/items/%s", collection_name(write->collection), text);
+    buffer_printf(&url, "/collections/%s/items/%s", collection_name(collection), text);
     buffer_put_u8(&url, 0);
     err = url.err;
     if (!err && exchange->request.method == HTTP_POST)
         http_reply_field(exchange, "Location", "%s", (const char *)url.data);
     buffer_done(&url);
     return err;
+}
+
+/* Flat: one line for each way in which a write can be refused. */
+static void reply_refused(struct http_exchange *exchange, const struct write *write,
+                          enum torg_err err)
+{
+    switch (err) {
+    case TORG_E_NOT_FOUND:
+        if (write->repeated)
+            http_reply_problem(exchange, 410, NULL,
+                               "This request was carried out; its listing has been deleted since.");
+        else
+            http_reply_problem(exchange, 404, NULL, "There is no listing with this id.");
+        return;
+    case TORG_E_MISMATCH:
+        http_reply_problem(exchange, 412, NULL,
+                           "The listing has changed since: read it again and take its ETag.");
+        return;
+    case TORG_E_NOT_TRUSTED:
+        refuse_company(exchange);
+        return;
+    case TORG_E_UNEXPECTED:
+        http_reply_problem(exchange, 422, "idempotency-key",
+                           "This Idempotency-Key was used for another request: take a new one.");
+        return;
+    case TORG_E_STALE:
+        http_reply_problem(exchange, 422, "idempotency-key",
+                           "This Idempotency-Key was used more than a day ago: take a new one.");
+        return;
+    default:
+        http_reply_error(exchange, err);
+    }
 }
 
 static void reply_result(struct http_exchange *exchange, const struct write *write,
@@ -82,14 +262,11 @@ static void reply_result(struct http_exchange *exchange, const struct write *wri
         return;
     }
     if (!err)
-        err = reply_written(exchange, write);
-    if (err == TORG_E_NOT_FOUND)
-        http_reply_problem(exchange, 404, NULL, "There is no listing with this id.");
-    else if (err == TORG_E_MISMATCH)
-        http_reply_problem(exchange, 412, NULL,
-                           "The listing has changed since: read it again and take its ETag.");
-    else if (err)
-        http_reply_error(exchange, err);
+        err = reply_written(exchange, write->collection, &write->id);
+    else if (err == TORG_E_KNOWN && write->repeated)
+        err = reply_written(exchange, write->answer.collection, &write->answer.id);
+    if (err)
+        reply_refused(exchange, write, err);
 }
 
 static void on_written(void *context, const struct writer_result *result)
@@ -110,97 +287,23 @@ static void on_written(void *context, const struct writer_result *result)
 
 /* ---- the request ---- */
 
-/* The body as a packed payload; false when a reply says what is wrong with it. */
-static bool make_payload(struct http_exchange *exchange, uint8_t collection, int64_t created_ms,
-                         struct buffer *ret_payload)
-{
-    static struct problems none;
-    struct problems *problems = malloc(sizeof(*problems));
-    char message[JSON_MESSAGE_BYTES_MAX] = "";
-    struct buffer body = {0};
-    uint8_t nonce[16];
-    json_t *json = NULL;
-    bool made = false;
-    enum torg_err err = TORG_E_NOMEM;
-
-    if (!problems)
-        goto done;
-    *problems = none;
-    err = listing_json_parse(buffer_span(&exchange->body), &json, message, sizeof(message));
-    if (err == TORG_E_INVALID || err == TORG_E_TOO_BIG) {
-        http_reply_problem(exchange, 400, "invalid-json",
-                           "The body is no JSON that can be taken: %s", message);
-        goto done;
-    }
-    if (!err)
-        err = listing_of_geojson(collection, json, DEFAULT_LANGUAGE, created_ms, exchange->now_ms,
-                                 &body, problems);
-    if (!err)
-        err = shape_check_listing(collection, buffer_span(&body), problems);
-    if (err == TORG_E_INVALID) {
-        http_reply_problems(exchange, 422, "invalid-listing",
-                            "The listing was not stored: errors names every field to mend.",
-                            problems);
-        goto done;
-    }
-    if (err)
-        goto done;
-    randombytes_buf(nonce, sizeof(nonce));
-    payload_pack(nonce, PAYLOAD_SCHEMA, buffer_span(&body), ret_payload);
-    err = ret_payload->err;
-    made = !err && ret_payload->size <= PAYLOAD_BYTES_MAX;
-    if (!err && !made)
-        http_reply_problem(exchange, 422, "invalid-listing",
-                           "The listing has %zu bytes when packed, %d are allowed.",
-                           ret_payload->size, PAYLOAD_BYTES_MAX);
-done:
-    if (err && !exchange->reply.status)
-        http_reply_error(exchange, err);
-    if (json)
-        json_decref(json);
-    buffer_done(&body);
-    free(problems);
-    return made;
-}
-
-static bool may_write(struct http_exchange *exchange)
-{
-    if (exchange->node->has_own)
-        return true;
-    http_reply_problem(exchange, 403, "no-own-origin",
-                       "This node publishes nothing itself: it only holds what others publish.");
-    return false;
-}
-
-/* A foreign listing can be changed at its own origin's node only. */
-static bool is_own(struct http_exchange *exchange, const struct feature_id *id)
-{
-    if (memcmp(id->origin_prefix, exchange->node->own.bytes, sizeof(id->origin_prefix)) == 0)
-        return true;
-    http_reply_problem(exchange, 403, "foreign-listing",
-                       "This listing is another origin's: only its own node can change it.");
-    return false;
-}
-
-static enum torg_err submit(struct http_exchange *exchange, uint8_t collection,
-                            const struct feature_id *id, struct span payload)
+/* write, which it takes: also when it fails. */
+static enum torg_err submit(struct http_exchange *exchange, struct write *write,
+                            struct span payload)
 {
     const struct span *if_match = http_request_field(&exchange->request, "if-match");
-    struct local_change change = {.collection = collection, .id = id->id, .payload = payload};
-    struct write *write = calloc(1, sizeof(*write));
+    struct local_change change = {
+        .collection = write->collection, .id = write->id.id, .payload = payload};
     enum torg_err err;
 
-    if (!write)
-        return TORG_E_NOMEM;
-    write->collection = collection;
-    write->id = *id;
     write->must_exist = exchange->request.method != HTTP_POST;
     if (if_match)
         write->if_match = *if_match;
     exchange->state = write;
     exchange->pending = true;
-    err = writer_submit_local(exchange->node->writer, &change, 1, check_before,
-                              http_exchange_loop(exchange), on_written, exchange);
+    err = writer_submit_local_and(exchange->node->writer, &change, 1, check_before,
+                                  write->has_key ? keep_answer : NULL, http_exchange_loop(exchange),
+                                  on_written, exchange);
     if (err) {
         exchange->pending = false;
         exchange->state = NULL;
@@ -209,27 +312,80 @@ static enum torg_err submit(struct http_exchange *exchange, uint8_t collection,
     return err;
 }
 
+static bool key_valid(struct span key)
+{
+    for (size_t i = 0; i < key.size; i++) {
+        if (key.data[i] <= 0x20 || key.data[i] >= 0x7f)
+            return false;
+    }
+    return key.size > 0 && key.size <= ANSWER_KEY_BYTES_MAX;
+}
+
+/* The id of a new listing: drawn, or made of the client's key, so that two requests at once meet.
+ */
+static bool choose_id(struct http_exchange *exchange, struct write *write)
+{
+    const struct span *key = http_request_field(&exchange->request, "idempotency-key");
+    struct buffer asked = {0};
+
+    memcpy(write->id.origin_prefix, exchange->node->own.bytes, sizeof(write->id.origin_prefix));
+    if (!key) {
+        randombytes_buf(write->id.id.bytes, sizeof(write->id.id.bytes));
+        return true;
+    }
+    if (!key_valid(*key)) {
+        http_reply_problem(exchange, 400, "idempotency-key",
+                           "Idempotency-Key must be 1 to %d characters without spaces, such as a "
+                           "new UUID for each listing.",
+                           ANSWER_KEY_BYTES_MAX);
+        return false;
+    }
+    write->has_key = true;
+    write->key = answer_key_of(exchange->token.id, *key);
+    seal_hash16("torg/answer-listing/1", span_of(write->key.bytes, sizeof(write->key.bytes)),
+                write->id.id.bytes);
+    write->answer = (struct answer){
+        .collection = write->collection, .id = write->id, .at_ms = exchange->now_ms};
+    buffer_put_u8(&asked, write->collection);
+    buffer_put_span(&asked, buffer_span(&exchange->body));
+    seal_hash16("torg/answer-request/1", buffer_span(&asked), write->answer.request);
+    buffer_done(&asked);
+    return true;
+}
+
 enum torg_err http_write_post(struct http_exchange *exchange)
 {
     uint8_t collection = http_items_collection(exchange);
+    uint8_t provider[LISTING_REFERENCE_SIZE];
     struct buffer payload = {0};
-    struct feature_id id;
+    struct write *write;
+    json_t *json;
     enum torg_err err = TORG_OK;
 
-    if (!collection || !may_write(exchange))
+    if (!collection || !may_write(exchange, collection) ||
+        !http_write_listing_json(exchange, &json))
         return TORG_OK;
-    if (make_payload(exchange, collection, exchange->now_ms, &payload)) {
-        memcpy(id.origin_prefix, exchange->node->own.bytes, sizeof(id.origin_prefix));
-        randombytes_buf(id.id.bytes, sizeof(id.id.bytes));
-        err = submit(exchange, collection, &id, buffer_span(&payload));
+    write = calloc(1, sizeof(*write));
+    if (!write) {
+        json_decref(json);
+        return TORG_E_NOMEM;
     }
+    write->collection = collection;
+    if (choose_id(exchange, write) &&
+        http_write_listing_pack(exchange, collection, json, exchange->now_ms, &payload, provider) &&
+        provider_may(exchange, collection, provider))
+        err = submit(exchange, write, buffer_span(&payload));
+    else
+        free(write);
+    json_decref(json);
     buffer_done(&payload);
     return err;
 }
 
-/* When the listing that is replaced was made; also tells soon that there is none. */
-static enum torg_err created_of(struct http_exchange *exchange, uint8_t collection,
-                                const struct feature_id *id, int64_t *ret_created_ms)
+/* The listing that is to be changed, as it is now: when it was made, whose it is, what is patched.
+ */
+static enum torg_err read_before(struct http_exchange *exchange, struct write *write,
+                                 const json_t *patch, json_t **ret_patched, int64_t *ret_created_ms)
 {
     struct document document;
     struct kv kv;
@@ -237,38 +393,102 @@ static enum torg_err created_of(struct http_exchange *exchange, uint8_t collecti
 
     if (err)
         return err;
-    err = catalogue_find(&kv, collection, id, &document);
+    err = catalogue_find(&kv, write->collection, &write->id, &document);
     if (!err)
+        err = check_rights(&exchange->token, &kv, &document, &write->id);
+    if (!err && patch)
+        err = http_write_listing_merge(&document, patch, ret_patched);
+    if (!err) {
+        memcpy(write->patched, document.etag, sizeof(write->patched));
         *ret_created_ms = document.created_ms;
+    }
     store_read_end(&kv);
+    return err;
+}
+
+/* PUT and PATCH: the body says all, or what is to be another. */
+static enum torg_err change(struct http_exchange *exchange, struct write *write, json_t *body)
+{
+    bool is_patch = exchange->request.method == HTTP_PATCH;
+    uint8_t provider[LISTING_REFERENCE_SIZE];
+    struct buffer payload = {0};
+    json_t *feature = NULL;
+    int64_t created_ms;
+    enum torg_err err;
+
+    write->is_patch = is_patch;
+    err = read_before(exchange, write, is_patch ? body : NULL, &feature, &created_ms);
+    if (err) {
+        reply_refused(exchange, write, err);
+        free(write);
+        return TORG_OK;
+    }
+    if (http_write_listing_pack(exchange, write->collection, is_patch ? feature : body, created_ms,
+                                &payload, provider) &&
+        provider_may(exchange, write->collection, provider))
+        err = submit(exchange, write, buffer_span(&payload));
+    else
+        free(write);
+    json_decref(feature);
+    buffer_done(&payload);
+    return err;
+}
+
+static struct write *begin_change(struct http_exchange *exchange)
+{
+    uint8_t collection = http_items_collection(exchange);
+    struct write *write;
+    struct feature_id id;
+
+    if (!collection || !may_write(exchange, collection) || !http_items_id(exchange, &id) ||
+        !is_own(exchange, &id))
+        return NULL;
+    write = calloc(1, sizeof(*write));
+    if (!write) {
+        http_reply_error(exchange, TORG_E_NOMEM);
+        return NULL;
+    }
+    write->collection = collection;
+    write->id = id;
+    return write;
+}
+
+static enum torg_err put_or_patch(struct http_exchange *exchange)
+{
+    struct write *write = begin_change(exchange);
+    json_t *body;
+    enum torg_err err;
+
+    if (!write)
+        return TORG_OK;
+    if (!has_condition(exchange) || !http_write_listing_json(exchange, &body)) {
+        free(write);
+        return TORG_OK;
+    }
+    if (!json_is_object(body)) {
+        http_reply_problem(exchange, 422, "invalid-listing", "The body must be a JSON object.");
+        free(write);
+        json_decref(body);
+        return TORG_OK;
+    }
+    err = change(exchange, write, body);
+    json_decref(body);
     return err;
 }
 
 enum torg_err http_write_put(struct http_exchange *exchange)
 {
-    uint8_t collection = http_items_collection(exchange);
-    struct buffer payload = {0};
-    struct feature_id id;
-    int64_t created_ms;
-    enum torg_err err;
+    return put_or_patch(exchange);
+}
 
-    if (!collection || !may_write(exchange) || !http_items_id(exchange, &id) ||
-        !is_own(exchange, &id))
-        return TORG_OK;
-    err = created_of(exchange, collection, &id, &created_ms);
-    if (!err && make_payload(exchange, collection, created_ms, &payload))
-        err = submit(exchange, collection, &id, buffer_span(&payload));
-    buffer_done(&payload);
-    return err;
+enum torg_err http_write_patch(struct http_exchange *exchange)
+{
+    return put_or_patch(exchange);
 }
 
 enum torg_err http_write_delete(struct http_exchange *exchange)
 {
-    uint8_t collection = http_items_collection(exchange);
-    struct feature_id id;
+    struct write *write = begin_change(exchange);
 
-    if (!collection || !may_write(exchange) || !http_items_id(exchange, &id) ||
-        !is_own(exchange, &id))
-        return TORG_OK;
-    return submit(exchange, collection, &id, (struct span){0});
+    return write ? submit(exchange, write, (struct span){0}) : TORG_OK;
 }

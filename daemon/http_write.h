@@ -5,12 +5,15 @@
 #include "daemon/http_router.h"
 
 /*
- * Listings of the own origin, made, replaced and deleted. Answered when the
- * commit is on disk: the connection waits meanwhile, its thread does not. The
- * change is made also if the client hangs up.
+ * Listings of the own origin, made, replaced, changed and deleted (OGC API -
+ * Features, Part 4). Answered when the commit is on disk: the connection waits
+ * meanwhile, its thread does not. The change is made also if the client hangs
+ * up. Conditions (If-Match), rights and repeated requests (Idempotency-Key) are
+ * decided inside the transaction of the write.
  */
 http_handler http_write_post;   /* /collections/{collection}/items */
 http_handler http_write_put;    /* /collections/{collection}/items/{id} */
+http_handler http_write_patch;  /* the same */
 http_handler http_write_delete; /* the same */
 
 #endif

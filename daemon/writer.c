@@ -37,7 +37,7 @@ struct job {
     writer_prepare *prepare;
     struct sync_store *store; /* STORE */
     struct ahead_task ahead;
-    writer_run *run; /* RUN */
+    writer_run *run; /* RUN; LOCAL: after the changes, or NULL */
     struct loop *loop;
     writer_done *done;
     void *context;
@@ -708,6 +708,12 @@ static enum torg_err group_commit_own(struct group *group)
 static enum torg_err group_runs(struct group *group)
 {
     for (struct job *job = group->jobs.first; job; job = job->next) {
+        if (job->kind == JOB_LOCAL && job->run && !job->result.err) {
+            enum torg_err err = job->run(job->context, &group->kv);
+
+            if (err)
+                return err; /* The changes are in the transaction already. */
+        }
         if (job->kind != JOB_RUN)
             continue;
         job->result.err = job->run(job->context, &group->kv);
@@ -1379,6 +1385,13 @@ enum torg_err writer_submit_local(struct writer *writer, const struct local_chan
                                   size_t count, writer_prepare *prepare, struct loop *loop,
                                   writer_done *done, void *context)
 {
+    return writer_submit_local_and(writer, changes, count, prepare, NULL, loop, done, context);
+}
+
+enum torg_err writer_submit_local_and(struct writer *writer, const struct local_change *changes,
+                                      size_t count, writer_prepare *prepare, writer_run *also,
+                                      struct loop *loop, writer_done *done, void *context)
+{
     struct job *job;
     enum torg_err err;
 
@@ -1390,6 +1403,7 @@ enum torg_err writer_submit_local(struct writer *writer, const struct local_chan
     if (!job)
         return TORG_E_NOMEM;
     job->prepare = prepare;
+    job->run = also;
     err = copy_changes(job, changes, count);
     if (!err)
         err = submit(writer, job);

@@ -79,6 +79,16 @@ enum torg_err writer_submit_local(struct writer *writer, const struct local_chan
                                   size_t count, writer_prepare *prepare, struct loop *loop,
                                   writer_done *done, void *context);
 
+typedef enum torg_err writer_run(void *context, struct kv *kv);
+/*
+ * The same, and also runs in the same transaction after the changes, with the
+ * context, for what must be durable together with them. It may run more than
+ * once; its error means that nothing of the transaction can be committed.
+ */
+enum torg_err writer_submit_local_and(struct writer *writer, const struct local_change *changes,
+                                      size_t count, writer_prepare *prepare, writer_run *also,
+                                      struct loop *loop, writer_done *done, void *context);
+
 /*
  * A peer's write; takes store on TORG_OK only. done runs on loop, with what
  * replica_apply said if it is not one of TORG_E_NOMEM, FULL, IO and CORRUPT.
@@ -91,7 +101,6 @@ enum torg_err writer_submit_store(struct writer *writer, struct sync_store *stor
  * commits. It may run more than once: an error, which it must return before it
  * changes anything, refuses this job alone.
  */
-typedef enum torg_err writer_run(void *context, struct kv *kv);
 enum torg_err writer_submit_run(struct writer *writer, writer_run *run, struct loop *loop,
                                 writer_done *done, void *context);
 

@@ -8,11 +8,14 @@
 
 #define DOMAIN_TOKEN "torg/token/1"
 #define TOKEN_FORMAT 1
+#define TOKEN_FORMAT_COMPANY 2
+#define FEATURE_ID_BYTES 24
 #define TOKEN_PREFIX "torg_"
 
 static const char *const role_names[] = {
     [TOKEN_ROLE_EDITOR] = "editor",
     [TOKEN_ROLE_ADMIN] = "admin",
+    [TOKEN_ROLE_COMPANY] = "company",
 };
 
 const char *token_role_name(enum token_role role)
@@ -22,7 +25,7 @@ const char *token_role_name(enum token_role role)
 
 enum torg_err token_role_parse(struct span text, enum token_role *ret_role)
 {
-    for (enum token_role role = TOKEN_ROLE_EDITOR; role <= TOKEN_ROLE_ADMIN; role++) {
+    for (enum token_role role = TOKEN_ROLE_EDITOR; role <= TOKEN_ROLE_COMPANY; role++) {
         if (span_equal(text, span_of_str(role_names[role]))) {
             *ret_role = role;
             return TORG_OK;
@@ -51,18 +54,28 @@ static enum torg_err token_read(struct span key, struct span value, struct token
     struct profile_reader in = profile_reader_of(value);
     struct token token = {0};
     struct span label;
+    uint8_t company[FEATURE_ID_BYTES] = {0};
     uint64_t format;
     uint64_t role;
+    uint32_t count;
 
     if (key.size != sizeof(struct hash))
         return TORG_E_CORRUPT;
-    profile_array_of(&in, 4);
-    format = profile_uint(&in, TOKEN_FORMAT);
-    role = profile_uint(&in, TOKEN_ROLE_ADMIN);
+    count = profile_array(&in);
+    format = profile_uint(&in, TOKEN_FORMAT_COMPANY);
+    role = profile_uint(&in, TOKEN_ROLE_COMPANY);
     label = profile_str(&in, TOKEN_LABEL_BYTES_MAX);
     token.created_ms = profile_int(&in);
-    if (profile_end(&in) || format != TOKEN_FORMAT || role == 0)
+    if (format == TOKEN_FORMAT_COMPANY)
+        profile_bin_copy(&in, company, sizeof(company));
+    if (profile_end(&in) || role == 0 ||
+        (role == TOKEN_ROLE_COMPANY) != (format == TOKEN_FORMAT_COMPANY) ||
+        count != (role == TOKEN_ROLE_COMPANY ? 5 : 4) ||
+        (format != TOKEN_FORMAT && role != TOKEN_ROLE_COMPANY))
         return TORG_E_CORRUPT;
+    memcpy(token.company.origin_prefix, company, sizeof(token.company.origin_prefix));
+    memcpy(token.company.id.bytes, company + sizeof(token.company.origin_prefix),
+           sizeof(token.company.id.bytes));
     token.role = (enum token_role)role;
     memcpy(token.label, label.data, label.size);
     hex_encode(key.data, TOKEN_ID_SIZE / 2, token.id);
@@ -78,26 +91,33 @@ static bool token_count_one(void *context, const struct token *token)
     return ++*count < TOKENS_MAX;
 }
 
-enum torg_err token_put(struct kv *kv, const char *text, enum token_role role, struct span label,
-                        int64_t created_ms, struct token *ret_token)
+enum torg_err token_put(struct kv *kv, const char *text, enum token_role role,
+                        const struct feature_id *company, struct span label, int64_t created_ms,
+                        struct token *ret_token)
 {
     struct hash hash = seal_hash(DOMAIN_TOKEN, span_of_str(text));
     struct buffer value = {0};
+    uint8_t id[FEATURE_ID_BYTES];
     size_t count = 0;
     enum torg_err err;
 
-    if (!label_valid(label))
+    if (!label_valid(label) || (role == TOKEN_ROLE_COMPANY) != (company != NULL))
         return TORG_E_INVALID;
     err = token_each(kv, token_count_one, &count);
     if (err)
         return err;
     if (count >= TOKENS_MAX)
         return TORG_E_TOO_BIG;
-    pack_array(&value, 4);
-    pack_uint(&value, TOKEN_FORMAT);
+    pack_array(&value, company ? 5 : 4);
+    pack_uint(&value, company ? TOKEN_FORMAT_COMPANY : TOKEN_FORMAT);
     pack_uint(&value, role);
     pack_str(&value, label);
     pack_int(&value, created_ms);
+    if (company) {
+        memcpy(id, company->origin_prefix, sizeof(company->origin_prefix));
+        memcpy(id + sizeof(company->origin_prefix), company->id.bytes, sizeof(company->id.bytes));
+        pack_bin(&value, id, sizeof(id));
+    }
     err = value.err;
     if (!err)
         err = kv_put(kv, KV_TOKEN, span_of(hash.bytes, sizeof(hash.bytes)), buffer_span(&value));

@@ -37,6 +37,7 @@ enum kv_table {
     KV_POSTING,   /* kind, key, high half of document numbers -> those documents */
     KV_WORD,      /* other forms of a word -> the words that are in KV_TERM */
     KV_DOCTERM,   /* document number -> its keys in KV_TERM */
+    KV_ANSWER,    /* answers to writes that may be sent again; index/answer.h */
     KV_TABLE_COUNT
 };
 

@@ -11,15 +11,18 @@ static const char help[] =
     "torg token - bearer tokens, for writing over HTTP\n"
     "\n"
     "usage: torg token create --label TEXT [--role editor|admin] [--config FILE]\n"
+    "       torg token create --label TEXT --role company --company ID [--config FILE]\n"
     "       torg token list [--config FILE]\n"
     "       torg token revoke ID [--config FILE]\n"
     "\n"
     "The node keeps only a hash of a token: what create prints cannot be shown again.\n"
-    "Both roles may publish, change and delete the municipality's listings; admin has\n"
-    "no further rights in this version.\n"
+    "An editor may publish, change and delete all of the municipality's listings, an admin\n"
+    "also see how queries are answered; a company may change its own entry among the\n"
+    "companies, and publish, change and delete the listings whose provider it is.\n"
     "\n"
     "  --label TEXT     who has it, for example \"booking system\"\n"
-    "  --role ROLE      editor (default) or admin\n"
+    "  --role ROLE      editor (default), admin or company\n"
+    "  --company ID     of role company: the id of its listing in the collection companies\n"
     "  --json           list as JSON\n"
     "  --config FILE    the node's configuration\n"
     "  --help\n";
@@ -28,6 +31,7 @@ struct token_options {
     const char *config;
     const char *label;
     const char *role;
+    const char *company;
     bool json;
 };
 
@@ -38,7 +42,10 @@ static int token_create(struct http_client *client, const struct token_options *
 
     if (!options->label)
         return cli_usage(COMMAND, "create needs --label TEXT: who will have it?");
-    body = json_pack("{s:s, s:s}", "label", options->label, "role", options->role);
+    if ((strcmp(options->role, "company") == 0) != (options->company != NULL))
+        return cli_usage(COMMAND, "--role company and --company ID belong together");
+    body = json_pack("{s:s, s:s, s:s*}", "label", options->label, "role", options->role, "company",
+                     options->company);
     if (!body)
         return cli_fail(COMMAND, "the label is not UTF-8");
     answer = admin_client_ask(COMMAND, client, "POST", "/tokens", body);
@@ -55,7 +62,7 @@ static int token_create(struct http_client *client, const struct token_options *
 
 static int token_list(struct http_client *client, const struct token_options *options)
 {
-    static const char *const titles[] = {"id", "role", "label", "created"};
+    static const char *const titles[] = {"id", "role", "label", "created", "company"};
     json_t *answer = admin_client_ask(COMMAND, client, "GET", "/tokens", NULL);
     struct cli_table table;
     const json_t *token;
@@ -122,9 +129,13 @@ static int run(const char *verb, const char *argument, const struct token_option
 int cmd_token(int argc, char **argv)
 {
     static const struct option longs[] = {
-        {"config", required_argument, NULL, 'c'}, {"label", required_argument, NULL, 'l'},
-        {"role", required_argument, NULL, 'r'},   {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},         {0},
+        {"config", required_argument, NULL, 'c'},
+        {"label", required_argument, NULL, 'l'},
+        {"role", required_argument, NULL, 'r'},
+        {"json", no_argument, NULL, 'j'},
+        {"company", required_argument, NULL, 'o'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
     };
     struct token_options options = {.role = "editor"};
     int option;
@@ -139,6 +150,9 @@ int cmd_token(int argc, char **argv)
             break;
         case 'r':
             options.role = optarg;
+            break;
+        case 'o':
+            options.company = optarg;
             break;
         case 'j':
             options.json = true;

@@ -92,6 +92,8 @@ void server_http_send(struct server_http *http, const char *method, const char *
     if (type)
         buffer_printf(&http->output, "Content-Type: %s\r\nContent-Length: %zu\r\n", type,
                       body.size);
+    if (strcmp(method, "PUT") == 0)
+        buffer_put_str(&http->output, "If-Match: *\r\n");
     buffer_put_str(&http->output, "\r\n");
     if (body.size > 0 && body.size < READ_BYTES) {
         buffer_put_span(&http->output, body); /* One packet rather than two. */

@@ -37,7 +37,8 @@ struct held_job {
     struct local_change change;
     struct buffer payload;
     writer_prepare *prepare;
-    writer_run *run;
+    bool is_change;
+    writer_run *run; /* of a change: after it, or NULL */
     struct loop *loop;
     writer_done *done;
     void *context;
@@ -94,9 +95,10 @@ static void job_do(struct writer *writer, struct held_job *job)
     job->change.payload = buffer_span(&job->payload);
     MUST(store_write_begin(world->node.store, &kv));
     err = job->prepare ? job->prepare(job->context, &kv) : TORG_OK;
-    if (!err)
-        err =
-            job->run ? job->run(job->context, &kv) : commit(world, &world->own, &job->change, &kv);
+    if (!err && job->is_change)
+        err = commit(world, &world->own, &job->change, &kv);
+    if (!err && job->run)
+        err = job->run(job->context, &kv);
     if (err)
         store_write_abort(&kv);
     else
@@ -128,8 +130,20 @@ enum torg_err writer_submit_local(struct writer *writer, const struct local_chan
                                   size_t count, writer_prepare *prepare, struct loop *loop,
                                   writer_done *done, void *context)
 {
-    struct held_job job = {
-        .change = changes[0], .prepare = prepare, .loop = loop, .done = done, .context = context};
+    return writer_submit_local_and(writer, changes, count, prepare, NULL, loop, done, context);
+}
+
+enum torg_err writer_submit_local_and(struct writer *writer, const struct local_change *changes,
+                                      size_t count, writer_prepare *prepare, writer_run *also,
+                                      struct loop *loop, writer_done *done, void *context)
+{
+    struct held_job job = {.change = changes[0],
+                           .prepare = prepare,
+                           .is_change = true,
+                           .run = also,
+                           .loop = loop,
+                           .done = done,
+                           .context = context};
 
     if (count != 1)
         abort();
@@ -255,7 +269,7 @@ static void make_token(struct http_world *world)
 
     token_text(secret, world->token);
     MUST(store_write_begin(world->node.store, &kv));
-    MUST(token_put(&kv, world->token, TOKEN_ROLE_EDITOR, span_of_str("test"), 0, &token));
+    MUST(token_put(&kv, world->token, TOKEN_ROLE_EDITOR, NULL, span_of_str("test"), 0, &token));
     MUST(store_write_commit(&kv));
 }
 

@@ -177,6 +177,8 @@ class Node:
         all_headers = {"Authorization": f"Bearer {self.token()}"}
         if body is not None:
             all_headers["Content-Type"] = "application/geo+json"
+        if method in ("PUT", "PATCH"):
+            all_headers["If-Match"] = "*"
         all_headers.update(headers or {})
         return self.request(method, "/torg/v1" + path, body=body, headers=all_headers,
                             timeout=timeout)

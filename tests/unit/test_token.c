@@ -58,8 +58,8 @@ static struct token put(struct fixture *f, uint8_t seed, const char *label, char
     memset(secret, seed, sizeof(secret));
     token_text(secret, text);
     assert_int_equal(strlen(text), TOKEN_TEXT_SIZE);
-    assert_ok(
-        token_put(&f->kv, text, TOKEN_ROLE_EDITOR, span_of_str(label), 1790000000000, &token));
+    assert_ok(token_put(&f->kv, text, TOKEN_ROLE_EDITOR, NULL, span_of_str(label), 1790000000000,
+                        &token));
     return token;
 }
 
@@ -150,13 +150,13 @@ static void test_labels_and_roles(void **state)
     token_text(secret, text);
     memset(longest, 'x', sizeof(longest));
     for (size_t i = 0; i < ARRAY_SIZE(refused); i++)
-        assert_err(token_put(&f->kv, text, TOKEN_ROLE_ADMIN, refused[i], 0, &token),
+        assert_err(token_put(&f->kv, text, TOKEN_ROLE_ADMIN, NULL, refused[i], 0, &token),
                    TORG_E_INVALID);
-    assert_err(token_put(&f->kv, text, TOKEN_ROLE_ADMIN,
+    assert_err(token_put(&f->kv, text, TOKEN_ROLE_ADMIN, NULL,
                          span_of(longest, TOKEN_LABEL_BYTES_MAX + 1), 0, &token),
                TORG_E_INVALID);
-    assert_ok(token_put(&f->kv, text, TOKEN_ROLE_ADMIN, span_of(longest, TOKEN_LABEL_BYTES_MAX), 0,
-                        &token));
+    assert_ok(token_put(&f->kv, text, TOKEN_ROLE_ADMIN, NULL,
+                        span_of(longest, TOKEN_LABEL_BYTES_MAX), 0, &token));
     assert_ok(token_role_parse(span_of_str("admin"), &role));
     assert_int_equal(role, TOKEN_ROLE_ADMIN);
     assert_err(token_role_parse(span_of_str("root"), &role), TORG_E_INVALID);

@@ -20,7 +20,7 @@ _torg() {
     --collection) words="companies offers events jobs courses needs service-points places networks" ;;
     --format) words="geojson geojsonseq csv" ;;
     --kind) words="municipality company association region state" ;;
-    --role) words="editor admin" ;;
+    --role) words="editor admin company" ;;
     esac
     if [[ -z $words && $word == -* ]]; then
         words=$(_torg_words "$1" "$command" | grep -oE -- '--[a-z][a-z-]*' | sort -u)
