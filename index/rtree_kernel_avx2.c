@@ -333,6 +333,19 @@ static inline void inner_circle_eight(const struct rtree_node *node, const struc
     *ret_within = (uint8_t)(all & ~(unsigned)byte_of(cut)) & *ret_touched;
 }
 
+/* Are all eight outside the circle's window? Near ones stand together, so most often they are. */
+static inline bool eight_off(const struct rtree_node *node, const struct fit *f, unsigned i)
+{
+    __m256i min_lon = load(node->min_lon, i), max_lon = load(node->max_lon, i);
+    __m256i min_lat = load(node->min_lat, i), max_lat = load(node->max_lat, i);
+    __m256i off = _mm256_or_si256(
+        _mm256_or_si256(_mm256_cmpgt_epi32(min_lon, f->east), _mm256_cmpgt_epi32(f->west, max_lon)),
+        _mm256_or_si256(_mm256_cmpgt_epi32(min_lat, f->north),
+                        _mm256_cmpgt_epi32(f->south, max_lat)));
+
+    return byte_of(off) == 0xff;
+}
+
 static void inner_circle(const struct rtree_node *node, const struct geo_fit *fit,
                          uint64_t *ret_touched, uint64_t *ret_within)
 {
@@ -343,6 +356,8 @@ static void inner_circle(const struct rtree_node *node, const struct geo_fit *fi
     for (unsigned i = 0; i < eights(node->count); i++) {
         uint8_t touched_eight, within_eight;
 
+        if (eight_off(node, &f, i))
+            continue;
         inner_circle_eight(node, &f, b_peak, i, &touched_eight, &within_eight);
         touched |= (uint64_t)touched_eight << (LANES * i);
         within |= (uint64_t)within_eight << (LANES * i);
