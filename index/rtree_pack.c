@@ -7,11 +7,9 @@
 
 /* Far enough ahead that a slot is there when its turn comes. */
 #define PREFETCH_AHEAD 12
-/* Items that are divided into tiles together. */
+/* Entries that are divided into tiles together. */
 #define TILE_RUN 10000
 #define TILE_BINS 32
-/* A leaf that is cut off has so many items at least: half of what it can have. */
-#define TILE_LEAST (RTREE_LEAF_MAX / 2)
 
 /* Cut count into parts of nearly equal size: how many, and where the i-th begins. */
 static size_t parts_of(size_t count, size_t fill, size_t most)
@@ -26,8 +24,15 @@ static size_t part_begin(size_t count, size_t parts, size_t i)
 
 /* ---- tiles ---- */
 
+/* What a node takes: at most, as a rule, and, if it is cut off from others, at least: half. */
+struct tile_size {
+    size_t most, fill, least;
+};
+static const struct tile_size leaf_size = {RTREE_LEAF_MAX, RTREE_PACK_LEAF, RTREE_LEAF_MAX / 2};
+static const struct tile_size inner_size = {RTREE_INNER_MAX, RTREE_PACK_INNER, RTREE_INNER_MAX / 2};
+
 /*
- * Leaves cut straight from a curve overlap where it turns, and span the gaps
+ * Nodes cut straight from a curve overlap where it turns, and span the gaps
  * between villages. So a run of the curve that fits the processor's cache is
  * divided in two across its longer side, where the boxes of the halves, weighed
  * by their leaves, have the least margin, and so on (the cost of Goldsmith and
@@ -47,12 +52,30 @@ struct tile_bin {
     struct tile_box box;
 };
 
-/* The leaves of a run, one after the other: where each ends, from the run's beginning. */
+/* The nodes of a run, one after the other: where each ends, from the run's beginning. */
 struct tiling {
-    struct tile_point *points;
+    const struct tile_size *size;
+    struct tile_point *points; /* owned */
     size_t count;
-    size_t *ends;
+    size_t *ends; /* owned */
 };
+
+/* For runs of at most so many entries. TORG_E_NOMEM; to be given to tiling_done even then. */
+static enum torg_err tiling_init(struct tiling *tiling, const struct tile_size *size, size_t most)
+{
+    *tiling = (struct tiling){
+        .size = size,
+        .points = malloc(most * sizeof(*tiling->points)),
+        .ends = malloc((most / size->least + 2) * sizeof(*tiling->ends)),
+    };
+    return tiling->points && tiling->ends ? TORG_OK : TORG_E_NOMEM;
+}
+
+static void tiling_done(struct tiling *tiling)
+{
+    free(tiling->points);
+    free(tiling->ends);
+}
 
 static const struct tile_box box_none = {{INT32_MAX, INT32_MAX}, {INT32_MIN, INT32_MIN}};
 
@@ -64,11 +87,11 @@ static void box_add(struct tile_box *box, const struct tile_box *more)
     }
 }
 
-static double box_cost(const struct tile_box *box, size_t count)
+static double box_cost(const struct tile_box *box, size_t count, const struct tile_size *size)
 {
     double margin = (double)box->max[0] - box->min[0] + (double)box->max[1] - box->min[1];
 
-    return margin * (double)((count + RTREE_PACK_LEAF - 1) / RTREE_PACK_LEAF);
+    return margin * (double)((count + size->fill - 1) / size->fill);
 }
 
 static struct tile_box points_box(const struct tile_point *points, size_t count)
@@ -93,8 +116,8 @@ struct tile_cut {
 };
 
 /* After which bin it is cheapest to divide; false when no cut leaves enough on both sides. */
-static bool bins_cut(const struct tile_bin *bins, size_t count, unsigned *ret_bin,
-                     struct tile_cut *ret_cut)
+static bool bins_cut(const struct tile_bin *bins, size_t count, const struct tile_size *size,
+                     unsigned *ret_bin, struct tile_cut *ret_cut)
 {
     struct tile_box after[TILE_BINS], before = box_none;
     double best_cost = INFINITY;
@@ -110,9 +133,9 @@ static bool bins_cut(const struct tile_bin *bins, size_t count, unsigned *ret_bi
 
         first += bins[bin].count;
         box_add(&before, &bins[bin].box);
-        if (bins[bin].count == 0 || first < TILE_LEAST || count - first < TILE_LEAST)
+        if (bins[bin].count == 0 || first < size->least || count - first < size->least)
             continue;
-        cost = box_cost(&before, first) + box_cost(&after[bin + 1], count - first);
+        cost = box_cost(&before, first, size) + box_cost(&after[bin + 1], count - first, size);
         if (cost < best_cost) {
             best_cost = cost;
             *ret_bin = bin;
@@ -164,7 +187,8 @@ static void bins_fill(const struct tile_point *points, size_t count, int axis, i
 }
 
 /* Where to divide points that fill a box; reorders them. */
-static struct tile_cut tile_cut(struct tile_point *points, size_t count, const struct tile_box *box)
+static struct tile_cut tile_cut(struct tile_point *points, size_t count, const struct tile_box *box,
+                                const struct tile_size *size)
 {
     uint32_t width = (uint32_t)box->max[0] - (uint32_t)box->min[0];
     uint32_t height = (uint32_t)box->max[1] - (uint32_t)box->min[1];
@@ -175,7 +199,7 @@ static struct tile_cut tile_cut(struct tile_point *points, size_t count, const s
     unsigned bin = 0;
 
     bins_fill(points, count, axis, box->min[axis], scale, bins);
-    if (bins_cut(bins, count, &bin, &cut)) {
+    if (bins_cut(bins, count, size, &bin, &cut)) {
         tile_partition(points, count, axis, box->min[axis], scale, bin);
         return cut;
     }
@@ -190,18 +214,17 @@ static void tile_divide(struct tiling *tiling, size_t begin, size_t end, const s
 {
     struct tile_cut cut;
 
-    if (end - begin <= RTREE_LEAF_MAX) {
+    if (end - begin <= tiling->size->most) {
         tiling->ends[tiling->count++] = end;
         return;
     }
-    cut = tile_cut(tiling->points + begin, end - begin, box);
+    cut = tile_cut(tiling->points + begin, end - begin, box, tiling->size);
     tile_divide(tiling, begin, begin + cut.first, &cut.before);
     tile_divide(tiling, begin + cut.first, end, &cut.after);
 }
 
-/* A new order of a run of items, cut into leaves. */
-static void tile_run(struct tiling *tiling, const struct rtree_slot *slots, uint32_t *order,
-                     size_t count)
+/* A new order of the run's first points, cut into nodes. */
+static void tile_points(struct tiling *tiling, size_t count)
 {
     struct tile_point *points = tiling->points;
     int32_t min = INT32_MAX, max = INT32_MIN;
@@ -209,13 +232,8 @@ static void tile_run(struct tiling *tiling, const struct rtree_slot *slots, uint
     double weight;
 
     for (size_t i = 0; i < count; i++) {
-        struct position point = slots[order[i]].point;
-
-        if (i + PREFETCH_AHEAD < count)
-            __builtin_prefetch(&slots[order[i + PREFETCH_AHEAD]]);
-        min = point.lat_e7 < min ? point.lat_e7 : min;
-        max = point.lat_e7 > max ? point.lat_e7 : max;
-        points[i] = (struct tile_point){{point.lon_e7, point.lat_e7}, order[i]};
+        min = points[i].axis[1] < min ? points[i].axis[1] : min;
+        max = points[i].axis[1] > max ? points[i].axis[1] : max;
     }
     weight = fmax(cos(((double)min + max) / 2e7 * (M_PI / 180.0)), 0.02);
     for (size_t i = 0; i < count; i++)
@@ -223,8 +241,22 @@ static void tile_run(struct tiling *tiling, const struct rtree_slot *slots, uint
     box = points_box(points, count);
     tiling->count = 0;
     tile_divide(tiling, 0, count, &box);
+}
+
+/* A new order of a run of items, cut into leaves. */
+static void tile_slots(struct tiling *tiling, const struct rtree_slot *slots, uint32_t *order,
+                       size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct position point = slots[order[i]].point;
+
+        if (i + PREFETCH_AHEAD < count)
+            __builtin_prefetch(&slots[order[i + PREFETCH_AHEAD]]);
+        tiling->points[i] = (struct tile_point){{point.lon_e7, point.lat_e7}, order[i]};
+    }
+    tile_points(tiling, count);
     for (size_t i = 0; i < count; i++)
-        order[i] = points[i].slot;
+        order[i] = tiling->points[i].slot;
 }
 
 /* ---- leaves ---- */
@@ -299,22 +331,20 @@ static enum torg_err leaves_write(struct rtree_pages *pages, const struct rtree_
                                   uint32_t *order, size_t count, struct sums *sums)
 {
     size_t runs = parts_of(count, TILE_RUN, TILE_RUN), most = count / runs + 1;
-    struct tiling tiling = {.points = malloc(most * sizeof(*tiling.points)),
-                            .ends = malloc((most / TILE_LEAST + 2) * sizeof(*tiling.ends))};
-    enum torg_err err = tiling.points && tiling.ends ? TORG_OK : TORG_E_NOMEM;
+    struct tiling tiling;
+    enum torg_err err = tiling_init(&tiling, &leaf_size, most);
 
     for (size_t run = 0; run < runs && !err; run++) {
         size_t begin = part_begin(count, runs, run);
         size_t size = part_begin(count, runs, run + 1) - begin, done = 0;
 
-        tile_run(&tiling, slots, order + begin, size);
+        tile_slots(&tiling, slots, order + begin, size);
         for (size_t leaf = 0; leaf < tiling.count && !err; leaf++) {
             err = leaf_write(pages, slots, order + begin + done, tiling.ends[leaf] - done, sums);
             done = tiling.ends[leaf];
         }
     }
-    free(tiling.points);
-    free(tiling.ends);
+    tiling_done(&tiling);
     return err;
 }
 
@@ -366,33 +396,73 @@ enum torg_err rtree_pack_count(struct rtree_pages *pages, uint32_t number, unsig
 
 /* ---- levels ---- */
 
+/* A run of entries in a new order, cut into nodes; spare has room for it. */
+static void tile_entries(struct tiling *tiling, struct rtree_entry *entries, size_t count,
+                         struct rtree_entry *spare)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct rtree_entry *entry = &entries[i];
+        int32_t lon = (int32_t)(((int64_t)entry->min.lon_e7 + entry->max.lon_e7) / 2);
+        int32_t lat = (int32_t)(((int64_t)entry->min.lat_e7 + entry->max.lat_e7) / 2);
+
+        tiling->points[i] = (struct tile_point){{lon, lat}, (uint32_t)i};
+        spare[i] = *entry;
+    }
+    tile_points(tiling, count);
+    for (size_t i = 0; i < count; i++)
+        entries[i] = spare[tiling->points[i].slot];
+}
+
+static enum torg_err inner_write(struct rtree_pages *pages, unsigned level, bool counted,
+                                 const struct rtree_entry *entries, size_t count,
+                                 struct rtree_entry *ret_sum)
+{
+    uint32_t number;
+    uint8_t *bytes;
+    enum torg_err err = rtree_pages_new(pages, level, counted, &number, &bytes);
+
+    if (err)
+        return err;
+    for (size_t i = 0; i < count; i++)
+        rtree_node_append(bytes, &entries[i]);
+    if (counted)
+        err = rtree_pack_count(pages, number, level);
+    if (err)
+        return err;
+    *ret_sum = rtree_node_sum(entries, (unsigned)count);
+    ret_sum->child = number;
+    return TORG_OK;
+}
+
 enum torg_err rtree_pack_level(struct rtree_pages *pages, unsigned level, bool counted,
                                struct rtree_entry *entries, size_t *count)
 {
-    size_t parts = parts_of(*count, RTREE_PACK_INNER, RTREE_INNER_MAX);
+    size_t runs = parts_of(*count, TILE_RUN, TILE_RUN), most = *count / runs + 1, nodes = 0;
+    struct rtree_entry *spare = malloc(most * sizeof(*spare));
+    struct tiling tiling;
+    enum torg_err err = tiling_init(&tiling, &inner_size, most);
 
-    for (size_t part = 0; part < parts; part++) {
-        size_t begin = part_begin(*count, parts, part), end = part_begin(*count, parts, part + 1);
-        struct rtree_entry sum;
-        enum torg_err err;
-        uint32_t number;
-        uint8_t *bytes;
+    if (!spare)
+        err = TORG_E_NOMEM;
+    for (size_t run = 0; run < runs && !err; run++) {
+        size_t begin = part_begin(*count, runs, run), done = 0;
 
-        err = rtree_pages_new(pages, level, counted, &number, &bytes);
-        if (err)
-            return err;
-        for (size_t i = begin; i < end; i++)
-            rtree_node_append(bytes, &entries[i]);
-        if (counted)
-            err = rtree_pack_count(pages, number, level);
-        if (err)
-            return err;
-        sum = rtree_node_sum(entries + begin, (unsigned)(end - begin));
-        sum.child = number;
-        entries[part] = sum;
+        tile_entries(&tiling, entries + begin, part_begin(*count, runs, run + 1) - begin, spare);
+        for (size_t node = 0; node < tiling.count && !err; node++) {
+            struct rtree_entry sum;
+
+            err = inner_write(pages, level, counted, entries + begin + done,
+                              tiling.ends[node] - done, &sum);
+            done = tiling.ends[node];
+            if (!err)
+                entries[nodes++] = sum; /* Fewer than were read: none is overwritten too early. */
+        }
     }
-    *count = parts;
-    return TORG_OK;
+    tiling_done(&tiling);
+    free(spare);
+    if (!err)
+        *count = nodes;
+    return err;
 }
 
 enum torg_err rtree_pack_slots(struct rtree_pages *pages, const struct rtree_slot *slots,

@@ -5,10 +5,10 @@
 #include "index/rtree_pages.h"
 
 /*
- * Packing: items along a curve, cut into runs of equal size for the nodes above
- * leaves (Kamel and Faloutsos 1993), each run into tiles, its leaves. Nodes are
- * filled to nine tenths, so that the first inserts do not split every leaf they
- * meet.
+ * Packing: items along a curve (Kamel and Faloutsos 1993), cut into runs, each
+ * run into tiles, its leaves; then the leaves, and so on, into the nodes above.
+ * A node is full to nine tenths as a rule, so that the first inserts do not
+ * split every leaf they meet, and at least to a half.
  */
 #define RTREE_PACK_LEAF 168
 #define RTREE_PACK_INNER 58
