@@ -15,8 +15,13 @@
  *   4  no origin signs two heads with one number, also after its store was put back
  *   5  nothing that a HAVE told is gone after a crash
  *   6  a fork is known to all nodes in the end, and no origin is called forked that is not
+ *   7  nothing that a hostile node sends stops an honest writer
+ *   8  what waits for a peer is bounded, however slow it is
+ *  10  a clock that is wrong by years changes nothing
  *  11  after the faults, every node reaches the newest head of every origin
  *  12  the same, from whatever state it was left in
+ *  15  a slow peer delays nobody else
+ *  16  a stalled peer is shown on both sides
  *  17  a new epoch heals a fork everywhere
  *  18  what is held is byte for byte what was signed, known or unknown
  */

@@ -38,6 +38,11 @@ static const struct {
     {"mute-proof", FAULT_MUTE_PROOF, {6}},
     {"false-dispute", FAULT_FALSE_DISPUTE, {6}},
     {"no-cure", FAULT_NO_CURE, {17}},
+    {"gullible", FAULT_GULLIBLE, {2, 7}},
+    {"convoy", FAULT_CONVOY, {15}},
+    {"hoard", FAULT_HOARD, {8}},
+    {"blind", FAULT_BLIND, {16}},
+    {"clock-purge", FAULT_CLOCK_PURGE, {10}},
 };
 
 /* ---- the program ---- */

@@ -3,7 +3,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "protocol/seal.h"
+#include "tests/sim/memo.h"
 
 /*
  * Every node of a world verifies the same signatures, and half of a run went
@@ -24,6 +24,13 @@ static struct {
     bool used;
     enum torg_err err;
 } memo[MEMO_ROWS];
+
+static bool gullible;
+
+void memo_gullible(bool is_gullible)
+{
+    gullible = is_gullible;
+}
 
 static struct hash all_of(const char *domain, struct span bytes, const struct signature *signature,
                           const struct public_key *key)
@@ -46,6 +53,8 @@ enum torg_err __wrap_seal_verify(const char *domain, struct span bytes,
     struct hash judged = all_of(domain, bytes, signature, key);
     size_t row = get_u32be(judged.bytes) % MEMO_ROWS;
 
+    if (gullible)
+        return TORG_OK;
     if (memo[row].used && memcmp(&memo[row].judged, &judged, sizeof(judged)) == 0)
         return memo[row].err;
     memo[row].err = __real_seal_verify(domain, bytes, signature, key);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/sim/memo.h"
 #include "tests/sim/sabotage.h"
 
 #define CHARTERS_EACH 4
@@ -60,15 +61,24 @@ static void dial_only_choose(struct run *run, unsigned topology)
         run->world->nodes[run->nodes - 1].dial_only = world_chance(run->world, 50);
 }
 
+/* The kinds that came later are drawn apart, so that seeds that are kept stay what they were. */
+static enum world_malice malice_draw(struct run *run)
+{
+    uint64_t kind = 1 + world_below(run->world, WORLD_LIES);
+    uint64_t later = run->world->options.seed * UINT64_C(0x2545f4914f6cdd1d) >> 32 & 7;
+
+    if (later < 2)
+        kind = later ? WORLD_TRUNCATES : WORLD_INVENTS;
+    return run->settings->fault == FAULT_GULLIBLE ? WORLD_INVENTS : (enum world_malice)kind;
+}
+
 /* One node more, with two honest neighbours, that does as it likes with what it sends. */
 static void hostile_add(struct run *run)
 {
     uint32_t hostile = world_node_add(run->world, false);
 
     run->world->nodes[hostile].malice =
-        run->settings->fault == FAULT_PATIENCE
-            ? WORLD_DRIPS
-            : (enum world_malice)(1 + world_below(run->world, WORLD_MALICES - 1));
+        run->settings->fault == FAULT_PATIENCE ? WORLD_DRIPS : malice_draw(run);
     for (unsigned i = 0; i < 2; i++) {
         uint32_t victim = (uint32_t)world_below(run->world, run->nodes);
 
@@ -101,7 +111,8 @@ static void world_build(struct run *run)
     for (uint32_t i = 0; i < run->nodes; i++)
         world_node_add(run->world, i == 0 || world_chance(run->world, 70));
     dial_only_choose(run, topology);
-    hostile = run->settings->fault == FAULT_PATIENCE || world_chance(run->world, 40);
+    hostile = run->settings->fault == FAULT_PATIENCE || run->settings->fault == FAULT_GULLIBLE ||
+              world_chance(run->world, 40);
     hostile_first = world_chance(run->world, 50);
     if (hostile && hostile_first)
         hostile_add(run); /* of peers that are as good the first is preferred */
@@ -213,6 +224,11 @@ static void fault_do(struct run *run)
     case FAULT_MUTE_PROOF:
     case FAULT_FALSE_DISPUTE:
     case FAULT_NO_CURE:
+    case FAULT_GULLIBLE: /* from the beginning */
+    case FAULT_CONVOY:   /* in worlds of their own */
+    case FAULT_HOARD:
+    case FAULT_BLIND:
+    case FAULT_CLOCK_PURGE:
         break;
     }
 }
@@ -415,6 +431,27 @@ static void origin_restore(struct run *run)
                       world->nodes[0].name);
 }
 
+/* Worlds of their own, in one run of eight. */
+static bool stories_due(const struct run *run)
+{
+    enum fault fault = run->settings->fault;
+
+    if (check_violation(run->check, NULL))
+        return false;
+    return (fault >= FAULT_CONVOY && fault <= FAULT_BLIND) ||
+           (fault == FAULT_NONE && run->world->options.seed % 8 == 3);
+}
+
+/* Nothing that anybody sends who has no key may stop who writes. */
+static void writers_check(struct run *run)
+{
+    for (uint32_t i = 0; i < run->world->node_count; i++) {
+        if (world_is_origin(&run->world->nodes[i]) && run->world->nodes[i].stopped)
+            check_violate(run->check, 7, "%s was stopped, though nobody else signs with its keys",
+                          run->world->nodes[i].name);
+    }
+}
+
 static void heal(struct run *run, struct result *result)
 {
     struct world *world = run->world;
@@ -438,6 +475,13 @@ static void heal(struct run *run, struct result *result)
     result->heal_ms = world->now_ms - from_ms;
     world_run(world, world->now_ms + 5 * SECOND);
     origin_restore(run);
+    if (stories_due(run))
+        run_stories(run);
+    if (!check_violation(run->check, NULL))
+        writers_check(run);
+    if ((run->forks || run->settings->fault == FAULT_CLOCK_PURGE) &&
+        !check_violation(run->check, NULL))
+        run_clock(run);
     if (run->forks && !check_violation(run->check, NULL))
         run_fork(run);
     if (!check_violation(run->check, NULL))
@@ -456,7 +500,8 @@ struct result run_seed(const struct settings *settings, uint64_t seed, bool prin
         abort();
     world_init(world, &options);
     run.check = check_new(world);
-    run.forks = settings->fault >= FAULT_MUTE_PROOF ||
+    memo_gullible(settings->fault == FAULT_GULLIBLE);
+    run.forks = (settings->fault >= FAULT_MUTE_PROOF && settings->fault <= FAULT_NO_CURE) ||
                 (settings->fault == FAULT_NONE && seed * UINT64_C(0xd1342543de82ef95) >> 62 == 0);
     world_build(&run);
     chaos(&run);

@@ -31,6 +31,11 @@ enum fault {
     FAULT_MUTE_PROOF,    /* nobody hears of a fork */
     FAULT_FALSE_DISPUTE, /* an honest origin is called disputed */
     FAULT_NO_CURE,       /* a forked origin opens no new epoch */
+    FAULT_GULLIBLE,      /* every signature is believed */
+    FAULT_CONVOY,        /* what is sent to one peer waits for what is sent to the others */
+    FAULT_HOARD,         /* output has no limit */
+    FAULT_BLIND,         /* nodes that stand still do not see what is wrong */
+    FAULT_CLOCK_PURGE,   /* a listing goes because a clock says that it is old */
 };
 
 struct settings {
@@ -73,5 +78,9 @@ struct result run_seed(const struct settings *settings, uint64_t seed, bool prin
 void run_settle(struct run *run, unsigned invariant);
 /* A second host signs beside the first origin; its neighbours must notice, and be healed. */
 void run_fork(struct run *run);
+/* Small worlds of their own: a slow peer, a peer that takes nothing any more. */
+void run_stories(struct run *run);
+/* In quiet a node's clock goes wrong by years: nothing may come of it. */
+void run_clock(struct run *run);
 
 #endif

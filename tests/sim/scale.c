@@ -118,6 +118,7 @@ bool scale_run(uint32_t nodes, uint64_t seed)
 
     if (!world)
         abort();
+    setvbuf(stdout, NULL, _IOLBF, 0); /* a line as soon as it is known: this takes minutes */
     world_init(world, &options);
     world->watcher = (struct world_watcher){.context = &scale, .sending = count_payloads};
     build(&scale, nodes);

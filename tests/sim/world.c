@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "protocol/seal.h"
+#include "tests/sim/malice.h"
 
 #define MUST(expression) must((expression), #expression)
 #define LINES_KEPT 400
@@ -145,38 +146,45 @@ struct world_wire {
     uint64_t arrived[2];
 };
 
-static bool before(const struct world_event *a, const struct world_event *b)
+/* A place in the heap: what it is ordered by stands here, for a country's heap is far from any
+ * cache. */
+struct world_slot {
+    int64_t at_ms;
+    uint64_t order;
+    struct world_event *event;
+};
+
+static bool before(const struct world_slot *a, const struct world_slot *b)
 {
     return a->at_ms != b->at_ms ? a->at_ms < b->at_ms : a->order < b->order;
 }
 
 static void heap_up(struct world *world, size_t at)
 {
-    while (at > 0 && before(world->heap[at], world->heap[(at - 1) / 2])) {
-        struct world_event *event = world->heap[at];
+    struct world_slot slot = world->heap[at];
 
+    for (; at > 0 && before(&slot, &world->heap[(at - 1) / 2]); at = (at - 1) / 2)
         world->heap[at] = world->heap[(at - 1) / 2];
-        world->heap[(at - 1) / 2] = event;
-        at = (at - 1) / 2;
-    }
+    world->heap[at] = slot;
 }
 
 static void heap_down(struct world *world, size_t at)
 {
-    for (;;) {
-        size_t least = at;
+    struct world_slot slot = world->heap[at];
 
-        for (size_t child = 2 * at + 1; child <= 2 * at + 2; child++) {
-            if (child < world->heap_count && before(world->heap[child], world->heap[least]))
-                least = child;
-        }
-        if (least == at)
-            return;
-        struct world_event *event = world->heap[at];
-        world->heap[at] = world->heap[least];
-        world->heap[least] = event;
-        at = least;
+    for (;;) {
+        size_t child = 2 * at + 1;
+
+        if (child >= world->heap_count)
+            break;
+        if (child + 1 < world->heap_count && before(&world->heap[child + 1], &world->heap[child]))
+            child++;
+        if (!before(&world->heap[child], &slot))
+            break;
+        world->heap[at] = world->heap[child];
+        at = child;
     }
+    world->heap[at] = slot;
 }
 
 static struct world_event *event_add(struct world *world, enum world_kind kind, int64_t at_ms,
@@ -195,17 +203,18 @@ static struct world_event *event_add(struct world *world, enum world_kind kind, 
     event->order = world->next_event++;
     event->node = node;
     event->life = world->nodes[node].life;
-    world->heap[world->heap_count++] = event;
+    world->heap[world->heap_count++] = (struct world_slot){at_ms, event->order, event};
     heap_up(world, world->heap_count - 1);
     return event;
 }
 
 static struct world_event *event_take(struct world *world)
 {
-    struct world_event *event = world->heap[0];
+    struct world_event *event = world->heap[0].event;
 
     world->heap[0] = world->heap[--world->heap_count];
-    heap_down(world, 0);
+    if (world->heap_count)
+        heap_down(world, 0);
     return event;
 }
 
@@ -624,188 +633,6 @@ void world_freeze(struct world *world, uint32_t node, int64_t ms)
     world->nodes[node].frozen_until_ms = world->now_ms + ms;
 }
 
-/* HAVE with more heads than there are, and, if collections is not 0, with all of those. */
-static void boast(struct buffer *bytes, uint64_t heads, uint32_t collections)
-{
-    struct frame_rows rows = {0};
-    struct buffer out = {0};
-    size_t at = 0;
-
-    while (at < bytes->size) {
-        size_t size = FRAME_LENGTH_BYTES + get_u32be(bytes->data + at);
-        struct frame frame;
-        struct profile_reader in;
-
-        if (bytes->data[at + FRAME_LENGTH_BYTES] != FRAME_HAVE) {
-            buffer_put(&out, bytes->data + at, size);
-            at += size;
-            continue;
-        }
-        MUST(frame_decode(FRAME_HAVE,
-                          span_of(bytes->data + at + FRAME_PREFIX_BYTES, size - FRAME_PREFIX_BYTES),
-                          &frame));
-        frame_rows_clear(&rows);
-        in = frame_list_reader(&frame.have.rows);
-        for (uint32_t i = 0; i < frame.have.rows.count; i++) {
-            struct frame_have_row row = frame_read_have(&in);
-
-            row.hno += heads;
-            row.mask |= collections;
-            frame_rows_have(&rows, &row);
-        }
-        frame.have.rows = frame_rows_list(&rows);
-        MUST(frame_encode(&frame, &out));
-        at += size;
-    }
-    MUST(out.err);
-    frame_rows_done(&rows);
-    buffer_done(bytes);
-    *bytes = out;
-}
-
-/* One spoilt frame: a bit, its type, its end, itself twice, or gone. */
-static void frame_spoil(struct world *world, struct span frame, struct buffer *out)
-{
-    size_t at = out->size;
-
-    buffer_put_span(out, frame);
-    MUST(out->err);
-    switch (world_below(world, 6)) {
-    case 0:
-    case 1:
-        out->data[at + FRAME_LENGTH_BYTES + world_below(world, frame.size - FRAME_LENGTH_BYTES)] ^=
-            (uint8_t)(1u << world_below(world, 8));
-        break;
-    case 2:
-        out->data[at + FRAME_LENGTH_BYTES] = (uint8_t)world_below(world, 0x1b);
-        break;
-    case 3:
-        out->size -= world_below(world, frame.size - FRAME_LENGTH_BYTES);
-        break;
-    case 4:
-        buffer_put_span(out, frame);
-        break;
-    default:
-        out->size = at;
-    }
-    MUST(out->err);
-}
-
-static void spoil(struct world *world, struct buffer *bytes)
-{
-    struct buffer spoilt = {0};
-    size_t at = 0;
-
-    while (at < bytes->size) {
-        size_t size = FRAME_LENGTH_BYTES + get_u32be(bytes->data + at);
-
-        if (world_chance(world, 15))
-            frame_spoil(world, span_of(bytes->data + at, size), &spoilt);
-        else
-            buffer_put(&spoilt, bytes->data + at, size);
-        at += size;
-    }
-    MUST(spoilt.err);
-    buffer_done(bytes);
-    *bytes = spoilt;
-}
-
-/* One of the frames that it sent before, now and then. */
-static void replay(struct world *world, struct world_node *node, struct buffer *bytes)
-{
-    struct buffer *kept = &node->replays[world_below(world, ARRAY_SIZE(node->replays))];
-    size_t size = FRAME_LENGTH_BYTES + get_u32be(bytes->data);
-    uint8_t type = bytes->data[FRAME_LENGTH_BYTES];
-
-    if (kept->size && world_chance(world, 30))
-        buffer_put_span(bytes, buffer_span(kept));
-    if (type == FRAME_HELLO || type == FRAME_CREDIT || type == FRAME_GOAWAY)
-        return; /* said twice, these only end the connection */
-    if (kept->size == 0 || world_chance(world, 20)) {
-        buffer_clear(kept);
-        buffer_put(kept, bytes->data, size);
-    }
-    MUST(bytes->err);
-    MUST(kept->err);
-}
-
-/* A delta whose tombstones have other numbers, or that lacks headers. */
-static void delta_falsify(struct world *world, struct frame *frame, struct buffer *out)
-{
-    struct profile_reader in = frame_list_reader(&frame->delta.headers);
-    struct frame_rows rows = {0};
-    struct buffer packed = {0};
-
-    for (uint32_t i = 0; i < frame->delta.headers.count; i++) {
-        struct span bytes = profile_bin(&in, HEADER_BYTES_MAX);
-        struct change_header header;
-
-        MUST(change_header_parse(bytes, &header));
-        if (world_chance(world, 10))
-            continue;
-        if (header.op == CHANGE_DELETE && world_chance(world, 50)) {
-            header.seq += world_below(world, 3);
-            buffer_clear(&packed);
-            change_header_pack(&header, &packed);
-            bytes = buffer_span(&packed);
-        }
-        frame_rows_bin(&rows, bytes);
-    }
-    frame->delta.headers = frame_rows_list(&rows);
-    MUST(frame_encode(frame, out));
-    frame_rows_done(&rows);
-    buffer_done(&packed);
-}
-
-/* Entries without their payloads, or not at all. */
-static void entries_withhold(struct world *world, struct frame *frame, struct buffer *out)
-{
-    struct profile_reader in = frame_list_reader(&frame->entries.entries);
-    struct frame_rows rows = {0};
-
-    for (uint32_t i = 0; i < frame->entries.entries.count; i++) {
-        struct frame_entry entry = frame_read_entry(&in);
-
-        if (world_chance(world, 10))
-            continue;
-        if (world_chance(world, 20))
-            entry = (struct frame_entry){.header = entry.header};
-        frame_rows_entry(&rows, &entry);
-    }
-    frame->entries.entries = frame_rows_list(&rows);
-    MUST(frame_encode(frame, out));
-    frame_rows_done(&rows);
-}
-
-/* Each lie is well formed, so only the roots can tell. */
-static void lie(struct world *world, struct buffer *bytes)
-{
-    struct buffer out = {0};
-    size_t at = 0;
-
-    while (at < bytes->size) {
-        size_t size = FRAME_LENGTH_BYTES + get_u32be(bytes->data + at);
-        uint8_t type = bytes->data[at + FRAME_LENGTH_BYTES];
-        struct frame frame;
-
-        if ((type != FRAME_DELTA && type != FRAME_ENTRIES) || world_chance(world, 50)) {
-            buffer_put(&out, bytes->data + at, size);
-        } else {
-            MUST(frame_decode(
-                type, span_of(bytes->data + at + FRAME_PREFIX_BYTES, size - FRAME_PREFIX_BYTES),
-                &frame));
-            if (type == FRAME_DELTA)
-                delta_falsify(world, &frame, &out);
-            else
-                entries_withhold(world, &frame, &out);
-        }
-        at += size;
-    }
-    MUST(out.err);
-    buffer_done(bytes);
-    *bytes = out;
-}
-
 /* Frames of the muted type are taken out of what is sent (a deliberate fault). */
 static void mute(struct world *world, struct buffer *bytes)
 {
@@ -851,6 +678,9 @@ static void wire_send(struct world *world, struct world_wire *wire, unsigned end
     int64_t left_ms = wire->taken_ms[end] > world->now_ms ? wire->taken_ms[end] : world->now_ms;
     size_t at = 0;
 
+    if (world->convoy && left_ms < world->nodes[wire->nodes[end]].sent_ms)
+        left_ms = world->nodes[wire->nodes[end]].sent_ms;
+
     while (at < bytes.size) {
         size_t left = bytes.size - at;
         size_t piece = world_chance(world, 70) ? left : 1 + (size_t)world_below(world, left);
@@ -870,6 +700,7 @@ static void wire_send(struct world *world, struct world_wire *wire, unsigned end
         at += piece;
     }
     wire->taken_ms[end] = left_ms;
+    world->nodes[wire->nodes[end]].sent_ms = left_ms;
     wire_event(world, WORLD_DRAINED, left_ms, wire, end);
     world->bytes += bytes.size;
 }
@@ -971,32 +802,6 @@ static void drip(struct world *world, struct world_wire *wire, unsigned end, str
     }
 }
 
-/* A flat switch: what each kind of malice makes of what a node would say. */
-static void corrupt(struct world_node *node, struct buffer *bytes)
-{
-    struct world *world = node->world;
-
-    switch (node->malice) {
-    case WORLD_SPOILS:
-        spoil(world, bytes);
-        break;
-    case WORLD_REPLAYS:
-        replay(world, node, bytes);
-        break;
-    case WORLD_BOASTS:
-        boast(bytes, world_chance(world, 10) ? 1 + world_below(world, 1000) : 0,
-              world_chance(world, 20) ? COLLECTION_MASK_ALL : 0);
-        break;
-    case WORLD_LIES:
-        lie(world, bytes);
-        break;
-    case WORLD_HONEST:
-    case WORLD_DRIPS:
-    case WORLD_MALICES:
-        break;
-    }
-}
-
 static void action_send(struct world_node *node, struct sync_action *action)
 {
     struct world *world = node->world;
@@ -1004,11 +809,11 @@ static void action_send(struct world_node *node, struct sync_action *action)
     struct world_wire *wire = wire_of(node, action->link, &end);
 
     if (node->boasts)
-        boast(&action->bytes, 1, 0);
+        malice_boast(&action->bytes, 1, 0);
     frames_show(node, buffer_span(&action->bytes));
     if (world->mute_type)
         mute(world, &action->bytes);
-    corrupt(node, &action->bytes);
+    malice_do(node, &action->bytes);
     trace_bytes(world, buffer_span(&action->bytes));
     if (wire && node->malice == WORLD_DRIPS)
         drip(world, wire, end, buffer_span(&action->bytes));
@@ -1052,7 +857,7 @@ static void action_do(struct world_node *node, struct sync_action *action)
     case SYNC_ACTION_OWN_BEAT:
         break; /* of an earlier life: worlds have one host for each origin */
     case SYNC_ACTION_OWN_AHEAD:
-        node->stopped = true;
+        node->stopped = node->stopped || !node->recovering;
         world_trace(world, "%s notes %s%s", node->name, action->event, action->text);
         break;
     case SYNC_ACTION_NOTE:
@@ -1254,7 +1059,7 @@ static void event_put_off(struct world *world, struct world_event *event)
 
 void world_run(struct world *world, int64_t until_ms)
 {
-    while (world->heap_count && world->heap[0]->at_ms <= until_ms) {
+    while (world->heap_count && world->heap[0].at_ms <= until_ms) {
         struct world_event *event = event_take(world);
 
         if (event->at_ms > world->now_ms)

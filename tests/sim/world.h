@@ -23,15 +23,18 @@
 
 struct world;
 struct world_event;
+struct world_slot;
 
 /* What a node does to the frames that it sends. */
 enum world_malice {
     WORLD_HONEST,
-    WORLD_SPOILS,  /* flips bits, cuts, drops, doubles */
-    WORLD_DRIPS,   /* one entry at a time, some seconds apart */
-    WORLD_REPLAYS, /* says again what it said before */
-    WORLD_BOASTS,  /* claims heads and collections that it does not have */
-    WORLD_LIES,    /* leaves headers out of deltas, numbers them as it likes, withholds entries */
+    WORLD_SPOILS,    /* flips bits, cuts, drops, doubles */
+    WORLD_DRIPS,     /* one entry at a time, some seconds apart */
+    WORLD_REPLAYS,   /* says again what it said before */
+    WORLD_BOASTS,    /* claims heads and collections that it does not have */
+    WORLD_LIES,      /* leaves headers out of deltas, numbers them as it likes, withholds entries */
+    WORLD_TRUNCATES, /* answers lack their ends, frames change places */
+    WORLD_INVENTS,   /* heads, beats, evidence that nobody signed */
     WORLD_MALICES,
 };
 
@@ -68,6 +71,7 @@ struct world_node {
     enum world_malice malice;
     struct buffer replays[8]; /* frames that it sent before */
     uint32_t bytes_per_ms;    /* of its line, in each connection */
+    int64_t sent_ms;          /* when the last of what it sent leaves it */
     int64_t frozen_until_ms;  /* it does nothing, as if stopped by a signal */
     struct origin_id own;
     struct replica_signer signer;
@@ -142,7 +146,7 @@ struct world {
     struct world_node nodes[WORLD_NODES_MAX];
     uint32_t node_count;
     bool blocked[WORLD_NODES_MAX][WORLD_NODES_MAX]; /* from, to */
-    struct world_event **heap;
+    struct world_slot *heap;
     size_t heap_count, heap_capacity;
     uint64_t next_event;
     struct world_wire *wires;
@@ -151,6 +155,7 @@ struct world {
     char **lines; /* the newest ones */
     size_t line_next;
     int64_t clock_offset_ms[WORLD_NODES_MAX];
+    bool convoy;       /* --break: nothing is sent to one while something is sent to another */
     uint8_t mute_type; /* --break: frames of this type never arrive */
     uint64_t dropped_frames;
 };
