@@ -4,10 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "daemon/admin_import.h"
 #include "protocol/listing.h"
 #include "protocol/num.h"
+#include "tests/bench/bench_measure.h"
 #include "tests/bench/server.h"
 #include "tests/bench/server_http.h"
 
@@ -23,6 +25,7 @@
 #define DELETERS 48
 #define PAGE_EVERY 10000 /* the most in one answer */
 #define PAGES_MAX 128
+#define SETTLED_US 2e6   /* without a step of repacking */
 #define LINKS_BYTES 4096 /* the end of an answer, where its links stand */
 
 struct torg {
@@ -198,6 +201,36 @@ static void torg_write(void *server, const struct bench_change *changes, size_t 
         import_receive(torg, torg->loaders[0], put, put_count);
     }
     torg_delete(torg, gone, gone_count);
+}
+
+/* Steps in which the trees were packed again so far. */
+static unsigned long long repack_steps(struct torg *torg)
+{
+    static const char name[] = "\ntorg_repack_steps_total ";
+    struct span body = server_http_get(torg->loaders[0], "/metrics");
+    const char *at = memmem(body.data, body.size, name, sizeof(name) - 1);
+
+    if (!at)
+        bench_die("torgd's metrics do not tell torg_repack_steps_total");
+    return strtoull(at + sizeof(name) - 1, NULL, 10);
+}
+
+/* What PostgreSQL does by VACUUM, torgd does by itself when nothing is written: until it is over.
+ */
+static void torg_settle(void *server)
+{
+    struct torg *torg = server;
+    unsigned long long before = repack_steps(torg), now;
+    double begin_us = bench_now_us(), changed_us = begin_us;
+
+    while (bench_now_us() - changed_us < SETTLED_US) {
+        usleep(50000);
+        now = repack_steps(torg);
+        if (now != before)
+            changed_us = bench_now_us();
+        before = now;
+    }
+    fprintf(stderr, "server: torgd settled after %.0f s\n", (changed_us - begin_us) / 1e6);
 }
 
 /* ---- questions ---- */
@@ -395,6 +428,7 @@ const struct server_peer server_torg = {
     .pid_file = "torg.pid",
     .open = torg_open,
     .load = torg_load,
+    .settle = torg_settle,
     .ask = torg_ask,
     .read = torg_read,
     .write = torg_write,
