@@ -25,6 +25,8 @@ enum text_language text_language_of(struct span tag);
 /* The stem of a word, without its marks, appended; of TEXT_OTHER nothing. TORG_E_NOMEM. */
 enum torg_err text_stem(struct text_stemmer *stemmer, enum text_language language,
                         struct span letters, struct buffer *out);
+/* What more of a Swedish stem goes: definite endings. Borrowed. */
+struct span text_swedish_stem(struct span stem);
 
 /* A word: at most TEXT_WORD_BYTES_MAX bytes of letters, and the same without marks. */
 struct text_word {

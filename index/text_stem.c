@@ -33,7 +33,8 @@ enum text_language text_language_of(struct span tag)
 enum torg_err text_stem(struct text_stemmer *stemmer, enum text_language language,
                         struct span letters, struct buffer *out)
 {
-    const sb_symbol *stem;
+    const sb_symbol *symbols;
+    struct span stem;
 
     if (language < TEXT_STEMS_FIRST || language > TEXT_STEMS_LAST || letters.size == 0)
         return TORG_OK;
@@ -41,10 +42,11 @@ enum torg_err text_stem(struct text_stemmer *stemmer, enum text_language languag
         stemmer->stemmers[language] = sb_stemmer_new(algorithms[language], NULL);
     if (!stemmer->stemmers[language])
         return TORG_E_NOMEM;
-    stem = sb_stemmer_stem(stemmer->stemmers[language], letters.data, (int)letters.size);
-    if (!stem)
+    symbols = sb_stemmer_stem(stemmer->stemmers[language], letters.data, (int)letters.size);
+    if (!symbols)
         return TORG_E_NOMEM;
-    fold_put(out, span_of(stem, (size_t)sb_stemmer_length(stemmer->stemmers[language])));
+    stem = span_of(symbols, (size_t)sb_stemmer_length(stemmer->stemmers[language]));
+    fold_put(out, language == TEXT_SV ? text_swedish_stem(stem) : stem);
     return out->err;
 }
 

@@ -572,6 +572,42 @@ static void test_people_find_what_they_mean(void **state)
 }
 
 /* Limits: what passes them is refused, or cut where both sides cut it. */
+/* Who asks for "stugan" means a stuga; short words and other words stay apart. */
+static void test_swedish_definite_forms(void **state)
+{
+    static const char *const same[][4] = {
+        {"fiskekort", "fiskekortet", "fiskekorten", "fiskekortets"},
+        {"torg", "torget", "torgen", "torgets"},
+        {"stuga", "stugan", "stugor", "stugorna"},
+        {"skola", "skolan", "skolans", "skolor"},
+        {"hem", "hemmet", "hemmen", "hemmets"},
+        {"universitet", "universitetet", "universiteten", "universitetets"},
+        {"bibliotek", "biblioteket", "biblioteken", "bibliotekets"},
+        {"arbete", "arbetet", "arbetets", "arbeten"},
+        {"barn", "barnet", "barnen", "barnets"},
+        {"bageri", "bageriet", "bageriets", "bagerier"},
+        {"kafé", "kaféet", "kaféer", "kaféets"},
+        {"råd", "rådet", "råden", "rådets"},
+    };
+    static const char *const apart[][2] = {
+        {"man", "m"}, {"plan", "pl"}, {"det", "d"}, {"året", "år"}, {"torg", "tor"}, {"sjön", "sj"},
+    };
+    struct corpus *corpus = corpus_new(11);
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(same); i++) {
+        for (size_t j = 1; j < ARRAY_SIZE(same[i]); j++) {
+            if (!same_stem(corpus, TEXT_SV, span_of_str(same[i][0]), span_of_str(same[i][j])))
+                fail_msg("\"%s\" does not find \"%s\"", same[i][j], same[i][0]);
+        }
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(apart); i++)
+        assert_false(
+            same_stem(corpus, TEXT_SV, span_of_str(apart[i][0]), span_of_str(apart[i][1])));
+    assert_false(same_stem(corpus, TEXT_EN, span_of_str("planet"), span_of_str("plan")));
+    corpus_free(corpus);
+}
+
 static void test_limits_hold(void **state)
 {
     struct corpus *corpus = corpus_new(10);
@@ -616,6 +652,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_answers_equal_reading_everything),
         cmocka_unit_test(test_people_find_what_they_mean),
+        cmocka_unit_test(test_swedish_definite_forms),
         cmocka_unit_test(test_limits_hold),
         cmocka_unit_test(test_rank),
     };
