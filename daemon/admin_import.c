@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include "daemon/admin_import.h"
+#include "daemon/admin_import_local.h"
 
 #include <sodium.h>
 #include <stdio.h>
@@ -391,12 +392,15 @@ static enum torg_err read_rows(struct http_exchange *exchange, struct import *im
 
 enum torg_err admin_import(struct http_exchange *exchange)
 {
-    struct import *import = calloc(1, sizeof(*import));
+    struct import *import;
     char message[JSON_MESSAGE_BYTES_MAX] = "";
     json_t *json = NULL;
     json_t *features;
     enum torg_err err = TORG_E_NOMEM;
 
+    if (exchange->params.local.size)
+        return admin_import_local(exchange);
+    import = calloc(1, sizeof(*import));
     if (!import)
         goto done;
     import->collection = exchange->params.collection;

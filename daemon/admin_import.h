@@ -14,7 +14,9 @@
  * A feature is the listing that identifiers.source names, or the one whose id
  * it carries, or else a new one. A provider may be given by its source, as
  * {"system", "id"}: the company of this origin that has it. One that would change nothing is left
- * alone. Wrong features are refused one by one and hold up no other.
+ * alone. Wrong features are refused one by one and hold up no other. Where collection
+ * names none of the listings', the features go into a local collection of that
+ * name (admin_import_local.h), and nothing is published.
  *
  * 200 {"created":n,"updated":n,"unchanged":n,"failed":n,
  *      "rows":[{"row":0,"action":"created","id":"..."},

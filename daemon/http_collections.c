@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "daemon/http_local.h"
 #include "daemon/http_queryables.h"
 #include "daemon/http_words.h"
 #include "daemon/json_out.h"
@@ -37,7 +38,7 @@ static int64_t clamp_e7(double value, int64_t limit_deg)
     return value < (double)-limit ? -limit : value > (double)limit ? limit : (int64_t)value;
 }
 
-static void put_extent(struct buffer *out, const struct query_extent *extent)
+void http_collections_put_extent(struct buffer *out, const struct query_extent *extent)
 {
     double width = (double)extent->max.lon_e7 - extent->min.lon_e7;
     double height = (double)extent->max.lat_e7 - extent->min.lat_e7;
@@ -114,7 +115,7 @@ static enum torg_err put_collection(struct http_exchange *exchange, const struct
     json_out_int(out, "numberOfItems", (int64_t)count);
     err = query_extent(kv, collection, &extent);
     if (!err)
-        put_extent(out, &extent);
+        http_collections_put_extent(out, &extent);
     else if (err != TORG_E_NOT_FOUND)
         return err;
     put_collection_links(exchange, out, name, exchange->captures[0].data ? "self" : "item");
@@ -137,6 +138,8 @@ static enum torg_err put_all(struct http_exchange *exchange, const struct kv *kv
         err = put_collection(exchange, kv, i, out);
         json_out_end(out, '}');
     }
+    if (!err)
+        err = http_local_put_all(exchange, kv, out);
     json_out_end(out, ']');
     return err ? err : end_json(exchange);
 }
@@ -156,9 +159,18 @@ enum torg_err http_collections(struct http_exchange *exchange)
 enum torg_err http_collection(struct http_exchange *exchange)
 {
     uint8_t collection = collection_of_name(exchange->captures[0]);
+    struct local_collection *local;
     struct kv kv;
     enum torg_err err;
 
+    local = http_local_find(exchange, &err);
+    if (err)
+        return err;
+    if (local) {
+        http_local_put_collection(exchange, local, "self", begin_json(exchange));
+        local_free(local);
+        return end_json(exchange);
+    }
     if (!http_words_collection(collection)) {
         http_reply_problem(exchange, 404, NULL,
                            "There is no such collection; /collections lists them.");

@@ -8,4 +8,7 @@
 http_handler http_collections; /* /collections */
 http_handler http_collection;  /* /collections/{collection} */
 
+/* The member extent of a collection's object, padded. */
+void http_collections_put_extent(struct buffer *out, const struct query_extent *extent);
+
 #endif

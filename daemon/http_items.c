@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include "daemon/http_items.h"
 #include "daemon/http_link.h"
+#include "daemon/http_local.h"
 #include "daemon/http_reply.h"
 
 #include <math.h>
@@ -27,6 +28,7 @@ struct list {
     const struct kv *kv;
     const struct query *query;
     const struct http_origins *origins;
+    const struct local_collection *local; /* whose features they are; NULL: listings */
     struct query_page page;
     struct query_facets facets; /* if any are asked for */
     struct buffer *out;
@@ -127,16 +129,30 @@ static void reply_content_crs(struct http_exchange *exchange)
     http_reply_field(exchange, "Content-Crs", "<%s>", http_crs_uri(exchange->params.crs));
 }
 
-static enum torg_err put_hit(struct list *list, const struct rtree_hit *hit)
+/* As it may be shown. */
+static enum torg_err get_hit(struct list *list, uint32_t number, struct document *ret_document)
 {
-    struct document document;
-    enum torg_err err = catalogue_document(list->kv, hit->document, &document);
+    enum torg_err err;
 
+    if (list->local)
+        err = local_feature_get(list->kv, list->local, number, &ret_document->feature);
+    else
+        err = catalogue_document(list->kv, number, ret_document);
     if (err)
         return err == TORG_E_NOT_FOUND ? TORG_E_CORRUPT : err; /* The index named it just now. */
-    if (list->exchange->params.format == HTTP_FORMAT_CSV)
+    if (list->local || list->exchange->params.format == HTTP_FORMAT_CSV)
+        return TORG_OK;
+    return http_personal_feature(list->exchange, list->kv, list->origins, &list->scratch,
+                                 ret_document);
+}
+
+static enum torg_err put_hit(struct list *list, const struct rtree_hit *hit)
+{
+    struct document document = {0};
+    enum torg_err err = get_hit(list, hit->document, &document);
+
+    if (!err && list->exchange->params.format == HTTP_FORMAT_CSV)
         return put_csv(list, &document, hit->distance_m);
-    err = http_personal_feature(list->exchange, list->kv, list->origins, &list->scratch, &document);
     if (!err)
         err = project_feature(list->exchange, list->transform, &list->projected, &document);
     if (err)
@@ -212,9 +228,10 @@ static void put_links(struct list *list, uint8_t collection)
         put_next_url(list, &href);
         put_href(list, "next", http_params_format_type(HTTP_FORMAT_GEOJSON), &href);
     }
-    if (collection)
+    if (collection || list->local)
         http_link_put(exchange, list->out, "collection", "application/json", NULL,
-                      "/collections/%s", collection_name(collection));
+                      "/collections/%s",
+                      list->local ? list->local->name : collection_name(collection));
     json_out_end(list->out, ']');
     buffer_done(&href);
 }
@@ -374,12 +391,127 @@ static enum torg_err answer_list(struct http_exchange *exchange, uint8_t collect
     return err;
 }
 
+/* ---- features of local collections ---- */
+
+static enum torg_err read_local(struct http_exchange *exchange, const struct kv *kv,
+                                const struct local_collection *collection, struct filter *when)
+{
+    struct http_params *params = &exchange->params;
+    struct list list = {.exchange = exchange,
+                        .kv = kv,
+                        .query = &params->query,
+                        .local = collection,
+                        .out = &exchange->reply.body};
+    enum torg_err err = open_transform(exchange, &list.transform);
+
+    if (err)
+        return err;
+    if (!params->never)
+        err = local_query(kv, collection, &params->query, when, &list.page);
+    if (!err) {
+        http_reply_begin(exchange, 200, http_params_format_type(params->format));
+        reply_content_crs(exchange);
+        err = params->format == HTTP_FORMAT_GEOJSON ? put_geojson(&list, 0) : put_plain(&list, 0);
+        query_page_done(&list.page);
+    }
+    geo_transform_free(list.transform);
+    buffer_done(&list.projected);
+    return err;
+}
+
+static enum torg_err list_local(struct http_exchange *exchange,
+                                const struct local_collection *collection)
+{
+    struct filter *when = NULL;
+    struct kv kv;
+    bool good;
+    enum torg_err err;
+
+    if (!http_local_takes(exchange))
+        return TORG_OK;
+    err = http_local_filters(exchange, collection, &when, &good);
+    if (!err && good && check_cursor(exchange)) {
+        err = store_read_begin(exchange->node->store, &kv);
+        if (!err) {
+            err = read_local(exchange, &kv, collection, when);
+            store_read_end(&kv);
+        }
+    }
+    filter_free(when);
+    return err;
+}
+
+static void reply_local(struct http_exchange *exchange, const struct local_collection *collection,
+                        struct span feature)
+{
+    struct buffer *out = &exchange->reply.body;
+
+    http_reply_begin(exchange, 200, http_params_format_type(HTTP_FORMAT_GEOJSON));
+    buffer_put(out, feature.data, feature.size - 1);
+    json_out_begin(out, "links", '[');
+    http_link_self(exchange, out, http_params_format_type(HTTP_FORMAT_GEOJSON));
+    http_link_alternates(exchange, out);
+    http_link_put(exchange, out, "collection", "application/json", NULL, "/collections/%s",
+                  collection->name);
+    json_out_end(out, ']');
+    buffer_put_str(out, "}\n");
+    reply_content_crs(exchange);
+}
+
+static enum torg_err one_local(struct http_exchange *exchange,
+                               const struct local_collection *collection)
+{
+    struct geo_transform *transform = NULL;
+    struct document document = {0};
+    struct buffer projected = {0};
+    uint32_t number;
+    struct kv kv;
+    enum torg_err err = store_read_begin(exchange->node->store, &kv);
+
+    if (err)
+        return err;
+    err = local_find(&kv, collection, exchange->captures[1], &number);
+    if (!err)
+        err = local_feature_get(&kv, collection, number, &document.feature);
+    if (!err)
+        err = open_transform(exchange, &transform);
+    if (!err)
+        err = project_feature(exchange, transform, &projected, &document);
+    if (!err)
+        reply_local(exchange, collection, document.feature);
+    store_read_end(&kv);
+    geo_transform_free(transform);
+    buffer_done(&projected);
+    if (err != TORG_E_NOT_FOUND)
+        return err;
+    http_reply_problem(exchange, 404, NULL, "There is no feature with this id.");
+    return TORG_OK;
+}
+
+/* True: the path named a local collection, or an error came; the handler is done. */
+static bool is_local(struct http_exchange *exchange,
+                     enum torg_err (*answer)(struct http_exchange *exchange,
+                                             const struct local_collection *collection),
+                     enum torg_err *ret_err)
+{
+    struct local_collection *collection = http_local_find(exchange, ret_err);
+
+    if (!collection)
+        return *ret_err != TORG_OK;
+    *ret_err = answer(exchange, collection);
+    local_free(collection);
+    return true;
+}
+
 enum torg_err http_items_list(struct http_exchange *exchange)
 {
-    uint8_t collection = http_items_collection(exchange);
+    uint8_t collection;
     enum torg_err err;
     bool good;
 
+    if (is_local(exchange, list_local, &err))
+        return err;
+    collection = http_items_collection(exchange);
     if (!collection)
         return TORG_OK;
     exchange->params.query.collections = 1u << collection;
@@ -518,11 +650,14 @@ enum torg_err http_items_reply_one(struct http_exchange *exchange, const struct 
 
 enum torg_err http_items_one(struct http_exchange *exchange)
 {
-    uint8_t collection = http_items_collection(exchange);
+    uint8_t collection;
     struct feature_id id;
     struct kv kv;
     enum torg_err err;
 
+    if (is_local(exchange, one_local, &err))
+        return err;
+    collection = http_items_collection(exchange);
     if (!collection || !http_items_id(exchange, &id))
         return TORG_OK;
     err = store_read_begin(exchange->node->store, &kv);

@@ -11,6 +11,7 @@
 #include "index/aggregate.h"
 #include "protocol/listing_geojson.h"
 #include "protocol/listing_shape.h"
+#include "protocol/local_feature.h"
 #include "protocol/num.h"
 #include "protocol/seal.h"
 
@@ -525,12 +526,18 @@ static bool read_lang(struct reading *reading, struct span value)
     return true;
 }
 
+/* A name that no collection of listings has is that of a local one. */
 static bool read_collection(struct reading *reading, struct span value)
 {
     uint8_t collection = collection_of_name(value);
 
+    if (local_name_valid(value)) {
+        reading->params->local = value;
+        return true;
+    }
     if (!(COLLECTION_MASK_PUBLIC >> collection & 1))
-        return fail(reading, "must be the name of a public collection, such as offers");
+        return fail(reading, "must be the name of a public collection, such as offers, or of a "
+                             "local one: letters, digits, - and _, at most 64");
     reading->params->collection = collection;
     return true;
 }

@@ -94,13 +94,14 @@ struct http_params {
     size_t origin_count;
     struct span origins[QUERY_VALUES_MAX]; /* hex digits, lower case or upper */
     struct query_cursor cursor;
-    uint64_t cursor_binding;                         /* the query that the cursor belongs to */
-    unsigned facets;                                 /* QUERY_FACET_*, or-ed */
-    bool explain;                                    /* for administrators */
-    unsigned by;                                     /* AGGREGATE_BY_*, or-ed; 0 if not given */
-    struct span place;                               /* as typed */
-    char language[3];                                /* "sv" or "en" */
-    uint8_t collection;                              /* of an import's rows; 0 if not given */
+    uint64_t cursor_binding; /* the query that the cursor belongs to */
+    unsigned facets;         /* QUERY_FACET_*, or-ed */
+    bool explain;            /* for administrators */
+    unsigned by;             /* AGGREGATE_BY_*, or-ed; 0 if not given */
+    struct span place;       /* as typed */
+    char language[3];        /* "sv" or "en" */
+    uint8_t collection;      /* of an import's rows; 0 if not given */
+    struct span local;       /* the local collection of an import's rows, instead */
     char text_language[HTTP_LANGUAGE_BYTES_MAX + 1]; /* of texts that name none; "" if not given */
     bool dry_run;
     enum http_format format; /* 0 if not given */

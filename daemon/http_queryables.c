@@ -7,6 +7,7 @@
 
 #include "daemon/http_items.h"
 #include "daemon/http_link.h"
+#include "daemon/http_local.h"
 #include "daemon/http_reply.h"
 #include "daemon/json_out.h"
 
@@ -64,6 +65,8 @@ static const char *role_of(uint8_t collection, const char *name)
 
     if (strcmp(name, "geometry") == 0)
         return "primary-geometry";
+    if (!collection)
+        return NULL; /* Of a local one nobody knows what is meant. */
     if (strcmp(name, dated ? "start" : "validFrom") == 0)
         return "primary-interval-start";
     return strcmp(name, dated ? "end" : "validThrough") == 0 ? "primary-interval-end" : NULL;
@@ -221,14 +224,13 @@ static void put_simple_type(struct buffer *out, const struct cql2_property *item
     }
 }
 
-static void put_queryables(struct http_exchange *exchange, uint8_t collection,
+/* collection: 0 for a local one, whose features have just these properties, too. */
+static void put_properties(struct http_exchange *exchange, uint8_t collection,
                            const struct queryables *queryables)
 {
     struct buffer *out = &exchange->reply.body;
     enum http_language language = http_words_language(exchange->params.language);
 
-    begin_document(exchange, "/queryables", http_words_collection(collection)->title[language]);
-    json_out_begin(out, "properties", '{');
     for (size_t i = 0; i < queryables->count; i++) {
         const struct cql2_property *item = &queryables->items[i];
         char name[NAME_BYTES_MAX];
@@ -246,18 +248,45 @@ static void put_queryables(struct http_exchange *exchange, uint8_t collection,
     }
 }
 
+/* A local collection says the same in both; one of its documents ends here. */
+static bool reply_local(struct http_exchange *exchange, const char *resource,
+                        enum torg_err *ret_err)
+{
+    struct local_collection *local = http_local_find(exchange, ret_err);
+    struct buffer *out = &exchange->reply.body;
+
+    if (!local)
+        return *ret_err != TORG_OK;
+    begin_document(exchange, resource, local->name);
+    json_out_begin(out, "properties", '{');
+    if (strcmp(resource, "/schema") == 0)
+        json_out_raw(out, "id",
+                     span_of_str("{\"type\":\"string\",\"readOnly\":true,\"x-ogc-role\":\"id\"}"));
+    put_properties(exchange, 0, &local->types);
+    local_free(local);
+    *ret_err = end_document(exchange, true);
+    return true;
+}
+
 enum torg_err http_queryables(struct http_exchange *exchange)
 {
-    uint8_t collection = http_items_collection(exchange);
+    enum http_language language = http_words_language(exchange->params.language);
     struct queryables *queryables;
+    uint8_t collection;
+    enum torg_err err;
 
+    if (reply_local(exchange, "/queryables", &err))
+        return err;
+    collection = http_items_collection(exchange);
     if (!collection)
         return TORG_OK;
     queryables = calloc(1, sizeof(*queryables));
     if (!queryables)
         return TORG_E_NOMEM;
     queryables_of_listings(1u << collection, queryables);
-    put_queryables(exchange, collection, queryables);
+    begin_document(exchange, "/queryables", http_words_collection(collection)->title[language]);
+    json_out_begin(&exchange->reply.body, "properties", '{');
+    put_properties(exchange, collection, queryables);
     free(queryables);
     return end_document(exchange, true);
 }
@@ -292,10 +321,14 @@ static void put_required(struct buffer *out, uint8_t collection)
 
 enum torg_err http_schema(struct http_exchange *exchange)
 {
-    uint8_t collection = http_items_collection(exchange);
     struct buffer *out = &exchange->reply.body;
     enum http_language language = http_words_language(exchange->params.language);
+    uint8_t collection;
+    enum torg_err err;
 
+    if (reply_local(exchange, "/schema", &err))
+        return err;
+    collection = http_items_collection(exchange);
     if (!collection)
         return TORG_OK;
     begin_document(exchange, "/schema", http_words_collection(collection)->title[language]);

@@ -73,9 +73,10 @@ static const char *const table_names[KV_TABLE_COUNT] = {
     [KV_THEME] = "theme",         [KV_COUNT] = "count",     [KV_TOKEN] = "token",
     [KV_SOURCE] = "source",       [KV_TERM] = "term",       [KV_POSTING] = "posting",
     [KV_WORD] = "word",           [KV_DOCTERM] = "docterm", [KV_ANSWER] = "answer",
+    [KV_LOCAL] = "local",
 };
 
-static_assert(KV_TABLE_COUNT == 21, "name every table above: a missing name is LMDB's root");
+static_assert(KV_TABLE_COUNT == 22, "name every table above: a missing name is LMDB's root");
 
 /* LMDB's own numbers are negative, those of the operating system positive. */
 static enum torg_err err_of(int rc)

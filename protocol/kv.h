@@ -38,6 +38,8 @@ enum kv_table {
     KV_WORD,      /* other forms of a word -> the words that are in KV_TERM */
     KV_DOCTERM,   /* document number -> its keys in KV_TERM */
     KV_ANSWER,    /* answers to writes that may be sent again; index/answer.h */
+    /* index/local.c: of this node only */
+    KV_LOCAL, /* local collections and their features */
     KV_TABLE_COUNT
 };
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "daemon/admin_import.h"
+#include "protocol/local_feature.h"
 #include "tools/admin_client.h"
 #include "tools/cli.h"
 #include "tools/feature_source.h"
@@ -27,7 +28,8 @@ static const char help[] =
     "\n"
     "  --collection NAME   companies, offers, events, jobs, courses, needs,\n"
     "                      service-points, places or networks; else each feature's\n"
-    "                      property \"collection\" says it\n"
+    "                      property \"collection\" says it. Another name makes a local\n"
+    "                      collection of any GeoJSON, shown by this node only\n"
     "  --format FORMAT     geojson, geojsonseq or csv, when the file's ending does not tell\n"
     "  --language TAG      of texts that name none (default sv)\n"
     "  --dry-run           check every row, publish nothing\n"
@@ -46,6 +48,7 @@ struct import {
     const char *config;
     const char *collection_name;
     uint8_t collection;
+    bool local; /* the collection is one: nothing is published */
     enum feature_format format;
     const char *language;
     const char *report_path;
@@ -140,7 +143,7 @@ static int chunk_send(struct import *import)
         return CLI_OK;
     buffer_put_str(&path, "/import");
     http_query_put(&path, "language", import->language);
-    if (import->collection)
+    if (import->collection_name)
         http_query_put(&path, "collection", import->collection_name);
     if (import->dry_run)
         http_query_put(&path, "dry-run", "true");
@@ -171,7 +174,9 @@ static int chunk_send(struct import *import)
 static int chunk_add(struct import *import, const struct feature_source *source,
                      const json_t *feature)
 {
-    char *text = json_dumps(feature, JSON_COMPACT | JSON_REAL_PRECISION(15));
+    /* Foreign coordinates are kept to the last bit; listings have seven decimals. */
+    char *text = json_dumps(feature, JSON_COMPACT | (import->local ? JSON_REAL_PRECISION(17)
+                                                                   : JSON_REAL_PRECISION(15)));
 
     if (!text)
         return cli_fail(COMMAND, "out of memory");
@@ -181,8 +186,10 @@ static int chunk_add(struct import *import, const struct feature_source *source,
     free(text);
     import->chunk_rows[import->chunk_count] = source->row;
     import->chunk_lines[import->chunk_count] = source->line;
-    import->chunk_recognisable[import->chunk_count] = import_notes_recognisable(feature);
-    import_notes_themes(&import->notes, feature);
+    import->chunk_recognisable[import->chunk_count] =
+        import->local || import_notes_recognisable(feature);
+    if (!import->local)
+        import_notes_themes(&import->notes, feature);
     import->chunk_count++;
     if (import->chunk_count == ADMIN_IMPORT_ROWS_MAX || import->chunk.size > CHUNK_BYTES_MAX)
         return chunk_send(import);
@@ -247,6 +254,8 @@ static int import_file(struct import *import, const char *file)
     import->file = file;
     if (format == FEATURE_FORMAT_UNKNOWN)
         format = feature_format_of_path(file);
+    if (format == FEATURE_CSV && import->local)
+        return cli_usage(COMMAND, "%s: a local collection takes GeoJSON, no CSV", file);
     if (format == FEATURE_FORMAT_UNKNOWN)
         return cli_usage(COMMAND,
                          "%s: its ending does not tell; give --format geojson, "
@@ -293,8 +302,12 @@ static int options_read(int argc, char **argv, struct import *import)
         case 'n':
             import->collection_name = optarg;
             import->collection = collection_of_name(span_of_str(optarg));
-            if (!(COLLECTION_MASK_PUBLIC >> import->collection & 1))
-                return cli_usage(COMMAND, "there is no collection \"%s\" to publish in", optarg);
+            import->local = local_name_valid(span_of_str(optarg));
+            if (!import->local && !(COLLECTION_MASK_PUBLIC >> import->collection & 1))
+                return cli_usage(COMMAND,
+                                 "there is no collection \"%s\" to publish in; a local one may be "
+                                 "named by letters, digits, - and _",
+                                 optarg);
             break;
         case 'f':
             import->format = feature_format_of_name(optarg);
@@ -328,6 +341,9 @@ static int options_read(int argc, char **argv, struct import *import)
 static void print_summary(const struct import *import)
 {
     import_notes_print(&import->notes, stderr);
+    if (import->local)
+        fprintf(stderr, "note: %s is a local collection: this node shows it, and nobody gets it\n",
+                import->collection_name);
     fprintf(stderr,
             "%s%" PRIu64 " created, %" PRIu64 " updated, %" PRIu64 " unchanged, %" PRIu64
             " refused\n",

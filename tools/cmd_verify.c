@@ -9,6 +9,7 @@
 #include "daemon/admin.h"
 #include "daemon/guard.h"
 #include "index/catalogue.h"
+#include "index/local.h"
 #include "index/store.h"
 #include "protocol/replica.h"
 #include "tools/cli.h"
@@ -142,6 +143,24 @@ static enum torg_err verify_index(struct verify *verify, const struct kv *kv)
     return err;
 }
 
+static enum torg_err verify_local(struct verify *verify, const struct kv *kv)
+{
+    uint64_t wrong_before = verify->wrong;
+    uint64_t features = 0;
+    enum torg_err err;
+
+    snprintf(verify->subject, sizeof(verify->subject), "local");
+    err = local_verify(kv, report, verify, &features);
+    if (err == TORG_E_CORRUPT) {
+        report(verify, "cannot be read to its end; import the local collections again");
+        err = TORG_OK;
+    }
+    if (!err && (features > 0 || verify->wrong > wrong_before))
+        printf("%s  local: %" PRIu64 " features of local collections\n",
+               verify->wrong > wrong_before ? "WRONG" : "ok   ", features);
+    return err;
+}
+
 static enum torg_err verify_all(struct verify *verify)
 {
     struct kv read;
@@ -152,6 +171,8 @@ static enum torg_err verify_all(struct verify *verify)
     err = verify_origins(verify, &read);
     if (!err)
         err = verify_index(verify, &read);
+    if (!err)
+        err = verify_local(verify, &read);
     store_read_end(&read);
     return err;
 }
