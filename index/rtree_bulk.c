@@ -4,6 +4,7 @@
 
 #include "index/rtree_curve.h"
 #include "index/rtree_pending.h"
+#include "index/rtree_room.h"
 #include "index/rtree_stem.h"
 #include "index/rtree_themes.h"
 
@@ -67,7 +68,7 @@ static enum torg_err bulk_sort(struct bulk *bulk)
     bool ascending = true;
     enum torg_err err = TORG_OK;
 
-    bulk->places = malloc(bulk->count * sizeof(*bulk->places));
+    bulk->places = rtree_room(bulk->count, sizeof(*bulk->places));
     if (!bulk->places)
         return TORG_E_NOMEM;
     for (size_t i = 1; i < bulk->count && ascending; i++)
@@ -87,42 +88,48 @@ static enum torg_err bulk_sort(struct bulk *bulk)
 
 #define PREFETCH_AHEAD 16
 
-static void prefetch_item(const struct bulk *bulk, size_t i)
-{
-    const struct rtree_item *item;
-
-    if (i >= bulk->count)
-        return;
-    item = &bulk->items[bulk->places[i].item];
-    __builtin_prefetch(item);
-    __builtin_prefetch((const uint8_t *)item + sizeof(*item) - 1);
-}
-
-/* Items become slots; records and the dictionary are written, and themes counted. */
-static enum torg_err bulk_slots(struct bulk *bulk)
+/* Items become slots, in their order; records and the dictionary are written, and themes counted.
+ */
+static enum torg_err items_pack(struct bulk *bulk, struct rtree_slot *slots)
 {
     struct rtree_theme *themes = bulk->pages.record.themes;
     struct rtree_pages *pages = &bulk->pages;
 
-    bulk->slots = malloc(bulk->count * sizeof(*bulk->slots));
-    if (!bulk->slots)
-        return TORG_E_NOMEM;
     for (size_t i = 0; i < bulk->count; i++) {
         struct rtree_entry entry;
         enum torg_err err;
 
-        prefetch_item(bulk, i + PREFETCH_AHEAD);
-        err = rtree_item_pack(pages->kv, pages->collection, &pages->combinations,
-                              &bulk->items[bulk->places[i].item], &entry);
+        err = rtree_item_pack(pages->kv, pages->collection, &pages->combinations, &bulk->items[i],
+                              &entry);
         if (err)
             return err;
-        bulk->slots[i] =
+        slots[i] =
             (struct rtree_slot){entry.point, entry.child, entry.from, entry.through, entry.theme};
         for (unsigned word = 0; word < 4; word++) {
             for (uint64_t left = entry.themes.words[word]; left; left &= left - 1)
                 themes[64 * word + (unsigned)__builtin_ctzll(left)].items++;
         }
     }
+    return TORG_OK;
+}
+
+/* Slots in the order of the curve: a quarter of an item is moved, not all of it. */
+static enum torg_err bulk_slots(struct bulk *bulk)
+{
+    struct rtree_slot *slots = rtree_room(bulk->count, sizeof(*slots));
+    enum torg_err err = slots ? items_pack(bulk, slots) : TORG_E_NOMEM;
+
+    bulk->slots = err ? NULL : rtree_room(bulk->count, sizeof(*bulk->slots));
+    if (!bulk->slots) {
+        free(slots);
+        return err ? err : TORG_E_NOMEM;
+    }
+    for (size_t i = 0; i < bulk->count; i++) {
+        if (i + PREFETCH_AHEAD < bulk->count)
+            __builtin_prefetch(&slots[bulk->places[i + PREFETCH_AHEAD].item]);
+        bulk->slots[i] = slots[bulk->places[i].item];
+    }
+    free(slots);
     return TORG_OK;
 }
 
@@ -133,7 +140,7 @@ static enum torg_err bulk_main(struct bulk *bulk)
     struct rtree_root *root = &bulk->pages.record.root;
     struct rtree_entry *entries;
     size_t entry_count;
-    uint32_t *order = malloc(bulk->count * sizeof(*order));
+    uint32_t *order = rtree_room(bulk->count, sizeof(*order));
     unsigned level;
     enum torg_err err;
 
@@ -172,7 +179,7 @@ static enum torg_err bulk_members(struct bulk *bulk)
         total += rtree_themes_pay(themes[bit].items, bulk->count) ? themes[bit].items : 0;
     }
     bulk->begins[THEME_BITS] = total;
-    bulk->members = malloc((total + 1) * sizeof(*bulk->members));
+    bulk->members = rtree_room(total + 1, sizeof(*bulk->members));
     if (!bulk->members)
         return TORG_E_NOMEM;
     for (size_t i = 0; i < bulk->count && total > 0; i++) {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "index/rtree_node.h"
+#include "index/rtree_room.h"
 
 /* 44 bits of a place: four digits of 11. A cell is 0.2 m of a country, 10 m of the world. */
 #define CURVE_BITS 22
@@ -104,7 +105,7 @@ static enum torg_err radix_sort(struct rtree_place *places, size_t count, unsign
 
     if (count < 2)
         return TORG_OK;
-    spare = malloc(count * sizeof(*spare));
+    spare = rtree_room(count, sizeof(*spare));
     begins = calloc(PASSES_MAX, sizeof(*begins));
     if (!spare || !begins) {
         free(spare);

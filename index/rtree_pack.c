@@ -47,9 +47,16 @@ struct tile_box {
     int32_t min[2], max[2];
 };
 
+/*
+ * A box as four numbers of which the least count: west, south, and east and north
+ * with all bits turned, which turns their order. So one vector holds it, and
+ * taking in a point is a comparison and a choice.
+ */
+typedef int32_t tile_lanes __attribute__((vector_size(16)));
+
 struct tile_bin {
     size_t count;
-    struct tile_box box;
+    tile_lanes box;
 };
 
 /* The nodes of a run, one after the other: where each ends, from the run's beginning. */
@@ -109,6 +116,18 @@ static struct tile_box points_box(const struct tile_point *points, size_t count)
     return box;
 }
 
+static tile_lanes lanes_least(tile_lanes a, tile_lanes b)
+{
+    tile_lanes less = a < b;
+
+    return (a & less) | (b & ~less);
+}
+
+static struct tile_box lanes_box(tile_lanes lanes)
+{
+    return (struct tile_box){{lanes[0], lanes[1]}, {~lanes[2], ~lanes[3]}};
+}
+
 /* A division: how many come first, and the boxes of both sides. */
 struct tile_cut {
     size_t first;
@@ -123,16 +142,19 @@ static bool bins_cut(const struct tile_bin *bins, size_t count, const struct til
     double best_cost = INFINITY;
     size_t first = 0;
 
-    after[TILE_BINS - 1] = bins[TILE_BINS - 1].box;
+    after[TILE_BINS - 1] = lanes_box(bins[TILE_BINS - 1].box);
     for (unsigned bin = TILE_BINS - 1; bin-- > 0;) {
+        struct tile_box box = lanes_box(bins[bin].box);
+
         after[bin] = after[bin + 1];
-        box_add(&after[bin], &bins[bin].box);
+        box_add(&after[bin], &box);
     }
     for (unsigned bin = 0; bin + 1 < TILE_BINS; bin++) {
+        struct tile_box box = lanes_box(bins[bin].box);
         double cost;
 
         first += bins[bin].count;
-        box_add(&before, &bins[bin].box);
+        box_add(&before, &box);
         if (bins[bin].count == 0 || first < size->least || count - first < size->least)
             continue;
         cost = box_cost(&before, first, size) + box_cost(&after[bin + 1], count - first, size);
@@ -171,18 +193,15 @@ static void bins_fill(const struct tile_point *points, size_t count, int axis, i
                       uint64_t scale, struct tile_bin *bins)
 {
     for (unsigned bin = 0; bin < TILE_BINS; bin++)
-        bins[bin] = (struct tile_bin){.box = box_none};
+        bins[bin] = (struct tile_bin){.box = {INT32_MAX, INT32_MAX, INT32_MAX, INT32_MAX}};
     for (size_t i = 0; i < count; i++) {
         uint32_t distance = (uint32_t)points[i].axis[axis] - (uint32_t)min;
         struct tile_bin *bin = &bins[bin_of(distance, scale)];
 
-        bin->count++;
-        for (int side = 0; side < 2; side++) {
-            int32_t value = points[i].axis[side];
+        int32_t x = points[i].axis[0], y = points[i].axis[1];
 
-            bin->box.min[side] = value < bin->box.min[side] ? value : bin->box.min[side];
-            bin->box.max[side] = value > bin->box.max[side] ? value : bin->box.max[side];
-        }
+        bin->count++;
+        bin->box = lanes_least(bin->box, (tile_lanes){x, y, ~x, ~y});
     }
 }
 
