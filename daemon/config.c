@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include "daemon/config.h"
+#include "daemon/config_values.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
-#include <ctype.h>
 #include <errno.h>
 #include <ini.h>
 #include <stdarg.h>
@@ -49,7 +48,9 @@ static const char *const section_names[SECTION_COUNT] = {
 enum value_kind {
     VALUE_TEXT,
     VALUE_PATH,
+    VALUE_PATH_OR_NONE,
     VALUE_LISTEN,
+    VALUE_NETWORKS,
     VALUE_BASE_PATH,
     VALUE_BASE_URL,
     VALUE_NUMBER,
@@ -71,11 +72,6 @@ struct key {
     size_t size;   /* of a text, with its end; of a list, where its count is */
     uint64_t min, max;
 };
-
-#define KIB UINT64_C(1024)
-#define MIB (1024 * KIB)
-#define GIB (1024 * MIB)
-#define TIB (1024 * GIB)
 
 #define AT(field) offsetof(struct config, field)
 #define SIZE(field) sizeof(((struct config *)0)->field)
@@ -109,12 +105,25 @@ static const struct key keys[] = {
     FIXED(SECTION_HTTP, "http", "base-path", VALUE_BASE_PATH, base_path,
           "a path such as /torg/v1, at most 63 bytes, without a slash at the end; / is the root",
           "/torg/v1"),
+    {{"http", "tls-listen", ACCEPTED_LISTEN, "none"},
+     SECTION_HTTP, VALUE_LISTEN, AT(http_tls), AT(http_tls_count), 0, 0},
+    FIXED(SECTION_HTTP, "http", "tls-certificate", VALUE_PATH_OR_NONE, http_tls_certificate,
+          "a path of at most 400 bytes, to a file in PEM with the chain; or none", "none"),
+    FIXED(SECTION_HTTP, "http", "tls-key", VALUE_PATH_OR_NONE, http_tls_key,
+          "a path of at most 400 bytes, to a file in PEM; or none", "none"),
+    {{"http", "proxies", "numeric addresses, each with or without /BITS, several with commas, such "
+      "as 127.0.0.1 or 10.0.0.0/8; or none", "none"},
+     SECTION_HTTP, VALUE_NETWORKS, AT(http_proxies), AT(http_proxy_count), 0, 0},
     RANGE(SECTION_HTTP, "http", "threads", VALUE_NUMBER, http_threads, 0, 64,
           "0 (one for each processor) to 64", "0"),
     RANGE(SECTION_HTTP, "http", "connections", VALUE_NUMBER, http_connections_max, 1, 100000,
           "1 to 100000 connections", "1024"),
     RANGE(SECTION_HTTP, "http", "connections-per-address", VALUE_NUMBER,
           http_connections_per_address, 1, 100000, "1 to 100000 connections", "64"),
+    RANGE(SECTION_HTTP, "http", "requests-per-address", VALUE_NUMBER, http_requests_per_address,
+          0, 100000, "0 (no limit) to 100000 requests a second", "100"),
+    RANGE(SECTION_HTTP, "http", "requests-per-token", VALUE_NUMBER, http_requests_per_token,
+          0, 100000, "0 (no limit) to 100000 requests a second", "100"),
 
     LISTEN(SECTION_PEER_LISTEN, "peer-listen", peer_listen, "0.0.0.0:8490"),
     RANGE(SECTION_PEER_LISTEN, "peer-listen", "handshakes", VALUE_NUMBER, handshakes_max, 1, 10000,
@@ -168,6 +177,8 @@ static size_t value_size(const struct key *key)
     switch (key->kind) {
     case VALUE_LISTEN:
         return sizeof(struct config_address) * CONFIG_LISTEN_MAX;
+    case VALUE_NETWORKS:
+        return sizeof(struct config_network) * CONFIG_NETWORKS_MAX;
     case VALUE_BYTES64:
         return sizeof(uint64_t);
     case VALUE_NUMBER:
@@ -253,245 +264,6 @@ static bool name_valid(const char *name)
 
 #define ACCEPTED_NAME "a name of 1 to 40 letters a to z, digits, dots, hyphens and underscores"
 
-/* ---- values: each returns false when text is not one ---- */
-
-/* Decimal digits alone, no sign, no space; *ret_rest is what follows them. */
-static bool read_digits(const char *text, uint64_t *ret_value, const char **ret_rest)
-{
-    uint64_t value = 0;
-    const char *at = text;
-
-    for (; *at >= '0' && *at <= '9'; at++) {
-        if (value > (UINT64_MAX - 9) / 10)
-            return false;
-        value = value * 10 + (uint64_t)(*at - '0');
-    }
-    if (at == text)
-        return false;
-    *ret_value = value;
-    *ret_rest = at;
-    return true;
-}
-
-struct unit {
-    const char *name;
-    uint64_t factor;
-};
-
-/* A number with one of the units, the first of which may be left out. */
-static bool read_quantity(const char *text, const struct unit *units, size_t unit_count,
-                          uint64_t *ret_value)
-{
-    uint64_t value;
-    const char *rest;
-
-    if (!read_digits(text, &value, &rest))
-        return false;
-    rest += strspn(rest, " \t");
-    for (size_t i = 0; i < unit_count; i++) {
-        if (strcmp(rest, units[i].name) != 0 && (i > 0 || *rest))
-            continue;
-        if (value > UINT64_MAX / units[i].factor)
-            return false;
-        *ret_value = value * units[i].factor;
-        return true;
-    }
-    return false;
-}
-
-static bool read_bytes(const char *text, uint64_t *ret_value)
-{
-    static const struct unit units[] = {
-        {"B", 1}, {"KiB", KIB}, {"MiB", MIB}, {"GiB", GIB}, {"TiB", TIB}};
-
-    return read_quantity(text, units, ARRAY_SIZE(units), ret_value);
-}
-
-static bool read_seconds(const char *text, uint64_t *ret_value)
-{
-    static const struct unit units[] = {{"s", 1}, {"min", 60}, {"h", 3600}};
-
-    return read_quantity(text, units, ARRAY_SIZE(units), ret_value);
-}
-
-static bool host_is_numeric(const char *host)
-{
-    uint8_t address[sizeof(struct in6_addr)];
-
-    return inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
-}
-
-static bool host_is_name(const char *host)
-{
-    size_t size = strlen(host);
-
-    return size >= 1 && isalnum((unsigned char)host[0]) &&
-           strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-") == size;
-}
-
-/* HOST:PORT or [IPV6]:PORT, the first size bytes of text. */
-static bool read_address(const char *text, size_t size, struct config_address *ret_address)
-{
-    struct config_address address = {0};
-    const char *colon = memrchr(text, ':', size);
-    const char *host = text, *host_end = colon, *rest;
-    char port_text[8];
-    uint64_t port;
-
-    if (!colon)
-        return false;
-    size_t port_size = size - (size_t)(colon + 1 - text);
-
-    if (port_size >= sizeof(port_text))
-        return false;
-    memcpy(port_text, colon + 1, port_size);
-    port_text[port_size] = 0;
-    if (!read_digits(port_text, &port, &rest) || *rest || port > UINT16_MAX)
-        return false;
-    if (*host == '[') {
-        host++;
-        if (--host_end < host || *host_end != ']')
-            return false;
-    } else if (memchr(host, ':', (size_t)(host_end - host))) {
-        return false; /* an IPv6 address without brackets: where would the port begin? */
-    }
-    if ((size_t)(host_end - host) >= sizeof(address.host))
-        return false;
-    memcpy(address.host, host, (size_t)(host_end - host));
-    address.port = (uint16_t)port;
-    *ret_address = address;
-    return true;
-}
-
-static bool read_dialable(const char *text, struct config_address *ret_address)
-{
-    struct config_address address;
-
-    if (!read_address(text, strlen(text), &address) || address.port == 0 ||
-        !(host_is_numeric(address.host) || host_is_name(address.host)))
-        return false;
-    *ret_address = address;
-    return true;
-}
-
-bool config_address_dialable(const char *text)
-{
-    struct config_address address;
-
-    return read_dialable(text, &address);
-}
-
-static bool read_listen(const char *text, struct config_address *out, size_t *ret_count)
-{
-    size_t count = 0;
-
-    if (strcmp(text, "none") == 0) {
-        *ret_count = 0;
-        return true;
-    }
-    for (const char *at = text;;) {
-        size_t size = strcspn(at, ",");
-        size_t trimmed = size;
-
-        while (trimmed > 0 && isspace((unsigned char)at[trimmed - 1]))
-            trimmed--;
-        if (count == CONFIG_LISTEN_MAX || !read_address(at, trimmed, &out[count]) ||
-            !host_is_numeric(out[count].host))
-            return false;
-        count++;
-        if (!at[size])
-            break;
-        at += size + 1;
-        at += strspn(at, " \t");
-    }
-    *ret_count = count;
-    return true;
-}
-
-bool config_listen_valid(const char *text)
-{
-    struct config_address list[CONFIG_LISTEN_MAX];
-    size_t count;
-
-    return read_listen(text, list, &count);
-}
-
-static bool read_text(const char *text, char *out, size_t size)
-{
-    if (!*text || strlen(text) >= size)
-        return false;
-    memcpy(out, text, strlen(text) + 1);
-    return true;
-}
-
-/* A relative path starts where the file is, so that a directory can be moved as a whole. */
-static bool read_path(const char *file, const char *text, char *out, size_t size)
-{
-    const char *slash = strrchr(file, '/');
-    int wrote;
-
-    if (!*text || strlen(text) > 400)
-        return false;
-    if (*text == '/' || !slash)
-        wrote = snprintf(out, size, "%s", text);
-    else
-        wrote = snprintf(out, size, "%.*s/%s", (int)(slash - file), file, text);
-    return wrote >= 0 && (size_t)wrote < size;
-}
-
-static bool read_base_path(const char *text, char *out, size_t size)
-{
-    size_t length = strlen(text);
-
-    if (length >= size || text[0] != '/' || strstr(text, "//") || strstr(text, "/."))
-        return false;
-    if (strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._~/-") !=
-        length)
-        return false;
-    if (length > 1 && text[length - 1] == '/')
-        return false;
-    snprintf(out, size, "%s", length == 1 ? "" : text);
-    return true;
-}
-
-static bool read_base_url(const char *text, char *out, size_t size)
-{
-    size_t length = strlen(text), scheme;
-
-    if (strcmp(text, "none") == 0) {
-        out[0] = 0;
-        return true;
-    }
-    if (strncmp(text, "https://", 8) == 0)
-        scheme = 8;
-    else if (strncmp(text, "http://", 7) == 0)
-        scheme = 7;
-    else
-        return false;
-    if (length >= size || length == scheme || text[length - 1] == '/')
-        return false;
-    /* It is copied into links: nothing that JSON, HTML or a header would have to quote. */
-    if (strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._~/:[]%-") !=
-        length)
-        return false;
-    memcpy(out, text, length + 1);
-    return true;
-}
-
-static bool read_level(const char *text, uint32_t *ret_level)
-{
-    static const char *const names[] = {
-        [LOG_ERROR] = "error", [LOG_WARN] = "warn", [LOG_INFO] = "info", [LOG_DEBUG] = "debug"};
-
-    for (uint32_t i = 0; i < ARRAY_SIZE(names); i++) {
-        if (strcmp(text, names[i]) == 0) {
-            *ret_level = i;
-            return true;
-        }
-    }
-    return false;
-}
-
 /* ---- keys ---- */
 
 static bool set_number(struct config *config, const struct key *key, const char *text)
@@ -502,11 +274,11 @@ static bool set_number(struct config *config, const struct key *key, const char 
     bool read;
 
     if (key->kind == VALUE_NUMBER)
-        read = read_digits(text, &value, &rest) && !*rest;
+        read = config_read_digits(text, &value, &rest) && !*rest;
     else if (key->kind == VALUE_SECONDS)
-        read = read_seconds(text, &value);
+        read = config_read_seconds(text, &value);
     else
-        read = read_bytes(text, &value);
+        read = config_read_bytes(text, &value);
     if (!read || value < key->min || value > key->max)
         return false;
     if (key->kind == VALUE_BYTES64) {
@@ -526,27 +298,42 @@ static bool set_value(const char *file, struct config *config, const struct key 
 
     switch (key->kind) {
     case VALUE_TEXT:
-        return read_text(text, (char *)field, key->size);
+        return config_read_text(text, (char *)field, key->size);
     case VALUE_PATH:
-        return read_path(file, text, (char *)field, key->size);
+        return config_read_path(file, text, (char *)field, key->size);
+    case VALUE_PATH_OR_NONE:
+        if (strcmp(text, "none") != 0)
+            return config_read_path(file, text, (char *)field, key->size);
+        *field = 0;
+        return true;
     case VALUE_LISTEN: {
         struct config_address list[CONFIG_LISTEN_MAX] = {0};
         size_t count;
 
-        if (!read_listen(text, list, &count))
+        if (!config_read_listen(text, list, &count))
+            return false;
+        memcpy(field, list, sizeof(list));
+        memcpy((uint8_t *)config + key->size, &count, sizeof(count));
+        return true;
+    }
+    case VALUE_NETWORKS: {
+        struct config_network list[CONFIG_NETWORKS_MAX] = {0};
+        size_t count;
+
+        if (!config_read_networks(text, list, &count))
             return false;
         memcpy(field, list, sizeof(list));
         memcpy((uint8_t *)config + key->size, &count, sizeof(count));
         return true;
     }
     case VALUE_BASE_PATH:
-        return read_base_path(text, (char *)field, key->size);
+        return config_read_base_path(text, (char *)field, key->size);
     case VALUE_BASE_URL:
-        return read_base_url(text, (char *)field, key->size);
+        return config_read_base_url(text, (char *)field, key->size);
     case VALUE_LEVEL: {
         uint32_t level;
 
-        if (!read_level(text, &level))
+        if (!config_read_level(text, &level))
             return false;
         memcpy(field, &level, sizeof(level));
         return true;
@@ -570,7 +357,7 @@ static int set_peer_value(struct parse *parse, const struct key *key, const char
     struct public_key pin;
 
     if (key->kind == VALUE_PEER_ADDRESS) {
-        peer->has_address = read_dialable(text, &peer->address);
+        peer->has_address = config_read_dialable(text, &peer->address);
         return peer->has_address ? 1 : -1;
     }
     if (hex_decode(text, pin.bytes, sizeof(pin.bytes)))
@@ -691,6 +478,16 @@ static void check_peer(struct parse *parse)
     if (!parse->key_line[key])
         fail(parse, peer->line, "[peer %s] has no key; accepted: key = %s", peer->name,
              keys[key].shown.accepted);
+}
+
+/* A listener that could not speak would only be noticed by visitors. */
+static void check_tls(struct parse *parse)
+{
+    const struct config *config = parse->config;
+
+    if (config->http_tls_count > 0 && !(*config->http_tls_certificate && *config->http_tls_key))
+        fail(parse, parse->section_line[SECTION_HTTP],
+             "tls-listen needs tls-certificate and tls-key; accepted: all three, or none");
 }
 
 static void begin_peer(struct parse *parse, const char *name)
@@ -863,6 +660,7 @@ static enum torg_err parse_text(struct parse *parse, struct span text)
              "not understood; accepted: KEY = VALUE, [SECTION], or a "
              "comment that begins with # or ;");
     check_peer(parse);
+    check_tls(parse);
     return parse->err;
 }
 
@@ -937,14 +735,4 @@ void config_done(struct config *config)
     config->trust = NULL;
     config->peer_count = 0;
     config->trust_count = 0;
-}
-
-const char *config_address_format(const struct config_address *address,
-                                  char out[CONFIG_ADDRESS_BYTES_MAX])
-{
-    bool six = strchr(address->host, ':') != NULL;
-
-    snprintf(out, CONFIG_ADDRESS_BYTES_MAX, six ? "[%s]:%u" : "%s:%u", address->host,
-             address->port);
-    return out;
 }

@@ -12,8 +12,9 @@
  *
  * [municipality] name, directory (data), keys (directory of signing.key,
  *                node.key; mode 0600); relative paths start where the file is
- * [http]         listen (address:port, several with commas), base-url, threads,
- *                base-path, connections, connections-per-address
+ * [http]         listen (address:port, several with commas), base-url, base-path,
+ *                tls-listen, tls-certificate, tls-key, proxies, threads, connections,
+ *                connections-per-address, requests-per-address, requests-per-token
  * [peer-listen]  listen ("none" for a node that only dials out), handshakes,
  *                handshakes-per-address
  * [admin]        listen
@@ -34,6 +35,14 @@ struct config_address {
     char host[128]; /* numeric, or a name when dialling; IPv6 without brackets */
     uint16_t port;  /* 0 in a listen: the kernel chooses */
 };
+
+#define CONFIG_NETWORKS_MAX 16
+/* Addresses that begin with the same bits; IPv4 as ::ffff:a.b.c.d. */
+struct config_network {
+    uint8_t address[16];
+    uint8_t bits;
+};
+bool config_network_holds(const struct config_network *network, const uint8_t address[16]);
 
 struct config_peer {
     char name[64];
@@ -56,11 +65,19 @@ struct config {
     char keys_directory[512];
     size_t http_count;
     struct config_address http[CONFIG_LISTEN_MAX];
-    char base_path[64];    /* "/torg/v1"; "" serves at the root */
-    char base_url[256];    /* "" = from the request's Host */
-    uint32_t http_threads; /* 0 = one for each processor */
+    char base_path[64]; /* "/torg/v1"; "" serves at the root */
+    char base_url[256]; /* "" = from the request's Host */
+    size_t http_tls_count;
+    struct config_address http_tls[CONFIG_LISTEN_MAX];
+    char http_tls_certificate[512]; /* "" without TLS */
+    char http_tls_key[512];
+    size_t http_proxy_count;
+    struct config_network http_proxies[CONFIG_NETWORKS_MAX]; /* whose word about clients counts */
+    uint32_t http_threads;                                   /* 0 = one for each processor */
     uint32_t http_connections_max;
     uint32_t http_connections_per_address;
+    uint32_t http_requests_per_address; /* a second; 0: no limit */
+    uint32_t http_requests_per_token;
     size_t peer_listen_count;
     struct config_address peer_listen[CONFIG_LISTEN_MAX];
     uint32_t handshakes_max; /* connections that TLS has not yet admitted */

@@ -5,11 +5,14 @@
 #include <assert.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 
+#include "daemon/http_rate.h"
+#include "daemon/http_tls.h"
 #include "daemon/log.h"
 
 #define BODY_PIECE_BYTES 16384
@@ -29,6 +32,7 @@ struct http_conn {
     struct bufferevent *bev;
     struct event *timer;
     uint64_t ticket;
+    struct http_conn_source source;
     enum conn_state state;
     bool closing; /* after the answer */
     size_t head_at;
@@ -154,6 +158,8 @@ void http_conn_close(struct http_conn *conn)
 
 static void linger(struct http_conn *conn)
 {
+    if (conn->source.tls)
+        (void)SSL_shutdown(bufferevent_openssl_get_ssl(conn->bev)); /* no truncation */
     (void)shutdown(bufferevent_getfd(conn->bev), SHUT_WR);
     conn->state = CONN_LINGER;
     http_gate_waiting(conn->worker->gate, conn->ticket); /* It may give way to a new one. */
@@ -321,6 +327,27 @@ static bool begin_body(struct http_conn *conn)
     return true;
 }
 
+/* Who asks too often is told when to come again, whatever he asks. */
+static void check_rate(struct http_exchange *exchange)
+{
+    const struct http_workers_options *options = exchange->worker->options;
+    struct http_rate *rate = exchange->has_token ? options->per_token : options->per_address;
+    uint8_t key[HTTP_RATE_KEY_BYTES] = {0};
+    uint32_t wait_s;
+
+    if (exchange->has_token)
+        memcpy(key, exchange->token.id, strnlen(exchange->token.id, sizeof(key)));
+    else /* Of IPv6 one site has 64 bits. */
+        memcpy(key, exchange->client.address,
+               http_gate_is_ipv4(exchange->client.address) ? sizeof(key) : sizeof(key) / 2);
+    if (!rate || http_rate_take(rate, key, exchange->started_us, &wait_s))
+        return;
+    metrics_add(exchange->node->metrics, METRIC_HTTP_LIMITED, 1);
+    http_reply_problem(exchange, 429, NULL, "Too many requests from this %s; try again in %u s.",
+                       exchange->has_token ? "token" : "address", wait_s);
+    http_reply_field(exchange, "Retry-After", "%u", wait_s);
+}
+
 static bool take_head(struct http_conn *conn, const uint8_t *data, size_t size)
 {
     static const struct http_refusal no_memory = {503, "there is no memory for this request now"};
@@ -342,7 +369,10 @@ static bool take_head(struct http_conn *conn, const uint8_t *data, size_t size)
         return false;
     }
     http_gate_busy(conn->worker->gate, conn->ticket);
+    http_forwarded_read(&exchange->request, exchange->node->config, conn->source.address,
+                        conn->source.tls, &exchange->client);
     http_router_begin(&conn->worker->options->routes, exchange);
+    check_rate(exchange);
     return begin_body(conn);
 }
 
@@ -532,13 +562,32 @@ static void on_deadline(evutil_socket_t fd, short what, void *context)
     }
 }
 
-enum torg_err http_conn_open(struct http_worker *worker, evutil_socket_t fd, uint64_t ticket)
+static struct bufferevent *stream_new(struct http_worker *worker, evutil_socket_t fd, bool tls)
+{
+    struct event_base *base = loop_base(worker->loop);
+    struct bufferevent *bev;
+    SSL *session;
+
+    if (!tls)
+        return bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
+    session = http_tls_session(worker->options->tls);
+    if (!session)
+        return NULL;
+    bev = bufferevent_openssl_socket_new(base, fd, session, BUFFEREVENT_SSL_ACCEPTING,
+                                         BEV_OPT_CLOSE_ON_FREE);
+    if (!bev)
+        SSL_free(session);
+    return bev;
+}
+
+enum torg_err http_conn_open(struct http_worker *worker, evutil_socket_t fd, uint64_t ticket,
+                             const struct http_conn_source *source)
 {
     struct event_base *base = loop_base(worker->loop);
     struct http_conn *conn = calloc(1, sizeof(*conn));
 
     if (conn)
-        conn->bev = bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
+        conn->bev = stream_new(worker, fd, source->tls);
     if (!conn || !conn->bev) {
         evutil_closesocket(fd);
         free(conn);
@@ -547,6 +596,7 @@ enum torg_err http_conn_open(struct http_worker *worker, evutil_socket_t fd, uin
     }
     conn->worker = worker;
     conn->ticket = ticket;
+    conn->source = *source;
     conn->after = worker->first;
     if (conn->after)
         conn->after->before = conn;

@@ -23,8 +23,14 @@
 #define HTTP_LINGER_TIMEOUT_MS 2000
 #define HTTP_LINGER_BYTES_MAX 1048576
 
+struct http_conn_source {
+    uint8_t address[16]; /* IPv4 as ::ffff:a.b.c.d */
+    bool tls;            /* the client begins with a handshake */
+};
+
 /* Takes fd. On an error it is closed and the ticket has left the gate. */
-enum torg_err http_conn_open(struct http_worker *worker, evutil_socket_t fd, uint64_t ticket);
+enum torg_err http_conn_open(struct http_worker *worker, evutil_socket_t fd, uint64_t ticket,
+                             const struct http_conn_source *source);
 /* Close at once; a pending exchange goes on without it. */
 void http_conn_close(struct http_conn *conn);
 /* The worker's connection with that ticket; NULL if it is gone. */

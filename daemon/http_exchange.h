@@ -2,6 +2,7 @@
 #ifndef TORG_DAEMON_HTTP_EXCHANGE_H
 #define TORG_DAEMON_HTTP_EXCHANGE_H
 
+#include "daemon/http_forwarded.h"
 #include "daemon/http_params.h"
 #include "daemon/node.h"
 #include "index/token.h"
@@ -44,6 +45,7 @@ struct http_exchange {
     size_t head_size;
     uint8_t head[HTTP_HEAD_BYTES_MAX];
     struct http_request request;
+    struct http_client client; /* who asks, and how he got here */
     struct http_path path;
     struct http_query query;
     struct buffer body;

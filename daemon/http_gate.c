@@ -30,19 +30,31 @@ struct http_gate {
     struct slot *slots;
 };
 
+void http_gate_whole_address(const struct sockaddr *address, uint8_t ret_address[16])
+{
+    memset(ret_address, 0, 16);
+    if (address->sa_family == AF_INET) {
+        memcpy(ret_address + 12, &((const struct sockaddr_in *)(const void *)address)->sin_addr, 4);
+        ret_address[10] = ret_address[11] = 0xff;
+    } else if (address->sa_family == AF_INET6) {
+        memcpy(ret_address, &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr, 16);
+    }
+}
+
+bool http_gate_is_ipv4(const uint8_t address[16])
+{
+    static const uint8_t before[12] = {[10] = 0xff, [11] = 0xff};
+
+    return memcmp(address, before, sizeof(before)) == 0;
+}
+
 struct http_gate_address http_gate_address_of(const struct sockaddr *address)
 {
     struct http_gate_address out = {{0}};
+    uint8_t whole[16];
 
-    if (address->sa_family == AF_INET) {
-        memcpy(out.bytes + 12, &((const struct sockaddr_in *)(const void *)address)->sin_addr, 4);
-        out.bytes[10] = out.bytes[11] = 0xff;
-    } else if (address->sa_family == AF_INET6) {
-        const struct in6_addr *six =
-            &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
-
-        memcpy(out.bytes, six, IN6_IS_ADDR_V4MAPPED(six) ? 16 : 8);
-    }
+    http_gate_whole_address(address, whole);
+    memcpy(out.bytes, whole, http_gate_is_ipv4(whole) ? 16 : 8);
     return out;
 }
 
@@ -166,7 +178,7 @@ static void take_slot(struct http_gate *gate, const struct http_gate_address *ad
     gate->free = slot->after;
     gate->count++;
     slot->uses++;
-    slot->address = *address;
+    slot->address = address ? *address : (struct http_gate_address){{0}};
     slot->worker = worker;
     wait_begin(gate, number);
     *ret_ticket = ticket_of(gate, number);
@@ -176,13 +188,14 @@ enum torg_err http_gate_enter(struct http_gate *gate, const struct http_gate_add
                               void *worker, uint64_t *ret_ticket, uint64_t *ret_victim,
                               void **ret_victim_worker)
 {
-    bool too_many_there;
+    bool too_many_there = false;
     uint32_t gives_way = NONE;
     enum torg_err err = TORG_OK;
 
     *ret_victim = 0;
     pthread_mutex_lock(&gate->mutex);
-    too_many_there = count_of(gate, address) >= gate->per_address_max;
+    if (address)
+        too_many_there = count_of(gate, address) >= gate->per_address_max;
     if (too_many_there || gate->count == gate->max) {
         gives_way = victim(gate, too_many_there ? address : NULL);
         if (gives_way == NONE)

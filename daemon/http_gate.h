@@ -20,6 +20,9 @@ struct http_gate_address {
     uint8_t bytes[16];
 };
 struct http_gate_address http_gate_address_of(const struct sockaddr *address);
+/* All of it, IPv4 as ::ffff:a.b.c.d; and is it that? */
+void http_gate_whole_address(const struct sockaddr *address, uint8_t ret_address[16]);
+bool http_gate_is_ipv4(const uint8_t address[16]);
 
 enum torg_err http_gate_new(uint32_t connections_max, uint32_t per_address_max,
                             struct http_gate **ret_gate);
@@ -27,9 +30,9 @@ void http_gate_free(struct http_gate *gate);
 
 /*
  * A connection comes: TORG_OK, with its ticket, which is never 0 and never used
- * again. ret_victim is 0, or the ticket of the connection that its worker must
- * close now; ret_victim_worker is what was given as worker at its entry.
- * TORG_E_BUSY: refused. Any thread.
+ * again. address NULL: of a proxy, whom only the total limits. ret_victim is 0, or the ticket of
+ * the connection that its worker must close now; ret_victim_worker is what was given as worker at
+ * its entry. TORG_E_BUSY: refused. Any thread.
  */
 enum torg_err http_gate_enter(struct http_gate *gate, const struct http_gate_address *address,
                               void *worker, uint64_t *ret_ticket, uint64_t *ret_victim,

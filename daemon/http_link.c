@@ -15,9 +15,9 @@ void http_link_put_root(const struct http_exchange *exchange, struct buffer *out
 
     if (configured[0]) {
         buffer_put_str(out, configured);
-    } else if (exchange->request.host.size > 0) {
-        buffer_put_str(out, "http://");
-        buffer_put_span(out, exchange->request.host);
+    } else if (exchange->client.host.size > 0) {
+        buffer_put_str(out, exchange->client.https ? "https://" : "http://");
+        buffer_put_span(out, exchange->client.host);
     }
 }
 

@@ -12,13 +12,17 @@
 #include "daemon/http_landing.h"
 #include "daemon/http_page.h"
 #include "daemon/http_queryables.h"
+#include "daemon/http_rate.h"
 #include "daemon/http_suggest.h"
 #include "daemon/http_themes.h"
+#include "daemon/http_tls.h"
 #include "daemon/http_workers.h"
 #include "daemon/http_write.h"
 
 struct http {
     struct http_workers *workers;
+    struct http_tls *tls; /* NULL without */
+    struct http_rate *per_address, *per_token;
     struct http_page *page;
 };
 
@@ -203,6 +207,8 @@ enum torg_err http_new(const struct node *node, struct http **ret_http)
         .node = node,
         .addresses = config->http,
         .address_count = config->http_count,
+        .tls_addresses = config->http_tls,
+        .tls_address_count = config->http_tls_count,
         .threads = config->http_threads,
         .connections_max = config->http_connections_max,
         .per_address_max = config->http_connections_per_address,
@@ -215,6 +221,17 @@ enum torg_err http_new(const struct node *node, struct http **ret_http)
     err = http_page_new(&http->page);
     if (err)
         goto done;
+    if (config->http_tls_count > 0)
+        err = http_tls_new(config->http_tls_certificate, config->http_tls_key, &http->tls);
+    if (!err)
+        err = http_rate_new(config->http_requests_per_address, &http->per_address);
+    if (!err)
+        err = http_rate_new(config->http_requests_per_token, &http->per_token);
+    if (err)
+        goto done;
+    options.tls = http->tls;
+    options.per_address = http->per_address;
+    options.per_token = http->per_token;
     options.service = http->page;
     err = http_workers_new(&options, &http->workers);
     if (err)
@@ -237,7 +254,16 @@ void http_free(struct http *http)
         return;
     http_workers_free(http->workers);
     http_page_free(http->page);
+    http_tls_free(http->tls);
+    http_rate_free(http->per_address);
+    http_rate_free(http->per_token);
     free(http);
+}
+
+void http_reload(struct http *http)
+{
+    if (http->tls)
+        http_tls_reload(http->tls);
 }
 
 uint16_t http_port(const struct http *http)

@@ -23,6 +23,8 @@ enum torg_err http_start(struct http *http);
  * the peers must still be there. NULL is accepted.
  */
 void http_free(struct http *http);
+/* Read the certificate again. Any thread. */
+void http_reload(struct http *http);
 /* The port that the first address was bound to: for tests, which ask for port 0. */
 uint16_t http_port(const struct http *http);
 

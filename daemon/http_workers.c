@@ -21,14 +21,15 @@
 
 #define MAILBOX_MAX 4096
 #define BACKLOG 511
-#define DRAIN_MS 2000       /* for answers on their way when the daemon stops */
-#define ACCEPT_PAUSE_MS 500 /* when there are no descriptors left */
+#define LISTENERS_MAX (2 * CONFIG_LISTEN_MAX) /* the plain ones, then those with TLS */
+#define DRAIN_MS 2000                         /* for answers on their way when the daemon stops */
+#define ACCEPT_PAUSE_MS 500                   /* when there are no descriptors left */
 
 struct thread {
     struct http_worker worker;
     pthread_t id;
     bool runs;
-    struct evconnlistener *listeners[CONFIG_LISTEN_MAX];
+    struct evconnlistener *listeners[LISTENERS_MAX];
     struct event *timer; /* the pause of accepting, or the end of draining */
 };
 
@@ -37,8 +38,9 @@ struct http_workers {
     struct http_gate *gate;
     size_t count;
     struct thread *threads;
-    struct sockaddr_storage addresses[CONFIG_LISTEN_MAX];
-    socklen_t address_sizes[CONFIG_LISTEN_MAX];
+    size_t listener_count;
+    struct sockaddr_storage addresses[LISTENERS_MAX];
+    socklen_t address_sizes[LISTENERS_MAX];
 };
 
 static struct thread *thread_of(struct http_worker *worker)
@@ -48,9 +50,16 @@ static struct thread *thread_of(struct http_worker *worker)
 
 /* ---- binding ---- */
 
+static const struct config_address *address_of(const struct http_workers *workers, size_t i)
+{
+    size_t plain = workers->options.address_count;
+
+    return i < plain ? &workers->options.addresses[i] : &workers->options.tls_addresses[i - plain];
+}
+
 static enum torg_err resolve(struct http_workers *workers, size_t i)
 {
-    const struct config_address *address = &workers->options.addresses[i];
+    const struct config_address *address = address_of(workers, i);
     struct addrinfo hints = {
         .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
         .ai_socktype = SOCK_STREAM,
@@ -91,8 +100,8 @@ static enum torg_err probe(struct http_workers *workers, size_t i)
         err = TORG_E_IO;
     if (err)
         log_event(LOG_ERROR, "http.listen", "listener=%s host=%s port=%u err=\"%s\"",
-                  workers->options.name, workers->options.addresses[i].host,
-                  workers->options.addresses[i].port, strerror(errno));
+                  workers->options.name, address_of(workers, i)->host, address_of(workers, i)->port,
+                  strerror(errno));
     (void)close(fd);
     return err;
 }
@@ -123,13 +132,14 @@ enum torg_err http_workers_new(const struct http_workers_options *options,
         return TORG_E_NOMEM;
     workers->options = *options;
     workers->count = options->threads ? options->threads : processors > 0 ? (size_t)processors : 1;
-    if (options->address_count == 0)
+    workers->listener_count = options->address_count + options->tls_address_count;
+    if (workers->listener_count == 0)
         workers->count = 0; /* "listen = none" */
     workers->threads = calloc(workers->count + 1, sizeof(*workers->threads));
     if (!workers->threads)
         goto done;
     err = http_gate_new(options->connections_max, options->per_address_max, &workers->gate);
-    for (size_t i = 0; i < options->address_count && !err; i++) {
+    for (size_t i = 0; i < workers->listener_count && !err; i++) {
         err = resolve(workers, i);
         if (!err)
             err = probe(workers, i);
@@ -183,39 +193,57 @@ static void order_eviction(struct http_worker *worker, uint64_t ticket)
         free(eviction);
 }
 
-static void turn_away(struct http_worker *worker, evutil_socket_t fd)
+static void turn_away(struct http_worker *worker, evutil_socket_t fd, bool tls)
 {
     static const struct http_refusal full = {503, "too many connections; try again shortly"};
     struct buffer out = {0};
 
     metrics_add(worker->options->node->metrics, METRIC_HTTP_CONNECTIONS_REFUSED, 1);
     http_reply_plain(&full, &out);
-    if (!out.err)
+    if (!out.err && !tls)
         (void)!send(fd, out.data, out.size, MSG_DONTWAIT | MSG_NOSIGNAL);
     buffer_done(&out);
     evutil_closesocket(fd);
 }
 
-static void on_accept(struct evconnlistener *listener, evutil_socket_t fd,
-                      struct sockaddr *sockaddr, int size, void *context)
+static void take_connection(struct http_worker *worker, evutil_socket_t fd,
+                            const struct sockaddr *sockaddr, bool tls)
 {
-    struct http_worker *worker = context;
     struct http_gate_address address = http_gate_address_of(sockaddr);
+    struct http_conn_source source = {.tls = tls};
+    bool proxy;
     void *victim_worker = NULL;
     uint64_t victim;
     uint64_t ticket;
     int one = 1;
 
-    (void)listener;
-    (void)size;
+    http_gate_whole_address(sockaddr, source.address);
+    proxy = http_forwarded_trusts(worker->options->node->config, source.address);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    if (http_gate_enter(worker->gate, &address, worker, &ticket, &victim, &victim_worker)) {
-        turn_away(worker, fd);
+    if (http_gate_enter(worker->gate, proxy ? NULL : &address, worker, &ticket, &victim,
+                        &victim_worker)) {
+        turn_away(worker, fd, tls);
         return;
     }
     if (victim)
         order_eviction(victim_worker, victim);
-    (void)http_conn_open(worker, fd, ticket);
+    (void)http_conn_open(worker, fd, ticket, &source);
+}
+
+static void on_accept(struct evconnlistener *listener, evutil_socket_t fd,
+                      struct sockaddr *sockaddr, int size, void *context)
+{
+    (void)listener;
+    (void)size;
+    take_connection(context, fd, sockaddr, false);
+}
+
+static void on_accept_tls(struct evconnlistener *listener, evutil_socket_t fd,
+                          struct sockaddr *sockaddr, int size, void *context)
+{
+    (void)listener;
+    (void)size;
+    take_connection(context, fd, sockaddr, true);
 }
 
 static void on_accept_error(struct evconnlistener *listener, void *context)
@@ -252,7 +280,7 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
         drain_end(&thread->worker);
         return;
     }
-    for (size_t i = 0; i < thread->worker.options->address_count; i++)
+    for (size_t i = 0; i < thread->worker.all->listener_count; i++)
         (void)evconnlistener_enable(thread->listeners[i]);
 }
 
@@ -265,16 +293,17 @@ static enum torg_err bind_thread(struct http_workers *workers, struct thread *th
     thread->timer = evtimer_new(base, on_timer, thread);
     if (!thread->timer)
         return TORG_E_NOMEM;
-    for (size_t i = 0; i < workers->options.address_count; i++) {
+    for (size_t i = 0; i < workers->listener_count; i++) {
+        bool tls = i >= workers->options.address_count;
         struct sockaddr *address = (struct sockaddr *)(void *)&workers->addresses[i];
         unsigned only = address->sa_family == AF_INET6 ? LEV_OPT_BIND_IPV6ONLY : 0;
 
         thread->listeners[i] =
-            evconnlistener_new_bind(base, on_accept, &thread->worker, flags | only, BACKLOG,
-                                    address, (int)workers->address_sizes[i]);
+            evconnlistener_new_bind(base, tls ? on_accept_tls : on_accept, &thread->worker,
+                                    flags | only, BACKLOG, address, (int)workers->address_sizes[i]);
         if (!thread->listeners[i]) {
             log_event(LOG_ERROR, "http.listen", "listener=%s host=%s err=\"%s\"",
-                      workers->options.name, workers->options.addresses[i].host, strerror(errno));
+                      workers->options.name, address_of(workers, i)->host, strerror(errno));
             return TORG_E_IO;
         }
         evconnlistener_set_error_cb(thread->listeners[i], on_accept_error);
@@ -320,7 +349,7 @@ static void drain(void *context)
     struct http_conn *conn = worker->first;
 
     worker->draining = true;
-    for (size_t i = 0; i < worker->options->address_count; i++) {
+    for (size_t i = 0; i < LISTENERS_MAX; i++) {
         if (thread->listeners[i])
             evconnlistener_free(thread->listeners[i]);
         thread->listeners[i] = NULL;
@@ -340,7 +369,7 @@ static void thread_done(struct thread *thread)
 {
     struct http_worker *worker = &thread->worker;
 
-    for (size_t i = 0; i < CONFIG_LISTEN_MAX; i++) {
+    for (size_t i = 0; i < LISTENERS_MAX; i++) {
         if (thread->listeners[i])
             evconnlistener_free(thread->listeners[i]);
     }

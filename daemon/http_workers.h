@@ -12,6 +12,8 @@
  * own listener on every address; they share nothing but the gate.
  */
 struct http_origins;
+struct http_rate;
+struct http_tls;
 
 struct http_workers_options {
     const char *name; /* for the log, static */
@@ -19,7 +21,11 @@ struct http_workers_options {
     const struct config_address *addresses;
     size_t address_count;
     uint32_t threads; /* 0: one for each processor */
+    const struct config_address *tls_addresses;
+    size_t tls_address_count;
+    struct http_tls *tls; /* for those; borrowed */
     uint32_t connections_max, per_address_max;
+    struct http_rate *per_address, *per_token; /* borrowed; NULL: no limit on requests */
     struct http_routes routes;
     void *service; /* for handlers: exchange->service */
 };

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -19,7 +20,8 @@
  * thread and taken by this one, which has nothing else to do.
  */
 #define CONFIG_FILE "/etc/torg/federation.conf"
-#define LOOK_S 1 /* how often the node is asked whether it can go on */
+#define LOOK_S 1              /* how often the node is asked whether it can go on */
+#define DESCRIPTORS_SPARE 256 /* for files, neighbours, the operators */
 
 static const char help[] =
     "torgd - run one node of the federation\n"
@@ -200,6 +202,29 @@ static void signals_prepare(sigset_t *ret_signals)
     pthread_sigmask(SIG_BLOCK, ret_signals, NULL);
 }
 
+/*
+ * Each connection is a descriptor. The usual soft limit is 1024, for programs that
+ * use select(); we do not.
+ */
+static void descriptors_prepare(const struct config *config)
+{
+    uint64_t wanted = (uint64_t)config->http_connections_max + config->handshakes_max +
+                      config->peer_count + DESCRIPTORS_SPARE;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit))
+        return;
+    if (limit.rlim_cur < wanted) {
+        limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    if (limit.rlim_cur < wanted)
+        log_event(LOG_WARN, "torgd.descriptors",
+                  "limit=%llu wanted=%llu: connections beyond it are refused; lower connections in "
+                  "[http], or raise LimitNOFILE",
+                  (unsigned long long)limit.rlim_cur, (unsigned long long)wanted);
+}
+
 int main(int argc, char **argv)
 {
     char message[NODE_MESSAGE_BYTES_MAX];
@@ -223,6 +248,7 @@ int main(int argc, char **argv)
         return 0;
     }
     log_set_level((enum log_level)config.log_level);
+    descriptors_prepare(&config);
     if (seal_init()) {
         fputs("torgd: libsodium cannot start; is there a source of randomness?\n", stderr);
         status = 1;

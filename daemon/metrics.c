@@ -32,6 +32,8 @@ static const struct counter_text {
     [METRIC_HTTP_CONNECTIONS] = {"torg_http_connections_total", NULL, "Connections accepted."},
     [METRIC_HTTP_CONNECTIONS_REFUSED] = {"torg_http_connections_refused_total", NULL,
                                          "Connections closed because a limit was reached."},
+    [METRIC_HTTP_LIMITED] = {"torg_http_limited_total", NULL,
+                             "Requests refused because an address or a token asked too often."},
     [METRIC_HTTP_TIMEOUTS] = {"torg_http_timeouts_total", NULL,
                               "Connections closed because a head or body came too slowly."},
     [METRIC_HTTP_BAD_REQUESTS] = {"torg_http_bad_requests_total", NULL,

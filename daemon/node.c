@@ -257,7 +257,7 @@ static enum torg_err start_listeners(struct node_whole *whole, char *message)
     const struct config *config = whole->node.config;
     enum torg_err err = TORG_OK;
 
-    if (config->http_count) {
+    if (config->http_count || config->http_tls_count) {
         err = http_new(&whole->node, &whole->http);
         if (err)
             return refuse(message, err,
@@ -353,6 +353,8 @@ enum torg_err node_reload(struct node *node, struct config *config)
         log_event(LOG_WARN, "config.restart", "section=\"[%s]\" key=%s: counts after a restart",
                   key->section, key->name);
     log_set_level((enum log_level)config->log_level);
+    if (((struct node_whole *)node)->http)
+        http_reload(((struct node_whole *)node)->http);
     return peers_reload(node->peers, config);
 }
 

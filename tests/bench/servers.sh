@@ -57,7 +57,7 @@ start_torg() {
         --http "127.0.0.1:$(cat "$servers/torg.http")" \
         --admin "127.0.0.1:$(cat "$servers/torg.admin")" >"$servers/torg.log" 2>&1 ||
         die "torg init failed; see $servers/torg.log"
-    sed -i "s/^\\[http\\]\$/[http]\nthreads = $threads/" "$servers/torg/federation.conf"
+    sed -i "s/^\\[http\\]\$/[http]\nthreads = $threads\nrequests-per-address = 0\nrequests-per-token = 0/" "$servers/torg/federation.conf"
     "$torgd" --config "$servers/torg/federation.conf" >>"$servers/torg.log" 2>&1 &
     echo $! >"$servers/torg.pid"
     servers_wait 30 torgd "$torg" token list --config "$servers/torg/federation.conf"

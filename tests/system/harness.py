@@ -102,8 +102,22 @@ class Node:
         if municipality:
             arguments += ["--municipality", municipality]
         torg(*arguments)
+        # Tests ask as fast as they can, and all from one address.
+        self.configure("http", requests_per_address=0, requests_per_token=0)
         self.card = self.directory / "card"
         self.card.write_text(torg("card", "--config", str(self.conf)).stdout)
+
+    def configure(self, section, **keys):
+        """Set keys, with _ for -, of a section that the configuration has."""
+        lines, here = [], None
+        for line in self.conf.read_text().splitlines():
+            if line.startswith("["):
+                here = line.strip("[]")
+            if here != section or line.split("=")[0].strip().replace("-", "_") not in keys:
+                lines.append(line)
+            if line == f"[{section}]":
+                lines += [f"{key.replace('_', '-')} = {value}" for key, value in keys.items()]
+        self.conf.write_text("\n".join(lines) + "\n")
 
     # -- the process
 
