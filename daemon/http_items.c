@@ -137,7 +137,7 @@ static enum torg_err get_hit(struct list *list, uint32_t number, struct document
     if (list->local)
         err = local_feature_get(list->kv, list->local, number, &ret_document->feature);
     else
-        err = catalogue_document(list->kv, number, ret_document);
+        err = catalogue_shown(list->kv, number, ret_document);
     if (err)
         return err == TORG_E_NOT_FOUND ? TORG_E_CORRUPT : err; /* The index named it just now. */
     if (list->local || list->exchange->params.format == HTTP_FORMAT_CSV)

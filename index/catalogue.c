@@ -58,6 +58,27 @@ enum torg_err catalogue_document(const struct kv *kv, uint32_t number, struct do
     return TORG_OK;
 }
 
+enum torg_err catalogue_shown(const struct kv *kv, uint32_t number, struct document *ret)
+{
+    struct catalogue_record record;
+    enum torg_err err = catalogue_record_get(kv, number, &record);
+
+    if (err)
+        return err;
+    *ret = (struct document){
+        .number = number,
+        .collection = record.collection,
+        .origin_number = record.origin_number,
+        .id = record.id,
+        .has_geometry = record.placed,
+        .created_ms = record.created_ms,
+        .modified_ms = record.modified_ms,
+        .feature = record.feature,
+    };
+    memcpy(ret->etag, record.etag, sizeof(ret->etag));
+    return TORG_OK;
+}
+
 /* The id just below prefix followed by zeros; false when there is none. */
 static bool origin_before(const uint8_t prefix[8], struct origin_id *ret_id)
 {

@@ -33,6 +33,11 @@ struct document {
 
 /* Borrowed from kv. TORG_E_NOT_FOUND. */
 enum torg_err catalogue_document(const struct kv *kv, uint32_t number, struct document *ret);
+/*
+ * Only what an answer shows of it, at half the price: what queries compare stays
+ * zero (places, themes, times but created and modified, codes, texts).
+ */
+enum torg_err catalogue_shown(const struct kv *kv, uint32_t number, struct document *ret);
 /* By what the API's feature id says. */
 enum torg_err catalogue_find(const struct kv *kv, uint8_t collection, const struct feature_id *id,
                              struct document *ret);

@@ -88,12 +88,18 @@ static void dump(struct world *world, struct buffer *out)
 
 static void check_document(struct world *world, const struct kv *kv, const struct world_listing *l)
 {
-    struct document document;
+    struct document document, shown;
     struct listing_meta meta;
     struct span body;
     unsigned slugs = 0;
 
     assert_ok(catalogue_document(kv, l->number, &document));
+    assert_ok(catalogue_shown(kv, l->number, &shown));
+    assert_int_equal(shown.collection, document.collection);
+    assert_int_equal(shown.origin_number, document.origin_number);
+    assert_memory_equal(&shown.id, &document.id, sizeof(shown.id));
+    assert_true(span_equal(shown.feature, document.feature));
+    assert_memory_equal(shown.etag, document.etag, sizeof(shown.etag));
     assert_int_equal(document.number, l->number);
     assert_int_equal(document.collection, l->collection);
     assert_int_equal(document.origin_number, world->origin_numbers[l->origin]);
@@ -255,6 +261,7 @@ static void test_find(void **state)
         assert_err(catalogue_find(&kv, l->collection, &id, &document), TORG_E_NOT_FOUND);
     }
     assert_err(catalogue_document(&kv, 1u << 30, &document), TORG_E_NOT_FOUND);
+    assert_err(catalogue_shown(&kv, 1u << 30, &document), TORG_E_NOT_FOUND);
     kv_mem_read_end(&kv);
     world_done(&world);
 }
