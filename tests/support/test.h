@@ -57,4 +57,25 @@ static inline double test_random_unit(uint64_t *state)
     return (double)(test_random(state) >> 11) / 9007199254740992.0;
 }
 
+/*
+ * How often a test repeats something random. Sanitizers make that some ten times
+ * slower, and look at memory and arithmetic, for which a part of the rounds
+ * is enough: a fifth, at least one. The full number runs in the other builds.
+ */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define TEST_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||                         \
+    __has_feature(memory_sanitizer)
+#define TEST_SANITIZED 1
+#endif
+#endif
+#ifndef TEST_SANITIZED
+#define TEST_SANITIZED 0
+#endif
+static inline uint64_t test_rounds(uint64_t rounds)
+{
+    return TEST_SANITIZED ? (rounds + 4) / 5 : rounds;
+}
+
 #endif

@@ -19,7 +19,7 @@
  * antimeridian. An index that is wrong in one of ten thousand answers hides a
  * listing from those who look for it, and nobody would notice.
  *
- * TORG_EXACT_QUERIES says how many (10,000 unless given), TORG_EXACT_SEED
+ * TORG_EXACT_QUERIES says how many (10,000 unless given, fewer under a sanitizer), TORG_EXACT_SEED
  * repeats one world: what a failure prints.
  */
 #define QUERIES_DEFAULT 10000
@@ -426,7 +426,7 @@ static uint64_t number_of(const char *name, uint64_t otherwise)
 
 static void test_queries_agree_with_brute_force(void **state)
 {
-    uint64_t queries = number_of("TORG_EXACT_QUERIES", QUERIES_DEFAULT);
+    uint64_t queries = number_of("TORG_EXACT_QUERIES", test_rounds(QUERIES_DEFAULT));
     uint64_t seed = number_of("TORG_EXACT_SEED", 0);
     uint64_t worlds = (queries + QUERIES_A_WORLD - 1) / QUERIES_A_WORLD;
 
