@@ -4,12 +4,16 @@
 #include "daemon/http_reply.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/http_api_words.h"
+#include "daemon/http_queryables.h"
 #include "daemon/http_workers.h"
 #include "daemon/json_out.h"
 
+#define ITEMS_PATH "/collections/{collectionId}/items"
+#define PROPERTY_BYTES_MAX 300
 #define LICENCE_URL "https://joinup.ec.europa.eu/collection/eupl/eupl-text-eupl-12"
 
 /* The document while it is written. */
@@ -18,6 +22,9 @@ struct api {
     struct buffer *out;
     const struct http_routes *routes;
     enum http_language language;
+    /* of one collection, whose path stands by itself; NULL for all */
+    const char *collection;
+    const struct queryables *queryables;
 };
 
 /* The English stands beside what it describes; Swedish by name, else English. */
@@ -71,9 +78,10 @@ static void put_path_parameters(const struct api *api, const char *path)
         json_out_text(api->out, "in", "path");
         json_out_text(api->out, "description",
                       say(api, name,
-                          strcmp(name, "id") == 0 ? "The listing's id."
-                                                  : "The collection's name; /collections lists "
-                                                    "them."));
+                          strcmp(name, "featureId") == 0
+                              ? "The listing's id."
+                              : "The collection's name; /collections lists "
+                                "them."));
         json_out_bool(api->out, "required", true);
         json_out_raw(api->out, "schema", span_of_str("{\"type\":\"string\"}"));
         put_example(api->out, name);
@@ -134,10 +142,48 @@ static void put_parameter(const struct api *api, enum http_param param,
     json_out_end(out, '}');
 }
 
+static bool is_parameter(const struct http_route *route, struct span name)
+{
+    for (enum http_param i = 0; i < HTTP_PARAM_COUNT; i++) {
+        if ((route->params >> i & 1) && span_equal(name, span_of_str(http_params_text(i)->name)))
+            return true;
+    }
+    return false;
+}
+
+/* The collection's properties by their names: GDAL sends those that it finds here. */
+static void put_properties(const struct api *api, const struct http_route *route)
+{
+    struct buffer *out = api->out;
+
+    for (size_t i = 0; i < api->queryables->count; i++) {
+        const struct cql2_property *item = &api->queryables->items[i];
+        char name[PROPERTY_BYTES_MAX], text[2 * PROPERTY_BYTES_MAX];
+
+        if (item->type == CQL2_GEOMETRY || is_parameter(route, item->name))
+            continue;
+        (void)snprintf(name, sizeof(name), "%.*s", (int)item->name.size,
+                       (const char *)item->name.data);
+        (void)snprintf(text, sizeof(text),
+                       api->language == HTTP_SWEDISH ? "Egenskapen är lika med värdet: %s."
+                                                     : "The property equals the value: %s.",
+                       http_queryables_title(name, api->language));
+        json_out_begin(out, NULL, '{');
+        json_out_text(out, "name", name);
+        json_out_text(out, "in", "query");
+        json_out_text(out, "description", text);
+        json_out_bool(out, "required", false);
+        json_out_begin(out, "schema", '{');
+        http_queryables_put_type(out, item, api->queryables->listing[i]);
+        buffer_put_str(out, "}}");
+    }
+}
+
 static void put_parameters(const struct api *api, const struct http_route *route)
 {
     json_out_begin(api->out, "parameters", '[');
-    put_path_parameters(api, route->path);
+    if (!api->collection)
+        put_path_parameters(api, route->path);
     for (enum http_param i = 0; i < HTTP_PARAM_COUNT; i++) {
         if (!(route->params >> i & 1))
             continue;
@@ -146,6 +192,8 @@ static void put_parameters(const struct api *api, const struct http_route *route
         else
             put_reference(api->out, NULL, "parameters", http_params_text(i)->name);
     }
+    if (api->collection && (route->params >> HTTP_PARAM_FILTER & 1))
+        put_properties(api, route);
     json_out_end(api->out, ']');
 }
 
@@ -155,7 +203,7 @@ static const char *schema_of(const struct http_route *route, unsigned format)
         return "{\"type\":\"object\"}";
     if (format != HTTP_FORMAT_GEOJSON)
         return "{\"type\":\"string\"}";
-    return strstr(route->path, "{id}") || route->method == HTTP_POST
+    return strstr(route->path, "{featureId}") || route->method == HTTP_POST
                ? "{\"$ref\":\"#/components/schemas/feature\"}"
                : "{\"$ref\":\"#/components/schemas/featureCollection\"}";
 }
@@ -172,7 +220,7 @@ static void put_content(struct buffer *out, const char *type, const char *schema
 static bool route_may_answer(const struct http_route *route, int status)
 {
     bool writes = route->access == HTTP_ACCESS_EDITOR;
-    bool has_id = strstr(route->path, "{id}") != NULL;
+    bool has_id = strstr(route->path, "{featureId}") != NULL;
 
     switch (status) {
     case 404:
@@ -230,9 +278,12 @@ static void put_operation(const struct api *api, const struct http_route *route)
 {
     struct buffer *out = api->out;
     const char *summary = say(api, route->name, route->summary);
+    char name[64];
 
+    (void)snprintf(name, sizeof(name), "%s%s%s", route->name, api->collection ? "-" : "",
+                   api->collection ? api->collection : "");
     json_out_begin(out, method_key(route->method), '{');
-    json_out_text(out, "operationId", route->name);
+    json_out_text(out, "operationId", name);
     json_out_text(out, "summary", summary);
     json_out_text(out, "description", summary);
     json_out_raw(out, "tags", span_of_str(route->access ? "[\"write\"]" : "[\"read\"]"));
@@ -254,9 +305,46 @@ static void put_operation(const struct api *api, const struct http_route *route)
     json_out_end(out, '}');
 }
 
-static void put_paths(const struct api *api)
+/* All operations of a path; of one collection, if the api says so. */
+static void put_path(const struct api *api, const char *path, const char *shown)
 {
     const struct http_routes *routes = api->routes;
+
+    json_out_begin(api->out, shown, '{');
+    for (size_t i = 0; i < routes->count; i++) {
+        if (in_document(&routes->items[i]) && strcmp(routes->items[i].path, path) == 0)
+            put_operation(api, &routes->items[i]);
+    }
+    json_out_end(api->out, '}');
+}
+
+/* Each collection has properties of its own, which may be asked for by their names. */
+static enum torg_err put_collections(const struct api *api)
+{
+    struct queryables *queryables = calloc(1, sizeof(*queryables));
+
+    if (!queryables)
+        return TORG_E_NOMEM;
+    for (uint8_t i = 1; i < COLLECTIONS_MAX; i++) {
+        struct api one = *api;
+        char path[64];
+
+        if (!(COLLECTION_MASK_PUBLIC >> i & 1))
+            continue;
+        one.collection = collection_name(i);
+        one.queryables = queryables;
+        queryables_of_listings(1u << i, queryables);
+        (void)snprintf(path, sizeof(path), "/collections/%s/items", one.collection);
+        put_path(&one, ITEMS_PATH, path);
+    }
+    free(queryables);
+    return TORG_OK;
+}
+
+static enum torg_err put_paths(const struct api *api)
+{
+    const struct http_routes *routes = api->routes;
+    enum torg_err err;
 
     json_out_begin(api->out, "paths", '{');
     for (size_t i = 0; i < routes->count; i++) {
@@ -268,14 +356,11 @@ static void put_paths(const struct api *api)
                 !in_document(&routes->items[j]) || strcmp(routes->items[j].path, route->path) != 0;
         if (!first)
             continue;
-        json_out_begin(api->out, route->path[0] ? route->path : "/", '{');
-        for (size_t j = i; j < routes->count; j++) {
-            if (in_document(&routes->items[j]) && strcmp(routes->items[j].path, route->path) == 0)
-                put_operation(api, &routes->items[j]);
-        }
-        json_out_end(api->out, '}');
+        put_path(api, route->path, route->path[0] ? route->path : "/");
     }
+    err = put_collections(api);
     json_out_end(api->out, '}');
+    return err;
 }
 
 /* ---- what operations refer to ---- */
@@ -410,8 +495,10 @@ static void put_info(const struct api *api, const struct buffer *root)
 
 enum torg_err http_api(struct http_exchange *exchange)
 {
-    struct api api = {exchange, &exchange->reply.body, &exchange->worker->options->routes,
-                      http_words_language(exchange->params.language)};
+    struct api api = {.exchange = exchange,
+                      .out = &exchange->reply.body,
+                      .routes = &exchange->worker->options->routes,
+                      .language = http_words_language(exchange->params.language)};
     struct buffer root = {0}, base = {0};
     enum torg_err err;
 
@@ -426,10 +513,11 @@ enum torg_err http_api(struct http_exchange *exchange)
     json_out_begin(api.out, NULL, '{');
     json_out_span(api.out, "url", buffer_span(&base));
     buffer_put_str(api.out, "}]");
-    put_paths(&api);
+    err = put_paths(&api);
     put_components(&api);
     buffer_put_str(api.out, "}\n");
-    err = root.err ? root.err : base.err ? base.err : api.out->err;
+    if (!err)
+        err = root.err ? root.err : base.err ? base.err : api.out->err;
     buffer_done(&root);
     buffer_done(&base);
     return err;

@@ -50,6 +50,11 @@ static const struct http_api_words words[] = {
      "punkt gemensam med den, enligt sin exakta geometri. Kanterna är raka i longitud och latitud; "
      "över datumgränsen delas en geometri i två. Uppgifter utan geometri är inte med.",
      "\"POLYGON((17 65,18 65,18 66,17 65))\""},
+    {"reaches",
+     "Longitud och latitud i grader (CRS84), och kanske meter (0 till 100000): vem som kommer dit. "
+     "Uppgifter vars område (serves) omfattar platsen, eller är högst så långt bort, eller som "
+     "stannar där (itinerary) inom tiden i datetime; utan den nu eller senare.",
+     "[20.263,63.8258]"},
     {"theme",
      "Ett tema, med de smalare under det. Upprepat: något av dem. Med komma i ett värde: alla.",
      "[\"food/cafe\"]"},
@@ -103,8 +108,8 @@ static const struct http_api_words words[] = {
      "\"2026-06-01T12:00:00+02:00\""},
     {"all", "Hela samlingen i ett enda svar, som ström.", "true"},
     /* parts of paths */
-    {"collection", "Samlingens namn; /collections räknar upp dem.", "\"offers\""},
-    {"id", "Uppgiftens id.", "\"aaaaaaaaaaaaa-aaaaaaaaaaaaaaaaaaaaaaaaaa\""},
+    {"collectionId", "Samlingens namn; /collections räknar upp dem.", "\"offers\""},
+    {"featureId", "Uppgiftens id.", "\"aaaaaaaaaaaaa-aaaaaaaaaaaaaaaaaaaaaaaaaa\""},
 };
 
 const struct http_api_words *http_api_words(const char *name)

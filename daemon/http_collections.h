@@ -6,7 +6,7 @@
 
 /* The collections: what they are called, where and when their listings lie, how they are asked. */
 http_handler http_collections; /* /collections */
-http_handler http_collection;  /* /collections/{collection} */
+http_handler http_collection;  /* /collections/{collectionId} */
 
 /* The member extent of a collection's object, padded. */
 void http_collections_put_extent(struct buffer *out, const struct query_extent *extent);

@@ -5,9 +5,9 @@
 #include "daemon/http_router.h"
 
 /* Listings: lists of them, and one. */
-http_handler http_items_list;   /* /collections/{collection}/items */
+http_handler http_items_list;   /* /collections/{collectionId}/items */
 http_handler http_items_search; /* /search */
-http_handler http_items_one;    /* /collections/{collection}/items/{id} */
+http_handler http_items_one;    /* /collections/{collectionId}/items/{featureId} */
 
 /* The public collection that the path names; 0, with a reply, if there is none. */
 uint8_t http_items_collection(struct http_exchange *exchange);

@@ -195,8 +195,8 @@ static enum torg_err end_document(struct http_exchange *exchange, bool closed)
 }
 
 /* Texts are language maps in the answer, and strings to a filter. */
-static void put_simple_type(struct buffer *out, const struct cql2_property *item,
-                            const struct listing_property *property)
+void http_queryables_put_type(struct buffer *out, const struct cql2_property *item,
+                              const struct listing_property *property)
 {
     if (property && property->type == LISTING_TYPE_ENUM) {
         json_out_text(out, "type", "string");
@@ -243,7 +243,7 @@ static void put_properties(struct http_exchange *exchange, uint8_t collection,
         put_words(out, name, queryables->listing[i], language);
         if (role)
             json_out_text(out, "x-ogc-role", role);
-        put_simple_type(out, item, queryables->listing[i]);
+        http_queryables_put_type(out, item, queryables->listing[i]);
         json_out_end(out, '}');
     }
 }

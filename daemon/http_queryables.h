@@ -17,6 +17,10 @@ enum torg_err http_schema(struct http_exchange *exchange);
 void http_queryables_put_links(const struct http_exchange *exchange, struct buffer *out,
                                const char *collection);
 
+/* What stands in its schema as a filter sees it. property: NULL unless it is a listing's. */
+void http_queryables_put_type(struct buffer *out, const struct cql2_property *item,
+                              const struct listing_property *property);
+
 /* What a property is called; its own name when nobody has said. Static storage, or name. */
 const char *http_queryables_title(const char *name, enum http_language language);
 

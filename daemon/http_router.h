@@ -27,7 +27,7 @@ enum http_place {
 struct http_route {
     enum http_method method; /* GET answers HEAD as well */
     enum http_place place;
-    const char *path; /* "/collections/{collection}/items"; "" is the base itself */
+    const char *path; /* "/collections/{collectionId}/items"; "" is the base itself */
     http_handler *handler;
     enum http_access access;
     unsigned formats;        /* HTTP_FORMAT_*, or-ed; 0 for an answer without a body */

@@ -11,8 +11,8 @@
  * up. Conditions (If-Match), rights and repeated requests (Idempotency-Key) are
  * decided inside the transaction of the write.
  */
-http_handler http_write_post;   /* /collections/{collection}/items */
-http_handler http_write_put;    /* /collections/{collection}/items/{id} */
+http_handler http_write_post;   /* /collections/{collectionId}/items */
+http_handler http_write_put;    /* /collections/{collectionId}/items/{featureId} */
 http_handler http_write_patch;  /* the same */
 http_handler http_write_delete; /* the same */
 

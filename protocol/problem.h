@@ -13,8 +13,8 @@
 #define PROBLEMS_MAX 64
 
 struct problem {
-    char path[96];  /* "properties.price", "geometry.coordinates" */
-    char text[800]; /* "must be between -90 and 90" */
+    char path[96];   /* "properties.price", "geometry.coordinates" */
+    char text[1600]; /* "must be between -90 and 90"; a list of all that is allowed fits */
 };
 
 struct problems {

@@ -68,7 +68,7 @@ def test_it_is_complete():
         item = node.publish("offers", feature("Bastu"))
         document = documents(node)["en"]
         for template, operations in document["paths"].items():
-            path = template.replace("{collection}", "offers").replace("{id}", item)
+            path = template.replace("{collectionId}", "offers").replace("{featureId}", item)
             query = {}
             for parameter in operations["get"]["parameters"] if "get" in operations else []:
                 if parameter.get("required") and parameter["in"] == "query":

@@ -70,7 +70,7 @@ def test_every_resource_has_a_page():
         for path, operations in document["paths"].items():
             if "get" not in operations:
                 continue
-            path = "/torg/v1" + path.replace("{collection}", "offers").replace("{id}", item)
+            path = "/torg/v1" + path.replace("{collectionId}", "offers").replace("{featureId}", item)
             pages = {}
             for lang in ("sv", "en"):
                 query = {"q": "rum"} if path.endswith("/suggest") else {}

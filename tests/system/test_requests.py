@@ -125,8 +125,8 @@ class Client:
 
 
 def target_of(path, query, ids, chance):
-    for name, values in (("{collection}", ["offers", "companies", "events", "needs", "places"]),
-                         ("{id}", ids)):
+    for name, values in (("{collectionId}", ["offers", "companies", "events", "needs", "places"]),
+                         ("{featureId}", ids)):
         if name in path:
             value = chance.choice(values) if chance.random() < 0.9 else \
                 urllib.parse.quote(chance.choice(HOSTILE)[:200], safe="")
@@ -145,7 +145,7 @@ def test_examples_are_accepted():
         for path, method, parameters, _ in operations(document):
             if method != "get":
                 continue
-            target = path.replace("{collection}", "offers").replace("{id}", item)
+            target = path.replace("{collectionId}", "offers").replace("{featureId}", item)
             needed = [pair for parameter in parameters if parameter.get("required") and
                       parameter["in"] == "query" for pair in pairs_of(parameter, parameter["example"])]
             for parameter in parameters:

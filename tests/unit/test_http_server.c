@@ -139,7 +139,7 @@ static void test_api_document(void **state)
                         "application/vnd.oai.openapi+json;version=3.0");
     json = json_of(&answer);
     paths = json_object_get(json, "paths");
-    items = json_object_get(paths, "/collections/{collection}/items");
+    items = json_object_get(paths, "/collections/{collectionId}/items");
     assert_true(json_is_object(json_object_get(items, "get")));
     assert_true(json_is_object(json_object_get(items, "post")));
     assert_true(json_is_object(json_object_get(json_object_get(paths, "/"), "get")));
