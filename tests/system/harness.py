@@ -90,6 +90,7 @@ class Node:
         self.name = name
         self.conf = self.directory / "federation.conf"
         self.log = self.directory.parent / f"{self.directory.name}.log"
+        self.host = "127.0.0.1"
         self.http_port = free_port()
         self.peer_port = free_port() if listen else None
         self.admin_port = free_port()
@@ -121,10 +122,11 @@ class Node:
 
     # -- the process
 
-    def start(self, ready=True, **kwargs):
+    def start(self, ready=True, prefix=(), **kwargs):
+        """prefix: a command that runs torgd, and becomes it."""
         assert self.process is None
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([TORGD, "--config", str(self.conf)],
+            self.process = subprocess.Popen([*prefix, TORGD, "--config", str(self.conf)],
                                             stdout=log, stderr=log, **kwargs)
         if ready:
             self.wait_ready()
@@ -160,7 +162,7 @@ class Node:
     # -- HTTP
 
     def request(self, method, path, body=None, headers=None, port=None, timeout=PATIENCE_S):
-        connection = http.client.HTTPConnection("127.0.0.1", port or self.http_port,
+        connection = http.client.HTTPConnection(self.host, port or self.http_port,
                                                 timeout=timeout)
         try:
             if isinstance(body, (dict, list)):
