@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "daemon/http_reply.h"
 #include "daemon/http_router.h"
@@ -105,6 +106,44 @@ static enum torg_err make_filter(struct http_exchange *exchange, struct cql2 *tr
     return TORG_OK;
 }
 
+/* "name,-price.amount": the order in which the answer comes. */
+static void read_sort(struct http_exchange *exchange, struct problems *problems)
+{
+    struct http_params *params = &exchange->params;
+    const struct queryables *queryables = params->queryables;
+    struct span left = params->sortby;
+
+    if (params->query.has_near)
+        problems_add(problems, "sortby", "near is an order of its own: take one of them");
+    while (left.size > 0) {
+        const uint8_t *comma = memchr(left.data, ',', left.size);
+        struct span name = span_of(left.data, comma ? (size_t)(comma - left.data) : left.size);
+        bool sign = name.size && (name.data[0] == '-' || name.data[0] == '+');
+        bool descending = name.size && name.data[0] == '-';
+        size_t property;
+
+        left = comma ? span_of(comma + 1, left.size - name.size - 1) : (struct span){0};
+        if (sign)
+            name = span_of(name.data + 1, name.size - 1);
+        property = queryables_find(queryables, name);
+        if (params->sort.count == QUERY_SORT_KEYS_MAX) {
+            problems_add(problems, "sortby", "names more than %d properties", QUERY_SORT_KEYS_MAX);
+            return;
+        }
+        if (property == queryables->count || queryables->items[property].type == CQL2_GEOMETRY) {
+            problems_add(problems, "sortby",
+                         "\"%.*s\" is nothing to sort by: take properties of queryables, such as "
+                         "name,-modified",
+                         (int)(name.size < 60 ? name.size : 60), (const char *)name.data);
+            return;
+        }
+        params->sort.by[params->sort.count].name = queryables->items[property].name;
+        params->sort.by[params->sort.count].type = queryables->items[property].type;
+        params->sort.by[params->sort.count++].descending = descending;
+    }
+    params->sort.has_after = (params->given & HTTP_PARAM_BIT(CURSOR)) != 0;
+}
+
 enum torg_err http_filter_read(struct http_exchange *exchange, bool *ret_good)
 {
     struct http_params *params = &exchange->params;
@@ -122,6 +161,8 @@ enum torg_err http_filter_read(struct http_exchange *exchange, bool *ret_good)
             return TORG_E_NOMEM;
         queryables_of_listings(params->query.collections, params->queryables);
     }
+    if (params->given & HTTP_PARAM_BIT(SORTBY))
+        read_sort(exchange, &problems);
     err = read_filter(exchange, &tree, &problems);
     for (size_t i = 0; i < params->property_count && !err; i++)
         err = read_property(exchange, params->properties[i], &tree, &problems);

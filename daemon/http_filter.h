@@ -6,7 +6,7 @@
 
 /*
  * filter, filter-lang, filter-crs and properties by their names become the
- * query's filter: about the listings of query.collections, or of what
+ * query's filter, and sortby params.sort: about the listings of query.collections, or of what
  * params.queryables holds already. *ret_good is false when the request was
  * refused: then a reply is set. TORG_E_NOMEM.
  */

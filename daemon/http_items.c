@@ -196,7 +196,12 @@ static void put_next_url(const struct list *list, struct buffer *out)
 {
     struct buffer cursor = {0};
 
-    http_params_cursor_put(&cursor, &list->next, http_params_binding(&list->exchange->params));
+    if (list->page.keys)
+        http_params_sort_cursor_put(&cursor, &list->page.keys[list->written - 1],
+                                    list->page.hits[list->written - 1].document,
+                                    http_params_binding(&list->exchange->params));
+    else
+        http_params_cursor_put(&cursor, &list->next, http_params_binding(&list->exchange->params));
     /* Facets are of all that matches: the first page has said them. */
     http_link_put_again(list->exchange,
                         HTTP_PARAM_BIT(CURSOR) | HTTP_PARAM_BIT(OFFSET) | HTTP_PARAM_BIT(FACETS),
@@ -338,6 +343,31 @@ static bool check_cursor(struct http_exchange *exchange)
     return false;
 }
 
+/* In an order by properties the facets are counted apart. */
+static enum torg_err run_list(struct list *list, const struct http_params *params)
+{
+    const struct theme_tree *themes = list->exchange->node->themes;
+    struct query_page counted;
+    struct query query = params->query;
+    enum torg_err err;
+
+    if (params->sort.count == 0)
+        return query_run_facets(list->kv, themes, &params->query, params->facets, &list->page,
+                                &list->facets);
+    query.has_cursor = false;
+    query.offset = query.limit = 0;
+    if (params->facets) {
+        err = query_run_facets(list->kv, themes, &query, params->facets, &counted, &list->facets);
+        if (err)
+            return err;
+        query_page_done(&counted);
+    }
+    err = query_run_sorted(list->kv, themes, &params->query, &params->sort, &list->page);
+    if (err)
+        query_facets_done(&list->facets);
+    return err;
+}
+
 static enum torg_err read_list(struct http_exchange *exchange, const struct kv *kv,
                                uint8_t collection)
 {
@@ -356,8 +386,7 @@ static enum torg_err read_list(struct http_exchange *exchange, const struct kv *
     if (err)
         return err;
     if (!params->never)
-        err = query_run_facets(kv, exchange->node->themes, &params->query, params->facets,
-                               &list.page, &list.facets);
+        err = run_list(&list, params);
     if (err)
         goto done;
     http_reply_begin(exchange, 200, http_params_format_type(params->format));
@@ -407,7 +436,7 @@ static enum torg_err read_local(struct http_exchange *exchange, const struct kv 
     if (err)
         return err;
     if (!params->never)
-        err = local_query(kv, collection, &params->query, when, &list.page);
+        err = local_query(kv, collection, &params->query, when, &params->sort, &list.page);
     if (!err) {
         http_reply_begin(exchange, 200, http_params_format_type(params->format));
         reply_content_crs(exchange);

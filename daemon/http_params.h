@@ -3,7 +3,7 @@
 #define TORG_DAEMON_HTTP_PARAMS_H
 
 #include "index/geo_transform.h"
-#include "index/query.h"
+#include "index/query_sort.h"
 #include "protocol/http_request.h"
 #include "protocol/problem.h"
 #include "protocol/queryables.h"
@@ -30,6 +30,7 @@ enum http_param {
     HTTP_PARAM_FILTER, /* a route that takes it takes properties by their names, too */
     HTTP_PARAM_FILTER_LANG,
     HTTP_PARAM_FILTER_CRS,
+    HTTP_PARAM_SORTBY,
     HTTP_PARAM_COLLECTIONS,
     HTTP_PARAM_LIMIT,
     HTTP_PARAM_OFFSET,
@@ -52,7 +53,8 @@ enum http_param {
      HTTP_PARAM_BIT(Q) | HTTP_PARAM_BIT(DATETIME) | HTTP_PARAM_BIT(ORIGIN) |                       \
      HTTP_PARAM_BIT(MUNICIPALITY) | HTTP_PARAM_BIT(NETWORK) | HTTP_PARAM_BIT(REACHES))
 #define HTTP_PARAMS_CQL2                                                                           \
-    (HTTP_PARAM_BIT(FILTER) | HTTP_PARAM_BIT(FILTER_LANG) | HTTP_PARAM_BIT(FILTER_CRS))
+    (HTTP_PARAM_BIT(FILTER) | HTTP_PARAM_BIT(FILTER_LANG) | HTTP_PARAM_BIT(FILTER_CRS) |           \
+     HTTP_PARAM_BIT(SORTBY))
 #define HTTP_PARAMS_PAGE                                                                           \
     (HTTP_PARAM_BIT(LIMIT) | HTTP_PARAM_BIT(OFFSET) | HTTP_PARAM_BIT(CURSOR) |                     \
      HTTP_PARAM_BIT(FACETS) | HTTP_PARAM_BIT(EXPLAIN) | HTTP_PARAM_BIT(CRS) | HTTP_PARAM_BIT(F))
@@ -73,6 +75,7 @@ enum http_format {
 #define HTTP_OFFSET_MAX 1000000
 #define HTTP_ORIGIN_DIGITS_MIN 16
 #define HTTP_CURSOR_TEXT_SIZE 28
+#define HTTP_SORT_CURSOR_TEXT_MAX 256
 #define HTTP_LANGUAGE_BYTES_MAX 35 /* RFC 5646, section 4.4.1 */
 
 struct http_params {
@@ -89,7 +92,9 @@ struct http_params {
     enum geo_crs filter_crs;
     size_t property_count; /* parameters that may be properties: http_filter.h knows them */
     const struct http_pair *properties[HTTP_QUERY_PAIRS_MAX];
-    struct filter *filter_made;    /* of all that, owned; NULL without */
+    struct span sortby;         /* as typed */
+    struct query_sort sort;     /* what it means, when http_filter_read has been; with the cursor */
+    struct filter *filter_made; /* of all that, owned; NULL without */
     struct queryables *queryables; /* what it speaks of, owned */
     size_t origin_count;
     struct span origins[QUERY_VALUES_MAX]; /* hex digits, lower case or upper */
@@ -127,6 +132,11 @@ void http_params_done(struct http_params *params);
 uint64_t http_params_binding(const struct http_params *params);
 void http_params_cursor_put(struct buffer *out, const struct query_cursor *cursor,
                             uint64_t binding);
+/* The same of a page in an order by properties. */
+void http_params_sort_cursor_put(struct buffer *out, const struct query_sort_key *key,
+                                 uint32_t document, uint64_t binding);
+enum torg_err http_params_sort_cursor_parse(struct span text, struct query_sort *sort,
+                                            uint64_t *ret_binding);
 enum torg_err http_params_cursor_parse(struct span text, struct query_cursor *ret_cursor,
                                        uint64_t *ret_binding);
 

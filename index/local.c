@@ -11,9 +11,10 @@
 /* What stands under a key begins with one of these. */
 enum { ROW_COLLECTION = 1, ROW_FEATURE = 2, ROW_ID = 3 };
 #define RECORD_FORMAT 1
-#define FEATURE_HEAD_BYTES 17 /* has a box, the box */
-#define FEATURE_KEY_BYTES 9   /* kind, collection, feature */
-#define ID_KEY_BYTES 21       /* kind, collection, hash of the id */
+#define HASH_DOMAIN "torg/local-feature/1"
+#define FEATURE_KEY_BYTES 9 /* kind, collection, feature */
+#define WORK_SORT 4         /* of reading a feature for its order */
+#define ID_KEY_BYTES 21     /* kind, collection, hash of the id */
 
 struct feature_key {
     uint8_t bytes[FEATURE_KEY_BYTES];
@@ -209,6 +210,7 @@ enum torg_err local_get_or_new(const struct kv *kv, struct span name, struct loc
 struct stored {
     bool has_geometry;
     struct position min, max;
+    uint8_t hash[16]; /* nothing else would notice a damaged property */
     struct span json;
 };
 
@@ -219,6 +221,7 @@ static enum torg_err stored_read(struct span value, struct stored *ret)
     ret->has_geometry = reader_u8(&in) != 0;
     ret->min = read_position(&in);
     ret->max = read_position(&in);
+    reader_copy(&in, ret->hash, sizeof(ret->hash));
     ret->json = reader_bytes(&in, reader_left(&in));
     return in.err ? TORG_E_CORRUPT : TORG_OK;
 }
@@ -296,6 +299,7 @@ enum torg_err local_put(struct kv *kv, struct local_collection *collection,
 {
     struct buffer value = {0};
     struct feature_key key;
+    uint8_t hash[16];
     uint32_t number;
     enum torg_err err = local_compare(kv, collection, feature, ret_action, &number);
 
@@ -309,6 +313,8 @@ enum torg_err local_put(struct kv *kv, struct local_collection *collection,
     buffer_put_u8(&value, feature->has_geometry);
     put_position(&value, feature->min);
     put_position(&value, feature->max);
+    seal_hash16(HASH_DOMAIN, buffer_span(&feature->json), hash);
+    buffer_put(&value, hash, sizeof(hash));
     buffer_put_span(&value, buffer_span(&feature->json));
     key = feature_key(collection->number, number);
     err = value.err;
@@ -372,6 +378,7 @@ struct scan {
     struct filter *when;
     struct geo_window window;
     struct query_page *page;
+    struct query_sorter *sorter; /* NULL: the order is that of numbers */
     uint32_t skipped;
     uint64_t before; /* the filters' work */
 };
@@ -412,6 +419,10 @@ static enum torg_err scan_visit(void *context, uint32_t number, const struct sto
     if (err || !matches)
         return err;
     page->matched++;
+    if (scan->sorter) {
+        page->explain.rows += WORK_SORT;
+        return query_sorter_add(scan->sorter, number, stored->json);
+    }
     if (scan->query->has_cursor && number <= scan->query->cursor.document)
         return TORG_OK;
     if (scan->skipped < scan->query->offset) {
@@ -426,11 +437,11 @@ static enum torg_err scan_visit(void *context, uint32_t number, const struct sto
 
 enum torg_err local_query(const struct kv *kv, const struct local_collection *collection,
                           const struct query *query, struct filter *when,
-                          struct query_page *ret_page)
+                          const struct query_sort *sort, struct query_page *ret_page)
 {
     struct query_page page = {.explain = {.driver = "scan"}};
     struct scan scan = {.query = query, .when = when, .page = &page};
-    enum torg_err err;
+    enum torg_err err = TORG_OK;
 
     if (query->limit > QUERY_LIMIT_MAX || (query->has_box && !geo_box_valid(&query->box)))
         return TORG_E_INVALID;
@@ -440,7 +451,13 @@ enum torg_err local_query(const struct kv *kv, const struct local_collection *co
     page.hits = malloc((query->limit ? query->limit : 1) * sizeof(*page.hits));
     if (!page.hits)
         return TORG_E_NOMEM;
-    err = each_stored(kv, collection->number, scan_visit, &scan);
+    if (sort && sort->count)
+        err = query_sorter_new(sort, query->offset, query->limit, &scan.sorter);
+    if (!err)
+        err = each_stored(kv, collection->number, scan_visit, &scan);
+    if (!err && scan.sorter)
+        err = query_sorter_page(scan.sorter, &page);
+    query_sorter_free(scan.sorter);
     if (err) {
         query_page_done(&page);
         return err;
@@ -481,9 +498,13 @@ static enum torg_err check_visit(void *context, uint32_t number, const struct st
     json_t *json = NULL;
     char message[120];
     uint32_t found = 0;
+    uint8_t hash[16];
     enum torg_err err;
 
     check->count++;
+    seal_hash16(HASH_DOMAIN, stored->json, hash);
+    if (memcmp(hash, stored->hash, sizeof(hash)) != 0)
+        check_say(check, number, "is not what was stored");
     *check->types = collection->types;
     err = listing_json_parse(stored->json, &json, message, sizeof(message));
     if (!err)

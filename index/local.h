@@ -2,7 +2,7 @@
 #ifndef TORG_INDEX_LOCAL_H
 #define TORG_INDEX_LOCAL_H
 
-#include "index/query.h"
+#include "index/query_sort.h"
 #include "protocol/local_feature.h"
 
 /*
@@ -55,11 +55,12 @@ enum torg_err local_find(const struct kv *kv, const struct local_collection *col
 
 /*
  * What passes the query's box and filter, and when (NULL: any), as a page in
- * the order of numbers; all else of the query is passed over. Errors as query_run.
+ * the order of sort, or of numbers (NULL, or it has no keys); all else of the
+ * query is passed over. Errors as query_run.
  */
 enum torg_err local_query(const struct kv *kv, const struct local_collection *collection,
                           const struct query *query, struct filter *when,
-                          struct query_page *ret_page);
+                          const struct query_sort *sort, struct query_page *ret_page);
 
 /* Counts, boxes, ids and types of all local collections; report each difference. */
 enum torg_err local_verify(const struct kv *kv, catalogue_report *report, void *context,

@@ -486,6 +486,7 @@ void query_page_done(struct query_page *page)
 {
     free(page->hits);
     free(page->ranks);
+    free(page->keys);
     *page = (struct query_page){0};
 }
 

@@ -122,9 +122,11 @@ struct query_explain {
     uint64_t work;          /* what counts against QUERY_WORK_MAX */
 };
 
+struct query_sort_key; /* query_sort.h */
 struct query_page {
     struct rtree_hit *hits; /* owned; distance_m is -1 without near */
     uint32_t *ranks;        /* owned, one for each hit; NULL unless they are in order of rank */
+    struct query_sort_key *keys; /* owned, the same; NULL unless query_sort.h put them in order */
     size_t count;
     uint64_t matched; /* all that match, whatever the page */
     bool has_next;

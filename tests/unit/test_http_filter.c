@@ -225,6 +225,67 @@ static void test_pages_keep_their_filter(void **state)
     json_decref(json);
 }
 
+/* The names in the order of the answer, by pages of one, each by the link of the one before. */
+static void expect_order(struct http_world *world, const char *sortby, const char *const *names)
+{
+    char query[600];
+    size_t count = 0;
+    bool more = true;
+
+    (void)snprintf(query, sizeof(query), "limit=1&sortby=%s", sortby);
+    while (more) {
+        json_t *json = ask(world, 200, "/collections/offers/items", query);
+        const json_t *feature = json_array_get(json_object_get(json, "features"), 0);
+        const json_t *name =
+            json_object_get(json_object_get(json_object_get(feature, "properties"), "name"), "sv");
+        const json_t *link;
+        size_t i;
+
+        assert_int_equal(json_integer_value(json_object_get(json, "numberMatched")), 3);
+        if (!names[count] || strcmp(json_string_value(name), names[count]) != 0)
+            fail_msg("%s: %s is number %zu", sortby, json_string_value(name), count);
+        count++;
+        more = false;
+        json_array_foreach(json_object_get(json, "links"), i, link)
+        {
+            const char *href = json_string_value(json_object_get(link, "href"));
+
+            if (strcmp(json_string_value(json_object_get(link, "rel")), "next") != 0)
+                continue;
+            more = true;
+            (void)snprintf(query, sizeof(query), "limit=1&sortby=%s&%s", sortby,
+                           strstr(href, "cursor="));
+        }
+        json_decref(json);
+    }
+    assert_null(names[count]);
+}
+
+static void test_an_order_by_properties(void **state)
+{
+    static const char *const by_name[] = {"Bastu", "Båt", "Cykel", NULL};
+    static const char *const by_name_down[] = {"Cykel", "Båt", "Bastu", NULL};
+    static const char *const by_price_down[] = {"Båt", "Bastu", "Cykel", NULL};
+    static const char *const by_two[] = {"Cykel", "Bastu", "Båt", NULL};
+
+    expect_order(*state, "name", by_name);
+    expect_order(*state, "-name", by_name_down);
+    /* What has no price comes last either way. */
+    expect_order(*state, "price.amount", by_name);
+    expect_order(*state, "-price.amount", by_price_down);
+    expect_order(*state, "-municipality,-name", by_two);
+    expect_refused(*state, "/collections/offers/items", "sortby=color", "sortby",
+                   "nothing to sort by");
+    expect_refused(*state, "/collections/offers/items", "sortby=geometry", "sortby",
+                   "nothing to sort by");
+    expect_refused(*state, "/collections/offers/items", "sortby=name,,kind", "sortby",
+                   "nothing to sort by");
+    expect_refused(*state, "/collections/offers/items", "near=20,63&sortby=name", "sortby",
+                   "near is an order of its own");
+    expect_matched(*state, "/collections/offers/items",
+                   "sortby=name&facets=municipality&filter=name < 'C'", 2);
+}
+
 static const char *member(const json_t *document, const char *property, const char *name)
 {
     const json_t *properties = json_object_get(document, "properties");
@@ -289,9 +350,9 @@ static void test_everything_has_a_title(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_filters_narrow),          cmocka_unit_test(test_mistakes_are_told),
-        cmocka_unit_test(test_pages_keep_their_filter), cmocka_unit_test(test_what_there_is_to_ask),
-        cmocka_unit_test(test_everything_has_a_title),
+        cmocka_unit_test(test_filters_narrow),       cmocka_unit_test(test_an_order_by_properties),
+        cmocka_unit_test(test_mistakes_are_told),    cmocka_unit_test(test_pages_keep_their_filter),
+        cmocka_unit_test(test_what_there_is_to_ask), cmocka_unit_test(test_everything_has_a_title),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
