@@ -226,8 +226,10 @@ enum torg_err rtree_apply_now(struct rtree *tree, const struct rtree_edit *edits
     if (err)
         return err;
     waiting = (size_t)pending.gone.count + pending.added.count;
-    if (waiting == 0)
-        return batch_apply(tree, edits, count);
+    if (waiting == 0) {
+        err = batch_apply(tree, edits, count);
+        return err || pending.gone.bytes ? err : rtree_pending_clear(tree->kv, tree->collection);
+    }
     all = malloc((waiting + count) * sizeof(*all));
     if (!all)
         return TORG_E_NOMEM;

@@ -29,7 +29,7 @@
  * 12  The tree's record counts the items of each theme.
  * 13  A theme's own tree holds 1 to 8 too, and exactly the main tree's entries
  *     of the items with the theme.
- * 14  The page of waiting edits reads, with nothing behind its entries; what is
+ * 14  The page of waiting edits is there and reads, with nothing behind its entries; what is
  *     to go stands in the main tree, as it stands there, and once on the page.
  * 15  What is to come is plain (rtree_item.h) and stands nowhere else: once on
  *     the page, and in the main tree only if that is to go.
@@ -443,6 +443,8 @@ static enum torg_err check_pending(struct check *check)
         say(check, "14: the page of waiting edits is damaged");
     if (err)
         return err;
+    if (!pending.gone.bytes && check->record.root.next > 1)
+        say(check, "14: the page of waiting edits is missing");
     if (!rtree_pending_rest_zero(&pending))
         say(check, "14: the page of waiting edits has something behind its entries");
     check_gone(check, &pending.gone);

@@ -26,7 +26,7 @@ struct rtree_pending {
     struct rtree_node gone, added; /* leaves of count 0 and more, borrowed from the transaction */
 };
 
-/* Without a page both are empty. TORG_E_CORRUPT. */
+/* Without a page, as of a tree that never was, both are empty and have no bytes. TORG_E_CORRUPT. */
 enum torg_err rtree_pending_get(const struct kv *kv, uint8_t collection,
                                 struct rtree_pending *ret_pending);
 

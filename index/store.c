@@ -372,11 +372,22 @@ static enum torg_err format_check(struct store *store, MDB_txn *txn)
     if (value.mv_size != sizeof(bytes))
         return TORG_E_CORRUPT;
     memcpy(bytes, value.mv_data, sizeof(bytes));
-    return get_u32be(bytes) == STORE_FORMAT ? TORG_OK : TORG_E_VERSION;
+    if (get_u32be(bytes) > STORE_FORMAT)
+        return TORG_E_VERSION;
+    return get_u32be(bytes) == STORE_FORMAT ? TORG_OK : TORG_E_CORRUPT; /* None was ever less. */
+}
+
+/* Something is in the file, but nothing of ours: another program's, to which nothing is added. */
+static bool is_foreign(struct store *store, MDB_txn *txn, const MDB_stat *stat_main)
+{
+    MDB_dbi meta;
+
+    return !store->read_only && stat_main->ms_entries > 0 &&
+           mdb_dbi_open(txn, table_names[KV_META], 0, &meta) == MDB_NOTFOUND;
 }
 
 /* All tables in one transaction at the start: no later one has to create any. */
-static enum torg_err store_open_tables(struct store *store)
+static enum torg_err store_open_tables(struct store *store, const MDB_stat *stat_main)
 {
     unsigned flags = store->read_only ? MDB_RDONLY : 0;
     enum torg_err err;
@@ -386,6 +397,10 @@ static enum torg_err store_open_tables(struct store *store)
     rc = mdb_txn_begin(store->env, NULL, flags, &txn);
     if (rc)
         return err_of(rc);
+    if (is_foreign(store, txn, stat_main)) {
+        mdb_txn_abort(txn);
+        return TORG_E_CORRUPT;
+    }
     for (int table = 0; table < KV_TABLE_COUNT; table++) {
         rc = mdb_dbi_open(txn, table_names[table], store->read_only ? 0 : MDB_CREATE,
                           &store->tables[table]);
@@ -430,7 +445,7 @@ static enum torg_err store_open_env(struct store *store, const char *directory)
         return err_of(rc);
     store->page_bytes = stat_main.ms_psize;
     mdb_reader_check(store->env, NULL); /* What a killed process left would keep old pages. */
-    err = store_open_tables(store);
+    err = store_open_tables(store, &stat_main);
     if (err)
         return err;
     return store->read_only ? TORG_OK : directory_sync(directory);

@@ -30,8 +30,10 @@ struct store_options store_options_default(void);
 /*
  * The directory must exist. TORG_E_LOCKED when another process writes there or
  * this process has it open already; TORG_E_NOT_FOUND when read_only and
- * nothing is there; TORG_E_VERSION for a newer format; TORG_E_CORRUPT;
- * TORG_E_IO (errno). Creates its files with mode 0600.
+ * nothing is there; TORG_E_VERSION for a newer format; TORG_E_CORRUPT, for
+ * another program's file too, to which nothing is added; TORG_E_IO (errno).
+ * A file that was cut off opens, and SIGBUS comes when what is missing is read. Creates its files
+ * with mode 0600.
  */
 enum torg_err store_open(const char *directory, const struct store_options *options,
                          struct store **ret_store);

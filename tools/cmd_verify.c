@@ -3,7 +3,10 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/admin.h"
@@ -244,17 +247,50 @@ static void name_foreign_files(const char *directory)
         closedir(files);
 }
 
+#define RESTORE "restore a backup, or start from an empty directory and let the peers fill it"
+
+/* The store is a file in memory: what is not in it any more comes as a signal. */
+static void cut_off(int signal_number)
+{
+    static const char text[] =
+        "torg verify: torg.mdb ends before its data: the file was cut off; " RESTORE "\n";
+
+    (void)signal_number;
+    (void)!write(STDERR_FILENO, text, sizeof(text) - 1);
+    _exit(CLI_FAILED);
+}
+
+static void watch_for_the_end(void)
+{
+    struct sigaction action = {.sa_handler = cut_off};
+
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGBUS, &action, NULL);
+}
+
+/* LMDB takes an empty file for a new one; here it is a lost one. */
+static bool file_is_empty(const char *directory)
+{
+    char path[PATH_MAX];
+    struct stat stat_file;
+
+    return snprintf(path, sizeof(path), "%s/torg.mdb", directory) < (int)sizeof(path) &&
+           stat(path, &stat_file) == 0 && stat_file.st_size == 0;
+}
+
 static int verify_fail(const char *directory, enum torg_err err)
 {
     if (err == TORG_E_LOCKED)
         return cli_fail(COMMAND, "%s: torgd is running there; stop it before --repair", directory);
     if (err == TORG_E_NOT_FOUND)
         return cli_fail(COMMAND, "%s: there is no torg data here", directory);
+    if (err == TORG_E_VERSION)
+        return cli_fail(COMMAND, "%s: written by a newer torg; verify it with that version",
+                        directory);
     if (err == TORG_E_CORRUPT)
         return cli_fail(COMMAND,
-                        "%s: the file is damaged beyond its own structure; restore a "
-                        "backup, or start from an empty directory and let the peers "
-                        "fill it",
+                        "%s: torg.mdb is damaged beyond its own structure, or another program's "
+                        "file; " RESTORE,
                         directory);
     return cli_fail(COMMAND, "%s: %s%s%s", directory, torg_err_text(err),
                     err == TORG_E_IO ? ": " : "", err == TORG_E_IO ? strerror(errno) : "");
@@ -272,6 +308,12 @@ static int run(struct verify *verify)
             return CLI_FAILED;
         directory = config.directory;
     }
+    if (file_is_empty(directory)) {
+        cli_fail(COMMAND, "%s: torg.mdb is empty; " RESTORE, directory);
+        config_done(&config);
+        return CLI_FAILED;
+    }
+    watch_for_the_end();
     options.read_only = !verify->repair;
     err = store_open(directory, &options, &verify->store);
     if (!err)

@@ -387,6 +387,33 @@ def test_verify_names_and_repairs_every_kind_of_damage():
         assert answers() == before
 
 
+def test_verify_names_a_file_that_is_not_whole():
+    """Nothing can be repaired in it, and nothing may be made of it: the file stays as it is."""
+    with Federation() as federation:
+        node = federation.found("A").start()
+        path = federation.directory / "generated.geojsonseq"
+        torg("generate", "--count", "300", "--output", str(path))
+        importing(node, path)
+        node.stop()
+        data = node.directory / "data"
+        database = data / "torg.mdb"
+        whole = database.read_bytes()
+        cases = [("half", whole[:len(whole) // 2], "cut off"),
+                 ("two pages", whole[:2 * 4096], "cut off"),
+                 ("empty", b"", "is empty"),
+                 ("another's", b"something else " * 1000, "another program's file")]
+        for name, harmed, says in cases:
+            database.write_bytes(harmed)
+            for more in ([], ["--repair"]):
+                done = torg("verify", *more, str(data), check=False)
+                assert done.returncode == 1 and says in done.stderr, (name, more, done)
+                assert "restore a backup" in done.stderr, (name, more, done)
+                assert "all is right" not in done.stdout, (name, more, done)
+            assert database.stat().st_size == len(harmed), name
+        database.write_bytes(whole)
+        assert node.verify().returncode == 0, node.verify()
+
+
 def test_nothing_there():
     done = subprocess.run([TORG, "verify", "/nonexistent"], capture_output=True, text=True,
                           check=False)
@@ -402,4 +429,5 @@ if __name__ == "__main__":
         test_generate_is_deterministic, test_query_prints_a_table,
         test_status_shows_lag_and_staleness, test_tokens,
         test_verify_finds_damage_and_repairs_the_index,
-        test_verify_names_and_repairs_every_kind_of_damage, test_nothing_there)
+        test_verify_names_and_repairs_every_kind_of_damage,
+        test_verify_names_a_file_that_is_not_whole, test_nothing_there)

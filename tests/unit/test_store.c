@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <lmdb.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -688,6 +689,36 @@ static void test_wrong_files_are_refused(void **state)
     assert_int_equal(errno, ENOENT);
 }
 
+/* Another program's environment in our file's place: our tables in it would be a disaster to both.
+ */
+static void test_another_programs_file_is_left_alone(void **state)
+{
+    struct place *place = *state;
+    struct store_options options = store_options_default();
+    char path[128], word[] = "theirs";
+    MDB_val value = {.mv_size = sizeof(word), .mv_data = word};
+    struct store *store;
+    MDB_stat stat;
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_dbi dbi;
+
+    snprintf(path, sizeof(path), "%s/torg.mdb", place->directory);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(mdb_env_create(&env), 0);
+        assert_int_equal(mdb_env_open(env, path, MDB_NOSUBDIR, 0600), 0);
+        assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+        assert_int_equal(mdb_dbi_open(txn, NULL, 0, &dbi), 0);
+        assert_int_equal(mdb_put(txn, dbi, &value, &value, 0), 0);
+        assert_int_equal(mdb_txn_commit(txn), 0);
+        assert_int_equal(mdb_env_stat(env, &stat), 0);
+        assert_int_equal(stat.ms_entries, 1);
+        mdb_env_close(env);
+        options.read_only = round == 1;
+        assert_err(store_open(place->directory, &options, &store), TORG_E_CORRUPT);
+    }
+}
+
 int main(void)
 {
 #define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, place_setup, place_teardown)
@@ -708,6 +739,7 @@ int main(void)
         STORE_TEST(test_killed_writer),
         STORE_TEST(test_copy_is_compact_and_equal),
         STORE_TEST(test_wrong_files_are_refused),
+        STORE_TEST(test_another_programs_file_is_left_alone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
