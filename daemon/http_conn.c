@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <time.h>
 
 #include "daemon/http_rate.h"
@@ -76,10 +77,16 @@ static void set_deadline(struct http_conn *conn, uint64_t timeout_ms)
 
 static struct http_exchange *exchange_new(struct http_conn *conn)
 {
-    struct http_exchange *exchange = calloc(1, sizeof(*exchange));
+    struct http_exchange *exchange = conn->worker->spare;
 
+    conn->worker->spare = NULL;
+    if (!exchange)
+        exchange = malloc(sizeof(*exchange));
     if (!exchange)
         return NULL;
+    memset(exchange, 0, HTTP_EXCHANGE_ZEROED);
+    exchange->query.count = 0;
+    exchange->path.count = 0;
     exchange->worker = conn->worker;
     exchange->conn = conn;
     exchange->node = conn->worker->options->node;
@@ -102,7 +109,10 @@ static void exchange_free(struct http_exchange *exchange)
     buffer_done(&exchange->body);
     buffer_done(&exchange->reply.fields);
     buffer_done(&exchange->reply.body);
-    free(exchange);
+    if (worker->spare)
+        free(exchange);
+    else
+        worker->spare = exchange;
     worker->exchanges--;
 }
 
@@ -182,21 +192,43 @@ static void linger_read(struct http_conn *conn)
 
 static void free_body(const void *data, size_t size, void *context)
 {
+    (void)data;
     (void)size;
-    (void)context;
-    free((void *)(uintptr_t)data);
+    free(context);
 }
 
-/* From here on the connection writes; true on success. */
-static bool start_writing(struct http_conn *conn, struct buffer *head, struct buffer *body)
+/*
+ * Most answers fit into the socket's buffer: they leave in one call, without a
+ * wait, a timer or a look at the descriptor. Returns how many bytes did; what is
+ * wrong with the socket shows when the rest is written.
+ */
+static size_t send_now(struct http_conn *conn, const struct buffer *head, const struct buffer *body)
+{
+    struct iovec parts[2] = {{.iov_base = head->data, .iov_len = head->size}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 1};
+    ssize_t sent;
+
+    if (conn->source.tls || evbuffer_get_length(bufferevent_get_output(conn->bev)) > 0)
+        return 0;
+    if (body && body->size > 0)
+        parts[message.msg_iovlen++] = (struct iovec){.iov_base = body->data, .iov_len = body->size};
+    sent = sendmsg(bufferevent_getfd(conn->bev), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    return sent > 0 ? (size_t)sent : 0;
+}
+
+/* From here on the connection writes what is left after sent bytes; true on success. */
+static bool start_writing(struct http_conn *conn, struct buffer *head, struct buffer *body,
+                          size_t sent)
 {
     struct evbuffer *output = bufferevent_get_output(conn->bev);
-    uint64_t size = head->size + (body ? body->size : 0);
+    size_t of_head = sent < head->size ? sent : head->size, of_body = sent - of_head;
+    uint64_t size = head->size + (body ? body->size : 0) - sent;
 
-    if (evbuffer_add(output, head->data, head->size))
+    if (evbuffer_add(output, head->data + of_head, head->size - of_head))
         return false;
-    if (body && body->size > 0) {
-        if (evbuffer_add_reference(output, body->data, body->size, free_body, NULL))
+    if (body && body->size > of_body) {
+        if (evbuffer_add_reference(output, body->data + of_body, body->size - of_body, free_body,
+                                   body->data))
             return false;
         *body = (struct buffer){0}; /* The output owns its bytes now. */
     }
@@ -205,7 +237,6 @@ static bool start_writing(struct http_conn *conn, struct buffer *head, struct bu
     conn->worker->queued_bytes += size;
     (void)bufferevent_disable(conn->bev, EV_READ);
     set_deadline(conn, HTTP_WRITE_TIMEOUT_MS + size * 1000 / HTTP_WRITE_BYTES_PER_S_MIN);
-    count(conn, METRIC_HTTP_BYTES_SENT, size);
     return true;
 }
 
@@ -230,7 +261,8 @@ static void refuse(struct http_conn *conn, const struct http_refusal *refusal)
     http_gate_busy(conn->worker->gate, conn->ticket);
     conn->closing = true;
     http_reply_plain(refusal, &out);
-    if (out.err || !start_writing(conn, &out, NULL))
+    count(conn, METRIC_HTTP_BYTES_SENT, out.size);
+    if (out.err || !start_writing(conn, &out, NULL, 0))
         http_conn_close(conn);
     buffer_done(&out);
 }
@@ -245,12 +277,16 @@ static void log_answer(const struct http_conn *conn, const struct http_exchange 
               (unsigned long long)(monotonic_us() - conn->started_us));
 }
 
-static void send_reply(struct http_conn *conn)
+static bool answered(struct http_conn *conn);
+
+/* true: it has left, and the next request may be taken. */
+static bool send_reply(struct http_conn *conn)
 {
     struct http_exchange *exchange = conn->exchange;
     struct http_reply *reply = &exchange->reply;
     bool with_body = exchange->request.method != HTTP_HEAD && reply->status != 304;
-    struct buffer head = {0};
+    struct buffer head = {0}, *body = with_body ? &reply->body : NULL;
+    size_t size, sent;
 
     /* Many who ask for much and read slowly must not take all memory. */
     if (reply->body.size > HTTP_LARGE_BYTES &&
@@ -265,16 +301,22 @@ static void send_reply(struct http_conn *conn)
     if (http_reply_finish(exchange, &head)) {
         buffer_done(&head);
         http_conn_close(conn); /* No memory for 500 bytes: nothing to be said. */
-        return;
+        return false;
     }
     log_answer(conn, exchange, reply->body.size);
-    if (!start_writing(conn, &head, with_body ? &reply->body : NULL)) {
+    size = head.size + (body ? body->size : 0);
+    count(conn, METRIC_HTTP_BYTES_SENT, size);
+    sent = send_now(conn, &head, body);
+    if (sent < size && !start_writing(conn, &head, body, sent)) {
         buffer_done(&head);
         http_conn_close(conn);
-        return;
+        return false;
     }
     buffer_done(&head);
+    return sent == size && answered(conn);
 }
+
+static void advance(struct http_conn *conn);
 
 void http_exchange_finish(struct http_exchange *exchange)
 {
@@ -284,7 +326,8 @@ void http_exchange_finish(struct http_exchange *exchange)
     assert(exchange->pending);
     exchange->pending = false;
     if (conn) {
-        send_reply(conn);
+        if (send_reply(conn))
+            advance(conn);
         return;
     }
     exchange_free(exchange);
@@ -298,11 +341,11 @@ static bool run(struct http_conn *conn)
     struct http_exchange *exchange = conn->exchange;
 
     conn->state = CONN_RUNNING;
-    (void)event_del(conn->timer);
-    (void)bufferevent_disable(conn->bev, EV_READ);
     http_router_run(exchange);
     if (!exchange->pending)
-        send_reply(conn);
+        return send_reply(conn);
+    (void)event_del(conn->timer);
+    (void)bufferevent_disable(conn->bev, EV_READ);
     return false;
 }
 
@@ -314,8 +357,7 @@ static bool begin_body(struct http_conn *conn)
     if (exchange->reply.status) {
         /* The body that was announced is not read: the connection cannot go on. */
         exchange->close = exchange->request.framing != HTTP_BODY_NONE;
-        send_reply(conn);
-        return false;
+        return send_reply(conn);
     }
     if (exchange->request.framing == HTTP_BODY_NONE)
         return run(conn);
@@ -421,8 +463,7 @@ static bool body_failed(struct http_conn *conn, enum torg_err err)
     else
         http_reply_error(exchange, err);
     exchange->close = true;
-    send_reply(conn);
-    return false;
+    return send_reply(conn);
 }
 
 static enum torg_err read_sized(struct http_exchange *exchange, struct evbuffer *input, bool *done)
@@ -490,8 +531,8 @@ static void advance(struct http_conn *conn)
         again = conn->state == CONN_BODY ? step_body(conn) : step_head(conn);
 }
 
-/* The answer has left: the next request may already be there. */
-static void answered(struct http_conn *conn)
+/* The answer has left: the next request may already be there. true: it may be taken. */
+static bool answered(struct http_conn *conn)
 {
     conn->worker->queued_bytes -= conn->queued_bytes;
     conn->queued_bytes = 0;
@@ -500,17 +541,17 @@ static void answered(struct http_conn *conn)
     conn->exchange = NULL;
     if (conn->worker->draining) {
         http_conn_close(conn);
-        return;
+        return false;
     }
     if (conn->closing) {
         linger(conn);
-        return;
+        return false;
     }
     conn->state = CONN_IDLE;
     http_gate_waiting(conn->worker->gate, conn->ticket);
     set_deadline(conn, HTTP_IDLE_TIMEOUT_MS);
     (void)bufferevent_enable(conn->bev, EV_READ);
-    advance(conn); /* Bytes that came before would not call back again. */
+    return true;
 }
 
 /* ---- libevent's callbacks ---- */
@@ -531,8 +572,8 @@ static void on_written(struct bufferevent *bev, void *context)
     struct http_conn *conn = context;
 
     (void)bev;
-    if (conn->state == CONN_WRITING) /* not for 100 Continue */
-        answered(conn);
+    if (conn->state == CONN_WRITING && answered(conn)) /* not for 100 Continue */
+        advance(conn); /* Bytes that came before would not call back again. */
 }
 
 static void on_event(struct bufferevent *bev, short what, void *context)
@@ -556,7 +597,7 @@ static void on_deadline(evutil_socket_t fd, short what, void *context)
     } else if (conn->state == CONN_BODY) {
         http_reply_problem(conn->exchange, 408, NULL, "The body did not come within 60 s.");
         conn->exchange->close = true;
-        send_reply(conn);
+        (void)send_reply(conn); /* It closes. */
     } else {
         http_conn_close(conn);
     }

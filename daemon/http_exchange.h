@@ -43,11 +43,8 @@ struct http_exchange {
     uint64_t started_us; /* monotonic, first byte */
 
     size_t head_size;
-    uint8_t head[HTTP_HEAD_BYTES_MAX];
     struct http_request request;
     struct http_client client; /* who asks, and how he got here */
-    struct http_path path;
-    struct http_query query;
     struct buffer body;
 
     const struct http_route *route;
@@ -62,6 +59,12 @@ struct http_exchange {
     bool close;  /* after the answer */
     void *state; /* a waiting handler's own */
     struct http_reply reply;
+
+    /* Large, and not zeroed: each is written before it is read. */
+    struct http_path path;
+#define HTTP_EXCHANGE_ZEROED offsetof(struct http_exchange, path)
+    struct http_query query;
+    uint8_t head[HTTP_HEAD_BYTES_MAX];
 };
 
 /* The answer of a pending exchange is complete. Ends the exchange. */

@@ -14,6 +14,7 @@
 #include "daemon/log.h"
 #include "protocol/listing_geojson.h"
 
+#define HEAD_BYTES_USUAL 1024
 #define GZIP_BYTES_MIN 1024
 #define DETAIL_BYTES_MAX 400
 
@@ -86,10 +87,15 @@ void http_reply_begin(struct http_exchange *exchange, int status, const char *ty
 
 static void put_field(struct buffer *out, const char *name, const char *value)
 {
-    buffer_printf(out, "%s: ", name);
-    for (const char *c = value; *c; c++) {
-        if ((unsigned char)*c >= 0x20 && *c != 0x7f)
-            buffer_put_u8(out, (uint8_t)*c); /* No value may begin a line of its own. */
+    buffer_put_str(out, name);
+    buffer_put_str(out, ": ");
+    while (*value) { /* No value may begin a line of its own. */
+        size_t run = 0;
+
+        while ((unsigned char)value[run] >= 0x20 && value[run] != 0x7f)
+            run++;
+        buffer_put(out, value, run);
+        value += run + (value[run] ? 1 : 0);
     }
     buffer_put_str(out, "\r\n");
 }
@@ -307,20 +313,19 @@ done:
 
 static void put_security_fields(const struct http_exchange *exchange, struct buffer *out)
 {
-    put_field(out, "X-Content-Type-Options", "nosniff");
     if (exchange->reply.page) {
-        put_field(out, "Content-Security-Policy",
-                  "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
-                  "base-uri 'none'; frame-ancestors 'none'");
-        put_field(out, "Referrer-Policy", "no-referrer"); /* A search has a place in its URL. */
+        buffer_put_str(out, /* A search has a place in its URL. */
+                       "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
+                       "Content-Security-Policy: default-src 'none'; style-src 'self'; "
+                       "img-src 'self'; form-action 'self'; base-uri 'none'; "
+                       "frame-ancestors 'none'\r\n");
         return;
     }
-    put_field(out, "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
-    if (exchange->request.method & (HTTP_GET | HTTP_HEAD | HTTP_OPTIONS)) {
-        put_field(out, "Access-Control-Allow-Origin", "*");
-        put_field(out, "Access-Control-Expose-Headers",
-                  "ETag, Link, torg-as-of, OGC-NumberMatched, OGC-NumberReturned");
-    }
+    buffer_put_str(out, "X-Content-Type-Options: nosniff\r\n"
+                        "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n");
+    if (exchange->request.method & (HTTP_GET | HTTP_HEAD | HTTP_OPTIONS))
+        buffer_put_str(out, "Access-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: "
+                            "ETag, Link, torg-as-of, OGC-NumberMatched, OGC-NumberReturned\r\n");
 }
 
 enum torg_err http_reply_finish(struct http_exchange *exchange, struct buffer *ret_head)
@@ -331,10 +336,11 @@ enum torg_err http_reply_finish(struct http_exchange *exchange, struct buffer *r
     if (reply->body.size >= GZIP_BYTES_MIN && !reply->has_etag &&
         http_router_accepts_gzip(&exchange->request))
         compressed = compress_body(&reply->body);
+    (void)buffer_reserve(ret_head, HEAD_BYTES_USUAL);
     buffer_printf(ret_head, "HTTP/1.1 %d %s\r\nDate: ", reply->status,
                   http_reply_status_text(reply->status));
     put_date(ret_head, exchange->now_ms);
-    buffer_put_str(ret_head, "\r\n");
+    buffer_put_str(ret_head, "\r\nVary: Accept, Accept-Encoding, Accept-Language\r\n");
     if (reply->status != 304 && reply->status != 204) {
         buffer_printf(ret_head, "Content-Length: %zu\r\n", reply->body.size);
         if (reply->body.size > 0)
@@ -343,7 +349,6 @@ enum torg_err http_reply_finish(struct http_exchange *exchange, struct buffer *r
     if (compressed)
         put_field(ret_head, "Content-Encoding", "gzip");
     put_field(ret_head, "Cache-Control", reply->cache ? reply->cache : "no-cache");
-    put_field(ret_head, "Vary", "Accept, Accept-Encoding, Accept-Language");
     put_security_fields(exchange, ret_head);
     buffer_put_span(ret_head, buffer_span(&reply->fields));
     if (exchange->close)

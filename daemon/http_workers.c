@@ -377,6 +377,7 @@ static void thread_done(struct thread *thread)
         event_free(thread->timer);
     loop_free(worker->loop);
     http_origins_free(worker->origins);
+    free(worker->spare);
     http_theme_texts_free(worker->theme_texts);
 }
 

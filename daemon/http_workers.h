@@ -52,6 +52,7 @@ struct http_worker {
     size_t exchanges;      /* alive, their connections or not */
     uint64_t queued_bytes; /* of answers that are not yet sent whole */
     bool draining;
+    struct http_exchange *spare;          /* memory for the next one; NULL */
     struct http_origins *origins;         /* cache of this thread; see http_origins.h */
     struct http_theme_texts *theme_texts; /* the same; see http_theme_texts.h */
 };

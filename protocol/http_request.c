@@ -680,15 +680,17 @@ void http_request_put_escaped(struct buffer *out, struct span text)
 {
     static const char digits[] = "0123456789ABCDEF";
 
+    if (buffer_reserve(out, 3 * text.size))
+        return;
     for (size_t i = 0; i < text.size; i++) {
         uint8_t c = text.data[i];
 
-        if (is_alnum(c) || (c && strchr("-._~", c))) {
-            buffer_put_u8(out, c);
+        if (is_alnum(c) || c == '-' || c == '.' || c == '_' || c == '~') {
+            out->data[out->size++] = c;
         } else {
-            buffer_put_u8(out, '%');
-            buffer_put_u8(out, (uint8_t)digits[c >> 4]);
-            buffer_put_u8(out, (uint8_t)digits[c & 15]);
+            out->data[out->size++] = '%';
+            out->data[out->size++] = (uint8_t)digits[c >> 4];
+            out->data[out->size++] = (uint8_t)digits[c & 15];
         }
     }
 }
