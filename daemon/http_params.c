@@ -123,6 +123,16 @@ static bool read_reaches(struct reading *reading, struct span value)
     return query->has_reach;
 }
 
+static bool read_order(struct reading *reading, struct span value)
+{
+    struct query *query = &reading->params->query;
+
+    query->by_rank = span_equal(value, span_of_str("rank"));
+    if (query->by_rank || span_equal(value, span_of_str("distance")))
+        return true;
+    return fail(reading, "must be distance or rank");
+}
+
 static bool read_radius(struct reading *reading, struct span value)
 {
     double radius_m;
@@ -678,6 +688,11 @@ static const struct param {
           "itself, without accents, by its stem or beginning. Without near the "
           "best matches come first."},
          read_q},
+    [HTTP_PARAM_ORDER] =
+        {{"order", false, "{\"type\":\"string\",\"enum\":[\"distance\",\"rank\"]}",
+          "With near and q: distance (the default), or rank, which mixes how well the words match, "
+          "how near it is and how new."},
+         read_order},
     [HTTP_PARAM_DATETIME] =
         {{"datetime", true, "{\"type\":\"array\",\"items\":{\"type\":\"string\"}}",
           "A date, an RFC 3339 time, or an interval start/end with .. for an open end; repeated "
@@ -866,6 +881,8 @@ enum torg_err http_params_read(const struct http_query *pairs, uint32_t allowed,
     if ((ret_params->given & HTTP_PARAM_BIT(RADIUS)) && !form &&
         !(ret_params->given & HTTP_PARAM_BIT(NEAR)))
         problems_add(problems, "radius", "needs near");
+    if (ret_params->query.by_rank && !(ret_params->given & HTTP_PARAM_BIT(Q)) && !form)
+        problems_add(problems, "order", "rank needs q");
     if (!err && problems->count == before)
         return TORG_OK;
     http_params_done(ret_params);

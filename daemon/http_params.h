@@ -22,6 +22,7 @@ enum http_param {
     HTTP_PARAM_INTERSECTS,
     HTTP_PARAM_THEME,
     HTTP_PARAM_Q,
+    HTTP_PARAM_ORDER,
     HTTP_PARAM_DATETIME,
     HTTP_PARAM_ORIGIN,
     HTTP_PARAM_MUNICIPALITY,
@@ -56,8 +57,9 @@ enum http_param {
     (HTTP_PARAM_BIT(FILTER) | HTTP_PARAM_BIT(FILTER_LANG) | HTTP_PARAM_BIT(FILTER_CRS) |           \
      HTTP_PARAM_BIT(SORTBY))
 #define HTTP_PARAMS_PAGE                                                                           \
-    (HTTP_PARAM_BIT(LIMIT) | HTTP_PARAM_BIT(OFFSET) | HTTP_PARAM_BIT(CURSOR) |                     \
-     HTTP_PARAM_BIT(FACETS) | HTTP_PARAM_BIT(EXPLAIN) | HTTP_PARAM_BIT(CRS) | HTTP_PARAM_BIT(F))
+    (HTTP_PARAM_BIT(ORDER) | HTTP_PARAM_BIT(LIMIT) | HTTP_PARAM_BIT(OFFSET) |                      \
+     HTTP_PARAM_BIT(CURSOR) | HTTP_PARAM_BIT(FACETS) | HTTP_PARAM_BIT(EXPLAIN) |                   \
+     HTTP_PARAM_BIT(CRS) | HTTP_PARAM_BIT(F))
 
 /* What an answer may be written as; a route names those that it can. */
 enum http_format {

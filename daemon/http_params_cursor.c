@@ -70,6 +70,7 @@ uint64_t http_params_binding(const struct http_params *params)
         buffer_put(&text, query->networks[i].origin_prefix, 8);
         buffer_put(&text, query->networks[i].id.bytes, 16);
     }
+    buffer_put_u8(&text, query->by_rank);
     buffer_put_u8(&text, query->has_reach);
     if (query->has_reach) {
         put_double(&text, query->reach.lon_deg);

@@ -50,18 +50,39 @@ static bool after_cursor(const struct query *query, double distance_m, uint32_t 
            query_order(distance_m, number, cursor->distance_m, cursor->document) > 0;
 }
 
+static bool run_nearest(const struct run *run)
+{
+    return run->plan->query->has_near && !(run->plan->query->by_rank && run->plan->text);
+}
+
 /* By rank, unless nearness is what is asked for. */
 static bool run_ranked(const struct run *run)
 {
-    return run->plan->text && !run->plan->query->has_near;
+    return run->plan->text && !run_nearest(run);
 }
 
+static double rank_key(uint32_t score, double distance_m, const struct catalogue_row *row)
+{
+    return TEXT_RANK_MAX - (double)text_rank(score, distance_m, row->freshness);
+}
+
+/* The nearer the higher: what would not do at its least distance is not measured. */
 static enum torg_err run_add_ranked(struct run *run, uint32_t number,
                                     const struct catalogue_row *row)
 {
+    struct shape_query *shapes = run->plan->shapes;
     uint32_t score = text_query_score(run->plan->text, number);
-    double key = TEXT_RANK_MAX - (double)text_rank(score, -1, row->freshness);
+    double distance_m = -1, key;
+    enum torg_err err;
 
+    if (run->plan->query->has_near) {
+        if (query_top_passes(&run->top, 0, rank_key(score, shape_query_lower_m(shapes, row), row)))
+            return TORG_OK;
+        err = shape_query_distance(shapes, row, &distance_m);
+        if (err)
+            return err;
+    }
+    key = rank_key(score, distance_m, row);
     if (!after_cursor(run->plan->query, key, number))
         return TORG_OK;
     return query_top_add(&run->top, number, key);
@@ -90,7 +111,7 @@ static enum torg_err run_visit(void *context, uint32_t number, const struct cata
     run->matched += run->counting;
     if (run->wanted == 0 || !run->collecting)
         return TORG_OK;
-    if (query->has_near)
+    if (run_nearest(run))
         return run_add_near(run, number, row);
     if (run_ranked(run))
         return run_add_ranked(run, number, row);
@@ -151,7 +172,7 @@ static void explain_part(struct run *run, const struct query_part *part, uint64_
 static enum torg_err run_count(struct run *run)
 {
     struct query_plan *plan = run->plan;
-    bool near = plan->query->has_near && run->wanted > 0;
+    bool near = run_nearest(run) && run->wanted > 0;
     bool rows = near || (run_ranked(run) && run->wanted > 0);
     enum query_driver driver;
     enum torg_err err = TORG_OK;
@@ -383,6 +404,29 @@ static enum torg_err page_ranks(struct query_page *page)
     return TORG_OK;
 }
 
+/* In the order of rank, but how far away they are is asked for, too. */
+static enum torg_err page_distances(struct run *run, struct query_page *page)
+{
+    struct query_plan *plan = run->plan;
+    enum torg_err err = TORG_OK;
+
+    for (size_t i = 0; i < page->count && !err; i++) {
+        struct rtree_hit *hit = &page->hits[i];
+        struct catalogue_record record;
+        struct catalogue_row row;
+
+        err = query_plan_row(plan);
+        if (!err)
+            err = catalogue_record_get(plan->kv, hit->document, &record);
+        if (!err)
+            err =
+                catalogue_row_get(plan->kv, record.collection, record.placed, hit->document, &row);
+        if (!err)
+            err = shape_query_distance(plan->shapes, &row, &hit->distance_m);
+    }
+    return err == TORG_E_NOT_FOUND ? TORG_E_CORRUPT : err;
+}
+
 static enum torg_err run_page(struct run *run, struct query_page *ret_page)
 {
     const struct query *query = run->plan->query;
@@ -391,6 +435,7 @@ static enum torg_err run_page(struct run *run, struct query_page *ret_page)
         .explain = run->plan->explain,
     };
     size_t skip = query->offset;
+    enum torg_err err = TORG_OK;
 
     query_top_sort(&run->top);
     if (run->top.count > skip) {
@@ -404,9 +449,13 @@ static enum torg_err run_page(struct run *run, struct query_page *ret_page)
             return TORG_E_NOMEM;
         if (page.count)
             memcpy(page.hits, run->top.hits + skip, page.count * sizeof(*page.hits));
-        if (run_ranked(run) && page_ranks(&page)) {
+        if (run_ranked(run))
+            err = page_ranks(&page);
+        if (!err && run_ranked(run) && run->plan->query->has_near)
+            err = page_distances(run, &page);
+        if (err) {
             query_page_done(&page);
-            return TORG_E_NOMEM;
+            return err;
         }
     }
     if (page.has_next)
@@ -426,7 +475,7 @@ static enum torg_err plan_page(struct query_plan *plan, struct query_page *ret_p
     query_top_init(&run.top, run.wanted);
     err = run_count(&run);
     if (!err && run.wanted > 0 && run.matched > 0)
-        err = query->has_near ? run_near(&run) : run_ordered(&run);
+        err = run_nearest(&run) ? run_near(&run) : run_ordered(&run);
     if (!err)
         err = query_plan_settle(plan);
     if (!err)

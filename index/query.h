@@ -14,8 +14,8 @@
  * The answer is exact: numberMatched counts every listing that matches.
  *
  * Order: with near, by exact distance, then document number; with a text and no
- * near by rank (text.h), the highest first, then document number; otherwise by
- * document number. A cursor is a position in that order, so a listing that is
+ * near, or by_rank, by rank (text.h), the highest first, then document number;
+ * otherwise by document number. A cursor is a position in that order, so a listing that is
  * there throughout appears exactly once while replication writes.
  *
  * Time: with datetime a listing matches if its time overlaps it (no time
@@ -35,7 +35,7 @@ struct query_theme_group {
 };
 
 struct query_cursor {
-    double distance_m; /* with near; with a text alone TEXT_RANK_MAX less the rank; else -1 */
+    double distance_m; /* with near; in the order of rank TEXT_RANK_MAX less it; else -1 */
     uint32_t document;
 };
 
@@ -55,6 +55,8 @@ struct query {
     uint8_t group_count;
     struct query_theme_group groups[RTREE_THEME_GROUPS_MAX];
     struct span text; /* words, see text.h; empty: none is asked for */
+    bool by_rank;     /* with near and a text: by rank, of which nearness is a part; else it means
+                         nothing */
     /* Who comes there (reach.h): by what it serves, or by a stop within the query's time. */
     bool has_reach;
     struct geo_point reach;

@@ -25,6 +25,7 @@ static const char help[] =
     "  --intersects GEOMETRY touching this: POLYGON((17 65,18 65,18 66,17 65)), or GeoJSON\n"
     "  --theme SLUG          this theme or a narrower one (may be repeated)\n"
     "  --q WORDS             all of these words, in name, place, provider or description\n"
+    "  --order ORDER         with --near and --q: distance, or rank (words, nearness, newness)\n"
     "  --datetime INTERVAL   RFC 3339, FROM/THROUGH, with .. for open\n"
     "  --origin ID           only what this origin published (may be repeated)\n"
     "  --municipality CODE   only what lies there (may be repeated)\n"
@@ -53,27 +54,17 @@ struct query_options {
 static int options_read(int argc, char **argv, struct query_options *ret_options)
 {
     static const struct option longs[] = {
-        {"url", required_argument, NULL, 'u'},
-        {"collection", required_argument, NULL, 'c'},
-        {"near", required_argument, NULL, 'p'},
-        {"radius", required_argument, NULL, 'p'},
-        {"bbox", required_argument, NULL, 'p'},
-        {"intersects", required_argument, NULL, 'p'},
-        {"theme", required_argument, NULL, 'p'},
-        {"q", required_argument, NULL, 'p'},
-        {"datetime", required_argument, NULL, 'p'},
-        {"origin", required_argument, NULL, 'p'},
-        {"municipality", required_argument, NULL, 'p'},
-        {"network", required_argument, NULL, 'p'},
-        {"reaches", required_argument, NULL, 'p'},
-        {"limit", required_argument, NULL, 'p'},
-        {"facets", required_argument, NULL, 'p'},
-        {"explain", no_argument, NULL, 'e'},
-        {"token-file", required_argument, NULL, 't'},
-        {"json", no_argument, NULL, 'j'},
-        {"csv", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},
-        {0},
+        {"url", required_argument, NULL, 'u'},     {"collection", required_argument, NULL, 'c'},
+        {"near", required_argument, NULL, 'p'},    {"radius", required_argument, NULL, 'p'},
+        {"bbox", required_argument, NULL, 'p'},    {"intersects", required_argument, NULL, 'p'},
+        {"theme", required_argument, NULL, 'p'},   {"q", required_argument, NULL, 'p'},
+        {"order", required_argument, NULL, 'p'},   {"datetime", required_argument, NULL, 'p'},
+        {"origin", required_argument, NULL, 'p'},  {"municipality", required_argument, NULL, 'p'},
+        {"network", required_argument, NULL, 'p'}, {"reaches", required_argument, NULL, 'p'},
+        {"limit", required_argument, NULL, 'p'},   {"facets", required_argument, NULL, 'p'},
+        {"explain", no_argument, NULL, 'e'},       {"token-file", required_argument, NULL, 't'},
+        {"json", no_argument, NULL, 'j'},          {"csv", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},          {0},
     };
     int index = 0;
     int option;

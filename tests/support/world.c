@@ -722,6 +722,7 @@ static void random_reach_query(struct world *world, struct query *query)
             query->reach = geo_point_of(l->reach.stops[0].a);
     }
     query->reach_m = within_m[below(world, ARRAY_SIZE(within_m))];
+    query->by_rank = query->text.size > 0 && chance(world, 50);
     swap_random(world);
 }
 
@@ -887,10 +888,11 @@ double world_key(const struct world *world, const struct query *query,
 {
     uint32_t score;
 
-    if (query->has_near || query->text.size == 0)
+    if ((query->has_near && !query->by_rank) || query->text.size == 0)
         return world_distance(query, listing);
     score = text_query_score(text_of(world, query), listing->number);
-    return TEXT_RANK_MAX - (double)text_rank(score, -1, text_freshness(listing->changed_ms));
+    return TEXT_RANK_MAX - (double)text_rank(score, world_distance(query, listing),
+                                             text_freshness(listing->changed_ms));
 }
 
 static bool matches_values(const struct world *world, const struct query *query,

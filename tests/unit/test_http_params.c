@@ -103,6 +103,8 @@ static void test_place(void **state)
     assert_refused(*state, "near=,", "near");
     assert_refused(*state, "near=20,26,63,83", "near"); /* decimal commas */
     assert_refused(*state, "near=1,1&radius=-1", "radius");
+    assert_refused(*state, "near=1,1&q=a&order=price", "order");
+    assert_refused(*state, "near=1,1&order=rank", "order");
     assert_refused(*state, "reaches=20.26", "reaches");
     assert_refused(*state, "reaches=20.26,91", "reaches");
     assert_refused(*state, "reaches=63.83,20.26", "reaches"); /* latitude first */

@@ -282,6 +282,32 @@ static void test_who_comes(void **state)
     http_answer_done(&answer);
 }
 
+/* A name that fits, 2 km away, or a word in the text of what is next door? */
+static void test_order(void **state)
+{
+    static const char named[] =
+        "{\"type\":\"Feature\",\"geometry\":{\"type\":\"Point\",\"coordinates\":[20.3,63.83]},"
+        "\"properties\":{\"name\":\"Kanoten\",\"themes\":[\"nature\"]}}";
+    static const char near[] =
+        "{\"type\":\"Feature\",\"geometry\":{\"type\":\"Point\",\"coordinates\":[20.26,63.83]},"
+        "\"properties\":{\"name\":\"Viken\",\"themes\":[\"nature\"],\"description\":"
+        "\"Ta med kanoten\"}}";
+    struct http_world *world = *state;
+    struct http_answer answer = {0};
+    double first_m;
+
+    http_world_publish(world, &world->own, COLLECTION_PLACES, named, NULL);
+    http_world_publish(world, &world->own, COLLECTION_PLACES, near, NULL);
+    assert_int_equal(found(world, BASE "/search?near=20.26,63.83&q=kanoten", &first_m), 2);
+    assert_near(first_m, 0, 0);
+    assert_int_equal(found(world, BASE "/search?near=20.26,63.83&q=kanoten&order=rank", &first_m),
+                     2);
+    assert_near(first_m, 1971, 5);
+    get(world, BASE "/search?near=20.26,63.83&order=rank", &answer);
+    assert_problem(&answer, 400);
+    http_answer_done(&answer);
+}
+
 /* The target of the link with that rel, without the host; NULL if there is none. */
 static const char *link_of(const json_t *json, const char *rel)
 {
@@ -1308,6 +1334,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_list_near, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_areas, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_who_comes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_an_area_that_crosses_itself, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_paging_sees_each_listing_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_cursor_fits_its_query_only, set_up, tear_down),

@@ -150,18 +150,18 @@ static struct query edge_query(struct world *world)
 
 static void query_print(const struct query *q, char *out, size_t size)
 {
-    (void)snprintf(out, size,
-                   "collections %#x near %d %.9f,%.9f radius %.9g box %d %.9f,%.9f,%.9f,%.9f "
-                   "groups %u text \"%.*s\" datetime %d %" PRId64 "..%" PRId64 " now %" PRId64
-                   " region %d origins %zu municipalities %zu networks %zu reach %d %.9f,%.9f,%.9g "
-                   "limit %u offset %u",
-                   q->collections, q->has_near, q->near.lon_deg, q->near.lat_deg, q->radius_m,
-                   q->has_box, q->box.west_deg, q->box.south_deg, q->box.east_deg, q->box.north_deg,
-                   q->group_count, (int)q->text.size,
-                   q->text.size ? (const char *)q->text.data : "", q->has_datetime, q->from_ms,
-                   q->through_ms, q->now_ms, q->region != NULL, q->origin_count,
-                   q->municipality_count, q->network_count, q->has_reach, q->reach.lon_deg,
-                   q->reach.lat_deg, q->reach_m, q->limit, q->offset);
+    (void)snprintf(
+        out, size,
+        "collections %#x near %d %.9f,%.9f radius %.9g box %d %.9f,%.9f,%.9f,%.9f "
+        "groups %u text \"%.*s\" rank %d datetime %d %" PRId64 "..%" PRId64 " now %" PRId64
+        " region %d origins %zu municipalities %zu networks %zu reach %d %.9f,%.9f,%.9g "
+        "limit %u offset %u",
+        q->collections, q->has_near, q->near.lon_deg, q->near.lat_deg, q->radius_m, q->has_box,
+        q->box.west_deg, q->box.south_deg, q->box.east_deg, q->box.north_deg, q->group_count,
+        (int)q->text.size, q->text.size ? (const char *)q->text.data : "", q->by_rank,
+        q->has_datetime, q->from_ms, q->through_ms, q->now_ms, q->region != NULL, q->origin_count,
+        q->municipality_count, q->network_count, q->has_reach, q->reach.lon_deg, q->reach.lat_deg,
+        q->reach_m, q->limit, q->offset);
 }
 
 static void note_drivers(const struct query_page *page)
@@ -172,6 +172,22 @@ static void note_drivers(const struct query_page *page)
             counted[i] += page->explain.parts[j].matched > 0 &&
                           strcmp(page->explain.parts[j].driver, drivers[i]) == 0;
     }
+}
+
+/* In the order of rank, how far away what is on the page lies. */
+static const char *rank_fault(const struct view *view, const struct query *query,
+                              const struct query_page *page)
+{
+    for (size_t i = 0; query->by_rank && query->has_near && i < page->count; i++) {
+        for (size_t j = 0; j < view->world.count; j++) {
+            const struct world_listing *l = &view->world.listings[j];
+
+            if (l->live && l->shown && l->number == page->hits[i].document &&
+                world_distance(query, l) != page->hits[i].distance_m)
+                return "a distance beside the rank";
+        }
+    }
+    return NULL;
 }
 
 /* NULL, or what is wrong with a page of the answer. */
@@ -356,6 +372,8 @@ static const char *query_fault(struct view *view, const struct query *query, uns
     }
     note_drivers(&page);
     fault = page_fault(query, &page, answer, count);
+    if (!fault)
+        fault = rank_fault(view, query, &page);
     query_page_done(&page);
     if (!fault && n % 7 == 0)
         fault = paging_fault(view, query, answer, count);
