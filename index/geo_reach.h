@@ -9,9 +9,10 @@
 /*
  * Lower bounds of the distances from a centre to boxes in single precision,
  * without trigonometry, so that many boxes are bounded at once. Never above
- * geo_distance_m to anything in the box, and for boxes up to GEO_REACH_SHARP_M
- * away hardly below geo_box_lower_m; farther ones lose up to a third, and who
- * orders by them asks that one. docs/index.md proves it. Any thread.
+ * geo_distance_m to anything in the box. Up to 100 km away, and 85 degrees north
+ * or south, within a thousandth of geo_box_lower_m; beyond GEO_REACH_SHARP_M up
+ * to a third less, and who orders by them asks that one. docs/index.md proves
+ * it. Any thread.
  */
 #define GEO_REACH_SHARP_M 2000000.0
 
