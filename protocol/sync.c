@@ -116,8 +116,16 @@ void sync_origin_attend(struct sync *sync, uint32_t index)
     sync->attention[sync->attention_count++] = index;
 }
 
-void sync_origin_attend_at(struct sync *sync, int64_t at_ms)
+void sync_origin_attend_all(struct sync *sync)
 {
+    for (uint32_t i = 0; i < sync->origin_count; i++)
+        sync_origin_attend(sync, i);
+}
+
+void sync_origin_attend_at(struct sync *sync, uint32_t index, int64_t at_ms)
+{
+    if (at_ms < sync->origins[index].due_ms)
+        sync->origins[index].due_ms = at_ms;
     if (at_ms < sync->origins_due_ms)
         sync->origins_due_ms = at_ms;
 }
@@ -248,7 +256,7 @@ enum torg_err sync_origin_refresh(struct sync *sync, uint32_t index)
         err = take_record(sync, origin, &record);
     if (err) {
         origin->unread = true;
-        sync_origin_attend_at(sync, sync->now_ms + SYNC_DIAL_MS_MIN);
+        sync_origin_attend_at(sync, index, sync->now_ms + SYNC_DIAL_MS_MIN);
         return err;
     }
     if (before.charter_no != origin->charter_no)
@@ -587,16 +595,52 @@ static enum torg_err origin_reread(struct sync *sync, uint32_t index)
     return sync->origins[index].own ? sync_live_published(sync) : sync_origin_refresh(sync, index);
 }
 
+/* Whose time has come; the others say when theirs will. */
+static void origins_wake(struct sync *sync)
+{
+    if (sync->now_ms < sync->origins_due_ms)
+        return;
+    sync->origins_due_ms = INT64_MAX;
+    for (uint32_t i = 0; i < sync->origin_count; i++) {
+        struct sync_origin *origin = &sync->origins[i];
+
+        if (origin->due_ms <= sync->now_ms) {
+            origin->due_ms = INT64_MAX;
+            sync_origin_attend(sync, i);
+        } else if (origin->due_ms < sync->origins_due_ms) {
+            sync->origins_due_ms = origin->due_ms;
+        }
+    }
+}
+
+/*
+ * Who found no place for a job, now that one has ended. The last one is looked
+ * at first, so each time another one is the last.
+ */
+static void starved_wake(struct sync *sync)
+{
+    if (!sync->starved || !sync->job_ended)
+        return;
+    sync->starved = false;
+    sync->job_ended = false;
+    sync->starved_turn = (sync->starved_turn + 1) % sync->origin_count;
+    for (uint32_t i = 0; i < sync->origin_count; i++) {
+        uint32_t index = (sync->starved_turn + i) % sync->origin_count;
+
+        if (!sync->origins[index].starved)
+            continue;
+        sync->origins[index].starved = false;
+        sync_origin_attend(sync, index);
+    }
+}
+
 /* Origins whose time has come, and those that the event touched. */
 static enum torg_err origins_pump(struct sync *sync)
 {
     enum torg_err err = TORG_OK;
 
-    if (sync->now_ms >= sync->origins_due_ms) {
-        sync->origins_due_ms = INT64_MAX;
-        for (uint32_t i = 0; i < sync->origin_count; i++)
-            sync_origin_attend(sync, i);
-    }
+    origins_wake(sync);
+    starved_wake(sync);
     /* Attending to one may ask for another: the list may grow, each at most once. */
     while (sync->attention_count > 0 && !err) {
         uint32_t origin = sync->attention[--sync->attention_count];
@@ -606,6 +650,8 @@ static enum torg_err origins_pump(struct sync *sync)
             err = origin_reread(sync, origin);
         if (!err)
             err = sync_fetch_attend(sync, origin);
+        if (err)
+            sync_origin_attend_at(sync, origin, sync->now_ms + SYNC_DIAL_MS_MIN);
     }
     return err;
 }
@@ -631,7 +677,7 @@ static enum torg_err pump(struct sync *sync)
 
 static int64_t next_tick_ms(const struct sync *sync)
 {
-    int64_t next_ms = sync->origins_due_ms;
+    int64_t next_ms = sync->starved && sync->job_ended ? sync->now_ms : sync->origins_due_ms;
     int64_t peers_ms = sync_peer_next_tick_ms(sync);
     int64_t jobs_ms = sync_fetch_next_tick_ms(sync);
 

@@ -68,7 +68,7 @@ enum torg_err sync_ancestry_begin(struct sync *sync, uint32_t index, bool *ret_a
     if (err || !to)
         return err;
     if (sync->now_ms < origin->ancestry_retry_ms) {
-        sync_origin_attend_at(sync, origin->ancestry_retry_ms);
+        sync_origin_attend_at(sync, index, origin->ancestry_retry_ms);
         return TORG_OK;
     }
     peer = peer_choose(sync, index);

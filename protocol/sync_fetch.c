@@ -43,6 +43,12 @@ static struct sync_job *job_find(struct sync *sync, uint32_t peer)
     return found;
 }
 
+static void starve(struct sync *sync, uint32_t origin)
+{
+    sync->starved = true;
+    sync->origins[origin].starved = true;
+}
+
 struct sync_job *sync_fetch_begin(struct sync *sync, uint32_t origin, uint32_t peer,
                                   enum sync_purpose purpose)
 {
@@ -50,7 +56,7 @@ struct sync_job *sync_fetch_begin(struct sync *sync, uint32_t origin, uint32_t p
     const struct sync_row *row = &sync->peers[peer].rows[origin];
 
     if (!job) {
-        sync->starved = true;
+        starve(sync, origin);
         return NULL;
     }
     *job = (struct sync_job){
@@ -65,6 +71,7 @@ struct sync_job *sync_fetch_begin(struct sync *sync, uint32_t origin, uint32_t p
         .claim_hno = row->hno,
         .claim_charter_no = row->charter_no,
     };
+    sync->job_count++;
     sync->origins[origin].job = job_index(sync, job);
     return job;
 }
@@ -112,11 +119,9 @@ void sync_fetch_end(struct sync *sync, struct sync_job *job, enum sync_outcome o
     }
     origin->job = SYNC_NONE;
     sync_fetch_free(job);
+    sync->job_count--;
+    sync->job_ended = true;
     sync_origin_attend(sync, index);
-    if (sync->starved) {
-        sync->starved = false;
-        sync->origins_due_ms = sync->now_ms;
-    }
 }
 
 /* What the peer sent does not verify by itself: it is told, and others are asked. */
@@ -317,7 +322,7 @@ static uint32_t choose(struct sync *sync, uint32_t index, enum need need)
         if (!row_helps(&peer->rows[index], origin, need))
             continue;
         if (!sync_peer_believed(sync, &peer->rows[index])) {
-            sync_origin_attend_at(sync, peer->rows[index].distrusted_until_ms);
+            sync_origin_attend_at(sync, index, peer->rows[index].distrusted_until_ms);
             continue;
         }
         if (best == SYNC_NONE || better(sync, origin, index, i, best))
@@ -735,7 +740,7 @@ static bool batch_may_come(struct sync *sync, uint32_t index, uint32_t peer)
     due_ms = origin->behind_since_ms + grace_ms(sync, peer);
     if (sync->now_ms >= due_ms)
         return false;
-    sync_origin_attend_at(sync, due_ms);
+    sync_origin_attend_at(sync, index, due_ms);
     return true;
 }
 
@@ -831,7 +836,7 @@ static enum torg_err missing_attend(struct sync *sync, uint32_t index)
     if (origin->missing == 0)
         return TORG_OK;
     if (sync->now_ms < origin->missing_retry_ms) {
-        sync_origin_attend_at(sync, origin->missing_retry_ms);
+        sync_origin_attend_at(sync, index, origin->missing_retry_ms);
         return TORG_OK;
     }
     return sync_missing_begin(sync, index);
@@ -848,7 +853,11 @@ enum torg_err sync_fetch_attend(struct sync *sync, uint32_t index)
         return TORG_OK;
     parent_check(sync, index);
     if (sync->now_ms < origin->retry_ms) {
-        sync_origin_attend_at(sync, origin->retry_ms);
+        sync_origin_attend_at(sync, index, origin->retry_ms);
+        return TORG_OK;
+    }
+    if (sync->job_count == sync->limits.sync_sessions_total) {
+        starve(sync, index); /* whatever it needs, there is no place for a job */
         return TORG_OK;
     }
     peer = choose(sync, index, NEED_CHARTERS);

@@ -142,6 +142,8 @@ struct sync_origin {
     /* Catching up. */
     uint32_t job; /* index, or SYNC_NONE */
     bool attention;
+    bool starved;            /* it waits for a job to end */
+    int64_t due_ms;          /* look at it again */
     bool reconcile;          /* a delta did not do */
     int64_t behind_since_ms; /* -1: not */
     int64_t retry_ms;
@@ -268,8 +270,11 @@ struct sync {
     uint64_t next_sid, next_serial, next_ticket;
     uint32_t *attention; /* origins to look at, each once */
     uint32_t attention_count;
-    int64_t origins_due_ms; /* when the earliest retry of an origin is due */
-    bool starved;           /* an origin waits for a job to end */
+    int64_t origins_due_ms; /* the earliest due_ms of an origin */
+    bool starved;           /* some origin is */
+    bool job_ended;         /* since they were last looked at */
+    uint32_t starved_turn;
+    uint32_t job_count; /* active ones */
 
     struct sync_pending *pending;
     size_t pending_count, pending_capacity;
@@ -298,7 +303,8 @@ enum torg_err sync_own_missing(struct sync *sync, uint32_t index);
 /* Look at it before the step ends. */
 void sync_origin_attend(struct sync *sync, uint32_t index);
 /* Look at it again at at_ms. */
-void sync_origin_attend_at(struct sync *sync, int64_t at_ms);
+void sync_origin_attend_at(struct sync *sync, uint32_t index, int64_t at_ms);
+void sync_origin_attend_all(struct sync *sync);
 /* Whether all of it that is wanted is held as of its head. */
 bool sync_origin_whole(const struct sync_origin *origin);
 int sync_number_compare(uint64_t epoch_a, uint64_t hno_a, uint64_t epoch_b, uint64_t hno_b);

@@ -237,6 +237,8 @@ static void take_have(struct sync *sync, uint32_t peer, const struct frame *fram
     struct sync_row *rows = sync->peers[peer].rows;
     struct profile_reader in = frame_list_reader(&frame->have.rows);
 
+    if (!sync->peers[peer].link->answered)
+        sync_origin_attend_all(sync); /* it may have what nobody had, and not say so in a row */
     sync->peers[peer].link->answered = true;
     for (uint32_t n = 0; n < frame->have.rows.count; n++) {
         struct frame_have_row have = frame_read_have(&in);

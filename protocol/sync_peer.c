@@ -55,7 +55,7 @@ void sync_peer_strike(struct sync *sync, uint32_t peer, uint32_t origin, bool al
         return;
     row->strikes = 0;
     row->distrusted_until_ms = sync->now_ms + SYNC_DISTRUST_MS;
-    sync_origin_attend_at(sync, row->distrusted_until_ms);
+    sync_origin_attend_at(sync, origin, row->distrusted_until_ms);
     sync_note(sync, "peer.distrusted", " peer=%s origin=%02x%02x%02x%02x claimed_hno=%" PRIu64,
               sync->peers[peer].name, sync->origins[origin].id.bytes[0],
               sync->origins[origin].id.bytes[1], sync->origins[origin].id.bytes[2],

@@ -103,7 +103,7 @@ static enum torg_err live_stored(struct sync *sync, const struct sync_pending *p
     case TORG_E_CORRUPT:
         /* Ours to solve; nothing is asked for until that has had time. */
         sync->origins[pending->origin].retry_ms = sync->now_ms + SYNC_DIAL_MS_MIN;
-        sync_origin_attend_at(sync, sync->origins[pending->origin].retry_ms);
+        sync_origin_attend_at(sync, pending->origin, sync->origins[pending->origin].retry_ms);
         return TORG_OK;
     default:
         return TORG_OK; /* known, stale, a gap: what else is needed will be asked for */

@@ -1497,9 +1497,7 @@ bool world_head(struct world *world, uint32_t node, const struct origin_id *orig
     return ret_record->has_head;
 }
 
-/* Does node hold all of the newest head of the origin at from? */
-static bool holds_all(struct world *world, uint32_t from, uint32_t index, char *why,
-                      size_t why_size)
+bool world_holds_all(struct world *world, uint32_t from, uint32_t index, char *why, size_t why_size)
 {
     const struct world_node *origin = &world->nodes[from];
     const struct world_node *node = &world->nodes[index];
@@ -1555,7 +1553,7 @@ bool world_converged(struct world *world, char *why, size_t why_size)
                 snprintf(why, why_size, "%s is down", world->nodes[i].name);
                 return false;
             }
-            if (!holds_all(world, from, i, why, why_size))
+            if (!world_holds_all(world, from, i, why, why_size))
                 return false;
         }
     }

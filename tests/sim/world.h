@@ -213,6 +213,8 @@ bool world_is_origin(const struct world_node *node);
 /* Newest head that a node holds of an origin; false if none. */
 bool world_head(struct world *world, uint32_t node, const struct origin_id *origin,
                 struct replica_origin *ret_record);
+/* Does node hold all of the newest head of the origin at from? why as below, never NULL. */
+bool world_holds_all(struct world *world, uint32_t from, uint32_t node, char *why, size_t why_size);
 /* Do all nodes hold everything of all origins? why (if not NULL) gets the first difference. */
 bool world_converged(struct world *world, char *why, size_t why_size);
 

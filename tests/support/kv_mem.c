@@ -18,6 +18,7 @@ struct record {
 struct node {
     uint64_t refs;
     uint64_t priority;
+    uint64_t front; /* of the key: most comparisons need no look at the record, which is far */
     struct record *record;
     struct node *left;
     struct node *right;
@@ -142,10 +143,28 @@ static uint64_t priority_of(struct span key)
     return hash ^ (hash >> 31);
 }
 
+/* The first bytes of a key as a number of the same order; short keys end in zeros. */
+static uint64_t front_of(struct span key)
+{
+    uint8_t bytes[8] = {0};
+
+    memcpy(bytes, key.data, key.size < sizeof(bytes) ? key.size : sizeof(bytes));
+    return get_u64be(bytes);
+}
+
+static int key_order(struct span key, uint64_t front, const struct node *node)
+{
+    if (front != node->front)
+        return front < node->front ? -1 : 1;
+    return span_compare(key, record_key(node->record));
+}
+
 static struct node *tree_find(struct node *node, struct span key)
 {
+    uint64_t front = front_of(key);
+
     while (node) {
-        int order = span_compare(key, record_key(node->record));
+        int order = key_order(key, front, node);
 
         if (order == 0)
             return node;
@@ -158,9 +177,10 @@ static struct node *tree_find(struct node *node, struct span key)
 static struct node *tree_seek(struct node *node, struct span key, bool above)
 {
     struct node *best = NULL;
+    uint64_t front = front_of(key);
 
     while (node) {
-        int order = span_compare(key, record_key(node->record));
+        int order = key_order(key, front, node);
 
         if (order < 0 || (order == 0 && !above)) {
             best = node;
@@ -180,6 +200,7 @@ static enum torg_err tree_add(struct node **slot, struct record *record)
         return TORG_E_NOMEM;
     node->refs = 1;
     node->priority = priority_of(record_key(record));
+    node->front = front_of(record_key(record));
     node->record = record;
     *slot = node;
     return TORG_OK;
