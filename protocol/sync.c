@@ -165,6 +165,7 @@ static void ancestry_note(struct sync_origin *origin, const struct replica_origi
 
     if (!origin->has_head || !record->has_head || head->epoch != origin->epoch) {
         origin->unproven_hno = 0;
+        buffer_clear(&origin->suspect);
         return;
     }
     if (head->hno == origin->hno || origin->unproven_hno)
@@ -379,6 +380,12 @@ struct sync_limits sync_limits_default(void)
     };
 }
 
+static void origin_done(struct sync_origin *origin)
+{
+    buffer_done(&origin->held_beat);
+    buffer_done(&origin->suspect);
+}
+
 static int origin_order(const void *a, const void *b)
 {
     const struct sync_origin *left = a, *right = b;
@@ -511,7 +518,7 @@ void sync_free(struct sync *sync)
     for (uint32_t i = 0; sync->peers && i < sync->peer_count; i++)
         sync_peer_free(&sync->peers[i]);
     for (uint32_t i = 0; sync->origins && i < sync->origin_count; i++)
-        buffer_done(&sync->origins[i].held_beat);
+        origin_done(&sync->origins[i]);
     for (uint32_t i = 0; sync->jobs && i < sync->limits.sync_sessions_total; i++)
         sync_fetch_free(&sync->jobs[i]);
     for (size_t i = 0; i < sync->pending_count; i++)
@@ -836,7 +843,7 @@ static void swap(struct sync *sync, const struct sync_config *config, struct syn
     for (uint32_t i = 0; i < sync->peer_count; i++)
         sync_peer_free(&sync->peers[i]);
     for (uint32_t i = 0; i < sync->origin_count; i++)
-        buffer_done(&sync->origins[i].held_beat);
+        origin_done(&sync->origins[i]);
     free(sync->peers);
     free(sync->origins);
     free(sync->attention);

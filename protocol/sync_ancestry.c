@@ -150,6 +150,40 @@ static enum torg_err lineage_look(struct sync *sync, struct sync_job *job,
     return TORG_OK;
 }
 
+enum torg_err sync_ancestry_suspect(struct sync *sync, uint32_t index, struct span head,
+                                    const struct head *parsed)
+{
+    struct sync_origin *origin = &sync->origins[index];
+    struct span stored;
+
+    if (origin->own || origin->suspect.size || origin->unproven_hno ||
+        origin->flags & REPLICA_FLAG_DISPUTED ||
+        replica_head_get(sync->read, origin->number, parsed->epoch, parsed->hno, &stored) !=
+            TORG_E_NOT_FOUND)
+        return TORG_OK;
+    buffer_put_span(&origin->suspect, head);
+    origin->unproven_hno = parsed->hno;
+    sync_origin_attend(sync, index);
+    return origin->suspect.err;
+}
+
+/* The path is there: is what was suspected on it? */
+static enum torg_err suspect_look(struct sync *sync, struct sync_job *job)
+{
+    struct sync_origin *origin = &sync->origins[job->origin];
+    struct buffer suspect = origin->suspect;
+    struct signed_span head;
+    enum torg_err err;
+
+    if (origin->unproven_hno || !suspect.size)
+        return TORG_OK;
+    origin->suspect = (struct buffer){0};
+    head = frame_head(buffer_span(&suspect));
+    err = sync_link_forked(sync, job->peer, job->origin, &head);
+    buffer_done(&suspect);
+    return err;
+}
+
 enum torg_err sync_ancestry_answer(struct sync *sync, struct sync_job *job,
                                    const struct frame *frame)
 {
@@ -185,6 +219,8 @@ enum torg_err sync_ancestry_stored(struct sync *sync, struct sync_job *job, enum
     uint64_t to = 0;
     enum torg_err read = gap_of(sync, job->origin, &to);
 
+    if (!read && (!err || err == TORG_E_KNOWN))
+        read = suspect_look(sync, job);
     if (read || sync_fetch_is_trouble(err)) {
         sync_fetch_end(sync, job, SYNC_AGAIN);
     } else if (err && err != TORG_E_KNOWN && err != TORG_E_GAP && origin->hno == job->parsed.hno) {

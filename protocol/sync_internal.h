@@ -149,6 +149,7 @@ struct sync_origin {
     int64_t retry_ms;
     unsigned failures;
     uint32_t failed_peer;
+    struct buffer suspect; /* an old head, signed, to be compared once a path leads to its number */
     uint64_t unproven_hno; /* this head was held; that the newest descends from it is not shown */
     int64_t ancestry_retry_ms;
     unsigned ancestry_failures;
@@ -431,6 +432,12 @@ void sync_delta_stored(struct sync *sync, struct sync_job *job, enum torg_err er
 enum torg_err sync_missing_begin(struct sync *sync, uint32_t origin);
 
 /* ---- sync_ancestry.c ---- */
+/*
+ * A head came whose number is below the newest and is not held: a path there is
+ * asked for, and shows whether it is of this branch. One at a time.
+ */
+enum torg_err sync_ancestry_suspect(struct sync *sync, uint32_t origin, struct span head,
+                                    const struct head *parsed);
 /* If older heads are missing, and it is time, ask whoever can help. */
 enum torg_err sync_ancestry_begin(struct sync *sync, uint32_t origin, bool *ret_asked);
 enum torg_err sync_ancestry_answer(struct sync *sync, struct sync_job *job,

@@ -481,6 +481,8 @@ enum torg_err sync_live_received(struct sync *sync, uint32_t peer, struct span h
             sync_live_blame(sync, peer, index, head_bytes, err);
         } else if (origin->has_head && origin->epoch == head.epoch && origin->hno > head.hno) {
             err = sync_link_forked(sync, peer, index, &signed_head);
+            if (!err)
+                err = sync_ancestry_suspect(sync, index, head_bytes, &head);
             if (err)
                 return err;
         }

@@ -149,6 +149,36 @@ static void test_a_claim_of_another_head_is_looked_into(void **state)
     town_done(&twin);
 }
 
+/* What is not held cannot be compared at once: a path to its number is asked for first. */
+static void test_a_head_of_a_number_that_was_skipped(void **state)
+{
+    struct table *table = *state;
+    struct town twin;
+
+    twin_init(&twin);
+    table_introduce(table);
+    for (uint8_t i = 1; i <= 6; i++)
+        table_commit(&table->other, i);
+    table_have(table, &table->other, 0);
+    table_answer_trie(table, &table->other);
+    table_answer_fetch(table, &table->other, true);
+    for (unsigned i = 0; i < 4 && table_heard(table, FRAME_ANCESTRY_REQ); i++) {
+        table_answer_ancestry(table, &table->other, 0);
+        table_tick(table, 1000);
+    }
+    for (uint8_t i = 101; i <= 105; i++)
+        table_commit(&twin, i);
+    table_batch(table, &twin, false);
+    for (unsigned i = 0; i < 4 && !is_disputed(table); i++) {
+        if (table_heard(table, FRAME_ANCESTRY_REQ))
+            table_answer_ancestry(table, &table->other, 0);
+        table_tick(table, 1000);
+    }
+    assert_true(is_disputed(table));
+    assert_false(table->seat->closed);
+    town_done(&twin);
+}
+
 /* A thief's head is no fork once his key is dropped. */
 static void test_a_dropped_key_convicts_nobody(void **state)
 {
@@ -197,6 +227,7 @@ int main(void)
         TEST(test_an_old_head_of_this_branch_is_none),
         TEST(test_a_next_head_of_another_branch_is_not_taken),
         TEST(test_a_claim_of_another_head_is_looked_into),
+        TEST(test_a_head_of_a_number_that_was_skipped),
         TEST(test_a_dropped_key_convicts_nobody),
         TEST(test_an_old_own_head_stops_writing),
     };
