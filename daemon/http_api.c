@@ -199,7 +199,7 @@ static void put_parameters(const struct api *api, const struct http_route *route
 
 static const char *schema_of(const struct http_route *route, unsigned format)
 {
-    if (format & (HTTP_FORMAT_JSON | HTTP_FORMAT_OPENAPI | HTTP_FORMAT_SCHEMA))
+    if (format & (HTTP_FORMAT_JSON | HTTP_FORMAT_OPENAPI | HTTP_FORMAT_SCHEMA | HTTP_FORMAT_JSONLD))
         return "{\"type\":\"object\"}";
     if (format != HTTP_FORMAT_GEOJSON)
         return "{\"type\":\"string\"}";

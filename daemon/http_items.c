@@ -11,6 +11,7 @@
 #include "daemon/http_crs.h"
 #include "daemon/http_facets.h"
 #include "daemon/http_filter.h"
+#include "daemon/http_formats.h"
 #include "daemon/http_origins.h"
 #include "daemon/http_personal.h"
 #include "daemon/http_router.h"
@@ -158,6 +159,9 @@ static enum torg_err put_hit(struct list *list, const struct rtree_hit *hit)
     if (err)
         return err;
     switch (list->exchange->params.format) {
+    case HTTP_FORMAT_ICS:
+    case HTTP_FORMAT_JSONLD:
+        return http_formats_put(list->exchange, document.feature);
     case HTTP_FORMAT_GEOJSONSEQ:
         buffer_put_u8(list->out, RECORD_SEPARATOR);
         put_feature(list, &document, hit->distance_m);
@@ -279,9 +283,13 @@ static enum torg_err put_plain(struct list *list, uint8_t collection)
             buffer_put_str(list->out, "distance,");
         csv_put_header(collection, list->out);
     }
+    if (http_formats_mine(exchange->params.format))
+        http_formats_begin(exchange);
     err = put_hits(list);
     if (err)
         return err;
+    if (http_formats_mine(exchange->params.format))
+        http_formats_end(exchange);
     http_reply_field(exchange, "OGC-NumberMatched", "%llu", (unsigned long long)list->page.matched);
     http_reply_field(exchange, "OGC-NumberReturned", "%zu", list->written);
     if (list->has_next) {
@@ -307,9 +315,12 @@ static bool check_members(struct http_exchange *exchange)
 
     if (params->explain && !http_router_admin(exchange))
         return false;
-    if (params->format == HTTP_FORMAT_CSV && params->crs != GEO_CRS84) {
+    if (!http_formats_fit(exchange))
+        return false;
+    if ((params->format == HTTP_FORMAT_CSV || http_formats_mine(params->format)) &&
+        params->crs != GEO_CRS84) {
         problems.count = 0;
-        problems_add(&problems, "crs", "needs f=geojson or f=geojsonseq: a table has degrees");
+        problems_add(&problems, "crs", "needs f=geojson or f=geojsonseq: this has degrees");
         http_reply_problems(exchange, 400, "invalid-parameter",
                             "This format knows one coordinate system only.", &problems);
         return false;
@@ -652,6 +663,23 @@ static void reply_document(struct http_exchange *exchange, const struct http_ori
     http_origins_reply_as_of(exchange, origins, &of_origin);
 }
 
+/* The listing in a format that has no tag of its own. */
+static enum torg_err reply_format(struct http_exchange *exchange,
+                                  const struct http_origins *origins,
+                                  const struct document *document)
+{
+    struct query of_origin = {.origins = {document->origin_number}, .origin_count = 1};
+    enum torg_err err;
+
+    http_reply_begin(exchange, 200, http_params_format_type(exchange->params.format));
+    http_reply_last_modified(exchange, document->modified_ms);
+    http_origins_reply_as_of(exchange, origins, &of_origin);
+    http_formats_begin(exchange);
+    err = http_formats_put(exchange, document->feature);
+    http_formats_end(exchange);
+    return err;
+}
+
 enum torg_err http_items_reply_one(struct http_exchange *exchange, const struct kv *kv,
                                    uint8_t collection, const struct feature_id *id, int status)
 {
@@ -669,7 +697,9 @@ enum torg_err http_items_reply_one(struct http_exchange *exchange, const struct 
         err = open_transform(exchange, &transform);
     if (!err)
         err = project_feature(exchange, transform, &projected, &document);
-    if (!err)
+    if (!err && http_formats_mine(exchange->params.format))
+        err = reply_format(exchange, origins, &document);
+    else if (!err)
         reply_document(exchange, origins, &document, id, status);
     geo_transform_free(transform);
     buffer_done(&scratch);
@@ -688,6 +718,9 @@ enum torg_err http_items_one(struct http_exchange *exchange)
         return err;
     collection = http_items_collection(exchange);
     if (!collection || !http_items_id(exchange, &id))
+        return TORG_OK;
+    exchange->params.query.collections = 1u << collection;
+    if (!check_members(exchange))
         return TORG_OK;
     err = store_read_begin(exchange->node->store, &kv);
     if (err)

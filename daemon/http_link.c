@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "daemon/http_formats.h"
 #include "daemon/http_router.h"
 #include "daemon/json_out.h"
 
@@ -118,12 +119,15 @@ void http_link_alternates(const struct http_exchange *exchange, struct buffer *o
     for (unsigned i = HTTP_FORMAT_JSON; i <= HTTP_FORMAT_LAST; i <<= 1) {
         enum http_format format = (enum http_format)i;
 
-        if (!(exchange->route->formats & i) || format == own)
+        if (!(exchange->route->formats & i) || format == own ||
+            !http_formats_would_fit(exchange, format))
             continue;
         buffer_clear(&href);
         http_link_put_again(exchange,
-                            format == HTTP_FORMAT_CSV ? beside | HTTP_PARAM_BIT(CRS) : beside, "f",
-                            span_of_str(http_params_format_name(format)), &href);
+                            format == HTTP_FORMAT_CSV || http_formats_mine(format)
+                                ? beside | HTTP_PARAM_BIT(CRS)
+                                : beside,
+                            "f", span_of_str(http_params_format_name(format)), &href);
         put_link(out, "alternate", http_params_format_type(format), NULL, &href);
     }
     buffer_done(&href);

@@ -7,6 +7,7 @@
 #include "daemon/http_collections.h"
 #include "daemon/http_crs.h"
 #include "daemon/http_filter.h"
+#include "daemon/http_formats.h"
 #include "daemon/http_link.h"
 #include "daemon/http_queryables.h"
 #include "daemon/http_reply.h"
@@ -51,7 +52,7 @@ bool http_local_takes(struct http_exchange *exchange)
                          "is not for this collection, which is local; allowed: %s",
                          names.err ? "" : (const char *)names.data);
     }
-    if (exchange->params.format == HTTP_FORMAT_CSV)
+    if (exchange->params.format == HTTP_FORMAT_CSV || http_formats_mine(exchange->params.format))
         problems_add(&problems, "f", "a local collection has no columns: json or geojsonseq");
     buffer_done(&names);
     if (problems.count == 0)

@@ -594,6 +594,8 @@ static const struct {
     {HTTP_FORMAT_HTML, "html", "text/html; charset=utf-8"},
     {HTTP_FORMAT_OPENAPI, "json", "application/vnd.oai.openapi+json;version=3.0"},
     {HTTP_FORMAT_SCHEMA, "json", "application/schema+json"},
+    {HTTP_FORMAT_ICS, "ics", "text/calendar; charset=utf-8"},
+    {HTTP_FORMAT_JSONLD, "jsonld", "application/ld+json"},
 };
 
 const char *http_params_format_name(enum http_format format)

@@ -70,8 +70,10 @@ enum http_format {
     HTTP_FORMAT_HTML = 16,
     HTTP_FORMAT_OPENAPI = 32, /* JSON with a type of its own */
     HTTP_FORMAT_SCHEMA = 64,  /* the same */
+    HTTP_FORMAT_ICS = 128,
+    HTTP_FORMAT_JSONLD = 256,
 };
-#define HTTP_FORMAT_LAST HTTP_FORMAT_SCHEMA
+#define HTTP_FORMAT_LAST HTTP_FORMAT_JSONLD
 
 #define HTTP_LIMIT_DEFAULT 20
 #define HTTP_OFFSET_MAX 1000000

@@ -7,6 +7,7 @@
 #include "daemon/http_api.h"
 #include "daemon/http_collections.h"
 #include "daemon/http_conformance.h"
+#include "daemon/http_dcat.h"
 #include "daemon/http_federation.h"
 #include "daemon/http_items.h"
 #include "daemon/http_landing.h"
@@ -102,7 +103,8 @@ static const struct http_route routes[] = {
     {.method = HTTP_GET,
      .path = "/collections/{collectionId}/items",
      .handler = http_items_list,
-     FEATURES(HTTP_FORMAT_GEOJSONSEQ | HTTP_FORMAT_CSV | HTTP_FORMAT_HTML),
+     FEATURES(HTTP_FORMAT_GEOJSONSEQ | HTTP_FORMAT_CSV | HTTP_FORMAT_HTML | HTTP_FORMAT_ICS |
+              HTTP_FORMAT_JSONLD),
      .params = HTTP_PARAMS_FILTER | HTTP_PARAMS_CQL2 | HTTP_PARAMS_PAGE | LANG,
      .name = "getItems",
      .summary = "Listings of one collection"},
@@ -117,7 +119,7 @@ static const struct http_route routes[] = {
     {.method = HTTP_GET,
      .path = "/collections/{collectionId}/items/{featureId}",
      .handler = http_items_one,
-     FEATURES(HTTP_FORMAT_HTML),
+     FEATURES(HTTP_FORMAT_HTML | HTTP_FORMAT_ICS | HTTP_FORMAT_JSONLD),
      .params = HTTP_PARAM_BIT(CRS) | F,
      .name = "getItem",
      .summary = "One listing"},
@@ -146,7 +148,7 @@ static const struct http_route routes[] = {
     {.method = HTTP_GET,
      .path = "/search",
      .handler = http_items_search,
-     FEATURES(HTTP_FORMAT_GEOJSONSEQ | HTTP_FORMAT_HTML),
+     FEATURES(HTTP_FORMAT_GEOJSONSEQ | HTTP_FORMAT_HTML | HTTP_FORMAT_ICS | HTTP_FORMAT_JSONLD),
      .params = HTTP_PARAMS_FILTER | HTTP_PARAMS_CQL2 | HTTP_PARAMS_PAGE | COLLECTIONS | LANG,
      .name = "search",
      .summary = "Listings of several collections at once"},
@@ -194,6 +196,7 @@ static const struct http_route routes[] = {
      .handler = http_page_listing,
      .form = true,
      .params = LANG},
+    {.method = HTTP_GET, .place = HTTP_AT_ROOT, .path = "/datasets/dcat", .handler = http_dcat},
     {.method = HTTP_GET, .place = HTTP_AT_ROOT, .path = "/torg.css", .handler = http_page_style},
     {.method = HTTP_GET, .place = HTTP_AT_ROOT, .path = "/torg.svg", .handler = http_page_icon},
 };
