@@ -2,6 +2,8 @@
 #ifndef TORG_DAEMON_HTTP_PARAMS_H
 #define TORG_DAEMON_HTTP_PARAMS_H
 
+#include <assert.h>
+
 #include "index/geo_transform.h"
 #include "index/query_sort.h"
 #include "protocol/http_request.h"
@@ -47,6 +49,7 @@ enum http_param {
     HTTP_PARAM_F,
     HTTP_PARAM_COUNT
 };
+static_assert(HTTP_PARAM_COUNT <= 32, "a bit for each in a mask: wider masks before one more");
 #define HTTP_PARAM_BIT(name) (1u << HTTP_PARAM_##name)
 #define HTTP_PARAMS_FILTER                                                                         \
     (HTTP_PARAM_BIT(NEAR) | HTTP_PARAM_BIT(RADIUS) | HTTP_PARAM_BIT(BBOX) |                        \
