@@ -185,11 +185,15 @@ static enum torg_err delta_judge(struct sync *sync, struct sync_job *job,
 /* Delivered or not, the claim has been looked into. */
 static enum torg_err look_answer(struct sync *sync, struct sync_job *job, struct span head_bytes)
 {
+    struct sync_row *row = &sync->peers[job->peer].rows[job->origin];
+    const struct sync_origin *origin = &sync->origins[job->origin];
     struct head head;
     enum torg_err err;
 
-    sync->peers[job->peer].rows[job->origin].useless = true;
-    if (sync->origins[job->origin].own) {
+    /* A newer head of our own is what a recovery is to ask this peer for. */
+    row->useless = !origin->own || sync_number_compare(job->claim_epoch, job->claim_hno,
+                                                       origin->epoch, origin->hno) <= 0;
+    if (origin->own) {
         sync_own_look(sync, job->origin, head_bytes);
         sync_fetch_end(sync, job, SYNC_STRIKE);
         return TORG_OK;
