@@ -45,7 +45,7 @@
 #define SYNC_PART_BYTES 1048576
 #define SYNC_STORES_MAX 8  /* parts of one job that the writer has not answered */
 #define SYNC_SCAN_MAX 4096 /* listings looked at for a missing payload in one step */
-#define SYNC_BEATS_BURST 4
+#define SYNC_BEATS_BURST 8
 #define SYNC_BEAT_MS 60000
 
 /* What one peer says and wants of one origin. Outlives its connection, for the strikes' sake. */

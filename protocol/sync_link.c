@@ -370,7 +370,10 @@ static enum torg_err beats_send(struct sync *sync, uint32_t peer, uint32_t *from
     return TORG_OK;
 }
 
-/* Four at once, then one a minute: more tells nobody more. */
+/*
+ * Eight at once, then one a minute: more tells nobody more. Two hosts with one
+ * key that have both just started need six to find each other out.
+ */
 static bool beat_allowed(struct sync *sync, struct sync_origin *origin)
 {
     while (origin->beat_tokens < SYNC_BEATS_BURST &&

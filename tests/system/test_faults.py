@@ -164,7 +164,7 @@ def test_two_hosts_with_one_key():
     with Federation() as federation:
         alfa, beta = federation.found("Alfa"), federation.found("Beta")
         federation.link(alfa, beta)
-        # Before the first start: a neighbour passes four beats on at once, then one a minute.
+        # Before the first start: a neighbour passes eight beats on at once, then one a minute.
         twin = clone(federation, alfa)
         beta.start()
         alfa.start()
