@@ -160,12 +160,12 @@ static void compare_counts(const struct town *town, const struct rtree_query *qu
 }
 
 /* More than the hint says, so that the walk begins anew. */
-static void compare_nearest(struct town *town, struct rtree_query query)
+static void compare_nearest(const struct town *town, struct rtree_query query, uint32_t hint)
 {
     struct rtree_near *ours, *theirs;
     enum torg_err err;
 
-    query.near_hint = (uint32_t)test_random_below(&town->seed, 12);
+    query.near_hint = hint;
     assert_ok(rtree_near_new(&town->kv, UINT32_C(1) << WAITING, &query, &ours));
     assert_ok(rtree_near_new(&town->kv, UINT32_C(1) << PACKED, &query, &theirs));
     for (int i = 0; i < 60; i++) {
@@ -247,7 +247,7 @@ static void compare(struct town *town, int queries)
                             theirs->count * sizeof(theirs->documents[0]));
         compare_counts(town, &query, theirs->count);
         if (query.has_centre)
-            compare_nearest(town, query);
+            compare_nearest(town, query, (uint32_t)test_random_below(&town->seed, 12));
         free(ours);
         free(theirs);
     }
@@ -298,6 +298,36 @@ static void test_repacking_does_what_waits(void **state)
     assert_true(repacked.quiet);
     assert_int_equal(waiting(town), 0);
     compare(town, 20);
+    town_free(town);
+}
+
+/* A node holds more than are wanted, and most of them are to go: what is beyond it is wanted too.
+ */
+static void test_nodes_that_are_nearly_gone(void **state)
+{
+    struct town *town = town_new(0x6e4, 600);
+    struct rtree_query query = {.has_centre = true,
+                                .radius_m = INFINITY,
+                                .time_from_ms = INT64_MIN,
+                                .time_through_ms = INT64_MAX};
+
+    (void)state;
+    for (size_t i = 0; i < 600; i++) { /* A hundred in one place, the others far away. */
+        struct position far = {200000000 + (int32_t)i * 100, 680000000};
+        struct position here = {150000000 + (int32_t)i * 100, 600000000};
+
+        town->items[i].point = i < 100 ? here : far;
+        town->items[i].min = town->items[i].max = town->items[i].point;
+    }
+    assert_ok(rtree_bulk_load(&town->tree, town->items, town->count));
+    query.centre = geo_point_of(town->items[0].point);
+    for (size_t i = 0; i < 90; i++) {
+        assert_ok(rtree_remove(&town->tree, &town->items[i]));
+        town->alive[i] = false;
+    }
+    assert_int_equal(waiting(town), 90);
+    compare(town, 5);
+    compare_nearest(town, query, 20);
     town_free(town);
 }
 
@@ -394,6 +424,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_waits_is_answered),
         cmocka_unit_test(test_repacking_does_what_waits),
+        cmocka_unit_test(test_nodes_that_are_nearly_gone),
         cmocka_unit_test(test_what_is_not_there_cannot_go),
         cmocka_unit_test(test_damage_is_seen),
     };
