@@ -87,6 +87,10 @@ static const struct http_api_words words[] = {
      "Räkna också hur allt som passar fördelar sig; bara med f=geojson. Upprepat eller med komma: "
      "flera.",
      "[\"theme\"]"},
+    {"all",
+     "Allt som passar i ett enda svar, utan sidor; bara med f=geojsonseq eller f=csv, och utan "
+     "limit.",
+     "false"},
     {"explain", "Säg också hur svaret hittades; kräver en administratörs nyckel, och f=geojson.",
      "false"},
     {"by",

@@ -279,6 +279,37 @@ static void log_answer(const struct http_conn *conn, const struct http_exchange 
 
 static bool answered(struct http_conn *conn);
 
+/* One piece of a body that comes in pieces, as a chunk (RFC 9112, 7.1); HTTP/1.0 has none. */
+static bool write_piece(struct http_conn *conn, struct buffer *head)
+{
+    struct http_exchange *exchange = conn->exchange;
+    struct buffer *body = &exchange->reply.body;
+    bool chunked = exchange->request.minor > 0;
+
+    if (chunked && body->size > 0) {
+        buffer_printf(head, "%zx\r\n", body->size);
+        buffer_put_str(body, "\r\n");
+    }
+    if (chunked && !exchange->reply.more)
+        buffer_put_str(body, "0\r\n\r\n");
+    count(conn, METRIC_HTTP_BYTES_SENT, head->size + body->size);
+    return !head->err && !body->err && start_writing(conn, head, body, 0);
+}
+
+/* A piece has left, however slowly: the next one. */
+static void go_on(struct http_conn *conn)
+{
+    struct http_exchange *exchange = conn->exchange;
+    struct buffer head = {0};
+
+    conn->worker->queued_bytes -= conn->queued_bytes;
+    conn->queued_bytes = 0;
+    /* After half a body nothing can be said any more: the client sees that the end is missing. */
+    if (conn->worker->draining || exchange->reply.more(exchange) || !write_piece(conn, &head))
+        http_conn_close(conn);
+    buffer_done(&head);
+}
+
 /* true: it has left, and the next request may be taken. */
 static bool send_reply(struct http_conn *conn)
 {
@@ -294,7 +325,8 @@ static bool send_reply(struct http_conn *conn)
         buffer_done(&reply->body);
         http_reply_error(exchange, TORG_E_BUSY);
     }
-    if (!exchange->request.keep_alive || conn->worker->draining)
+    if (!exchange->request.keep_alive || conn->worker->draining ||
+        (reply->more && exchange->request.minor == 0))
         exchange->close = true;
     conn->closing = exchange->close;
     count_status(conn, reply->status);
@@ -304,6 +336,14 @@ static bool send_reply(struct http_conn *conn)
         return false;
     }
     log_answer(conn, exchange, reply->body.size);
+    if (!with_body)
+        reply->more = NULL;
+    if (reply->more) {
+        if (!write_piece(conn, &head))
+            http_conn_close(conn);
+        buffer_done(&head);
+        return false;
+    }
     size = head.size + (body ? body->size : 0);
     count(conn, METRIC_HTTP_BYTES_SENT, size);
     sent = send_now(conn, &head, body);
@@ -572,7 +612,9 @@ static void on_written(struct bufferevent *bev, void *context)
     struct http_conn *conn = context;
 
     (void)bev;
-    if (conn->state == CONN_WRITING && answered(conn)) /* not for 100 Continue */
+    if (conn->state == CONN_WRITING && conn->exchange && conn->exchange->reply.more)
+        go_on(conn);
+    else if (conn->state == CONN_WRITING && answered(conn)) /* not for 100 Continue */
         advance(conn); /* Bytes that came before would not call back again. */
 }
 

@@ -32,6 +32,12 @@ struct http_reply {
     bool page;            /* for people: stricter headers, no CORS */
     struct buffer fields; /* further fields, each with its CRLF */
     struct buffer body;
+    /*
+     * More of the body, when all before it has been sent: it fills body again, and
+     * sets more to NULL with the last piece. NULL: body is all. What it needs it
+     * reads anew, for nothing of the store may be held while a client reads.
+     */
+    enum torg_err (*more)(struct http_exchange *exchange);
 };
 
 struct http_exchange {

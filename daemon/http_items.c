@@ -20,6 +20,7 @@
 #include "protocol/listing_csv.h"
 #include "protocol/num.h"
 
+#define PIECE_LISTINGS 1000   /* of everything: that is sent before more is read */
 #define RECORD_SEPARATOR 0x1e /* RFC 8142 */
 #define ETAG_TEXT_SIZE 36     /* 32 hex digits in quotes, and what names the system */
 
@@ -271,6 +272,26 @@ static enum torg_err put_geojson(struct list *list, uint8_t collection)
     return list->out->err;
 }
 
+static enum torg_err more_list(struct http_exchange *exchange);
+
+/*
+ * After a piece of everything: the next one begins at a position, not at a number,
+ * in whatever the store holds by then. So what is there throughout comes once.
+ */
+static void go_on(struct list *list)
+{
+    struct http_exchange *exchange = list->exchange;
+    struct query *query = &exchange->params.query;
+
+    if (!exchange->reply.more)
+        http_reply_field(exchange, "OGC-NumberMatched", "%llu",
+                         (unsigned long long)list->page.matched);
+    exchange->reply.more = list->has_next ? more_list : NULL;
+    query->has_cursor = true;
+    query->cursor = list->next;
+    query->offset = 0;
+}
+
 /* The same facts as fields, for formats that have no place for them. */
 static enum torg_err put_plain(struct list *list, uint8_t collection)
 {
@@ -278,7 +299,7 @@ static enum torg_err put_plain(struct list *list, uint8_t collection)
     struct buffer href = {0};
     enum torg_err err;
 
-    if (exchange->params.format == HTTP_FORMAT_CSV) {
+    if (exchange->params.format == HTTP_FORMAT_CSV && !exchange->reply.more) {
         if (list->query->has_near)
             buffer_put_str(list->out, "distance,");
         csv_put_header(collection, list->out);
@@ -288,6 +309,10 @@ static enum torg_err put_plain(struct list *list, uint8_t collection)
     err = put_hits(list);
     if (err)
         return err;
+    if (exchange->params.all) {
+        go_on(list);
+        return list->out->err;
+    }
     if (http_formats_mine(exchange->params.format))
         http_formats_end(exchange);
     http_reply_field(exchange, "OGC-NumberMatched", "%llu", (unsigned long long)list->page.matched);
@@ -401,8 +426,10 @@ static enum torg_err read_list(struct http_exchange *exchange, const struct kv *
     if (err)
         goto done;
     http_reply_begin(exchange, 200, http_params_format_type(params->format));
-    http_origins_reply_as_of(exchange, origins, &params->query);
-    reply_content_crs(exchange);
+    if (!exchange->reply.more) { /* Else the fields have been sent. */
+        http_origins_reply_as_of(exchange, origins, &params->query);
+        reply_content_crs(exchange);
+    }
     if (params->format == HTTP_FORMAT_GEOJSON)
         err = put_geojson(&list, collection);
     else
@@ -416,12 +443,44 @@ done:
     return err;
 }
 
+static enum torg_err more_list(struct http_exchange *exchange)
+{
+    struct kv kv;
+    enum torg_err err = store_read_begin(exchange->node->store, &kv);
+
+    if (err)
+        return err;
+    err = read_list(exchange, &kv, 0);
+    store_read_end(&kv);
+    return err;
+}
+
+/* Everything at once can only be written as it comes. */
+static bool check_all(struct http_exchange *exchange)
+{
+    struct http_params *params = &exchange->params;
+    bool comes = params->format == HTTP_FORMAT_GEOJSONSEQ || params->format == HTTP_FORMAT_CSV;
+    struct problems problems;
+
+    if (!params->all)
+        return true;
+    params->query.limit = PIECE_LISTINGS;
+    if (comes && !(params->given & HTTP_PARAM_BIT(LIMIT)))
+        return true;
+    problems.count = 0;
+    problems_add(&problems, "all",
+                 comes ? "cannot stand beside limit" : "needs f=geojsonseq or f=csv");
+    http_reply_problems(exchange, 400, "invalid-parameter",
+                        "Everything at once is not to be had like this.", &problems);
+    return false;
+}
+
 static enum torg_err answer_list(struct http_exchange *exchange, uint8_t collection)
 {
     struct kv kv;
     enum torg_err err;
 
-    if (!check_members(exchange) || !check_cursor(exchange))
+    if (!check_members(exchange) || !check_cursor(exchange) || !check_all(exchange))
         return TORG_OK;
     err = store_read_begin(exchange->node->store, &kv);
     if (err)
@@ -469,6 +528,14 @@ static enum torg_err list_local(struct http_exchange *exchange,
 
     if (!http_local_takes(exchange))
         return TORG_OK;
+    if (exchange->params.all) {
+        struct problems problems = {0};
+
+        problems_add(&problems, "all", "is for listings: follow the next links here");
+        http_reply_problems(exchange, 400, "invalid-parameter",
+                            "A local collection comes in pages.", &problems);
+        return TORG_OK;
+    }
     err = http_local_filters(exchange, collection, &when, &good);
     if (!err && good && check_cursor(exchange)) {
         err = store_read_begin(exchange->node->store, &kv);

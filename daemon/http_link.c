@@ -75,7 +75,7 @@ void http_link_self(const struct http_exchange *exchange, struct buffer *out, co
     http_link_alternates(exchange, out);
 }
 
-static bool is_left_out(struct span name, uint32_t without)
+static bool is_left_out(struct span name, uint64_t without)
 {
     for (enum http_param i = 0; i < HTTP_PARAM_COUNT; i++) {
         if ((without >> i & 1) && span_equal(name, span_of_str(http_params_text(i)->name)))
@@ -84,7 +84,7 @@ static bool is_left_out(struct span name, uint32_t without)
     return false;
 }
 
-void http_link_put_again(const struct http_exchange *exchange, uint32_t without, const char *name,
+void http_link_put_again(const struct http_exchange *exchange, uint64_t without, const char *name,
                          struct span value, struct buffer *out)
 {
     char separator = '?';

@@ -22,7 +22,7 @@ void http_link_alternates(const struct http_exchange *exchange, struct buffer *o
 /* The link self, the request as it came, and its alternates. */
 void http_link_self(const struct http_exchange *exchange, struct buffer *out, const char *type);
 /* The request again, without the parameters in the mask, and with "name=value" behind. */
-void http_link_put_again(const struct http_exchange *exchange, uint32_t without, const char *name,
+void http_link_put_again(const struct http_exchange *exchange, uint64_t without, const char *name,
                          struct span value, struct buffer *out);
 
 #endif

@@ -501,6 +501,14 @@ static bool read_explain(struct reading *reading, struct span value)
     return true;
 }
 
+static bool read_all(struct reading *reading, struct span value)
+{
+    reading->params->all = span_equal(value, span_of_str("true"));
+    if (!reading->params->all && !span_equal(value, span_of_str("false")))
+        return fail(reading, "must be true or false");
+    return true;
+}
+
 static bool read_by(struct reading *reading, struct span value)
 {
     static const struct {
@@ -770,6 +778,10 @@ static const struct param {
           "Also count how all that matches divides; only with f=geojson. Repeated or with commas: "
           "several."},
          read_facets},
+    [HTTP_PARAM_ALL] = {{"all", false, "{\"type\":\"boolean\"}",
+                         "Everything that matches in one answer, without pages; only with "
+                         "f=geojsonseq or f=csv, and without limit."},
+                        read_all},
     [HTTP_PARAM_EXPLAIN] = {{"explain", false, "{\"type\":\"boolean\"}",
                              "Also say how the answer was found; needs an administrator's token, "
                              "and f=geojson."},
@@ -807,7 +819,7 @@ const struct http_param_text *http_params_text(enum http_param param)
     return &table[param].text;
 }
 
-void http_params_put_names(uint32_t allowed, struct buffer *out)
+void http_params_put_names(uint64_t allowed, struct buffer *out)
 {
     size_t before = out->size;
 
@@ -819,7 +831,7 @@ void http_params_put_names(uint32_t allowed, struct buffer *out)
         buffer_put_str(out, "none");
 }
 
-static void add_unknown(struct span name, uint32_t allowed, struct problems *problems)
+static void add_unknown(struct span name, uint64_t allowed, struct problems *problems)
 {
     struct buffer list = {0};
     char shown[64];
@@ -833,7 +845,7 @@ static void add_unknown(struct span name, uint32_t allowed, struct problems *pro
     buffer_done(&list);
 }
 
-static enum http_param find_param(struct span name, uint32_t allowed)
+static enum http_param find_param(struct span name, uint64_t allowed)
 {
     for (enum http_param i = 0; i < HTTP_PARAM_COUNT; i++) {
         if ((allowed >> i & 1) && span_equal(name, span_of_str(table[i].text.name)))
@@ -842,7 +854,7 @@ static enum http_param find_param(struct span name, uint32_t allowed)
     return HTTP_PARAM_COUNT;
 }
 
-static void read_pair(struct reading *reading, const struct http_pair *pair, uint32_t allowed,
+static void read_pair(struct reading *reading, const struct http_pair *pair, uint64_t allowed,
                       bool form, struct problems *problems)
 {
     enum http_param i = find_param(pair->name, allowed);
@@ -865,7 +877,7 @@ static void read_pair(struct reading *reading, const struct http_pair *pair, uin
     }
 }
 
-enum torg_err http_params_read(const struct http_query *pairs, uint32_t allowed, unsigned accepted,
+enum torg_err http_params_read(const struct http_query *pairs, uint64_t allowed, unsigned accepted,
                                bool form, struct http_params *ret_params, struct problems *problems)
 {
     struct reading reading = {.params = ret_params, .formats = accepted};

@@ -38,6 +38,7 @@ enum http_param {
     HTTP_PARAM_LIMIT,
     HTTP_PARAM_OFFSET,
     HTTP_PARAM_CURSOR,
+    HTTP_PARAM_ALL,
     HTTP_PARAM_FACETS,
     HTTP_PARAM_EXPLAIN,
     HTTP_PARAM_BY,
@@ -49,8 +50,8 @@ enum http_param {
     HTTP_PARAM_F,
     HTTP_PARAM_COUNT
 };
-static_assert(HTTP_PARAM_COUNT <= 32, "a bit for each in a mask: wider masks before one more");
-#define HTTP_PARAM_BIT(name) (1u << HTTP_PARAM_##name)
+static_assert(HTTP_PARAM_COUNT <= 64, "a bit for each in a mask");
+#define HTTP_PARAM_BIT(name) (UINT64_C(1) << HTTP_PARAM_##name)
 #define HTTP_PARAMS_FILTER                                                                         \
     (HTTP_PARAM_BIT(NEAR) | HTTP_PARAM_BIT(RADIUS) | HTTP_PARAM_BIT(BBOX) |                        \
      HTTP_PARAM_BIT(BBOX_CRS) | HTTP_PARAM_BIT(INTERSECTS) | HTTP_PARAM_BIT(THEME) |               \
@@ -86,7 +87,7 @@ enum http_format {
 #define HTTP_LANGUAGE_BYTES_MAX 35 /* RFC 5646, section 4.4.1 */
 
 struct http_params {
-    uint32_t given;     /* HTTP_PARAM_BIT of each that was there */
+    uint64_t given;     /* HTTP_PARAM_BIT of each that was there */
     struct query query; /* without origins, now_ms and, in a collection, collections */
     enum geo_crs crs;   /* of the answer */
     enum geo_crs bbox_crs;
@@ -108,6 +109,7 @@ struct http_params {
     struct query_cursor cursor;
     uint64_t cursor_binding; /* the query that the cursor belongs to */
     unsigned facets;         /* QUERY_FACET_*, or-ed */
+    bool all;                /* no pages: one answer that is made while it is read */
     bool explain;            /* for administrators */
     unsigned by;             /* AGGREGATE_BY_*, or-ed; 0 if not given */
     struct span place;       /* as typed */
@@ -127,7 +129,7 @@ struct http_params {
  * TORG_E_NOMEM and TORG_E_INTERNAL without any. What was read ends with
  * http_params_done; after an error there is nothing to end.
  */
-enum torg_err http_params_read(const struct http_query *pairs, uint32_t allowed, unsigned formats,
+enum torg_err http_params_read(const struct http_query *pairs, uint64_t allowed, unsigned formats,
                                bool form, struct http_params *ret_params,
                                struct problems *problems);
 void http_params_done(struct http_params *params);
@@ -148,7 +150,7 @@ enum torg_err http_params_cursor_parse(struct span text, struct query_cursor *re
                                        uint64_t *ret_binding);
 
 /* The names of a route's parameters, with commas. */
-void http_params_put_names(uint32_t allowed, struct buffer *out);
+void http_params_put_names(uint64_t allowed, struct buffer *out);
 
 /* For the API document. NULL-terminated strings of static storage. */
 struct http_param_text {

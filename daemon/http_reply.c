@@ -146,6 +146,7 @@ static void begin_problem(struct http_exchange *exchange, int status, const char
     struct http_reply *reply = &exchange->reply;
 
     buffer_clear(&reply->fields);
+    reply->more = NULL;
     reply->has_etag = false;
     reply->cache = "no-store";
     if (reply->page) {
@@ -333,7 +334,7 @@ enum torg_err http_reply_finish(struct http_exchange *exchange, struct buffer *r
     struct http_reply *reply = &exchange->reply;
     bool compressed = false;
 
-    if (reply->body.size >= GZIP_BYTES_MIN && !reply->has_etag &&
+    if (reply->body.size >= GZIP_BYTES_MIN && !reply->has_etag && !reply->more &&
         http_router_accepts_gzip(&exchange->request))
         compressed = compress_body(&reply->body);
     (void)buffer_reserve(ret_head, HEAD_BYTES_USUAL);
@@ -342,7 +343,10 @@ enum torg_err http_reply_finish(struct http_exchange *exchange, struct buffer *r
     put_date(ret_head, exchange->now_ms);
     buffer_put_str(ret_head, "\r\nVary: Accept, Accept-Encoding, Accept-Language\r\n");
     if (reply->status != 304 && reply->status != 204) {
-        buffer_printf(ret_head, "Content-Length: %zu\r\n", reply->body.size);
+        if (!reply->more)
+            buffer_printf(ret_head, "Content-Length: %zu\r\n", reply->body.size);
+        else if (exchange->request.minor > 0)
+            buffer_put_str(ret_head, "Transfer-Encoding: chunked\r\n");
         if (reply->body.size > 0)
             put_field(ret_head, "Content-Type", reply->type);
     }

@@ -32,8 +32,8 @@ struct http_route {
     enum http_access access;
     unsigned formats;        /* HTTP_FORMAT_*, or-ed; 0 for an answer without a body */
     enum http_format format; /* what is sent when the client has no wish */
-    uint32_t params;
-    uint32_t required;         /* of params: refused without */
+    uint64_t params;
+    uint64_t required;         /* of params: refused without */
     bool form;                 /* empty parameters count as absent */
     const char *const *bodies; /* media types of the body, NULL-terminated; NULL: no body */
     size_t body_max;           /* bytes; 0: HTTP_BODY_BYTES_MAX */

@@ -105,7 +105,8 @@ static const struct http_route routes[] = {
      .handler = http_items_list,
      FEATURES(HTTP_FORMAT_GEOJSONSEQ | HTTP_FORMAT_CSV | HTTP_FORMAT_HTML | HTTP_FORMAT_ICS |
               HTTP_FORMAT_JSONLD),
-     .params = HTTP_PARAMS_FILTER | HTTP_PARAMS_CQL2 | HTTP_PARAMS_PAGE | LANG,
+     .params =
+         HTTP_PARAMS_FILTER | HTTP_PARAMS_CQL2 | HTTP_PARAMS_PAGE | HTTP_PARAM_BIT(ALL) | LANG,
      .name = "getItems",
      .summary = "Listings of one collection"},
     {.method = HTTP_POST,
@@ -149,7 +150,8 @@ static const struct http_route routes[] = {
      .path = "/search",
      .handler = http_items_search,
      FEATURES(HTTP_FORMAT_GEOJSONSEQ | HTTP_FORMAT_HTML | HTTP_FORMAT_ICS | HTTP_FORMAT_JSONLD),
-     .params = HTTP_PARAMS_FILTER | HTTP_PARAMS_CQL2 | HTTP_PARAMS_PAGE | COLLECTIONS | LANG,
+     .params = HTTP_PARAMS_FILTER | HTTP_PARAMS_CQL2 | HTTP_PARAMS_PAGE | HTTP_PARAM_BIT(ALL) |
+               COLLECTIONS | LANG,
      .name = "search",
      .summary = "Listings of several collections at once"},
     {.method = HTTP_GET,

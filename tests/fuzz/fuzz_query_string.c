@@ -45,7 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct http_query pairs;
     static struct http_params params;
     static struct problems problems;
-    uint32_t all = (1u << HTTP_PARAM_COUNT) - 1;
+    uint64_t all = (UINT64_C(1) << HTTP_PARAM_COUNT) - 1;
 
     if (seal_init() || http_request_query_parse(span_of(data, size), &pairs))
         return 0;

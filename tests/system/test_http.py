@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: EUPL-1.2
 """The HTTP API over a real daemon: answers, errors, conditions, and hostile clients."""
 import csv
+import http.client
 import io
 import json
 import pathlib
 import socket
 import threading
 
-from harness import PATIENCE_S, Federation, feature, run, until
+from harness import PATIENCE_S, Federation, feature, run, torg, until
 
 API = "/torg/v1"
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
@@ -354,10 +355,52 @@ def test_readers_while_writing():
         assert not failures, failures[:3]
 
 
+def test_everything_in_one_answer_while_writes_go_on():
+    """What is there throughout comes once; the reader is slow, and the daemon keeps nothing."""
+    with Federation() as federation:
+        node = federation.found("A")
+        node.start()
+        rows = [feature(f"Nr {i}", identifiers={"source": {"system": "t", "id": str(i)}})
+                for i in range(3500)]
+        file = node.directory / "rows.geojsonseq"
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        torg("import", "--quiet", "--collection", "offers", "--config", str(node.conf), str(file))
+        path = "/torg/v1/collections/offers/items?all=true&f=geojsonseq"
+        connection = http.client.HTTPConnection("127.0.0.1", node.http_port, timeout=PATIENCE_S)
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        assert answer.status == 200 and answer.getheader("Transfer-Encoding") == "chunked"
+        assert answer.getheader("OGC-NumberMatched") == "3500", answer.getheaders()
+        text = answer.read(5000)
+        for i in range(30):  # while the rest waits for us
+            node.publish("offers", feature(f"Ny {i}"))
+        text += answer.read()
+        seen = [json.loads(line)["properties"]["name"]["sv"]
+                for line in text.decode().replace("\x1e", "").splitlines()]
+        old = [name for name in seen if name.startswith("Nr ")]
+        assert sorted(old) == sorted(f"Nr {i}" for i in range(3500)), len(old)
+        assert len(seen) == len(set(seen)), "a listing came twice"
+        # The connection goes on; and the other ways to ask.
+        connection.request("GET", path.replace("geojsonseq", "csv"))
+        lines = connection.getresponse().read().decode().splitlines()
+        assert len(lines) == 3531, len(lines)
+        connection.request("HEAD", path)
+        assert connection.getresponse().read() == b""
+        connection.close()
+        assert node.get(path.replace("geojsonseq", "geojson")).status == 400
+        assert node.get(path + "&limit=3").status == 400
+        with socket.create_connection(("127.0.0.1", node.http_port), PATIENCE_S) as old_client:
+            old_client.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+            whole = b"".join(iter(lambda: old_client.recv(65536), b""))
+        assert whole.partition(b"\r\n\r\n")[2].count(b"\n") == 3530
+        node.stop()
+
+
 if __name__ == "__main__":
     run(test_queries, test_pages_hold_each_listing_once, test_every_resource_and_format,
         test_the_tree_of_themes_has_each_once_below_its_parent,
         test_errors_are_problems_that_say_what_to_do, test_conditional_writes,
         test_only_the_own_origin_can_be_written, test_doubtful_framing_is_refused_and_closed,
         test_pipelined_requests_are_answered_in_order,
-        test_slow_clients_do_not_keep_others_waiting, test_readers_while_writing)
+        test_slow_clients_do_not_keep_others_waiting, test_readers_while_writing,
+        test_everything_in_one_answer_while_writes_go_on)

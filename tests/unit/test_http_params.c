@@ -10,7 +10,7 @@
  * A parameter that is taken for something else gives an answer that looks right
  * and is not. So everything that is not understood must be refused, by name.
  */
-#define ALL ((1u << HTTP_PARAM_COUNT) - 1)
+#define ALL ((UINT64_C(1) << HTTP_PARAM_COUNT) - 1)
 #define LISTS (HTTP_PARAMS_FILTER | HTTP_PARAMS_PAGE)
 #define FEATURES (HTTP_FORMAT_GEOJSON | HTTP_FORMAT_CSV)
 
@@ -34,7 +34,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-static enum torg_err read_with(struct reading *r, const char *query, uint32_t allowed, bool form)
+static enum torg_err read_with(struct reading *r, const char *query, uint64_t allowed, bool form)
 {
     r->problems.count = 0;
     http_params_done(&r->params);
