@@ -87,6 +87,11 @@ static const struct http_api_words words[] = {
      "Räkna också hur allt som passar fördelar sig; bara med f=geojson. Upprepat eller med komma: "
      "flera.",
      "[\"theme\"]"},
+    {"order",
+     "Med near och q: distance (om inget sägs), eller rank, som väger ihop hur väl orden passar, "
+     "hur "
+     "nära det är och hur nytt.",
+     "\"distance\""},
     {"all",
      "Allt som passar i ett enda svar, utan sidor; bara med f=geojsonseq eller f=csv, och utan "
      "limit.",
