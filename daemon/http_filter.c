@@ -144,6 +144,34 @@ static void read_sort(struct http_exchange *exchange, struct problems *problems)
     params->sort.has_after = (params->given & HTTP_PARAM_BIT(CURSOR)) != 0;
 }
 
+/* Lists and maps may be shown although nothing can ask for them. */
+static bool is_shown(const struct http_params *params, struct span name)
+{
+    for (const struct listing_property *p = listing_properties(); p->name; p++) {
+        if ((p->collections & params->query.collections) && span_equal(name, span_of_str(p->name)))
+            return true;
+    }
+    return queryables_find(params->queryables, name) < params->queryables->count;
+}
+
+static void read_select(const struct http_exchange *exchange, struct problems *problems)
+{
+    const struct http_params *params = &exchange->params;
+
+    for (size_t i = 0; i < params->select_count; i++) {
+        struct span name = params->select[i];
+
+        if (!is_shown(params, name))
+            problems_add(problems, "properties",
+                         "\"%.*s\" is no property here; the collection's schema names them",
+                         (int)(name.size < 60 ? name.size : 60), (const char *)name.data);
+    }
+    if (params->select_count > 0 && params->format != HTTP_FORMAT_GEOJSON &&
+        params->format != HTTP_FORMAT_GEOJSONSEQ)
+        problems_add(problems, "properties",
+                     "needs f=geojson or f=geojsonseq: other formats have them all");
+}
+
 enum torg_err http_filter_read(struct http_exchange *exchange, bool *ret_good)
 {
     struct http_params *params = &exchange->params;
@@ -163,6 +191,7 @@ enum torg_err http_filter_read(struct http_exchange *exchange, bool *ret_good)
     }
     if (params->given & HTTP_PARAM_BIT(SORTBY))
         read_sort(exchange, &problems);
+    read_select(exchange, &problems);
     err = read_filter(exchange, &tree, &problems);
     for (size_t i = 0; i < params->property_count && !err; i++)
         err = read_property(exchange, params->properties[i], &tree, &problems);

@@ -6,9 +6,9 @@
 
 /*
  * filter, filter-lang, filter-crs and properties by their names become the
- * query's filter, and sortby params.sort: about the listings of query.collections, or of what
- * params.queryables holds already. *ret_good is false when the request was
- * refused: then a reply is set. TORG_E_NOMEM.
+ * query's filter, sortby params.sort, and properties is checked: all about the listings of
+ * query.collections, or of what params.queryables holds already. *ret_good is false when the
+ * request was refused: then a reply is set. TORG_E_NOMEM.
  */
 enum torg_err http_filter_read(struct http_exchange *exchange, bool *ret_good);
 

@@ -16,6 +16,7 @@
 #include "daemon/http_personal.h"
 #include "daemon/http_router.h"
 #include "daemon/json_out.h"
+#include "index/feature_select.h"
 #include "index/store.h"
 #include "protocol/listing_csv.h"
 #include "protocol/num.h"
@@ -37,7 +38,8 @@ struct list {
     struct buffer scratch;           /* what is shown of an expired origin */
     struct geo_transform *transform; /* NULL: CRS84, as they are stored */
     struct buffer projected;
-    size_t written; /* hits */
+    struct buffer selected; /* with fewer properties */
+    size_t written;         /* hits */
     bool has_next;
     struct query_cursor next;
 };
@@ -78,7 +80,8 @@ static void put_feature(struct list *list, const struct document *document, doub
         return;
     }
     buffer_put(list->out, feature.data, feature.size - 2);
-    buffer_put_str(list->out, ",\"distance\":");
+    buffer_put_str(list->out,
+                   feature.data[feature.size - 3] == '{' ? "\"distance\":" : ",\"distance\":");
     put_distance(list->out, distance_m);
     buffer_put_str(list->out, "}}");
 }
@@ -131,6 +134,21 @@ static void reply_content_crs(struct http_exchange *exchange)
     http_reply_field(exchange, "Content-Crs", "<%s>", http_crs_uri(exchange->params.crs));
 }
 
+/* Only those that were asked for, if any were. */
+static enum torg_err select_properties(struct list *list, struct document *document)
+{
+    const struct http_params *params = &list->exchange->params;
+    enum torg_err err;
+
+    if (params->select_count == 0)
+        return TORG_OK;
+    buffer_clear(&list->selected);
+    err = feature_select(document->feature, params->select, params->select_count, &list->selected);
+    if (!err)
+        document->feature = buffer_span(&list->selected);
+    return err;
+}
+
 /* As it may be shown. */
 static enum torg_err get_hit(struct list *list, uint32_t number, struct document *ret_document)
 {
@@ -157,6 +175,8 @@ static enum torg_err put_hit(struct list *list, const struct rtree_hit *hit)
         return put_csv(list, &document, hit->distance_m);
     if (!err)
         err = project_feature(list->exchange, list->transform, &list->projected, &document);
+    if (!err)
+        err = select_properties(list, &document);
     if (err)
         return err;
     switch (list->exchange->params.format) {
@@ -440,6 +460,7 @@ done:
     geo_transform_free(list.transform);
     buffer_done(&list.scratch);
     buffer_done(&list.projected);
+    buffer_done(&list.selected);
     return err;
 }
 
@@ -515,6 +536,7 @@ static enum torg_err read_local(struct http_exchange *exchange, const struct kv 
     }
     geo_transform_free(list.transform);
     buffer_done(&list.projected);
+    buffer_done(&list.selected);
     return err;
 }
 

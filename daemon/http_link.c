@@ -111,7 +111,7 @@ void http_link_put_again(const struct http_exchange *exchange, uint64_t without,
 void http_link_alternates(const struct http_exchange *exchange, struct buffer *out)
 {
     /* Only GeoJSON has a place for these; and a table knows degrees only. */
-    static const uint32_t beside =
+    static const uint64_t beside =
         HTTP_PARAM_BIT(F) | HTTP_PARAM_BIT(FACETS) | HTTP_PARAM_BIT(EXPLAIN);
     enum http_format own = exchange->html ? HTTP_FORMAT_HTML : exchange->params.format;
     struct buffer href = {0};

@@ -53,7 +53,8 @@ bool http_local_takes(struct http_exchange *exchange)
                          names.err ? "" : (const char *)names.data);
     }
     if (exchange->params.format == HTTP_FORMAT_CSV || http_formats_mine(exchange->params.format))
-        problems_add(&problems, "f", "a local collection has no columns: json or geojsonseq");
+        problems_add(&problems, "f",
+                     "must be json, geojsonseq or html: this collection is a local one");
     buffer_done(&names);
     if (problems.count == 0)
         return true;

@@ -408,6 +408,19 @@ static bool read_filter_crs(struct reading *reading, struct span value)
     return read_system(reading, value, &reading->params->filter_crs);
 }
 
+static bool read_properties(struct reading *reading, struct span value)
+{
+    struct http_params *params = reading->params;
+    struct span name;
+
+    while (split_next(&value, ',', &name)) {
+        if (params->select_count == HTTP_SELECT_MAX)
+            return fail(reading, "names more than 64 properties");
+        params->select[params->select_count++] = name;
+    }
+    return true;
+}
+
 static bool read_collections(struct reading *reading, struct span value)
 {
     struct span name;
@@ -757,6 +770,12 @@ static const struct param {
           "Properties of queryables that order the answer, with - before one for the other way; "
           "names in Swedish order, what is absent last. Not with near."},
          read_sortby},
+    [HTTP_PARAM_PROPERTIES] =
+        {{"properties", false,
+          "{\"type\":\"array\",\"items\":{\"type\":\"string\"},"
+          "\"minItems\":1,\"maxItems\":64}",
+          "Show only these properties of the schema; only in GeoJSON and GeoJSON-seq."},
+         read_properties},
     [HTTP_PARAM_COLLECTIONS] = {{"collections", true,
                                  "{\"type\":\"array\",\"items\":{\"type\":\"string\"}}",
                                  "Only these collections. Repeated or with commas: any of them."},
@@ -871,7 +890,7 @@ static void read_pair(struct reading *reading, const struct http_pair *pair, uin
     } else if ((reading->params->given >> i & 1) && !param->text.repeatable) {
         problems_add(problems, param->text.name, "stands twice");
     } else {
-        reading->params->given |= 1u << i;
+        reading->params->given |= UINT64_C(1) << i;
         if (!param->read(reading, pair->value))
             problems_add(problems, param->text.name, "%s", reading->why);
     }

@@ -34,6 +34,7 @@ enum http_param {
     HTTP_PARAM_FILTER_LANG,
     HTTP_PARAM_FILTER_CRS,
     HTTP_PARAM_SORTBY,
+    HTTP_PARAM_PROPERTIES,
     HTTP_PARAM_COLLECTIONS,
     HTTP_PARAM_LIMIT,
     HTTP_PARAM_OFFSET,
@@ -59,7 +60,7 @@ static_assert(HTTP_PARAM_COUNT <= 64, "a bit for each in a mask");
      HTTP_PARAM_BIT(MUNICIPALITY) | HTTP_PARAM_BIT(NETWORK) | HTTP_PARAM_BIT(REACHES))
 #define HTTP_PARAMS_CQL2                                                                           \
     (HTTP_PARAM_BIT(FILTER) | HTTP_PARAM_BIT(FILTER_LANG) | HTTP_PARAM_BIT(FILTER_CRS) |           \
-     HTTP_PARAM_BIT(SORTBY))
+     HTTP_PARAM_BIT(SORTBY) | HTTP_PARAM_BIT(PROPERTIES))
 #define HTTP_PARAMS_PAGE                                                                           \
     (HTTP_PARAM_BIT(ORDER) | HTTP_PARAM_BIT(LIMIT) | HTTP_PARAM_BIT(OFFSET) |                      \
      HTTP_PARAM_BIT(CURSOR) | HTTP_PARAM_BIT(FACETS) | HTTP_PARAM_BIT(EXPLAIN) |                   \
@@ -80,6 +81,7 @@ enum http_format {
 #define HTTP_FORMAT_LAST HTTP_FORMAT_JSONLD
 
 #define HTTP_LIMIT_DEFAULT 20
+#define HTTP_SELECT_MAX 64
 #define HTTP_OFFSET_MAX 1000000
 #define HTTP_ORIGIN_DIGITS_MIN 16
 #define HTTP_CURSOR_TEXT_SIZE 28
@@ -100,6 +102,8 @@ struct http_params {
     enum geo_crs filter_crs;
     size_t property_count; /* parameters that may be properties: http_filter.h knows them */
     const struct http_pair *properties[HTTP_QUERY_PAIRS_MAX];
+    size_t select_count; /* of properties=; 0: all of them are shown */
+    struct span select[HTTP_SELECT_MAX];
     struct span sortby;         /* as typed */
     struct query_sort sort;     /* what it means, when http_filter_read has been; with the cursor */
     struct filter *filter_made; /* of all that, owned; NULL without */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include <string.h>
 
+#include "index/feature_select.h"
 #include "index/filter_internal.h"
 
 /*
@@ -163,6 +164,66 @@ enum torg_err filter_json_find(struct span feature, const struct filter_path *pa
         }
     }
     return walk.broken ? TORG_E_CORRUPT : TORG_OK;
+}
+
+/* ---- some properties only ---- */
+
+static bool is_chosen(struct span name, const struct span *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (span_equal(name, names[i]))
+            return true;
+    }
+    return false;
+}
+
+static void put_chosen(struct walk *walk, const struct span *names, size_t count,
+                       struct buffer *out)
+{
+    bool first = true, any = false;
+    struct span name;
+
+    want(walk, '{');
+    buffer_put_u8(out, '{');
+    while (next_member(walk, &first, &name)) {
+        struct span value = take_value(walk);
+
+        if (!is_chosen(name, names, count))
+            continue;
+        buffer_put_str(out, any ? ",\"" : "\"");
+        any = true;
+        buffer_put_span(out, name);
+        buffer_put_str(out, "\":");
+        buffer_put_span(out, value);
+    }
+    buffer_put_u8(out, '}');
+}
+
+enum torg_err feature_select(struct span feature, const struct span *names, size_t count,
+                             struct buffer *out)
+{
+    struct walk walk = {.at = feature.data, .end = feature.data + feature.size};
+    bool first = true, any = false;
+    struct span name;
+
+    want(&walk, '{');
+    buffer_put_u8(out, '{');
+    while (next_member(&walk, &first, &name)) {
+        struct span value = take_value(&walk);
+        struct walk inner = {.at = value.data, .end = value.data + value.size};
+
+        buffer_put_str(out, any ? ",\"" : "\"");
+        any = true;
+        buffer_put_span(out, name);
+        buffer_put_str(out, "\":");
+        if (span_equal(name, span_of_str("properties")) && value.size && value.data[0] == '{')
+            put_chosen(&inner, names, count, out);
+        else
+            buffer_put_span(out, value);
+        walk.broken = walk.broken || inner.broken;
+    }
+    buffer_put_u8(out, '}');
+    return walk.broken ? TORG_E_CORRUPT : out->err;
 }
 
 /* ---- strings ---- */

@@ -286,6 +286,34 @@ static void test_an_order_by_properties(void **state)
                    "sortby=name&facets=municipality&filter=name < 'C'", 2);
 }
 
+/* The properties of the only feature, as many as there should be. */
+static void expect_shown(struct http_world *world, const char *query, size_t count,
+                         const char *name)
+{
+    json_t *json = ask(world, 200, "/collections/offers/items", query);
+    const json_t *feature = json_array_get(json_object_get(json, "features"), 0);
+    const json_t *properties = json_object_get(feature, "properties");
+
+    assert_non_null(json_object_get(feature, "geometry"));
+    assert_non_null(json_object_get(feature, "id"));
+    assert_int_equal(json_object_size(properties), count);
+    if (name)
+        assert_non_null(json_object_get(properties, name));
+    json_decref(json);
+}
+
+static void test_some_properties_only(void **state)
+{
+    expect_shown(*state, "name=Bastu&properties=name,price", 2, "price");
+    expect_shown(*state, "name=Cykel&properties=price", 0, NULL);
+    expect_shown(*state, "name=Cykel&properties=price&near=20,63", 1, "distance");
+    expect_shown(*state, "name=Cykel&properties=themes,kind&near=20,63", 3, "themes");
+    expect_refused(*state, "/collections/offers/items", "properties=name,color", "properties",
+                   "\"color\" is no property here");
+    expect_refused(*state, "/collections/offers/items", "properties=name&f=csv", "properties",
+                   "other formats have them all");
+}
+
 static const char *member(const json_t *document, const char *property, const char *name)
 {
     const json_t *properties = json_object_get(document, "properties");
@@ -350,9 +378,10 @@ static void test_everything_has_a_title(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_filters_narrow),       cmocka_unit_test(test_an_order_by_properties),
-        cmocka_unit_test(test_mistakes_are_told),    cmocka_unit_test(test_pages_keep_their_filter),
-        cmocka_unit_test(test_what_there_is_to_ask), cmocka_unit_test(test_everything_has_a_title),
+        cmocka_unit_test(test_filters_narrow),          cmocka_unit_test(test_some_properties_only),
+        cmocka_unit_test(test_an_order_by_properties),  cmocka_unit_test(test_mistakes_are_told),
+        cmocka_unit_test(test_pages_keep_their_filter), cmocka_unit_test(test_what_there_is_to_ask),
+        cmocka_unit_test(test_everything_has_a_title),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
