@@ -486,11 +486,11 @@ static bool check_all(struct http_exchange *exchange)
     if (!params->all)
         return true;
     params->query.limit = PIECE_LISTINGS;
-    if (comes && !(params->given & HTTP_PARAM_BIT(LIMIT)))
+    if (comes && !(params->given & (HTTP_PARAM_BIT(LIMIT) | HTTP_PARAM_BIT(SORTBY))))
         return true;
     problems.count = 0;
     problems_add(&problems, "all",
-                 comes ? "cannot stand beside limit" : "needs f=geojsonseq or f=csv");
+                 comes ? "cannot stand beside limit or sortby" : "needs f=geojsonseq or f=csv");
     http_reply_problems(exchange, 400, "invalid-parameter",
                         "Everything at once is not to be had like this.", &problems);
     return false;
