@@ -224,7 +224,7 @@ static bool start_writing(struct http_conn *conn, struct buffer *head, struct bu
     size_t of_head = sent < head->size ? sent : head->size, of_body = sent - of_head;
     uint64_t size = head->size + (body ? body->size : 0) - sent;
 
-    if (evbuffer_add(output, head->data + of_head, head->size - of_head))
+    if (head->size > of_head && evbuffer_add(output, head->data + of_head, head->size - of_head))
         return false;
     if (body && body->size > of_body) {
         if (evbuffer_add_reference(output, body->data + of_body, body->size - of_body, free_body,
