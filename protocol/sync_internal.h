@@ -240,6 +240,7 @@ struct sync_job {
     uint8_t collection;
     uint32_t mask; /* collections to be compared */
     struct trie_root root;
+    bool moving; /* the head moved on while subtrees were asked for */
     struct sync_region *frontier;
     size_t frontier_count, frontier_capacity;
     struct sync_region asked_regions[TRIE_PREFIXES_MAX];

@@ -469,11 +469,34 @@ static enum torg_err answer_take(struct sync *sync, struct sync_job *job, const 
     for (size_t i = 0; i < answer.node_count; i++)
         answer.nodes[i] = frame_read_node(&in);
     root_take(job);
-    job->want_count = job->want_next = job->want_first = job->want_seen = 0;
+    if (job->want_next)
+        job->want_count = job->want_next = job->want_first = job->want_seen = 0;
     err = answer_judge(&answer, &resolved);
     *ret_lied = answer.lied || resolved == 0;
     free(answer.nodes);
     return err;
+}
+
+/*
+ * What was gathered was true under the head that it was gathered under. What
+ * was only found to be wanted shows again in the next round; from now on it is
+ * fetched at once, so that an origin that never rests holds nothing up.
+ */
+static enum torg_err head_moved(struct sync *sync, struct sync_job *job)
+{
+    if (job->want_next == 0)
+        job->want_count = 0;
+    job->moving = true;
+    if (!job->part.count && !job->removed_count)
+        return TORG_OK;
+    return sync_fetch_store_part(sync, job, REPLICA_WRITE_PART);
+}
+
+/* Where little differs in each subtree, the wants of several make one FETCH. */
+static bool wants_can_wait(const struct sync *sync, const struct sync_job *job)
+{
+    return !job->moving && job->frontier_count > 0 && job->want_count < FETCH_ENTRIES_MAX &&
+           job->removed_count < SYNC_REMOVED_MAX / 2 && !sync_fetch_turn_over(sync, job);
 }
 
 enum torg_err sync_trie_answer(struct sync *sync, struct sync_job *job, const struct frame *frame)
@@ -481,10 +504,8 @@ enum torg_err sync_trie_answer(struct sync *sync, struct sync_job *job, const st
     bool usable, lied;
     enum torg_err err = TORG_OK;
 
-    /* What was gathered was true under the head that it was gathered under. */
-    if ((job->part.count || job->removed_count) &&
-        !span_equal(buffer_span(&job->head), frame->trie.head))
-        err = sync_fetch_store_part(sync, job, REPLICA_WRITE_PART);
+    if (job->head.size && !span_equal(buffer_span(&job->head), frame->trie.head))
+        err = head_moved(sync, job);
     if (err)
         return err;
     err = sync_fetch_head(sync, job, frame->trie.head, &usable);
@@ -499,6 +520,8 @@ enum torg_err sync_trie_answer(struct sync *sync, struct sync_job *job, const st
         sync_fetch_end(sync, job, SYNC_DISTRUST);
         return TORG_OK;
     }
+    if (wants_can_wait(sync, job))
+        return frontier_ask(sync, job);
     if (job->want_count)
         qsort(job->wants, job->want_count, sizeof(*job->wants), want_order);
     return sync_fetch_more(sync, job);
