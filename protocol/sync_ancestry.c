@@ -167,6 +167,19 @@ enum torg_err sync_ancestry_suspect(struct sync *sync, uint32_t index, struct sp
     return origin->suspect.err;
 }
 
+void sync_ancestry_wanted(struct sync *sync, const struct sync_origin *asked, uint64_t epoch,
+                          uint64_t to)
+{
+    uint32_t index = (uint32_t)(asked - sync->origins);
+    struct sync_origin *origin = &sync->origins[index];
+
+    if (origin->own || origin->unproven_hno || !origin->has_head || epoch != origin->epoch ||
+        to == 0 || to >= origin->hno)
+        return;
+    origin->unproven_hno = to;
+    sync_origin_attend(sync, index);
+}
+
 /* The path is there: is what was suspected on it? */
 static enum torg_err suspect_look(struct sync *sync, struct sync_job *job)
 {

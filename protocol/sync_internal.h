@@ -441,6 +441,9 @@ enum torg_err sync_ancestry_suspect(struct sync *sync, uint32_t origin, struct s
                                     const struct head *parsed);
 /* If older heads are missing, and it is time, ask whoever can help. */
 enum torg_err sync_ancestry_begin(struct sync *sync, uint32_t origin, bool *ret_asked);
+/* A peer asked for a path that is not all here: others are asked, and it will ask again. */
+void sync_ancestry_wanted(struct sync *sync, const struct sync_origin *origin, uint64_t epoch,
+                          uint64_t to);
 enum torg_err sync_ancestry_answer(struct sync *sync, struct sync_job *job,
                                    const struct frame *frame);
 enum torg_err sync_ancestry_stored(struct sync *sync, struct sync_job *job, enum torg_err err);

@@ -446,8 +446,10 @@ static enum torg_err serve_ancestry(struct sync *sync, uint32_t peer, const stru
         struct span stored;
 
         err = replica_head_get(sync->read, origin->number, frame->ancestry_req.epoch, at, &stored);
-        if (err == TORG_E_NOT_FOUND)
+        if (err == TORG_E_NOT_FOUND) {
+            sync_ancestry_wanted(sync, origin, frame->ancestry_req.epoch, to);
             break;
+        }
         if (err)
             return err;
         /* Of another branch, if the origin has forked: no path goes there. */
