@@ -113,6 +113,8 @@ static void cure(struct run *run, uint32_t twin)
     struct world *world = run->world;
 
     world_crash(world, twin);
+    while (world->nodes[0].jobs) /* what waits for the writer comes first */
+        world_run(world, world->now_ms + 100);
     world_trace(world, "%s opens a new epoch", world->nodes[0].name);
     world->nodes[0].stopped = false; /* the operator has decided */
     if (run->settings->fault != FAULT_NO_CURE)
