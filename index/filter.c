@@ -16,6 +16,7 @@
 #define WORK_NODES 8        /* so many nodes of the tree are one */
 #define WORK_BYTES 512      /* so many bytes of the feature are one */
 #define WORK_SHAPE_BYTES 32 /* so many bytes of a geometry that is asked are one */
+#define WORK_STEPS 256      /* so many characters that LIKE compares are one */
 
 #define EDGE_DEG 2e-7 /* boxes for the index are wider by two of its units */
 
@@ -48,6 +49,7 @@ struct filter {
     struct filter_space *space;
     enum torg_err err;
     uint64_t work;
+    uint64_t work_max; /* until the feature at hand has been judged */
 };
 
 static enum filter_truth judge(struct filter *filter, uint16_t number);
@@ -91,6 +93,8 @@ static struct value property_value(struct filter *filter, uint16_t used)
 
     if (!json.size)
         return nothing();
+    if (filter->types[used] != CQL2_GEOMETRY)
+        filter->work += json.size / WORK_BYTES; /* Read again wherever it is named. */
     switch (filter->types[used]) {
     case CQL2_GEOMETRY:
         return shape_value(filter, used);
@@ -334,11 +338,15 @@ static enum filter_truth judge_between(struct filter *filter, const struct cql2_
 static enum filter_truth judge_like(struct filter *filter, const struct value *text,
                                     const struct value *pattern)
 {
+    uint64_t steps = 0;
+    bool is_like;
+
     if (text->kind != STRING || pattern->kind != STRING ||
         pattern->text.size > FILTER_PATTERN_BYTES_MAX)
         return FILTER_UNKNOWN;
-    filter->work += text->text.size / WORK_SHAPE_BYTES;
-    return filter_truth_of(filter_like(text->text, pattern->text));
+    is_like = filter_like(text->text, pattern->text, &steps);
+    filter->work += steps / WORK_STEPS;
+    return filter_truth_of(is_like);
 }
 
 static enum filter_truth judge_two(struct filter *filter, const struct cql2_node *node)
@@ -352,7 +360,7 @@ static enum filter_truth judge_two(struct filter *filter, const struct cql2_node
                    : FILTER_UNKNOWN;
     if (node->op >= CQL2_OP_S_INTERSECTS)
         return a.kind == SHAPE && b.kind == SHAPE
-                   ? filter_shape_related(filter->space, node->op, a.shape, b.shape)
+                   ? filter_shape_related(filter->space, node->op, a.shape, b.shape, &filter->work)
                    : FILTER_UNKNOWN;
     if (node->op == CQL2_OP_LIKE)
         return judge_like(filter, &a, &b);
@@ -364,6 +372,8 @@ static enum filter_truth judge(struct filter *filter, uint16_t number)
     const struct cql2_node *node = node_of(filter, number);
     struct value value;
 
+    if (!filter->err && filter->work > filter->work_max)
+        filter->err = TORG_E_EXPENSIVE;
     if (filter->err)
         return FILTER_UNKNOWN;
     switch (node->op) {
@@ -393,6 +403,7 @@ enum torg_err filter_passes(struct filter *filter, struct span feature, bool *re
 {
     enum filter_truth truth;
 
+    filter->work_max = filter->work + FILTER_WORK_MAX;
     filter->err = filter_json_find(feature, filter->paths, filter->tree.used_count, filter->found);
     filter->work += WORK_FEATURE + filter->tree.node_count / WORK_NODES + feature.size / WORK_BYTES;
     truth = judge(filter, filter->tree.root);

@@ -20,6 +20,7 @@
  * case folding, and decomposition without marks (utf8proc).
  */
 #define FILTER_PATTERN_BYTES_MAX 256 /* of LIKE */
+#define FILTER_WORK_MAX 1000000      /* of one feature */
 
 struct filter;
 
@@ -36,7 +37,10 @@ enum torg_err filter_new(struct cql2 *tree, const struct cql2_schema *schema,
 /* NULL is accepted. */
 void filter_free(struct filter *filter);
 
-/* One thread at a time. TORG_E_CORRUPT when feature is no JSON; TORG_E_NOMEM. */
+/*
+ * One thread at a time. TORG_E_CORRUPT when feature is no JSON; TORG_E_EXPENSIVE
+ * past FILTER_WORK_MAX; TORG_E_NOMEM.
+ */
 enum torg_err filter_passes(struct filter *filter, struct span feature, bool *ret_passes);
 
 /* What has been done so far, in the unit of QUERY_WORK_MAX. */

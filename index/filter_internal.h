@@ -28,8 +28,12 @@ bool filter_json_string(struct span value, struct buffer *scratch, struct span *
 
 enum torg_err filter_casei(struct span text, struct buffer *out);
 enum torg_err filter_accenti(struct span text, struct buffer *out);
-/* % stands for anything, _ for one character, \ takes away the meaning of the next. */
-bool filter_like(struct span text, struct span pattern);
+/*
+ * % stands for anything, _ for one character, \ takes away the meaning of the
+ * next. Adds to *steps the characters that were compared: up to the product of
+ * both sizes.
+ */
+bool filter_like(struct span text, struct span pattern, uint64_t *steps);
 
 /* ---- times ---- */
 
@@ -60,7 +64,9 @@ enum torg_err filter_shape_literal(struct filter_space *space, struct span wkt,
 enum torg_err filter_shape_read(struct filter_space *space, struct span geojson,
                                 struct filter_shape **ret_shape);
 void filter_shape_free(struct filter_space *space, struct filter_shape *shape);
+/* Adds to *work what it costs, at most a second's worth. */
 enum filter_truth filter_shape_related(struct filter_space *space, enum cql2_op op,
-                                       const struct filter_shape *a, const struct filter_shape *b);
+                                       const struct filter_shape *a, const struct filter_shape *b,
+                                       uint64_t *work);
 
 #endif

@@ -7,6 +7,16 @@
 #include "index/filter_internal.h"
 #include "protocol/num.h"
 
+/*
+ * What relating two geometries costs in micro-seconds, from measurements with
+ * GEOS 3.11. Where it must see how the geometries lie to each other it compares
+ * all pieces that overlap in one direction: the square of their positions.
+ */
+#define WORK_POINT_POSITIONS 64 /* so many positions, asked of a point, are one */
+#define WORK_POSITIONS 8        /* so many that an index finds are one */
+#define WORK_COMPONENTS 256     /* so many that are gone through for each component are one */
+#define WORK_PAIRS 64           /* so many pairs of positions are one */
+
 struct filter_space {
     GEOSContextHandle_t context;
     GEOSWKTReader *wkt;
@@ -17,6 +27,9 @@ struct filter_space {
 struct filter_shape {
     GEOSGeometry *geometry;
     const GEOSPreparedGeometry *prepared; /* NULL for a feature's */
+    uint64_t positions, components;
+    bool areal, has_box;
+    double box[4]; /* west, south, east, north */
 };
 
 enum torg_err filter_space_new(struct filter_space **ret_space)
@@ -62,6 +75,22 @@ void filter_shape_free(struct filter_space *space, struct filter_shape *shape)
     free(shape);
 }
 
+static void measure(GEOSContextHandle_t context, struct filter_shape *shape)
+{
+    const GEOSGeometry *geometry = shape->geometry;
+    int positions = GEOSGetNumCoordinates_r(context, geometry);
+    int components = GEOSGetNumGeometries_r(context, geometry);
+    int type = GEOSGeomTypeId_r(context, geometry);
+
+    shape->positions = positions > 0 ? (uint64_t)positions : 0;
+    shape->components = components > 0 ? (uint64_t)components : 0;
+    shape->areal = type == GEOS_POLYGON || type == GEOS_MULTIPOLYGON;
+    shape->has_box = GEOSGeom_getXMin_r(context, geometry, &shape->box[0]) == 1 &&
+                     GEOSGeom_getYMin_r(context, geometry, &shape->box[1]) == 1 &&
+                     GEOSGeom_getXMax_r(context, geometry, &shape->box[2]) == 1 &&
+                     GEOSGeom_getYMax_r(context, geometry, &shape->box[3]) == 1;
+}
+
 static enum torg_err shape_new(struct filter_space *space, GEOSGeometry *geometry,
                                struct filter_shape **ret_shape)
 {
@@ -72,6 +101,7 @@ static enum torg_err shape_new(struct filter_space *space, GEOSGeometry *geometr
         return TORG_E_NOMEM;
     }
     shape->geometry = geometry;
+    measure(space->context, shape);
     *ret_shape = shape;
     return TORG_OK;
 }
@@ -133,13 +163,11 @@ static enum torg_err literal_new(struct filter_space *space, GEOSGeometry *geome
     if (err)
         return err;
     shape->prepared = GEOSPrepare_r(space->context, geometry);
-    if (!shape->prepared || !GEOSGeom_getXMin_r(space->context, geometry, &ret_box[0]) ||
-        !GEOSGeom_getYMin_r(space->context, geometry, &ret_box[1]) ||
-        !GEOSGeom_getXMax_r(space->context, geometry, &ret_box[2]) ||
-        !GEOSGeom_getYMax_r(space->context, geometry, &ret_box[3])) {
+    if (!shape->prepared || !shape->has_box) {
         filter_shape_free(space, shape);
         return TORG_E_NOMEM;
     }
+    memcpy(ret_box, shape->box, sizeof(shape->box));
     *ret_shape = shape;
     return TORG_OK;
 }
@@ -265,18 +293,70 @@ static char ask_plain(GEOSContextHandle_t context, enum cql2_op op, const GEOSGe
     }
 }
 
+/* GEOS looks at the boxes first as well, and then does nothing more. */
+static bool apart(enum cql2_op op, const struct filter_shape *a, const struct filter_shape *b)
+{
+    if (!a->has_box || !b->has_box)
+        return true;
+    if (op == CQL2_OP_S_EQUALS && memcmp(a->box, b->box, sizeof(a->box)) != 0)
+        return true;
+    return a->box[0] > b->box[2] || b->box[0] > a->box[2] || a->box[1] > b->box[3] ||
+           b->box[1] > a->box[3];
+}
+
+/* Of what a prepared geometry answers from its index of pieces. */
+static uint64_t indexed_work(const struct filter_shape *a, const struct filter_shape *b)
+{
+    uint64_t sum = a->positions + b->positions;
+
+    if (a->positions <= 1 || b->positions <= 1)
+        return 1 + sum / WORK_POINT_POSITIONS;
+    return 1 + sum / WORK_POSITIONS +
+           (a->components * b->positions + b->components * a->positions) / WORK_COMPONENTS;
+}
+
+static uint64_t relating_work(const struct filter_shape *a, const struct filter_shape *b)
+{
+    uint64_t sum = a->positions + b->positions;
+
+    return 1 + sum * sum / WORK_PAIRS;
+}
+
+/* a is prepared. */
+static char relate_prepared(struct filter_space *space, enum cql2_op op,
+                            const struct filter_shape *a, const struct filter_shape *b,
+                            uint64_t *work)
+{
+    bool indexed = op == CQL2_OP_S_INTERSECTS || op == CQL2_OP_S_DISJOINT;
+
+    if (op == CQL2_OP_S_CONTAINS && a->areal) {
+        *work += indexed_work(a, b);
+        if (GEOSPreparedContainsProperly_r(space->context, a->prepared, b->geometry) == 1)
+            return 1;
+        if (GEOSPreparedIntersects_r(space->context, a->prepared, b->geometry) == 0)
+            return 0;
+        indexed = b->positions <= 1;
+    }
+    *work += indexed ? indexed_work(a, b) : relating_work(a, b);
+    return ask_prepared(space->context, op, a->prepared, b->geometry);
+}
+
 enum filter_truth filter_shape_related(struct filter_space *space, enum cql2_op op,
-                                       const struct filter_shape *a, const struct filter_shape *b)
+                                       const struct filter_shape *a, const struct filter_shape *b,
+                                       uint64_t *work)
 {
     char answer;
 
-    if (op == CQL2_OP_S_EQUALS)
+    if (apart(op, a, b)) {
+        *work += 1;
         answer = ask_plain(space->context, op, a->geometry, b->geometry);
-    else if (a->prepared)
-        answer = ask_prepared(space->context, op, a->prepared, b->geometry);
-    else if (b->prepared)
-        answer = ask_prepared(space->context, converse(op), b->prepared, a->geometry);
-    else
+    } else if (op != CQL2_OP_S_EQUALS && a->prepared) {
+        answer = relate_prepared(space, op, a, b, work);
+    } else if (op != CQL2_OP_S_EQUALS && b->prepared) {
+        answer = relate_prepared(space, converse(op), b, a, work);
+    } else {
+        *work += relating_work(a, b);
         answer = ask_plain(space->context, op, a->geometry, b->geometry);
+    }
     return answer == 0 ? FILTER_NO : answer == 1 ? FILTER_YES : FILTER_UNKNOWN;
 }

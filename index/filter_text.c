@@ -60,7 +60,7 @@ static size_t character_size(struct span text, size_t at)
 }
 
 /* Only the last % ever has to take more: what came before it has matched as early as it could. */
-bool filter_like(struct span text, struct span pattern)
+bool filter_like(struct span text, struct span pattern, uint64_t *steps)
 {
     size_t t = 0, p = 0, star = SIZE_MAX, taken = 0;
 
@@ -68,6 +68,7 @@ bool filter_like(struct span text, struct span pattern)
         bool escaped = p + 1 < pattern.size && pattern.data[p] == '\\';
         uint8_t c = p < pattern.size ? pattern.data[p + escaped] : 0;
 
+        ++*steps;
         if (p < pattern.size && !escaped && c == '%') {
             star = p++;
             taken = t;

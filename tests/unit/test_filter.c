@@ -402,6 +402,97 @@ static void test_limits_hold(void **state)
     buffer_done(&text);
 }
 
+/* Judge one feature; what that counted as. */
+static enum torg_err judge_one(const struct buffer *text, const struct buffer *feature,
+                               uint64_t *ret_work)
+{
+    static const struct cql2_property properties[] = {
+        {{(const uint8_t *)"geometry", 8}, CQL2_GEOMETRY},
+        {{(const uint8_t *)"name", 4}, CQL2_STRING},
+    };
+    const struct cql2_schema schema = {properties, ARRAY_SIZE(properties)};
+    struct cql2_fault fault = {""};
+    struct filter *filter;
+    struct cql2 tree;
+    bool passes;
+    enum torg_err err;
+
+    assert_ok(text->err);
+    assert_ok(feature->err);
+    assert_ok(cql2_parse_text(buffer_span(text), &schema, &tree, &fault));
+    assert_ok(filter_new(&tree, &schema, NULL, &filter, &fault));
+    err = filter_passes(filter, buffer_span(feature), &passes);
+    *ret_work = filter_work(filter);
+    filter_free(filter);
+    return err;
+}
+
+static void put_repeated(struct buffer *out, const char *text, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        buffer_put_str(out, text);
+}
+
+/* A short filter must not do much that does not count. */
+static void test_what_is_costly_counts(void **state)
+{
+    struct buffer text = {0}, feature = {0};
+    uint64_t work;
+
+    (void)state;
+    /* Each place in the text is compared with all of the pattern. */
+    buffer_put_str(&feature, "{\"geometry\":null,\"properties\":{\"name\":\"");
+    put_repeated(&feature, "a", 4000);
+    buffer_put_str(&feature, "\"}}");
+    buffer_put_str(&text, "name like '%");
+    put_repeated(&text, "_", 250);
+    buffer_put_str(&text, "b'");
+    assert_ok(judge_one(&text, &feature, &work));
+    assert_true(work > 3000);
+    /* A text with escapes is read again for each of its names. */
+    buffer_clear(&text);
+    buffer_clear(&feature);
+    buffer_put_str(&feature, "{\"geometry\":null,\"properties\":{\"name\":\"");
+    put_repeated(&feature, "\\n", 4000);
+    buffer_put_str(&feature, "\"}}");
+    buffer_put_str(&text, "name = 'a'");
+    put_repeated(&text, " or name = 'b'", 300);
+    assert_ok(judge_one(&text, &feature, &work));
+    assert_true(work > 3000);
+    /* How a line and a point lie to each other takes all pairs of the line's pieces. */
+    buffer_clear(&text);
+    buffer_clear(&feature);
+    buffer_put_str(&feature, "{\"geometry\":{\"type\":\"Point\",\"coordinates\":[0.5,0.5]},"
+                             "\"properties\":{}}");
+    buffer_put_str(&text, "s_touches(geometry,LINESTRING(0 0");
+    for (int i = 1; i < 500; i++)
+        buffer_printf(&text, ",%d %d", i % 2, i);
+    buffer_put_str(&text, "))");
+    assert_ok(judge_one(&text, &feature, &work));
+    assert_true(work > 3000);
+    buffer_done(&text);
+    buffer_done(&feature);
+}
+
+static void test_one_feature_has_a_limit(void **state)
+{
+    struct buffer text = {0}, feature = {0};
+    uint64_t work;
+
+    (void)state;
+    buffer_put_str(&feature, "{\"geometry\":{\"type\":\"LineString\",\"coordinates\":[[0,0]");
+    for (int i = 1; i < 4000; i++)
+        buffer_printf(&feature, ",[%d.%04d,1]", i / 10000, i % 10000);
+    buffer_put_str(&feature, "]},\"properties\":{}}");
+    buffer_put_str(&text, "s_touches(geometry,POINT(0.1 0.1))");
+    assert_ok(judge_one(&text, &feature, &work));
+    put_repeated(&text, " or s_touches(geometry,POINT(0.1 0.1))", 100);
+    assert_err(judge_one(&text, &feature, &work), TORG_E_EXPENSIVE);
+    assert_true(work < 2 * FILTER_WORK_MAX);
+    buffer_done(&text);
+    buffer_done(&feature);
+}
+
 /* What every passing feature fulfils: an index may rely on it. */
 static void test_the_planner_is_told_no_more_than_is_true(void **state)
 {
@@ -489,6 +580,8 @@ int main(void)
         cmocka_unit_test(test_what_the_suite_leaves_out),
         cmocka_unit_test(test_mistakes_are_told),
         cmocka_unit_test(test_limits_hold),
+        cmocka_unit_test(test_what_is_costly_counts),
+        cmocka_unit_test(test_one_feature_has_a_limit),
         cmocka_unit_test(test_the_planner_is_told_no_more_than_is_true),
         cmocka_unit_test(test_a_parameter_equals),
     };
