@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include "daemon/http_conn.h"
+#include "daemon/clock.h"
 #include "daemon/http_reply.h"
 
 #include <assert.h>
@@ -44,22 +45,6 @@ struct http_conn {
     struct http_exchange *exchange;
 };
 
-static uint64_t monotonic_us(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
-static int64_t clock_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static void count(struct http_conn *conn, enum metrics_counter counter, uint64_t value)
 {
     metrics_add(conn->worker->options->node->metrics, counter, value);
@@ -91,7 +76,7 @@ static struct http_exchange *exchange_new(struct http_conn *conn)
     exchange->conn = conn;
     exchange->node = conn->worker->options->node;
     exchange->service = conn->worker->options->service;
-    exchange->now_ms = clock_ms();
+    exchange->now_ms = clock_wall_ms();
     exchange->started_us = conn->started_us;
     conn->worker->exchanges++;
     conn->exchange = exchange;
@@ -274,7 +259,7 @@ static void log_answer(const struct http_conn *conn, const struct http_exchange 
     log_event(LOG_DEBUG, "http.answered", "method=%s route=%s status=%d bytes=%zu us=%llu",
               http_request_method_name(exchange->request.method),
               exchange->route ? exchange->route->path : "-", exchange->reply.status, body_bytes,
-              (unsigned long long)(monotonic_us() - conn->started_us));
+              (unsigned long long)((uint64_t)clock_monotonic_us() - conn->started_us));
 }
 
 static bool answered(struct http_conn *conn);
@@ -471,7 +456,7 @@ static bool step_head(struct http_conn *conn)
         return false;
     if (conn->state == CONN_IDLE) {
         conn->state = CONN_HEAD;
-        conn->started_us = monotonic_us();
+        conn->started_us = (uint64_t)clock_monotonic_us();
         set_deadline(conn, HTTP_HEAD_TIMEOUT_MS);
     }
     if (size > HTTP_HEAD_BYTES_MAX)
@@ -576,7 +561,8 @@ static bool answered(struct http_conn *conn)
 {
     conn->worker->queued_bytes -= conn->queued_bytes;
     conn->queued_bytes = 0;
-    metrics_http_time_us(conn->worker->options->node->metrics, monotonic_us() - conn->started_us);
+    metrics_http_time_us(conn->worker->options->node->metrics,
+                         (uint64_t)clock_monotonic_us() - conn->started_us);
     exchange_free(conn->exchange);
     conn->exchange = NULL;
     if (conn->worker->draining) {

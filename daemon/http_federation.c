@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include "daemon/http_federation.h"
+#include "daemon/clock.h"
 #include "daemon/http_link.h"
 #include "daemon/http_reply.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "daemon/http_origins.h"
 #include "daemon/json_out.h"
@@ -155,14 +155,6 @@ static enum torg_err put_origins(struct http_exchange *exchange, const struct kv
     return err;
 }
 
-static int64_t monotonic_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static void put_peer(struct http_exchange *exchange, const struct peer_view *peer)
 {
     const struct sync_peer_status *status = &peer->status;
@@ -171,7 +163,7 @@ static void put_peer(struct http_exchange *exchange, const struct peer_view *pee
     json_out_begin(out, NULL, '{');
     json_out_text(out, "name", peer->name);
     json_out_text(out, "state", sync_peer_state_name(status->state));
-    json_out_int(out, "since_s", (monotonic_ms() - status->since_ms) / 1000);
+    json_out_int(out, "since_s", (clock_monotonic_ms() - status->since_ms) / 1000);
     if (status->state == SYNC_PEER_OPEN)
         json_out_text(out, "software", status->software);
     if (status->rtt_ms >= 0)

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "daemon/clock.h"
 #include "daemon/log.h"
 
 /* What tells that a file is another one. */
@@ -23,7 +24,7 @@ struct http_tls {
     char *certificate, *key;
     SSL_CTX *context;
     struct stamp stamps[2]; /* of the files as they were last read, or tried */
-    time_t looked_s;
+    int64_t looked_s;
 };
 
 static struct stamp stamp_of(const char *path)
@@ -113,14 +114,6 @@ static void load(struct http_tls *tls)
     tls->context = context;
 }
 
-static time_t now_s(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec;
-}
-
 enum torg_err http_tls_new(const char *certificate, const char *key, struct http_tls **ret_tls)
 {
     struct http_tls *tls = calloc(1, sizeof(*tls));
@@ -139,7 +132,7 @@ enum torg_err http_tls_new(const char *certificate, const char *key, struct http
         http_tls_free(tls);
         return TORG_E_CONFIG;
     }
-    tls->looked_s = now_s();
+    tls->looked_s = clock_monotonic_ms() / 1000;
     *ret_tls = tls;
     return TORG_OK;
 }
@@ -159,9 +152,9 @@ static void look(struct http_tls *tls)
 {
     struct stamp certificate, key;
 
-    if (now_s() - tls->looked_s < HTTP_TLS_LOOK_S)
+    if (clock_monotonic_ms() / 1000 - tls->looked_s < HTTP_TLS_LOOK_S)
         return;
-    tls->looked_s = now_s();
+    tls->looked_s = clock_monotonic_ms() / 1000;
     certificate = stamp_of(tls->certificate);
     key = stamp_of(tls->key);
     if (!stamp_equal(&certificate, &tls->stamps[0]) || !stamp_equal(&key, &tls->stamps[1]))

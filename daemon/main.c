@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/clock.h"
 #include "daemon/log.h"
 #include "daemon/node.h"
 
@@ -113,12 +114,10 @@ static void notify(const char *state)
 
 static void notify_reloading(void)
 {
-    struct timespec now;
     char state[64];
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
     snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%lld",
-             (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+             (long long)clock_monotonic_us());
     notify(state);
 }
 

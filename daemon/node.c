@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "daemon/admin.h"
+#include "daemon/clock.h"
 #include "daemon/guard.h"
 #include "daemon/http_server.h"
 #include "daemon/keyfile.h"
@@ -309,14 +309,12 @@ enum torg_err node_start(const struct config *config, bool confirm_guard, struct
                          char *message)
 {
     struct node_whole *whole = calloc(1, sizeof(*whole));
-    struct timespec now;
     enum torg_err err;
 
     if (!whole)
         return refuse(message, TORG_E_NOMEM, "%s", torg_err_text(TORG_E_NOMEM));
-    clock_gettime(CLOCK_REALTIME, &now);
     whole->node.config = config;
-    whole->node.started_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    whole->node.started_ms = clock_wall_ms();
     err = start_all(whole, confirm_guard, message);
     if (err) {
         node_stop(&whole->node);

@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "daemon/clock.h"
 #include "daemon/log.h"
 #include "daemon/loop.h"
 #include "daemon/resolver.h"
@@ -90,14 +90,6 @@ struct peers {
     size_t claim_count;
     struct sync_counters counters;
 };
-
-static int64_t clock_ms(clockid_t clock)
-{
-    struct timespec now;
-
-    clock_gettime(clock, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static void timer_set(struct event *timer, int64_t ms)
 {
@@ -185,8 +177,8 @@ static void step(struct peers *peers, struct sync_event *event)
         return;               /* goodbye has been said */
     assert(!peers->stepping); /* callbacks come from the loop, never from within a step */
     peers->stepping = true;
-    event->now_ms = clock_ms(CLOCK_MONOTONIC);
-    event->clock_ms = clock_ms(CLOCK_REALTIME);
+    event->now_ms = clock_monotonic_ms();
+    event->clock_ms = clock_wall_ms();
     read_err = store_read_begin(peers->node->store, &read);
     sync_actions_clear(&peers->actions);
     err = sync_step(peers->sync, &read, event, &peers->actions);
@@ -360,7 +352,7 @@ static void on_dial_failed(void *context, uint32_t number, const char *why)
 static void on_refused(void *context, const char *address, const char *why)
 {
     struct peers *peers = context;
-    int64_t now_ms = clock_ms(CLOCK_MONOTONIC);
+    int64_t now_ms = clock_monotonic_ms();
     char value[LOG_VALUE_BYTES_MAX];
 
     if (now_ms < peers->refused_ms + REFUSED_LOG_MS) {
@@ -527,7 +519,7 @@ static bool peer_is_awaited(const struct peers *peers, uint32_t index,
 /* Tell the writer what the peers know of the own origin, and how far the asking is. */
 static void own_tell(struct peers *peers)
 {
-    int64_t asking_ms = clock_ms(CLOCK_MONOTONIC) - peers->started_ms;
+    int64_t asking_ms = clock_monotonic_ms() - peers->started_ms;
     uint64_t epoch = 0, hno = 0, own_epoch = 0, own_hno = 0;
     bool answered = false, awaited = false;
 
@@ -605,7 +597,7 @@ static void on_refresh(evutil_socket_t fd, short what, void *context)
         struct transport_counters counters;
 
         transport_counters(peers->transport, &counters);
-        if (counters.links == 0 || clock_ms(CLOCK_MONOTONIC) >= peers->goodbye_ms)
+        if (counters.links == 0 || clock_monotonic_ms() >= peers->goodbye_ms)
             loop_stop(peers->loop);
     }
     timer_set(peers->refresh, peers->stopping ? REFRESH_MS / 10 : REFRESH_MS);
@@ -908,7 +900,7 @@ enum torg_err peers_new(const struct node *node, const struct secret_key *node_k
     peers->config = node->config;
     peers->node_key = seal_public_key(node_key);
     peers->waiting_last = &peers->waiting;
-    peers->started_ms = clock_ms(CLOCK_MONOTONIC);
+    peers->started_ms = clock_monotonic_ms();
     pthread_mutex_init(&peers->mutex, NULL);
     err = peers_make(peers, node_key, message);
     if (err) {
@@ -949,7 +941,7 @@ static void on_stop(void *context)
     struct peers *peers = context;
 
     peers->stopping = true;
-    peers->goodbye_ms = clock_ms(CLOCK_MONOTONIC) + GOODBYE_MS_MAX;
+    peers->goodbye_ms = clock_monotonic_ms() + GOODBYE_MS_MAX;
     resolver_stop(peers->resolver);
     sync_actions_clear(&peers->actions);
     sync_goodbye(peers->sync, &peers->actions);
