@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "daemon/http_origins.h"
+#include "daemon/http_words.h"
 #include "daemon/json_out.h"
 #include "index/aggregate.h"
 #include "index/store.h"
@@ -61,10 +62,11 @@ static void put_row_json(struct http_exchange *exchange, const struct aggregate_
 static void put_json(struct http_exchange *exchange, const struct aggregate_table *table,
                      unsigned by)
 {
+    static const char *const titles[] = {"Uttalade kompetensbehov", "Stated competence needs"};
     struct buffer *out = &exchange->reply.body;
 
     json_out_begin(out, NULL, '{');
-    json_out_text(out, "title", "Stated competence needs");
+    json_out_text(out, "title", titles[http_words_language(exchange->params.language)]);
     json_out_time(out, "timeStamp", exchange->now_ms);
     json_out_int(out, "needs", (int64_t)table->needs);
     json_out_begin(out, "rows", '[');

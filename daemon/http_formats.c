@@ -21,7 +21,8 @@ bool http_formats_would_fit(const struct http_exchange *exchange, enum http_form
 
     if (format == HTTP_FORMAT_ICS)
         return collections && !(collections & ~DATED);
-    return format != HTTP_FORMAT_JSONLD || collections;
+    /* Columns and words are those of listings; a local collection's features have neither. */
+    return (format != HTTP_FORMAT_JSONLD && format != HTTP_FORMAT_CSV) || collections;
 }
 
 bool http_formats_fit(struct http_exchange *exchange)

@@ -68,15 +68,25 @@ static bool is_plain(const json_t *value)
     return !json_is_object(value) && !json_is_array(value);
 }
 
+/* A list of facts or of several such: it gets the page's whole width, below its name. */
+static bool is_deep(const json_t *value)
+{
+    if (json_is_object(value))
+        return json_object_size(value) > 0 && !is_language_map(value);
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        if (!is_plain(json_array_get(value, i)))
+            return true;
+    }
+    return false;
+}
+
 static void put_value(const struct http_page_parts *page, const json_t *value);
 
 static void put_array(const struct http_page_parts *page, const json_t *array)
 {
     struct buffer *out = page->out;
-    bool plain = true;
+    bool plain = !is_deep(array);
 
-    for (size_t i = 0; i < json_array_size(array) && plain; i++)
-        plain = is_plain(json_array_get(array, i));
     if (!plain)
         buffer_put_str(out, "<ul>");
     for (size_t i = 0; i < json_array_size(array); i++) {
@@ -98,6 +108,7 @@ static void put_members(const struct http_page_parts *page, const json_t *object
     for (void *at = json_object_iter((json_t *)(uintptr_t)object); at;
          at = json_object_iter_next((json_t *)(uintptr_t)object, at)) {
         const char *name = json_object_iter_key(at);
+        const json_t *value = json_object_iter_value(at);
         bool skip = false;
 
         for (size_t i = 0; without && without[i]; i++)
@@ -106,8 +117,8 @@ static void put_members(const struct http_page_parts *page, const json_t *object
             continue;
         buffer_put_str(out, count++ ? "<dt>" : "<dl class=\"facts\">\n<dt>");
         html_text(out, name);
-        buffer_put_str(out, "</dt><dd>");
-        put_value(page, json_object_iter_value(at));
+        buffer_put_str(out, is_deep(value) ? "</dt><dd class=\"deep\">" : "</dt><dd>");
+        put_value(page, value);
         buffer_put_str(out, "</dd>\n");
     }
     if (count > 0)
@@ -170,7 +181,30 @@ static void put_links(const struct http_page_parts *page, const json_t *links)
     buffer_put_str(page->out, "</ul>\n");
 }
 
-/* The way from the base here, each step a link. */
+/* A step of a path on which nothing stands, so that a link would lead nowhere. */
+static bool leads_nowhere(struct span step)
+{
+    return span_equal(step, span_of_str("aggregates"));
+}
+
+static void put_step(const struct http_page_parts *page, struct span path, struct span step)
+{
+    struct buffer *out = page->out;
+
+    if (leads_nowhere(step)) {
+        html_span(out, step);
+        return;
+    }
+    buffer_put_str(out, "<a href=\"");
+    html_span(out, path);
+    buffer_put_str(out, "?f=html");
+    http_page_parts_lang(page, '&');
+    buffer_put_str(out, "\">");
+    html_span(out, step);
+    buffer_put_str(out, "</a>");
+}
+
+/* The way from the base here, each step that has a page a link. */
 static void put_way(const struct http_page_parts *page)
 {
     const struct http_exchange *exchange = page->exchange;
@@ -187,13 +221,8 @@ static void put_way(const struct http_page_parts *page)
         const uint8_t *slash = memchr(path.data + start, '/', path.size - start);
         size_t end = slash ? (size_t)(slash - path.data) : path.size;
 
-        buffer_put_str(out, " › <a href=\"");
-        html_span(out, span_of(path.data, end));
-        buffer_put_str(out, "?f=html");
-        http_page_parts_lang(page, '&');
-        buffer_put_str(out, "\">");
-        html_span(out, span_of(path.data + start, end - start));
-        buffer_put_str(out, "</a>");
+        buffer_put_str(out, " › ");
+        put_step(page, span_of(path.data, end), span_of(path.data + start, end - start));
         start = end + 1;
     }
     buffer_put_str(out, "</p>\n");

@@ -546,7 +546,6 @@ static void reply_local(struct http_exchange *exchange, const struct local_colle
     buffer_put(out, feature.data, feature.size - 1);
     json_out_begin(out, "links", '[');
     http_link_self(exchange, out, http_params_format_type(HTTP_FORMAT_GEOJSON));
-    http_link_alternates(exchange, out);
     http_link_put(exchange, out, "collection", "application/json", NULL, "/collections/%s",
                   collection->name);
     json_out_end(out, ']');

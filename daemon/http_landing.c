@@ -64,9 +64,9 @@ enum torg_err http_landing(struct http_exchange *exchange)
     };
     static const char *const descriptions[] = {
         "Uppgifter från kommunen och alla som den är förbunden med: företag, erbjudanden, "
-        "evenemang, jobb, kurser, kompetensbehov, servicepunkter och platser.",
+        "evenemang, jobb, kurser, kompetensbehov, servicepunkter, platser och nätverk.",
         "Listings of this municipality and of all that it is federated with: companies, offers, "
-        "events, jobs, courses, competence needs, service points and places.",
+        "events, jobs, courses, competence needs, service points, places and networks.",
     };
     enum http_language language = http_words_language(exchange->params.language);
     struct buffer *out = begin_json(exchange);

@@ -252,7 +252,7 @@ static void put_form(const struct search *search)
     put_collections(search);
     put_themes(search);
     buffer_printf(out, "<label>%s<input name=\"q\" maxlength=\"100\" value=\"",
-                  http_page_parts_word(page, WORD_CONTAINS));
+                  http_page_parts_word(page, WORD_WORDS));
     html_span(out, search->params->query.text);
     buffer_printf(out, "\"></label>\n<button>%s</button>\n</form>\n",
                   http_page_parts_word(page, WORD_SEARCH));

@@ -28,7 +28,7 @@ enum http_word {
     WORD_ALL_THEMES,
     WORD_WITHIN,
     WORD_ANY_DISTANCE,
-    WORD_CONTAINS,
+    WORD_WORDS,
     WORD_SEARCH,
     WORD_NEAR,
     WORD_SHOWN_NOW,

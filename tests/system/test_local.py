@@ -88,6 +88,9 @@ def test_what_is_shown():
         assert node.api(f"/collections/{PLACES}/schema")["properties"]["id"]["x-ogc-role"] == "id"
 
         seen, path = [], f"/torg/v1/collections/{PLACES}/items?limit=100"
+        others = [link["href"].rsplit("=", 1)[1] for link in node.get(path).json()["links"]
+                  if link["rel"] == "alternate"]
+        assert others == ["geojsonseq", "html"], others
         while path:
             page = node.get(path).json()
             assert page["numberMatched"] == 243

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import urllib.parse
 
 from harness import Federation, feature, run, until
 
@@ -57,6 +58,27 @@ def checked(text):
     return text
 
 
+def follow_every_link(node):
+    """From the API's page on, each address of this node that a page names must answer."""
+    own = f"http://127.0.0.1:{node.http_port}"
+    waiting, seen = ["/torg/v1/?f=html"], set()
+    while waiting:
+        target = waiting.pop()
+        answer = node.get(target)
+        assert answer.status == 200, (target, answer)
+        if "html" not in answer.headers["Content-Type"]:
+            continue
+        for href in re.findall(r'href="([^"]+)"', answer.body.decode()):
+            href = urllib.parse.urljoin(own + target, html.unescape(href)).split("#")[0]
+            path = href[len(own):].split("?")[0]
+            # One of each kind is enough of what differs in its query or its listing only.
+            kind = (path if "/items/" not in path else "item", "f=html" in href)
+            if href.startswith(own) and kind not in seen:
+                seen.add(kind)
+                waiting.append(href[len(own):])
+    assert len(seen) > 30, seen
+
+
 def test_every_resource_has_a_page():
     """Whoever clicks on a link of the API must land on something to read, and on nothing that runs."""
     evil = '<script>alert(1)</script>"\'><b onmouseover="x'
@@ -87,6 +109,7 @@ def test_every_resource_has_a_page():
             assert '<html lang="en">' in browser.body.decode(), path
         page = checked(node.get(f"/torg/v1/collections/offers/items/{item}", f="html").body.decode())
         assert "&lt;script&gt;" in page and 'href="https://example.org/?a=b&amp;c"' in page
+        follow_every_link(node)
         # The pages lead through all listings.
         seen, target = 0, "/torg/v1/collections/offers/items?f=html"
         while target:
