@@ -29,6 +29,12 @@ int cli_fail(const char *command, const char *format, ...)
     return CLI_FAILED;
 }
 
+int cli_usage_told(const char *command)
+{
+    fprintf(stderr, "Try: torg %s --help\n", command);
+    return CLI_USAGE;
+}
+
 int cli_usage(const char *command, const char *format, ...)
 {
     va_list args;
@@ -36,8 +42,7 @@ int cli_usage(const char *command, const char *format, ...)
     va_start(args, format);
     cli_say(command, format, args);
     va_end(args);
-    fprintf(stderr, "Try: torg %s --help\n", command);
-    return CLI_USAGE;
+    return cli_usage_told(command);
 }
 
 bool cli_number(const char *command, const char *option, const char *text, int64_t min, int64_t max,

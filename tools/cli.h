@@ -44,6 +44,13 @@ int cli_fail(const char *command, const char *format, ...) __attribute__((format
 /* The same, with a pointer to --help. Returns CLI_USAGE. */
 int cli_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Only the pointer, when getopt has said what is wrong. */
+int cli_usage_told(const char *command);
+
+/* Those that "there is no collection" is followed by. */
+#define CLI_COLLECTIONS                                                                            \
+    "companies, offers, events, jobs, courses, needs, service-points, places and networks"
+
 /* A whole number within limits from an option's value; false after a message. */
 bool cli_number(const char *command, const char *option, const char *text, int64_t min, int64_t max,
                 int64_t *ret_value);

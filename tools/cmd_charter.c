@@ -145,7 +145,7 @@ static int make_new(const struct config *config, const struct charter_wish *wish
     if (wish->new_root_key)
         printf("Put %s away offline, with a copy; destroy the old root key.\n", wish->new_root_key);
     if (wish->name)
-        puts("The name in federation.conf is for your own log only; change it there too.");
+        puts("The name in federation.conf is what its own pages and log say; change it there too.");
     return CLI_OK;
 }
 
@@ -216,7 +216,7 @@ int cmd_charter(int argc, char **argv)
             fputs(help, stdout);
             return CLI_OK;
         default:
-            return cli_usage(COMMAND, "the options are wrong");
+            return cli_usage_told(COMMAND);
         }
     }
     if (optind + 1 != argc)

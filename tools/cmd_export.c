@@ -298,7 +298,9 @@ int cmd_export(int argc, char **argv)
         case 'n':
             export.collection = collection_of_name(span_of_str(optarg));
             if (!(COLLECTION_MASK_PUBLIC >> export.collection & 1))
-                return cli_usage(COMMAND, "there is no public collection \"%s\"", optarg);
+                return cli_usage(
+                    COMMAND, "there is no collection \"%s\" to write; there are " CLI_COLLECTIONS,
+                    optarg);
             break;
         case 'f':
             export.format = feature_format_of_name(optarg);
@@ -315,7 +317,7 @@ int cmd_export(int argc, char **argv)
             fputs(help, stdout);
             return CLI_OK;
         default:
-            return cli_usage(COMMAND, "the options are wrong");
+            return cli_usage_told(COMMAND);
         }
     }
     if (optind < argc)

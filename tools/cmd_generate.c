@@ -331,7 +331,7 @@ static int options_read(int argc, char **argv, struct generate_options *options)
             fputs(help, stdout);
             return -1;
         default:
-            return cli_usage(COMMAND, "the options are wrong");
+            return cli_usage_told(COMMAND);
         }
     }
     if (optind < argc)

@@ -54,6 +54,7 @@ struct import {
     const char *report_path;
     bool dry_run;
     bool quiet;
+    bool opened; /* a file was: there are rows to count */
     struct http_client *client;
     FILE *report;
     const char *file;
@@ -274,6 +275,7 @@ static int import_file(struct import *import, const char *file)
                           source.message[0] ? source.message : torg_err_text(err));
     else
         result = import_rows(import, &source);
+    import->opened = import->opened || err == TORG_OK;
     feature_source_close(&source);
     buffer_done(&text);
     return result;
@@ -330,7 +332,7 @@ static int options_read(int argc, char **argv, struct import *import)
             fputs(help, stdout);
             return -1;
         default:
-            return cli_usage(COMMAND, "the options are wrong");
+            return cli_usage_told(COMMAND);
         }
     }
     if (optind >= argc)
@@ -368,7 +370,7 @@ static int import_all(struct import *import, int count, char **files)
         result = import_file(import, files[i]);
     if (import->report && fclose(import->report) != 0 && !result)
         result = cli_fail(COMMAND, "%s: %s", import->report_path, strerror(errno));
-    if (!import->quiet)
+    if (!import->quiet && import->opened)
         print_summary(import);
     return result ? result : import->counts.failed ? CLI_FAILED : CLI_OK;
 }

@@ -325,15 +325,15 @@ static bool conf_make(struct init *init)
     buffer_printf(text,
                   "# The configuration of one torg node; federation.conf(5) describes every key.\n"
                   "# torgd --check-config names each mistake; SIGHUP (systemctl reload torgd)\n"
-                  "# makes torgd read neighbours, trust and log level again.\n"
+                  "# makes torgd read neighbours, trust, limits and log level again.\n"
                   "\n"
                   "[municipality]\n"
                   "name = %s\n"
                   "directory = data\n"
                   "keys = keys\n"
                   "\n"
-                  "# The web: pages and API. Put a proxy with TLS in front of it, or listen on\n"
-                  "# loopback only.\n"
+                  "# The web: pages and API. On an open port set tls-listen, tls-certificate and\n"
+                  "# tls-key, or put a proxy with TLS in front.\n"
                   "[http]\n"
                   "listen = %s\n"
                   "\n"
@@ -561,7 +561,7 @@ int cmd_init(int argc, char **argv)
             return CLI_OK;
         }
         if (option >= 128 || !targets[option])
-            return cli_usage(COMMAND, "the options are wrong");
+            return cli_usage_told(COMMAND);
         *targets[option] = optarg;
     }
     if (optind + 1 != argc)

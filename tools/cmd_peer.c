@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include <errno.h>
 #include <getopt.h>
+#include <sodium.h>
 #include <string.h>
 
 #include "daemon/config.h"
+#include "daemon/keyfile.h"
 #include "tools/card.h"
 #include "tools/cli.h"
 #include "tools/conf_file.h"
@@ -18,9 +20,10 @@ static const char help[] =
     "       torg peer list\n"
     "\n"
     "CARD-FILE is what the neighbour printed with \"torg card\"; \"-\" reads it from standard\n"
-    "input. NAME is yours to choose: letters, digits and hyphens. A peer is a node to connect\n"
-    "with; trust means that the municipality's listings are stored here, whoever brings them.\n"
-    "add gives both. Both sides must add each other. Afterwards: systemctl reload torgd.\n"
+    "input. NAME is yours to choose: letters, digits, dots, hyphens and underscores. A peer\n"
+    "is a node to connect with; trust means that the municipality's listings are stored\n"
+    "here, whoever brings them. add gives both. Both sides must add each other. Afterwards:\n"
+    "systemctl reload torgd.\n"
     "\n"
     "  --address HOST:PORT   dial this instead of the card's address\n"
     "  --no-dial             do not dial: the neighbour connects to us\n"
@@ -38,7 +41,7 @@ struct peer_options {
 static bool name_valid(const char *name)
 {
     return *name && strlen(name) <= CONFIG_NAME_BYTES_MAX &&
-           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") ==
+           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
                strlen(name);
 }
 
@@ -57,10 +60,25 @@ static int read_card(const char *path, struct card *ret_card)
     return result;
 }
 
-/* What the file would say twice. */
+/* A node that dialled itself would wait for itself for ever. */
+static bool is_own(const struct config *config, const struct card *card)
+{
+    char message[KEYFILE_MESSAGE_BYTES_MAX];
+    struct secret_key secret;
+    struct public_key own;
+
+    if (keyfile_read(config->keys_directory, KEYFILE_NODE, &secret, &own, message))
+        return false; /* torgd says so at its start, with the remedy. */
+    sodium_memzero(&secret, sizeof(secret));
+    return memcmp(&own, &card->node_key, sizeof(own)) == 0;
+}
+
+/* What the file would say twice, or of this node itself. */
 static int check_new(const struct config *config, const char *name, const struct card *card,
                      const struct peer_options *options)
 {
+    if (is_own(config, card))
+        return cli_fail(COMMAND, "this is the card of this node itself; add the neighbour's");
     for (size_t i = 0; i < config->trust_count; i++) {
         if (strcmp(config->trust[i].name, name) == 0)
             return cli_fail(COMMAND, "%s is there already; \"torg peer remove %s\" first", name,
@@ -113,7 +131,8 @@ static int peer_add(const char *file, const char *name, const char *card_path,
     if (!name || !card_path)
         return cli_usage(COMMAND, "add needs a NAME and a CARD-FILE");
     if (!name_valid(name))
-        return cli_usage(COMMAND, "NAME: at most %d letters, digits and hyphens",
+        return cli_usage(COMMAND,
+                         "NAME: at most %d letters a to z, digits, dots, hyphens and underscores",
                          CONFIG_NAME_BYTES_MAX);
     result = read_card(card_path, &card);
     if (result)
@@ -240,7 +259,7 @@ int cmd_peer(int argc, char **argv)
             fputs(help, stdout);
             return CLI_OK;
         default:
-            return cli_usage(COMMAND, "the options are wrong");
+            return cli_usage_told(COMMAND);
         }
     }
     for (size_t i = 0; i < ARRAY_SIZE(words) && optind < argc; i++)

@@ -18,7 +18,7 @@ static const char help[] =
     "usage: torg query [options]\n"
     "\n"
     "  --url URL             the node (default " DEFAULT_URL ")\n"
-    "  --collection NAME     one collection; without it, all of them (may be repeated)\n"
+    "  --collection NAME     one collection; without it, all of them\n"
     "  --near LON,LAT        nearest first, from this position in degrees\n"
     "  --radius METRES       at most this far\n"
     "  --bbox W,S,E,N        inside this box\n"
@@ -37,7 +37,7 @@ static const char help[] =
     "  --explain             also how the answer was found; needs an administrator's token\n"
     "  --token-file FILE     the token (default: what TORG_TOKEN holds)\n"
     "  --json                the answer as it came (GeoJSON)\n"
-    "  --csv                 the answer as CSV\n"
+    "  --csv                 the answer as CSV; needs --collection\n"
     "  --help\n"
     "\n"
     "example: torg query --collection offers --theme nature/fishing \\\n"
@@ -80,7 +80,9 @@ static int options_read(int argc, char **argv, struct query_options *ret_options
                 return cli_usage(COMMAND, "give --collection once, or not at all to search all");
             ret_options->collection = optarg;
             if (!(COLLECTION_MASK_PUBLIC >> collection_of_name(span_of_str(optarg)) & 1))
-                return cli_usage(COMMAND, "there is no collection \"%s\" to ask", optarg);
+                return cli_usage(COMMAND,
+                                 "there is no collection \"%s\" to ask; there are " CLI_COLLECTIONS,
+                                 optarg);
             break;
         case 'p': /* The API's own names and values. */
             http_query_put(&ret_options->parameters, longs[index].name, optarg);
@@ -92,20 +94,22 @@ static int options_read(int argc, char **argv, struct query_options *ret_options
             ret_options->token_file = optarg;
             break;
         case 'j':
-            ret_options->format = "geojson";
-            break;
         case 'v':
-            ret_options->format = "csv";
+            if (ret_options->format)
+                return cli_usage(COMMAND, "--json or --csv, once");
+            ret_options->format = option == 'j' ? "geojson" : "csv";
             break;
         case 'h':
             fputs(help, stdout);
             return -1;
         default:
-            return cli_usage(COMMAND, "the options are wrong");
+            return cli_usage_told(COMMAND);
         }
     }
     if (optind < argc)
         return cli_usage(COMMAND, "\"%s\" is not an option", argv[optind]);
+    if (ret_options->format && strcmp(ret_options->format, "csv") == 0 && !ret_options->collection)
+        return cli_usage(COMMAND, "--csv needs --collection NAME: each has its own columns");
     return CLI_OK;
 }
 

@@ -42,6 +42,9 @@ static int token_create(struct http_client *client, const struct token_options *
 
     if (!options->label)
         return cli_usage(COMMAND, "create needs --label TEXT: who will have it?");
+    if (strcmp(options->role, "editor") != 0 && strcmp(options->role, "admin") != 0 &&
+        strcmp(options->role, "company") != 0)
+        return cli_usage(COMMAND, "--role %s: editor, admin or company?", options->role);
     if ((strcmp(options->role, "company") == 0) != (options->company != NULL))
         return cli_usage(COMMAND, "--role company and --company ID belong together");
     body = json_pack("{s:s, s:s, s:s*}", "label", options->label, "role", options->role, "company",
@@ -161,7 +164,7 @@ int cmd_token(int argc, char **argv)
             fputs(help, stdout);
             return CLI_OK;
         default:
-            return cli_usage(COMMAND, "the options are wrong");
+            return cli_usage_told(COMMAND);
         }
     }
     if (optind >= argc)

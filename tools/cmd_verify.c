@@ -362,7 +362,7 @@ int cmd_verify(int argc, char **argv)
             fputs(help, stdout);
             return CLI_OK;
         default:
-            return cli_usage(COMMAND, "the options are wrong");
+            return cli_usage_told(COMMAND);
         }
     }
     if (optind + 1 < argc)

@@ -40,6 +40,7 @@ static void print_help(FILE *out)
 
 int main(int argc, char **argv)
 {
+    char called[32];
     int result = CLI_USAGE;
 
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
@@ -55,6 +56,9 @@ int main(int argc, char **argv)
         return cli_fail(argv[1], "a library cannot start");
     for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
         if (strcmp(argv[1], commands[i].name) == 0) {
+            /* As whom getopt speaks when an option is wrong. */
+            snprintf(called, sizeof(called), "torg %s", commands[i].name);
+            argv[1] = called;
             result = commands[i].run(argc - 1, argv + 1);
             curl_global_cleanup();
             return result;

@@ -9,8 +9,8 @@ import subprocess
 
 from harness import TORG, Federation, feature, run, torg, until
 
-COMMANDS = ["init", "card", "charter", "peer", "token", "import", "export", "query", "status",
-            "verify", "generate"]
+COMMANDS = ["init", "card", "charter", "peer", "token", "import", "export", "query", "snapshot",
+            "status", "verify", "generate"]
 
 
 def counts(done):
@@ -35,6 +35,7 @@ def test_help_everywhere():
         wrong = torg(command, "--no-such-option", check=False)
         assert wrong.returncode == 2, (command, wrong)
         assert "--help" in wrong.stderr, (command, wrong)
+        assert f"torg {command}: " in wrong.stderr, (command, wrong)
 
 
 def test_init_overwrites_nothing():
@@ -92,6 +93,8 @@ def test_init_writes_nothing_when_anything_is_wrong():
 def test_peer_add_and_remove_keep_the_file():
     with Federation() as federation:
         a, b = federation.found("A"), federation.found("B")
+        own = torg("peer", "add", "me", str(a.card), "--config", str(a.conf), check=False)
+        assert own.returncode == 1 and "this node itself" in own.stderr, own
         original = a.conf.read_text() + "\n# a comment of the staff\n"
         a.conf.write_text(original)
         federation.link(a, b)
@@ -268,7 +271,9 @@ def test_query_prints_a_table():
                                     ("--near", "63.83,20.26", "did you mean 20.26,63.83"),
                                     ("--radius", "10km", "metres"), ("--bbox", "1,2", "west"),
                                     ("--theme", "No Theme", "theme"), ("--limit", "x", "limit"),
-                                    ("--collection", "thing", "no collection")):
+                                    ("--collection", "thing", "service-points"),
+                                    ("--csv", "--near=20,63", "--collection"),
+                                    ("--csv", "--json", "once")):
             wrong = torg("query", "--url", "http://127.0.0.1:1", option, value, check=False)
             assert wrong.returncode == 2 and text in wrong.stderr, wrong
 
@@ -298,6 +303,9 @@ def test_status_shows_lag_and_staleness():
 def test_tokens():
     with Federation() as federation:
         node = federation.found("A").start()
+        role = torg("token", "create", "--label", "x", "--role", "boss", "--config", str(node.conf),
+                    check=False)
+        assert role.returncode == 2 and "editor, admin or company" in role.stderr, role
         token = torg("token", "create", "--label", "Bokning", "--config", str(node.conf)).stdout
         listed = json.loads(torg("token", "list", "--json", "--config", str(node.conf)).stdout)
         assert [t["label"] for t in listed] == ["Bokning"]
