@@ -520,7 +520,7 @@ void sync_free(struct sync *sync)
     for (uint32_t i = 0; sync->origins && i < sync->origin_count; i++)
         origin_done(&sync->origins[i]);
     for (uint32_t i = 0; sync->jobs && i < sync->limits.sync_sessions_total; i++)
-        sync_fetch_free(&sync->jobs[i]);
+        sync_job_free(&sync->jobs[i]);
     for (size_t i = 0; i < sync->pending_count; i++)
         buffer_done(&sync->pending[i].relay);
     free(sync->peers);
@@ -544,7 +544,7 @@ void sync_set_recovering(struct sync *sync, bool recovering)
         sync->origins[i].ahead_told = false;
         sync_serve_own(sync);
         if (sync->origins[i].job != SYNC_NONE)
-            sync_fetch_end(sync, &sync->jobs[sync->origins[i].job], SYNC_AGAIN);
+            sync_job_end(sync, &sync->jobs[sync->origins[i].job], SYNC_AGAIN);
         sync_origin_attend(sync, i);
     }
 }
@@ -667,7 +667,7 @@ static enum torg_err pump(struct sync *sync)
 {
     enum torg_err err;
 
-    sync_fetch_timeouts(sync);
+    sync_job_timeouts(sync);
     err = origins_pump(sync);
     for (uint32_t i = 0; i < sync->peer_count && !err; i++) {
         struct sync_link *link = sync->peers[i].link;
@@ -686,7 +686,7 @@ static int64_t next_tick_ms(const struct sync *sync)
 {
     int64_t next_ms = sync->starved && sync->job_ended ? sync->now_ms : sync->origins_due_ms;
     int64_t peers_ms = sync_peer_next_tick_ms(sync);
-    int64_t jobs_ms = sync_fetch_next_tick_ms(sync);
+    int64_t jobs_ms = sync_job_next_tick_ms(sync);
 
     if (peers_ms < next_ms)
         next_ms = peers_ms;
@@ -880,7 +880,7 @@ enum torg_err sync_reconfigure(struct sync *sync, const struct sync_config *conf
         goto done;
     for (uint32_t i = 0; i < sessions; i++) {
         if (sync->jobs[i].active)
-            sync_fetch_end(sync, &sync->jobs[i], SYNC_AGAIN);
+            sync_job_end(sync, &sync->jobs[i], SYNC_AGAIN);
     }
     err = peers_move(sync, peers, config->peer_count, origins, origin_count);
     if (err)

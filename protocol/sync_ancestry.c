@@ -74,7 +74,7 @@ enum torg_err sync_ancestry_begin(struct sync *sync, uint32_t index, bool *ret_a
     peer = peer_choose(sync, index);
     if (peer == SYNC_NONE)
         return TORG_OK; /* somebody comes, and the origin is looked at again */
-    job = sync_fetch_begin(sync, index, peer, SYNC_FOR_ANCESTRY);
+    job = sync_job_begin(sync, index, peer, SYNC_FOR_ANCESTRY);
     if (!job)
         return TORG_OK;
     frame.ancestry_req.origin = origin->id;
@@ -84,7 +84,7 @@ enum torg_err sync_ancestry_begin(struct sync *sync, uint32_t index, bool *ret_a
     job->parsed.hno = origin->hno;
     sync->peers[peer].rows[index].ancestry_ms = sync->now_ms;
     *ret_asked = true;
-    return sync_fetch_ask(sync, job, &frame);
+    return sync_job_ask(sync, job, &frame);
 }
 
 /* Later, and another peer: if nobody has it, nothing is gained by haste. */
@@ -96,7 +96,7 @@ static void ask_later(struct sync *sync, struct sync_job *job)
         origin->ancestry_failures++;
     origin->ancestry_retry_ms =
         sync->now_ms + ((int64_t)SYNC_DIAL_MS_MIN << (origin->ancestry_failures - 1));
-    sync_fetch_end(sync, job, SYNC_NEITHER);
+    sync_job_end(sync, job, SYNC_NEITHER);
 }
 
 static enum torg_err ancestry_fill(struct sync_store *store, const struct frame_list *list)
@@ -143,7 +143,7 @@ static enum torg_err lineage_look(struct sync *sync, struct sync_job *job,
     err = sync_link_forked_by(sync, job->peer, job->origin, &newest, store->write.ancestry, count,
                               ret_forked);
     if (err)
-        return sync_fetch_is_trouble(err) ? err : TORG_OK; /* no path: the writer says so, too */
+        return sync_job_is_trouble(err) ? err : TORG_OK; /* no path: the writer says so, too */
     if (*ret_forked ||
         (!head_parse(store->write.ancestry[count - 1], &last) && last.hno <= origin->unproven_hno))
         origin->unproven_hno = 0; /* it is shown to descend from it, or not to */
@@ -200,7 +200,7 @@ static enum torg_err suspect_look(struct sync *sync, struct sync_job *job)
 enum torg_err sync_ancestry_answer(struct sync *sync, struct sync_job *job,
                                    const struct frame *frame)
 {
-    struct sync_pending pending = sync_fetch_pending(sync, job);
+    struct sync_pending pending = sync_job_pending(sync, job);
     struct sync_store *store;
     bool forked = false;
     enum torg_err err;
@@ -215,7 +215,7 @@ enum torg_err sync_ancestry_answer(struct sync *sync, struct sync_job *job,
         err = lineage_look(sync, job, store, &forked);
     if (forked) {
         sync_store_free(store);
-        sync_fetch_end(sync, job, SYNC_NEITHER);
+        sync_job_end(sync, job, SYNC_NEITHER);
         return err;
     }
     if (err) {
@@ -234,15 +234,15 @@ enum torg_err sync_ancestry_stored(struct sync *sync, struct sync_job *job, enum
 
     if (!read && (!err || err == TORG_E_KNOWN))
         read = suspect_look(sync, job);
-    if (read || sync_fetch_is_trouble(err)) {
-        sync_fetch_end(sync, job, SYNC_AGAIN);
+    if (read || sync_job_is_trouble(err)) {
+        sync_job_end(sync, job, SYNC_AGAIN);
     } else if (err && err != TORG_E_KNOWN && err != TORG_E_GAP && origin->hno == job->parsed.hno) {
-        sync_fetch_end(sync, job, SYNC_DISTRUST); /* it is no path down from the head */
+        sync_job_end(sync, job, SYNC_DISTRUST); /* it is no path down from the head */
     } else if (to && origin->hno == job->parsed.hno) {
         ask_later(sync, job); /* not far enough */
     } else {
         origin->ancestry_failures = 0;
-        sync_fetch_end(sync, job, SYNC_DONE);
+        sync_job_end(sync, job, SYNC_DONE);
     }
     return read;
 }

@@ -12,14 +12,14 @@
 enum torg_err sync_charters_begin(struct sync *sync, uint32_t index, uint32_t peer)
 {
     struct sync_origin *origin = &sync->origins[index];
-    struct sync_job *job = sync_fetch_begin(sync, index, peer, SYNC_FOR_CHARTERS);
+    struct sync_job *job = sync_job_begin(sync, index, peer, SYNC_FOR_CHARTERS);
     struct frame frame = {.type = FRAME_CHARTER_REQ};
 
     if (!job)
         return TORG_OK;
     frame.charter_req.origin = origin->id;
     frame.charter_req.from = origin->known ? origin->charter_no + 1 : 0;
-    return sync_fetch_ask(sync, job, &frame);
+    return sync_job_ask(sync, job, &frame);
 }
 
 static enum torg_err charters_fill(struct sync_store *store, const struct frame_list *list)
@@ -48,12 +48,12 @@ static enum torg_err charters_fill(struct sync_store *store, const struct frame_
 enum torg_err sync_charters_answer(struct sync *sync, struct sync_job *job,
                                    const struct frame *frame)
 {
-    struct sync_pending pending = sync_fetch_pending(sync, job);
+    struct sync_pending pending = sync_job_pending(sync, job);
     struct sync_store *store;
     enum torg_err err;
 
     if (frame->charter.charters.count == 0) {
-        sync_fetch_end(sync, job, SYNC_STRIKE);
+        sync_job_end(sync, job, SYNC_STRIKE);
         return TORG_OK;
     }
     store = calloc(1, sizeof(*store));
@@ -71,18 +71,18 @@ void sync_charters_stored(struct sync *sync, struct sync_job *job, enum torg_err
     struct session *session = &sync->peers[job->peer].link->session;
 
     if (!err || err == TORG_E_KNOWN) {
-        sync_fetch_end(sync, job, err ? SYNC_STRIKE : SYNC_DONE);
+        sync_job_end(sync, job, err ? SYNC_STRIKE : SYNC_DONE);
         return;
     }
-    if (sync_fetch_is_trouble(err)) {
-        sync_fetch_end(sync, job, SYNC_AGAIN);
+    if (sync_job_is_trouble(err)) {
+        sync_job_end(sync, job, SYNC_AGAIN);
         return;
     }
     if (err == TORG_E_GAP || err == TORG_E_STALE) {
         /* Not what was asked for; and while it claims more, no head is asked of anybody. */
-        sync_fetch_end(sync, job, SYNC_STRIKE);
+        sync_job_end(sync, job, SYNC_STRIKE);
         return;
     }
     session_close(session, err, FRAME_CODE_BAD_CHARTER, "a charter that does not follow");
-    sync_fetch_end(sync, job, SYNC_DISTRUST);
+    sync_job_end(sync, job, SYNC_DISTRUST);
 }

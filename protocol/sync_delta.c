@@ -14,7 +14,7 @@ enum torg_err sync_delta_pull(struct sync *sync, uint32_t index, uint32_t peer,
                               enum sync_purpose purpose)
 {
     const struct sync_origin *origin = &sync->origins[index];
-    struct sync_job *job = sync_fetch_begin(sync, index, peer, purpose);
+    struct sync_job *job = sync_job_begin(sync, index, peer, purpose);
     struct frame frame = {.type = FRAME_PULL};
 
     if (!job)
@@ -25,7 +25,7 @@ enum torg_err sync_delta_pull(struct sync *sync, uint32_t index, uint32_t peer,
     frame.pull.epoch = origin->epoch;
     frame.pull.hno = origin->hno;
     frame.pull.head_hash = origin->head_hash;
-    return sync_fetch_ask(sync, job, &frame);
+    return sync_job_ask(sync, job, &frame);
 }
 
 /* A parsed header of a delta, for sorting by place. */
@@ -156,7 +156,7 @@ static enum torg_err delta_wants(struct sync_job *job, const struct delta_row *r
             return TORG_E_MISMATCH; /* more than a delta may bring: reconcile takes it in parts */
         if (rows[i].removed)
             continue;
-        err = sync_fetch_want(job, &want);
+        err = sync_want_add(job, &want);
         if (err)
             return err;
     }
@@ -195,16 +195,16 @@ static enum torg_err look_answer(struct sync *sync, struct sync_job *job, struct
                                                        origin->epoch, origin->hno) <= 0;
     if (origin->own) {
         sync_own_look(sync, job->origin, head_bytes);
-        sync_fetch_end(sync, job, SYNC_STRIKE);
+        sync_job_end(sync, job, SYNC_STRIKE);
         return TORG_OK;
     }
     err = sync_head_check(sync, job->origin, head_bytes, &head);
-    if (sync_fetch_is_trouble(err))
+    if (sync_job_is_trouble(err))
         return err;
     if (err)
         sync_live_blame(sync, job->peer, job->origin, head_bytes, err);
     /* Our very head, after it had claimed another one. */
-    sync_fetch_end(sync, job, err == TORG_E_KNOWN ? SYNC_STRIKE : SYNC_NEITHER);
+    sync_job_end(sync, job, err == TORG_E_KNOWN ? SYNC_STRIKE : SYNC_NEITHER);
     return TORG_OK;
 }
 
@@ -224,15 +224,15 @@ enum torg_err sync_delta_answer(struct sync *sync, struct sync_job *job, const s
         /* An earlier relay may have lied about a tombstone: nobody here is to blame. */
         sync->counters.mismatches++;
         sync->origins[job->origin].reconcile = true;
-        sync_fetch_end(sync, job, SYNC_AGAIN);
+        sync_job_end(sync, job, SYNC_AGAIN);
         return TORG_OK;
     }
-    return err ? err : sync_fetch_more(sync, job);
+    return err ? err : sync_want_more(sync, job);
 }
 
 enum torg_err sync_delta_commit(struct sync *sync, struct sync_job *job)
 {
-    struct sync_pending pending = sync_fetch_pending(sync, job);
+    struct sync_pending pending = sync_job_pending(sync, job);
     struct sync_store *store = calloc(1, sizeof(*store));
     enum torg_err err = TORG_OK;
 
@@ -281,13 +281,13 @@ enum torg_err sync_delta_add(struct sync_job *job, const struct sync_want *want,
 void sync_delta_stored(struct sync *sync, struct sync_job *job, enum torg_err err)
 {
     if (!err || err == TORG_E_KNOWN || err == TORG_E_STALE) {
-        sync_fetch_end(sync, job, SYNC_DONE);
+        sync_job_end(sync, job, SYNC_DONE);
         return;
     }
-    if (!sync_fetch_is_trouble(err) && err != TORG_E_GAP) {
+    if (!sync_job_is_trouble(err) && err != TORG_E_GAP) {
         /* Something came in between, or tombstones lied: the trie knows. */
         sync->counters.mismatches++;
         sync->origins[job->origin].reconcile = true;
     }
-    sync_fetch_end(sync, job, SYNC_AGAIN);
+    sync_job_end(sync, job, SYNC_AGAIN);
 }

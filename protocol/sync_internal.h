@@ -13,6 +13,8 @@
  *   sync_link.c   frames of one connection; HAVE, SUB, SUMMARY, TREE, BEAT
  *   sync_live.c   batches: published, received, relayed
  *   sync_fetch.c  catching up: what is needed, who is asked, what comes of it
+ *   sync_job.c    one request after the other to one peer: begin, wait, end
+ *   sync_want.c   FETCH: what a job lacks, the answers, parts for the writer
  *   sync_charters.c, sync_delta.c, sync_trie.c, sync_missing.c, sync_ancestry.c
  *                 the ways to catch up: charters, PULL, reconcile, lost payloads
  *   sync_serve.c  answers to PULL, TRIE_REQ, FETCH, CHARTER_REQ, ANCESTRY_REQ
@@ -376,10 +378,13 @@ enum torg_err sync_fetch_attend(struct sync *sync, uint32_t origin);
 enum torg_err sync_fetch_answer(struct sync *sync, uint32_t peer, const struct frame *frame);
 enum torg_err sync_fetch_stored(struct sync *sync, const struct sync_pending *pending,
                                 enum torg_err err);
-void sync_fetch_timeouts(struct sync *sync);
-void sync_fetch_link_lost(struct sync *sync, uint32_t link);
-int64_t sync_fetch_next_tick_ms(const struct sync *sync);
-void sync_fetch_free(struct sync_job *job);
+/* It has been at it for so long that another peer, if one can help, has its turn. */
+bool sync_fetch_turn_over(const struct sync *sync, const struct sync_job *job);
+/* The signed head of an answer: TORG_OK if it may be used; else the job has ended. */
+enum torg_err sync_fetch_head(struct sync *sync, struct sync_job *job, struct span head,
+                              bool *ret_usable);
+
+/* ---- sync_job.c ---- */
 enum sync_outcome {
     SYNC_DONE,     /* the peer delivered */
     SYNC_AGAIN,    /* nobody's fault; try again */
@@ -388,27 +393,35 @@ enum sync_outcome {
     SYNC_STRIKE,   /* it did not deliver what it claims */
     SYNC_DISTRUST, /* what it sent does not verify */
 };
-void sync_fetch_end(struct sync *sync, struct sync_job *job, enum sync_outcome outcome);
 /* NULL: as many as may be are going on; the origin is looked at again when one ends. */
-struct sync_job *sync_fetch_begin(struct sync *sync, uint32_t origin, uint32_t peer,
-                                  enum sync_purpose purpose);
-/* What sync_store_submit wants to know of a job's write. */
-struct sync_pending sync_fetch_pending(const struct sync *sync, const struct sync_job *job);
-/* Errors of our own store, which say nothing about who sent what was to be stored. */
-bool sync_fetch_is_trouble(enum torg_err err);
-/* It has been at it for so long that another peer, if one can help, has its turn. */
-bool sync_fetch_turn_over(const struct sync *sync, const struct sync_job *job);
-/* Ask for the next of job->wants; go on with the job when there is none. */
-enum torg_err sync_fetch_more(struct sync *sync, struct sync_job *job);
-/* Store what is gathered in job->part, and job->removed, as kind says. */
-enum torg_err sync_fetch_store_part(struct sync *sync, struct sync_job *job,
-                                    enum replica_write_kind kind);
-/* The signed head of an answer: TORG_OK if it may be used; else the job has ended. */
-enum torg_err sync_fetch_head(struct sync *sync, struct sync_job *job, struct span head,
-                              bool *ret_usable);
+struct sync_job *sync_job_begin(struct sync *sync, uint32_t origin, uint32_t peer,
+                                enum sync_purpose purpose);
+void sync_job_end(struct sync *sync, struct sync_job *job, enum sync_outcome outcome);
+/* What the peer sent does not verify by itself: it is told, and others are asked. Ends the job. */
+void sync_job_blame(struct sync *sync, struct sync_job *job, const char *what);
+void sync_job_free(struct sync_job *job);
+/* Look at the origin again when a job ends. */
+void sync_job_starve(struct sync *sync, uint32_t origin);
 /* Send a request of a job and wait for its answer. */
-enum torg_err sync_fetch_ask(struct sync *sync, struct sync_job *job, struct frame *frame);
-enum torg_err sync_fetch_want(struct sync_job *job, const struct sync_want *want);
+enum torg_err sync_job_ask(struct sync *sync, struct sync_job *job, struct frame *frame);
+/* What sync_store_submit wants to know of a job's write. */
+struct sync_pending sync_job_pending(const struct sync *sync, const struct sync_job *job);
+/* Errors of our own store, which say nothing about who sent what was to be stored. */
+bool sync_job_is_trouble(enum torg_err err);
+void sync_job_timeouts(struct sync *sync);
+void sync_job_link_lost(struct sync *sync, uint32_t link);
+int64_t sync_job_next_tick_ms(const struct sync *sync);
+
+/* ---- sync_want.c ---- */
+/* One more of what the job is to fetch. TORG_E_NOMEM. */
+enum torg_err sync_want_add(struct sync_job *job, const struct sync_want *want);
+/* Ask for the next of job->wants; go on with the job when there is none. */
+enum torg_err sync_want_more(struct sync *sync, struct sync_job *job);
+/* ENTRIES: what was asked for is taken. */
+enum torg_err sync_want_answer(struct sync *sync, struct sync_job *job, const struct frame *frame);
+/* Store what is gathered in job->part, and job->removed, as kind says. */
+enum torg_err sync_want_store_part(struct sync *sync, struct sync_job *job,
+                                   enum replica_write_kind kind);
 
 /* ---- sync_charters.c ---- */
 enum torg_err sync_charters_begin(struct sync *sync, uint32_t origin, uint32_t peer);

@@ -34,7 +34,7 @@ static bool missing_visit(void *context, const struct listing_key *key, struct s
             .entry = {.key = *key, .header_hash = change_header_hash(header_bytes)},
         };
 
-        scan->err = sync_fetch_want(scan->job, &want);
+        scan->err = sync_want_add(scan->job, &want);
     }
     return !scan->err;
 }
@@ -95,7 +95,7 @@ enum torg_err sync_missing_begin(struct sync *sync, uint32_t index)
     if (peer == SYNC_NONE)
         return TORG_OK; /* somebody comes, and the origin is looked at again */
     origin->missing_peer = peer;
-    job = sync_fetch_begin(sync, index, peer, SYNC_FOR_MISSING);
+    job = sync_job_begin(sync, index, peer, SYNC_FOR_MISSING);
     if (!job)
         return TORG_OK;
     do {
@@ -112,5 +112,5 @@ enum torg_err sync_missing_begin(struct sync *sync, uint32_t index)
     /* A long search goes on in later steps. */
     if (job->want_count == 0 && origin->missing_retry_ms <= sync->now_ms)
         origin->missing_retry_ms = sync->now_ms + SYNC_RETRY_MS_MIN;
-    return sync_fetch_more(sync, job);
+    return sync_want_more(sync, job);
 }

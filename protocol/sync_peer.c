@@ -174,7 +174,7 @@ static void link_drop(struct sync *sync, uint32_t index)
     link_free(peer->link);
     peer->link = NULL;
     state_set(sync, peer, SYNC_PEER_DOWN);
-    sync_fetch_link_lost(sync, id);
+    sync_job_link_lost(sync, id);
     for (uint32_t i = 0; i < sync->origin_count; i++) {
         if (peer->rows[i].claimed)
             sync_origin_attend(sync, i);

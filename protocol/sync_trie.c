@@ -167,7 +167,7 @@ static enum torg_err want_add(struct sync_job *job, const struct trie_entry *ent
 {
     struct sync_want want = {.collection = job->collection, .entry = *entry};
 
-    return sync_fetch_want(job, &want);
+    return sync_want_add(job, &want);
 }
 
 /* A walk through our listings below a prefix, beside the sender's entries. */
@@ -444,7 +444,7 @@ static enum torg_err frontier_ask(struct sync *sync, struct sync_job *job)
     frame.trie_req.whole = job->whole;
     frame.trie_req.prefixes = frame_rows_list(&sync->rows);
     sync->counters.reconcile_rounds++;
-    return sync_fetch_ask(sync, job, &frame);
+    return sync_job_ask(sync, job, &frame);
 }
 
 static enum torg_err answer_take(struct sync *sync, struct sync_job *job, const struct frame *frame,
@@ -489,7 +489,7 @@ static enum torg_err head_moved(struct sync *sync, struct sync_job *job)
     job->moving = true;
     if (!job->part.count && !job->removed_count)
         return TORG_OK;
-    return sync_fetch_store_part(sync, job, REPLICA_WRITE_PART);
+    return sync_want_store_part(sync, job, REPLICA_WRITE_PART);
 }
 
 /* Where little differs in each subtree, the wants of several make one FETCH. */
@@ -517,14 +517,14 @@ enum torg_err sync_trie_answer(struct sync *sync, struct sync_job *job, const st
     if (lied) {
         sync->counters.mismatches++;
         sync_link_error(sync, job->peer, job->sid, FRAME_CODE_MISMATCH, "a node does not verify");
-        sync_fetch_end(sync, job, SYNC_DISTRUST);
+        sync_job_end(sync, job, SYNC_DISTRUST);
         return TORG_OK;
     }
     if (wants_can_wait(sync, job))
         return frontier_ask(sync, job);
     if (job->want_count)
         qsort(job->wants, job->want_count, sizeof(*job->wants), want_order);
-    return sync_fetch_more(sync, job);
+    return sync_want_more(sync, job);
 }
 
 /* ---- from collection to collection ---- */
@@ -578,8 +578,8 @@ static enum torg_err head_store(struct sync *sync, struct sync_job *job,
     uint32_t wanted = sync->origins[job->origin].wanted;
 
     if (next_differing(record, &job->parsed, wanted) == 0)
-        return sync_fetch_store_part(sync, job, REPLICA_WRITE_COMMIT);
-    return sync_fetch_store_part(sync, job, REPLICA_WRITE_PART);
+        return sync_want_store_part(sync, job, REPLICA_WRITE_COMMIT);
+    return sync_want_store_part(sync, job, REPLICA_WRITE_PART);
 }
 
 /* What was found so far is stored: the next peer may go on from there. */
@@ -587,7 +587,7 @@ static enum torg_err ask_on(struct sync *sync, struct sync_job *job)
 {
     if (!sync_fetch_turn_over(sync, job))
         return frontier_ask(sync, job);
-    sync_fetch_end(sync, job, SYNC_SLOW);
+    sync_job_end(sync, job, SYNC_SLOW);
     return TORG_OK;
 }
 
@@ -606,11 +606,11 @@ enum torg_err sync_trie_go_on(struct sync *sync, struct sync_job *job)
     collection = next_differing(&record, &job->parsed, job->mask);
     if (collection && collection == job->collection && ++job->rounds > SYNC_ROUNDS_MAX) {
         sync->counters.mismatches++;
-        sync_fetch_end(sync, job, SYNC_AGAIN);
+        sync_job_end(sync, job, SYNC_AGAIN);
         return TORG_OK;
     }
     if (collection && sync_fetch_turn_over(sync, job)) {
-        sync_fetch_end(sync, job, SYNC_SLOW);
+        sync_job_end(sync, job, SYNC_SLOW);
         return TORG_OK;
     }
     if (collection)
@@ -618,7 +618,7 @@ enum torg_err sync_trie_go_on(struct sync *sync, struct sync_job *job)
     if (!record.has_head || head_compare(&record.head, &job->parsed) < 0)
         return head_store(sync, job, &record);
     origin->reconcile = false;
-    sync_fetch_end(sync, job, SYNC_DONE);
+    sync_job_end(sync, job, SYNC_DONE);
     return TORG_OK;
 }
 
