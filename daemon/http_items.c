@@ -20,7 +20,9 @@
 #include "protocol/listing_csv.h"
 #include "protocol/num.h"
 
-#define PIECE_LISTINGS 1000   /* of everything: that is sent before more is read */
+#define PIECE_LISTINGS 1000 /* of everything: that is sent before more is read */
+/* An order by nearness or rank begins anew for each piece. */
+#define PIECE_LISTINGS_ORDERED QUERY_LIMIT_MAX
 #define RECORD_SEPARATOR 0x1e /* RFC 8142 */
 
 /* One list: what was asked, what was found, where it is written. */
@@ -277,6 +279,7 @@ static void go_on(struct list *list)
     query->has_cursor = true;
     query->cursor = list->next;
     query->offset = 0;
+    query->uncounted = true;
 }
 
 /* The same facts as fields, for formats that have no place for them. */
@@ -452,7 +455,9 @@ static bool check_all(struct http_exchange *exchange)
 
     if (!params->all)
         return true;
-    params->query.limit = PIECE_LISTINGS;
+    params->query.limit = params->query.has_near || params->query.text.size > 0
+                              ? PIECE_LISTINGS_ORDERED
+                              : PIECE_LISTINGS;
     if (comes && !(params->given & (HTTP_PARAM_BIT(LIMIT) | HTTP_PARAM_BIT(SORTBY))))
         return true;
     problems.count = 0;

@@ -24,6 +24,8 @@ struct run {
  */
 #define COST_NEAR 30
 
+#define LATER_AT_ONCE 256 /* numbers that are read of a set */
+
 static const char driver_count[] = "count";
 static const char driver_tree[] = "rtree";
 static const char driver_near[] = "near";
@@ -253,6 +255,64 @@ static enum torg_err run_ordered(struct run *run)
     return err;
 }
 
+/* ---- later pages, of which nobody asks how many match ---- */
+
+static enum torg_err later_visit(struct run *run, uint32_t number)
+{
+    struct query_plan *plan = run->plan;
+    const struct query_part *part = plan->parts;
+    struct catalogue_row row;
+    bool matches = false;
+    enum torg_err err = query_plan_row(plan);
+
+    while (!postings_set_contains(&part->candidates, number))
+        part++; /* Each is of one part. */
+    if (!err)
+        err = catalogue_row_get(plan->kv, part->collection, part->placed, number, &row);
+    if (!err)
+        err = query_match_row(plan, &row, &matches);
+    if (!err && matches)
+        err = query_top_add(&run->top, number, -1);
+    return err == TORG_E_NOT_FOUND ? TORG_E_CORRUPT : err; /* A list named it. */
+}
+
+/* What the set leaves of all parts, in order, from the cursor on until the page is full. */
+static enum torg_err later_candidates(struct run *run)
+{
+    const struct query_plan *plan = run->plan;
+    struct postings_set all = {0};
+    uint32_t numbers[LATER_AT_ONCE], from = plan->query->cursor.document + 1;
+    size_t count = from > 0 ? LATER_AT_ONCE : 0;
+    enum torg_err err = TORG_OK;
+
+    for (size_t i = 0; i < plan->part_count && !err; i++)
+        err = postings_set_or(&all, &plan->parts[i].candidates);
+    while (!err && count == LATER_AT_ONCE && run->top.count < run->wanted) {
+        count = postings_set_read(&all, from, numbers, LATER_AT_ONCE);
+        for (size_t i = 0; i < count && !err && run->top.count < run->wanted; i++)
+            err = later_visit(run, numbers[i]);
+        if (count > 0 && numbers[count - 1] == UINT32_MAX)
+            break;
+        from = count > 0 ? numbers[count - 1] + 1 : from;
+    }
+    postings_set_done(&all);
+    return err;
+}
+
+/* Is it worth it, and is the order that of document numbers? */
+static bool run_uncounted(const struct run *run)
+{
+    const struct query *query = run->plan->query;
+
+    return query->uncounted && query->has_cursor && query->limit > 0 && run->plan->rows &&
+           !run_nearest(run) && !run_ranked(run);
+}
+
+static enum torg_err run_later(struct run *run)
+{
+    return run->plan->filtered ? later_candidates(run) : run_walk(run);
+}
+
 /* ---- nearest first ---- */
 
 /* Is the part streamed: not collected, and its tree's answer is right but for the set and the
@@ -473,7 +533,10 @@ static enum torg_err plan_page(struct query_plan *plan, struct query_page *ret_p
     if (query->limit > 0)
         run.wanted = (size_t)query->offset + query->limit + 1;
     query_top_init(&run.top, run.wanted);
-    err = run_count(&run);
+    if (run_uncounted(&run))
+        err = run_later(&run);
+    else
+        err = run_count(&run);
     if (!err && run.wanted > 0 && run.matched > 0)
         err = run_nearest(&run) ? run_near(&run) : run_ordered(&run);
     if (!err)

@@ -74,6 +74,11 @@ struct query {
     uint32_t offset;                              /* skipped after the cursor */
     bool has_cursor;
     struct query_cursor cursor;
+    /*
+     * Nobody asks how many match: where each must be looked at to know it, only
+     * what comes into the page is, and matched means nothing. For later pages.
+     */
+    bool uncounted;
 };
 
 /*

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
+#include "index/filter.h"
 #include "index/query.h"
 
 #include <inttypes.h>
@@ -181,6 +182,64 @@ static void test_pages_are_the_answer(void **state)
     }
     kv_mem_read_end(&kv);
     world_done(&world);
+}
+
+static struct filter *filter_of_all(void)
+{
+    static const struct cql2_schema none;
+    struct cql2_fault fault = {""};
+    struct filter *filter;
+    struct cql2 tree;
+
+    assert_ok(cql2_parse_text(span_of_str("1 = 1"), &none, &tree, &fault));
+    assert_ok(filter_new(&tree, &none, NULL, &filter, &fault));
+    return filter;
+}
+
+/* In how many pages everything is read must not say how often each listing is looked at. */
+static void test_later_pages_need_not_count(void **state)
+{
+    struct filter *filter = filter_of_all();
+    struct world world;
+    struct kv kv;
+    unsigned by_set = 0, by_row = 0;
+
+    (void)state;
+    world_init(&world, 0xace);
+    world_change(&world, 900, 100);
+    read_begin(&world, &kv);
+    for (unsigned n = 0; n < 120; n++) {
+        struct query query = world_query(&world);
+        struct rtree_hit *answer;
+        struct query_page page = {.has_next = true};
+        size_t count, at = 0, filtered = 0, pages = 0;
+
+        query.offset = 0;
+        query.limit = 10;
+        query.filter = filter;
+        count = world_answer(&world, &query, &answer);
+        for (; page.has_next; pages++) {
+            assert_ok(query_run(&kv, world.themes, &query, &page));
+            assert_true(at + page.count <= count);
+            assert_true(page_equal(&page, answer + at));
+            at += page.count;
+            filtered += query.uncounted ? page.explain.filtered : 0;
+            query.has_cursor = query.uncounted = true;
+            query.cursor = page.next;
+            query_page_done(&(struct query_page){.hits = page.hits, .ranks = page.ranks});
+        }
+        assert_int_equal(at, count);
+        free(answer);
+        if (query.has_near || query.text.size > 0)
+            continue;
+        assert_true(filtered <= count + pages); /* and one, to know that there is more */
+        by_set += pages > 3 && query.municipality_count + query.origin_count > 0;
+        by_row += pages > 3;
+    }
+    assert_true(by_set >= 3 && by_row >= 10);
+    kv_mem_read_end(&kv);
+    world_done(&world);
+    filter_free(filter);
 }
 
 /* Number of the document -> its place in world.listings. */
@@ -470,6 +529,7 @@ int main(void)
         cmocka_unit_test(test_streams_of_different_times),
         cmocka_unit_test(test_large_world),
         cmocka_unit_test(test_pages_are_the_answer),
+        cmocka_unit_test(test_later_pages_need_not_count),
         cmocka_unit_test(test_pages_while_writing),
         cmocka_unit_test(test_theme_counts),
         cmocka_unit_test(test_extents),
