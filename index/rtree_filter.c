@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "index/rtree_table.h"
+
 #define COMBINATION_WORDS (65536 / 64)
 
 /* Each combination of themes is looked up and compared once in a query. */
@@ -323,6 +325,15 @@ static enum torg_err combination_matches(struct rtree_filter *filter, uint16_t n
     *ret_match = true;
     if (number == RTREE_THEME_RECORD)
         return TORG_OK;
+    if (filter->one_theme && filter->kv->table) {
+        const uint8_t *bytes = rtree_table_find(filter->kv->table, RTREE_TABLE_THEMES, number);
+
+        if (bytes) { /* One bit: nothing that would have to be remembered. */
+            themes = rtree_node_themes(bytes, 0);
+            *ret_match = theme_set_has(&themes, filter->theme);
+            return TORG_OK;
+        }
+    }
     if (!filter->answers) {
         filter->answers = calloc(1, sizeof(*filter->answers));
         if (!filter->answers)

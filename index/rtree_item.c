@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "index/rtree_dictionary.h"
+#include "index/rtree_table.h"
 
 #define MINUTE_MS INT64_C(60000)
 /* From 1 January of year 1 to 1970, proleptic Gregorian. */
@@ -153,12 +154,21 @@ enum torg_err rtree_item_themes(const struct kv *kv, uint16_t number, struct the
     if (number < THEME_BITS) {
         theme_set_add(&set, number);
     } else if (number != RTREE_THEME_NONE) {
+        const uint8_t *known =
+            kv->table ? rtree_table_find(kv->table, RTREE_TABLE_THEMES, number) : NULL;
+
+        if (known) {
+            *ret_set = set_of_bytes(known);
+            return TORG_OK;
+        }
         err = kv_get(kv, KV_THEME, key_of_number(number, key), &value);
         if (err)
             return err == TORG_E_NOT_FOUND ? TORG_E_CORRUPT : err;
         if (value.size != sizeof(set))
             return TORG_E_CORRUPT;
         set = set_of_bytes(value.data);
+        if (kv->table)
+            rtree_table_keep(kv->table, RTREE_TABLE_THEMES, number, value.data);
     }
     *ret_set = set;
     return TORG_OK;

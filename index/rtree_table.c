@@ -202,6 +202,8 @@ static struct rtree_table_chunk *table_grow(struct rtree_table *table, unsigned 
 
     if (chunk)
         return chunk;
+    if (s >= RTREE_TABLE_FLEETING && rtree_tables_bytes(tables) > RTREE_TABLE_BYTES_MAX / 2)
+        return NULL;
     if (!space || i >= space->capacity) {
         struct rtree_table_space *grown = space_copy(tables, space, 2 * i + 8);
 
@@ -221,7 +223,7 @@ static struct rtree_table_chunk *table_grow(struct rtree_table *table, unsigned 
  * A table that is no longer the newest grows no more: its chunks must stand in
  * the order of the queue. Its readers are soon gone.
  */
-void rtree_table_keep(struct rtree_table *table, uint8_t s, uint32_t number, const uint8_t *bytes)
+static void table_keep(struct rtree_table *table, uint8_t s, uint32_t number, uint64_t word)
 {
     struct rtree_tables *tables = table->owner;
     size_t i = number / RTREE_TABLE_CHUNK;
@@ -237,7 +239,25 @@ void rtree_table_keep(struct rtree_table *table, uint8_t s, uint32_t number, con
         tables->lock(tables->context, false);
     }
     if (chunk)
-        atomic_store_explicit(&chunk->at[number % RTREE_TABLE_CHUNK], bytes, memory_order_release);
+        atomic_store_explicit(&chunk->at[number % RTREE_TABLE_CHUNK], word, memory_order_release);
+}
+
+void rtree_table_keep(struct rtree_table *table, uint8_t s, uint32_t number, const uint8_t *bytes)
+{
+    uint64_t address = (uintptr_t)bytes;
+
+    if (address <= RTREE_TABLE_ADDRESS_MASK)
+        table_keep(table, s, number, address);
+}
+
+void rtree_table_keep_value(struct rtree_table *table, uint8_t s, uint32_t number,
+                            struct span value)
+{
+    uint64_t address = (uintptr_t)value.data;
+
+    if (address <= RTREE_TABLE_ADDRESS_MASK && value.size > 0 &&
+        value.size <= RTREE_TABLE_VALUE_BYTES_MAX)
+        table_keep(table, s, number, address | (uint64_t)value.size << RTREE_TABLE_ADDRESS_BITS);
 }
 
 /* ---- the writer ---- */
@@ -264,7 +284,7 @@ static struct rtree_table *tables_next(struct rtree_tables *tables)
     if (tables->next || !tables->base)
         return tables->next;
     tables->next = table_new(tables, 0);
-    for (unsigned s = 0; tables->next && s < RTREE_TABLE_SPACES; s++) {
+    for (unsigned s = 0; tables->next && s < RTREE_TABLE_FLEETING; s++) {
         const struct rtree_table_space *space = space_of(tables->base, s);
 
         /* Without memory for it all of the space is unknown: as good, only slower. */
@@ -281,7 +301,7 @@ void rtree_tables_note(struct rtree_tables *tables, struct span key)
     struct rtree_table_chunk *chunk, *copy;
     uint32_t number;
 
-    if (key.size != 5 || key.data[0] >= RTREE_TABLE_SPACES)
+    if (key.size != 5 || key.data[0] >= RTREE_TABLE_FLEETING)
         return;
     number = get_u32be(key.data + 1);
     next = tables_next(tables);
@@ -299,7 +319,7 @@ void rtree_tables_note(struct rtree_tables *tables, struct span key)
         chunk = copy;
     }
     if (chunk)
-        atomic_store_explicit(&chunk->at[number % RTREE_TABLE_CHUNK], NULL, memory_order_release);
+        atomic_store_explicit(&chunk->at[number % RTREE_TABLE_CHUNK], 0, memory_order_release);
 }
 
 void rtree_tables_publish(struct rtree_tables *tables, uint64_t snapshot)

@@ -10,7 +10,8 @@
 /*
  * Where the nodes of the R-trees lie in the map, remembered: a walk then pays a
  * load for a node, not a search through LMDB's pages, and a node's soundness is
- * checked once, when its address is noted, not at each visit.
+ * checked once, when its address is noted, not at each visit. In the same way,
+ * where documents and combinations of themes lie.
  *
  * Why that is right. A node's value fills an overflow page, which LMDB never
  * moves: only a put or a delete of that very key ends it, and the page stays as
@@ -24,13 +25,26 @@
  * writer and the writer never for them: the mutex is held for a few pointers.
  * Whatever there is no memory for, or no room within RTREE_TABLE_BYTES_MAX, is
  * not remembered, and is looked up in LMDB each time. docs/index.md.
+ *
+ * Small values share LMDB's pages with others and move when one of these is
+ * written. Their addresses hold in the snapshot in which they were found and in
+ * no other: the spaces from RTREE_TABLE_FLEETING on begin empty in each, and get
+ * half of the room at most, so that nodes keep theirs.
  */
 #define RTREE_TABLE_BYTES_MAX (UINT64_C(64) << 20)
 #define RTREE_TABLE_CHUNK 128
 #define RTREE_TABLE_SPACES 128 /* first bytes of keys; those above are records of items */
+#define RTREE_TABLE_FLEETING 126
+#define RTREE_TABLE_THEMES 126    /* combinations of them, by number: 32 bytes in KV_THEME */
+#define RTREE_TABLE_DOCUMENTS 127 /* values in KV_DOCUMENT, by number */
+
+/* A word: the address in the lower bits, what is told of the size above. 0: not known. */
+#define RTREE_TABLE_ADDRESS_BITS 48
+#define RTREE_TABLE_ADDRESS_MASK ((UINT64_C(1) << RTREE_TABLE_ADDRESS_BITS) - 1)
+#define RTREE_TABLE_VALUE_BYTES_MAX 65535
 
 struct rtree_table_chunk {
-    _Atomic(const uint8_t *) at[RTREE_TABLE_CHUNK];
+    _Atomic uint64_t at[RTREE_TABLE_CHUNK];
 };
 
 /* The chunks of one collection. */
@@ -50,31 +64,52 @@ struct rtree_table {
     _Atomic(struct rtree_table_space *) spaces[RTREE_TABLE_SPACES];
 };
 
-/* The address of a node that was checked, or NULL. Any reader of table's snapshot. */
-static inline const uint8_t *rtree_table_find(const struct rtree_table *table, uint8_t space,
-                                              uint32_t number)
+static inline uint64_t rtree_table_word(const struct rtree_table *table, uint8_t space,
+                                        uint32_t number)
 {
     struct rtree_table_space *chunks;
     struct rtree_table_chunk *chunk;
 
     if (space >= RTREE_TABLE_SPACES)
-        return NULL;
+        return 0;
     chunks = atomic_load_explicit(&table->spaces[space], memory_order_acquire);
     if (!chunks || number / RTREE_TABLE_CHUNK >= chunks->capacity)
-        return NULL;
+        return 0;
     chunk = atomic_load_explicit(&chunks->chunks[number / RTREE_TABLE_CHUNK], memory_order_acquire);
     if (!chunk)
-        return NULL;
+        return 0;
     return atomic_load_explicit(&chunk->at[number % RTREE_TABLE_CHUNK], memory_order_acquire);
+}
+
+/* The address of a node that was checked, or NULL. Any reader of table's snapshot. */
+static inline const uint8_t *rtree_table_find(const struct rtree_table *table, uint8_t space,
+                                              uint32_t number)
+{
+    uint64_t word = rtree_table_word(table, space, number);
+
+    return (const uint8_t *)(uintptr_t)(word & RTREE_TABLE_ADDRESS_MASK);
+}
+
+/* What rtree_table_keep_value was told, or nothing. Any reader of table's snapshot. */
+static inline struct span rtree_table_value(const struct rtree_table *table, uint8_t space,
+                                            uint32_t number)
+{
+    uint64_t word = rtree_table_word(table, space, number);
+
+    return span_of((const uint8_t *)(uintptr_t)(word & RTREE_TABLE_ADDRESS_MASK),
+                   (size_t)(word >> RTREE_TABLE_ADDRESS_BITS));
 }
 
 /*
  * Remember a value that table's snapshot has under this number. The caller has
- * checked it, and it fills an overflow page of its own. Any reader of the
- * snapshot; without memory it is forgotten.
+ * checked it, and it fills an overflow page of its own unless the space is a
+ * fleeting one. Any reader of the snapshot; without memory it is forgotten.
  */
 void rtree_table_keep(struct rtree_table *table, uint8_t space, uint32_t number,
                       const uint8_t *bytes);
+/* With its size. One above RTREE_TABLE_VALUE_BYTES_MAX is forgotten, an empty one too. */
+void rtree_table_keep_value(struct rtree_table *table, uint8_t space, uint32_t number,
+                            struct span value);
 
 /* ---- for index/store.c ---- */
 

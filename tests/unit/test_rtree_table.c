@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "index/catalogue_row.h"
+#include "index/rtree_item.h"
 #include "index/rtree_node.h"
 #include "index/store.h"
 #include "tests/support/test.h"
@@ -49,6 +51,23 @@ static const uint8_t *address_of(unsigned space, uint32_t number, uint64_t snaps
     return (const uint8_t *)(uintptr_t)(1 + (snapshot * SPACES + space) * NUMBERS + number);
 }
 
+/* What lies in such a space was found in the reader's own snapshot, whoever found it. */
+static void read_fleeting(struct model *model, struct rtree_table *table, uint64_t snapshot)
+{
+    for (int n = 0; table && n < 20; n++) {
+        uint32_t number = (uint32_t)test_random_below(&model->seed, NUMBERS);
+        struct span want =
+            span_of(address_of(0, number, snapshot), 1 + (snapshot + number) % 65535);
+        struct span got = rtree_table_value(table, RTREE_TABLE_DOCUMENTS, number);
+
+        if (got.size > 0) {
+            assert_ptr_equal(got.data, want.data);
+            assert_int_equal(got.size, want.size);
+        }
+        rtree_table_keep_value(table, RTREE_TABLE_DOCUMENTS, number, want);
+    }
+}
+
 static void model_read(struct model *model)
 {
     uint64_t *seed = &model->seed;
@@ -82,6 +101,7 @@ static void model_read(struct model *model)
         if (!got)
             rtree_table_keep(model->readers[i].table, space, number, want);
     }
+    read_fleeting(model, model->readers[i].table, model->readers[i].snapshot);
 }
 
 static void model_write(struct model *model)
@@ -349,6 +369,98 @@ static void test_readers_during_commits(void **state)
     town_close(town.store, directory);
 }
 
+/* ---- values that move ---- */
+
+#define DOCUMENTS 400
+#define MOVES 40
+#define COMBINATIONS 60
+
+static struct span combination_key(uint16_t number, uint8_t key[4])
+{
+    key[0] = 0;
+    key[1] = 'n';
+    put_u16be(key + 2, number);
+    return span_of(key, 4);
+}
+
+/* Some documents come, go and change their size, so that LMDB moves others; themes change. */
+static void move_some(struct store *store, uint64_t *seed)
+{
+    static const uint8_t filling[3000] = {'{'};
+    struct buffer packed = {0};
+    uint8_t key[4], set[32] = {0};
+    struct kv kv;
+
+    assert_ok(store_write_begin(store, &kv));
+    for (int n = 0; n < 30; n++) {
+        struct catalogue_record record = {.collection = COLLECTION,
+                                          .created_ms = (int64_t)test_random_below(seed, 1000000)};
+        enum torg_err err;
+
+        put_u32be(key, (uint32_t)test_random_below(seed, DOCUMENTS));
+        record.feature = span_of(filling, 2 + test_random_below(seed, sizeof(filling) - 2));
+        buffer_clear(&packed);
+        catalogue_record_pack(&record, &packed);
+        err = test_random_below(seed, 4)
+                  ? kv_put(&kv, KV_DOCUMENT, span_of(key, sizeof(key)), buffer_span(&packed))
+                  : kv_del(&kv, KV_DOCUMENT, span_of(key, sizeof(key)));
+        assert_true(!err || err == TORG_E_NOT_FOUND);
+    }
+    for (uint16_t i = 0; i < COMBINATIONS; i++) {
+        set[i % sizeof(set)] = (uint8_t)test_random_below(seed, 256);
+        assert_ok(kv_put(&kv, KV_THEME, combination_key(300 + i, key), span_of(set, sizeof(set))));
+    }
+    assert_ok(store_write_commit(&kv));
+    buffer_done(&packed);
+}
+
+/* A reader with a table gets what one without gets, the second time from the table. */
+static void compare_moved(struct store *store, uint64_t *ret_from_table)
+{
+    struct catalogue_record got, want;
+    struct theme_set got_set, want_set;
+    struct kv kv, slow;
+
+    assert_ok(store_read_begin(store, &kv));
+    slow = kv;
+    slow.table = NULL;
+    for (uint32_t n = 0; n < 2 * DOCUMENTS; n++) {
+        uint32_t number = n % DOCUMENTS;
+        enum torg_err err = catalogue_record_get(&slow, number, &want);
+
+        *ret_from_table += rtree_table_value(kv.table, RTREE_TABLE_DOCUMENTS, number).size > 0;
+        catalogue_record_ahead(&kv, number);
+        assert_int_equal(catalogue_record_get(&kv, number, &got), err);
+        if (err)
+            continue;
+        assert_int_equal(got.created_ms, want.created_ms);
+        assert_ptr_equal(got.feature.data, want.feature.data);
+        assert_int_equal(got.feature.size, want.feature.size);
+    }
+    for (uint16_t i = 0; i < 2 * COMBINATIONS; i++) {
+        assert_ok(rtree_item_themes(&slow, 300 + i % COMBINATIONS, &want_set));
+        assert_ok(rtree_item_themes(&kv, 300 + i % COMBINATIONS, &got_set));
+        assert_memory_equal(&got_set, &want_set, sizeof(want_set));
+    }
+    store_read_end(&kv);
+}
+
+static void test_values_that_move(void **state)
+{
+    char directory[] = "/tmp/torg-table-XXXXXX";
+    struct store *store = town_open(directory);
+    uint64_t seed = 11, from_table = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < MOVES; i++) {
+        move_some(store, &seed);
+        compare_moved(store, &from_table);
+        compare_moved(store, &from_table);
+    }
+    assert_true(from_table > MOVES * DOCUMENTS);
+    town_close(store, directory);
+}
+
 static enum torg_err count_all(struct store *store, uint64_t *ret_count)
 {
     struct rtree_query query = {.has_box = true,
@@ -412,10 +524,9 @@ static void test_damage_is_seen(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table_agrees_with_model),
-        cmocka_unit_test(test_memory_is_bounded),
-        cmocka_unit_test(test_readers_during_commits),
-        cmocka_unit_test(test_damage_is_seen),
+        cmocka_unit_test(test_table_agrees_with_model), cmocka_unit_test(test_memory_is_bounded),
+        cmocka_unit_test(test_readers_during_commits),  cmocka_unit_test(test_damage_is_seen),
+        cmocka_unit_test(test_values_that_move),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
