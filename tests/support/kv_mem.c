@@ -148,7 +148,8 @@ static uint64_t front_of(struct span key)
 {
     uint8_t bytes[8] = {0};
 
-    memcpy(bytes, key.data, key.size < sizeof(bytes) ? key.size : sizeof(bytes));
+    if (key.size) /* the key before all others has no bytes to copy from */
+        memcpy(bytes, key.data, key.size < sizeof(bytes) ? key.size : sizeof(bytes));
     return get_u64be(bytes);
 }
 
