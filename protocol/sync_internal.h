@@ -8,7 +8,9 @@
 /*
  * What the files of sync share. Nobody else includes this.
  *
- *   sync.c        begin and end, one step, what is common to all origins
+ *   sync.c        one step: an event in, actions out; notes, status
+ *   sync_config.c begin and end, and a new configuration: peers and origins made of it
+ *   sync_origin.c what is held of an origin, and who is told; the own one seen from outside
  *   sync_peer.c   dialling, back-off, connections that come and go
  *   sync_link.c   frames of one connection; HAVE, SUB, SUMMARY, TREE, BEAT
  *   sync_live.c   batches: published, received, relayed
@@ -298,6 +300,9 @@ enum torg_err sync_action_add(struct sync *sync, enum sync_action_kind kind,
 void sync_note(struct sync *sync, const char *event, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 uint64_t sync_random(struct sync *sync);
+int64_t sync_next_tick_ms(const struct sync *sync);
+
+/* ---- sync_origin.c ---- */
 /* Index of an origin, SYNC_NONE if it is not trusted. */
 uint32_t sync_origin_index(const struct sync *sync, const struct origin_id *id);
 /* Read again what is held; peers are told if it has changed. */

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "protocol/sync_internal.h"
+
+struct sync_limits sync_limits_default(void)
+{
+    return (struct sync_limits){
+        .live_credit_bytes = 1u << 20,
+        .sync_credit_bytes = 4u << 20,
+        .output_queue_bytes = 2u << 20,
+        .sync_sessions_peer = 4,
+        .sync_sessions_total = 16,
+        .store_queue_writes = 64,
+        .answer_bytes_per_s_min = 16384,
+        .turn_ms = 60000,
+    };
+}
+
+static void origin_done(struct sync_origin *origin)
+{
+    buffer_done(&origin->held_beat);
+    buffer_done(&origin->suspect);
+}
+
+static int origin_order(const void *a, const void *b)
+{
+    const struct sync_origin *left = a, *right = b;
+
+    return memcmp(left->id.bytes, right->id.bytes, sizeof(left->id.bytes));
+}
+
+/* The trusted origins and our own, each once, ascending. */
+static enum torg_err origins_make(const struct sync_config *config,
+                                  struct sync_origin **ret_origins, uint32_t *ret_count)
+{
+    struct sync_origin *origins;
+    uint32_t count = 0, kept = 0;
+
+    if (config->trusted_count >= ORIGINS_MAX)
+        return TORG_E_TOO_BIG;
+    origins = calloc(config->trusted_count + 1, sizeof(*origins));
+    if (!origins)
+        return TORG_E_NOMEM;
+    for (size_t i = 0; i < config->trusted_count; i++)
+        origins[count++].id = config->trusted[i];
+    if (config->has_own)
+        origins[count++].id = config->own;
+    qsort(origins, count, sizeof(*origins), origin_order);
+    for (uint32_t i = 0; i < count; i++) {
+        if (i == 0 || origin_order(&origins[kept - 1], &origins[i]) != 0)
+            origins[kept++] = origins[i];
+    }
+    for (uint32_t i = 0; i < kept; i++) {
+        struct sync_origin *origin = &origins[i];
+
+        origin->own = config->has_own &&
+                      memcmp(origin->id.bytes, config->own.bytes, sizeof(config->own.bytes)) == 0;
+        origin->job = SYNC_NONE;
+        origin->failed_peer = SYNC_NONE;
+        origin->behind_since_ms = -1;
+        origin->missing_collection = 1;
+        origin->beat_tokens = SYNC_BEATS_BURST;
+    }
+    *ret_origins = origins;
+    *ret_count = kept;
+    return TORG_OK;
+}
+
+static enum torg_err peers_make(const struct sync_config *config, struct sync_peer **ret_peers)
+{
+    struct sync_peer *peers;
+
+    if (config->peer_count > SYNC_PEERS_MAX)
+        return TORG_E_TOO_BIG;
+    peers = calloc(config->peer_count + 1, sizeof(*peers));
+    if (!peers)
+        return TORG_E_NOMEM;
+    for (size_t i = 0; i < config->peer_count; i++) {
+        const struct sync_peer_config *from = &config->peers[i];
+
+        assert(from->key_count <= SYNC_PEER_KEYS_MAX);
+        snprintf(peers[i].name, sizeof(peers[i].name), "%s", from->name ? from->name : "");
+        memcpy(peers[i].keys, from->keys, sizeof(peers[i].keys));
+        peers[i].key_count = from->key_count;
+        peers[i].dial = from->dial;
+        peers[i].status.rtt_ms = -1;
+    }
+    *ret_peers = peers;
+    return TORG_OK;
+}
+
+static uint32_t at_least(uint32_t value, uint32_t min)
+{
+    return value < min ? min : value;
+}
+
+static void settings_take(struct sync *sync, const struct sync_config *config)
+{
+    sync->node_key = config->node_key;
+    sync->has_own = config->has_own;
+    sync->subscribe_mask = config->subscribe_mask & COLLECTION_MASK_ALL;
+    sync->limits = config->limits;
+    sync->limits.live_credit_bytes =
+        at_least(sync->limits.live_credit_bytes, SYNC_CREDIT_BYTES_MIN);
+    sync->limits.sync_credit_bytes =
+        at_least(sync->limits.sync_credit_bytes, SYNC_CREDIT_BYTES_MIN);
+    sync->limits.output_queue_bytes =
+        at_least(sync->limits.output_queue_bytes, SYNC_CREDIT_BYTES_MIN);
+    sync->limits.sync_sessions_peer = at_least(sync->limits.sync_sessions_peer, 1);
+    sync->limits.sync_sessions_total = at_least(sync->limits.sync_sessions_total, 1);
+    sync->limits.store_queue_writes = at_least(sync->limits.store_queue_writes, 1);
+    sync->limits.answer_bytes_per_s_min = at_least(sync->limits.answer_bytes_per_s_min, 1);
+    snprintf(sync->software, sizeof(sync->software), "%s",
+             config->software ? config->software : "");
+}
+
+enum torg_err sync_new(const struct sync_config *config, struct sync **ret_sync)
+{
+    struct sync *sync = calloc(1, sizeof(*sync));
+    enum torg_err err;
+
+    if (!sync)
+        return TORG_E_NOMEM;
+    settings_take(sync, config);
+    sync->recovering = config->recovering;
+    sync->random = config->seed;
+    sync->peer_count = (uint32_t)config->peer_count;
+    sync->next_sid = 1;
+    sync->next_serial = 1;
+    sync->next_ticket = 1;
+    sync->origins_due_ms = INT64_MAX;
+    err = origins_make(config, &sync->origins, &sync->origin_count);
+    if (!err)
+        err = peers_make(config, &sync->peers);
+    if (err)
+        goto done;
+    sync->attention = calloc(sync->origin_count + 1, sizeof(*sync->attention));
+    sync->jobs = calloc(sync->limits.sync_sessions_total, sizeof(*sync->jobs));
+    if (!sync->attention || !sync->jobs) {
+        err = TORG_E_NOMEM;
+        goto done;
+    }
+    *ret_sync = sync;
+    sync = NULL;
+done:
+    sync_free(sync);
+    return err;
+}
+
+void sync_free(struct sync *sync)
+{
+    if (!sync)
+        return;
+    for (uint32_t i = 0; sync->peers && i < sync->peer_count; i++)
+        sync_peer_free(&sync->peers[i]);
+    for (uint32_t i = 0; sync->origins && i < sync->origin_count; i++)
+        origin_done(&sync->origins[i]);
+    for (uint32_t i = 0; sync->jobs && i < sync->limits.sync_sessions_total; i++)
+        sync_job_free(&sync->jobs[i]);
+    for (size_t i = 0; i < sync->pending_count; i++)
+        buffer_done(&sync->pending[i].relay);
+    free(sync->peers);
+    free(sync->origins);
+    free(sync->attention);
+    free(sync->jobs);
+    free(sync->pending);
+    buffer_done(&sync->scratch);
+    frame_rows_done(&sync->rows);
+    free(sync);
+}
+
+/* ---- a new configuration ---- */
+
+static uint32_t peer_named(const struct sync_peer *peers, size_t count, const char *name)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (strcmp(peers[i].name, name) == 0)
+            return i;
+    }
+    return SYNC_NONE;
+}
+
+static bool peer_has_key(const struct sync_peer *peer, const struct public_key *key)
+{
+    for (unsigned i = 0; i < peer->key_count; i++) {
+        if (memcmp(peer->keys[i].bytes, key->bytes, sizeof(key->bytes)) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* old's row of each new origin, empty where there was none. */
+static enum torg_err rows_move(const struct sync *sync, const struct sync_peer *old,
+                               const struct sync_origin *origins, uint32_t count,
+                               struct sync_row **ret_rows)
+{
+    struct sync_row *rows = calloc(count + 1, sizeof(*rows));
+
+    if (!rows)
+        return TORG_E_NOMEM;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t before = sync_origin_index(sync, &origins[i].id);
+
+        rows[i] = (struct sync_row){.eager_in = true, .eager_out = true};
+        if (before != SYNC_NONE)
+            rows[i] = old->rows[before];
+    }
+    *ret_rows = rows;
+    return TORG_OK;
+}
+
+/* Carry over what is known of the peers that stay; make their rows for the new origins. */
+static enum torg_err peers_move(struct sync *sync, struct sync_peer *peers, size_t peer_count,
+                                const struct sync_origin *origins, uint32_t origin_count)
+{
+    for (size_t i = 0; i < peer_count; i++) {
+        uint32_t from = peer_named(sync->peers, sync->peer_count, peers[i].name);
+        struct sync_peer *old = from == SYNC_NONE ? NULL : &sync->peers[from];
+        enum torg_err err;
+
+        if (!old)
+            continue;
+        peers[i].dialling = old->dialling;
+        peers[i].dial_started_ms = old->dial_started_ms;
+        peers[i].next_dial_ms = old->next_dial_ms;
+        peers[i].failures = old->failures;
+        peers[i].refused_until_ms = old->refused_until_ms;
+        peers[i].status = old->status;
+        peers[i].status.state = old->dialling ? SYNC_PEER_CONNECTING : SYNC_PEER_DOWN;
+        if (!old->rows)
+            continue;
+        err = rows_move(sync, old, origins, origin_count, &peers[i].rows);
+        if (err)
+            return err;
+        if (!old->link || !peer_has_key(&peers[i], &old->link_key))
+            continue;
+        peers[i].status.state = old->status.state;
+        peers[i].link = old->link;
+        peers[i].link_key = old->link_key;
+        old->link = NULL;
+    }
+    return TORG_OK;
+}
+
+/* Origins that were known keep their beats' rate and what was said of our own. */
+static void origins_move(const struct sync *sync, struct sync_origin *origins, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t before = sync_origin_index(sync, &origins[i].id);
+        const struct sync_origin *old = before == SYNC_NONE ? NULL : &sync->origins[before];
+
+        if (!old)
+            continue;
+        origins[i].pending = old->pending;
+        origins[i].pending_beat = old->pending_beat;
+        origins[i].expected_epoch = old->expected_epoch;
+        origins[i].expected_hno = old->expected_hno;
+        origins[i].beat_tokens = old->beat_tokens;
+        origins[i].beat_at_ms = old->beat_at_ms;
+        origins[i].ahead_told = old->ahead_told;
+        origins[i].ahead_epoch = old->ahead_epoch;
+        origins[i].ahead_hno = old->ahead_hno;
+    }
+}
+
+static void pending_move(struct sync *sync, const struct sync_origin *origins, uint32_t count)
+{
+    for (size_t i = 0; i < sync->pending_count; i++) {
+        struct sync_pending *pending = &sync->pending[i];
+        const struct origin_id *id;
+        uint32_t to = SYNC_NONE;
+
+        if (pending->origin == SYNC_NONE)
+            continue;
+        id = &sync->origins[pending->origin].id;
+        for (uint32_t j = 0; j < count && to == SYNC_NONE; j++) {
+            if (memcmp(origins[j].id.bytes, id->bytes, sizeof(id->bytes)) == 0)
+                to = j;
+        }
+        pending->origin = to;
+    }
+}
+
+/* What is shared changes hands; what was made for the old configuration goes. */
+static void swap(struct sync *sync, const struct sync_config *config, struct sync_origin *origins,
+                 uint32_t origin_count, struct sync_peer *peers, uint32_t *attention)
+{
+    for (uint32_t i = 0; i < sync->peer_count; i++)
+        sync_peer_free(&sync->peers[i]);
+    for (uint32_t i = 0; i < sync->origin_count; i++)
+        origin_done(&sync->origins[i]);
+    free(sync->peers);
+    free(sync->origins);
+    free(sync->attention);
+    sync->peers = peers;
+    sync->peer_count = (uint32_t)config->peer_count;
+    sync->origins = origins;
+    sync->origin_count = origin_count;
+    sync->attention = attention;
+    sync->attention_count = 0;
+    sync->loaded = false;
+    sync->origins_due_ms = 0;
+    settings_take(sync, config);
+}
+
+enum torg_err sync_reconfigure(struct sync *sync, const struct sync_config *config,
+                               struct sync_actions *ret_actions)
+{
+    uint32_t sessions = sync->limits.sync_sessions_total;
+    struct sync_origin *origins = NULL;
+    struct sync_peer *peers = NULL;
+    uint32_t *attention = NULL;
+    uint32_t origin_count = 0;
+    enum torg_err err;
+
+    sync->actions = ret_actions;
+    err = origins_make(config, &origins, &origin_count);
+    if (!err)
+        err = peers_make(config, &peers);
+    if (!err) {
+        attention = calloc(origin_count + 1, sizeof(*attention));
+        err = attention ? TORG_OK : TORG_E_NOMEM;
+    }
+    if (err)
+        goto done;
+    for (uint32_t i = 0; i < sessions; i++) {
+        if (sync->jobs[i].active)
+            sync_job_end(sync, &sync->jobs[i], SYNC_AGAIN);
+    }
+    err = peers_move(sync, peers, config->peer_count, origins, origin_count);
+    if (err)
+        goto done; /* links that have moved already are lost below: they are dialled again */
+    for (uint32_t i = 0; i < sync->peer_count; i++) {
+        if (sync->peers[i].link)
+            sync_peer_close(sync, i, TORG_E_NOT_TRUSTED, FRAME_CODE_NOT_MEMBER, "no longer a peer");
+    }
+    origins_move(sync, origins, origin_count);
+    pending_move(sync, origins, origin_count);
+    swap(sync, config, origins, origin_count, peers, attention);
+    sync->limits.sync_sessions_total = sessions; /* the jobs stay as they were made */
+    origins = NULL;
+    peers = NULL;
+    attention = NULL;
+    for (uint32_t i = 0; i < sync->peer_count && !err; i++) {
+        if (sync->peers[i].link && sync->peers[i].link->opened)
+            err = sync_link_subscribe(sync, i);
+    }
+    if (!err)
+        err = sync_peer_pump(sync);
+done:
+    for (size_t i = 0; peers && i < config->peer_count; i++)
+        sync_peer_free(&peers[i]);
+    free(peers);
+    free(origins);
+    free(attention);
+    ret_actions->next_tick_ms = sync->now_ms;
+    sync->actions = NULL;
+    return err;
+}

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "protocol/sync_internal.h"
+
+int sync_number_compare(uint64_t epoch_a, uint64_t hno_a, uint64_t epoch_b, uint64_t hno_b)
+{
+    if (epoch_a != epoch_b)
+        return epoch_a < epoch_b ? -1 : 1;
+    if (hno_a != hno_b)
+        return hno_a < hno_b ? -1 : 1;
+    return 0;
+}
+
+uint32_t sync_origin_index(const struct sync *sync, const struct origin_id *id)
+{
+    uint32_t low = 0, high = sync->origin_count;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        int order = memcmp(sync->origins[middle].id.bytes, id->bytes, sizeof(id->bytes));
+
+        if (order == 0)
+            return middle;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return SYNC_NONE;
+}
+
+bool sync_origin_whole(const struct sync_origin *origin)
+{
+    return origin->complete == origin->wanted;
+}
+
+void sync_origin_attend(struct sync *sync, uint32_t index)
+{
+    if (sync->origins[index].attention)
+        return;
+    sync->origins[index].attention = true;
+    sync->attention[sync->attention_count++] = index;
+}
+
+void sync_origin_attend_all(struct sync *sync)
+{
+    for (uint32_t i = 0; i < sync->origin_count; i++)
+        sync_origin_attend(sync, i);
+}
+
+void sync_origin_attend_at(struct sync *sync, uint32_t index, int64_t at_ms)
+{
+    if (at_ms < sync->origins[index].due_ms)
+        sync->origins[index].due_ms = at_ms;
+    if (at_ms < sync->origins_due_ms)
+        sync->origins_due_ms = at_ms;
+}
+
+/* Collections that anybody may hold: only those cross the wire in this version. */
+static enum torg_err public_mask(struct sync *sync, const struct replica_origin *record,
+                                 uint32_t *ret_mask)
+{
+    struct charter_signed charter_signed;
+    struct charter charter;
+    uint32_t mask = 0;
+    struct span stored;
+    enum torg_err err;
+
+    err = replica_charter_get(sync->read, record->number, record->charter_no, &stored);
+    if (!err)
+        err = charter_signed_parse(stored, &charter_signed);
+    if (!err)
+        err = charter_parse(charter_signed.bytes, &charter);
+    if (err)
+        return err == TORG_E_NOMEM ? err : TORG_E_CORRUPT;
+    for (unsigned c = 1; c < COLLECTIONS_MAX; c++) {
+        if (charter.visibility[c] == VISIBILITY_PUBLIC)
+            mask |= UINT32_C(1) << c;
+    }
+    *ret_mask = mask;
+    return TORG_OK;
+}
+
+/*
+ * The head moves on. If it does not name the one held until now, only a path
+ * can show whether it descends from that.
+ */
+static void ancestry_note(struct sync_origin *origin, const struct replica_origin *record)
+{
+    const struct head *head = &record->head;
+
+    if (!origin->has_head || !record->has_head || head->epoch != origin->epoch) {
+        origin->unproven_hno = 0;
+        buffer_clear(&origin->suspect);
+        return;
+    }
+    if (head->hno == origin->hno || origin->unproven_hno)
+        return;
+    if (head->hno == origin->hno + 1 &&
+        memcmp(&head->prev, &origin->head_hash, sizeof(head->prev)) == 0)
+        return;
+    if (head_jump(head->hno) == origin->hno &&
+        memcmp(&head->skip, &origin->head_hash, sizeof(head->skip)) == 0)
+        return;
+    origin->unproven_hno = origin->hno;
+    origin->ancestry_failures = 0;
+    origin->ancestry_retry_ms = 0;
+}
+
+static void take_head(struct sync_origin *origin, const struct replica_origin *record)
+{
+    ancestry_note(origin, record);
+    if (record->has_head &&
+        sync_number_compare(origin->epoch, origin->hno, record->head.epoch, record->head.hno) != 0)
+        origin->behind_since_ms = -1; /* it moves: the wait for a batch begins anew */
+    origin->has_head = record->has_head;
+    origin->epoch = record->has_head ? record->head.epoch : 0;
+    origin->hno = record->has_head ? record->head.hno : 0;
+    origin->seq = record->has_head ? record->head.seq : 0;
+    origin->head_hash = record->has_head ? record->head_hash : (struct hash){0};
+    if (origin->pending == 0) {
+        origin->expected_epoch = origin->epoch;
+        origin->expected_hno = origin->hno;
+    }
+}
+
+static uint64_t missing_of(const struct replica_origin *record)
+{
+    uint64_t missing = 0;
+
+    for (unsigned c = 1; c < COLLECTIONS_MAX; c++)
+        missing += record->missing[c];
+    return missing;
+}
+
+static enum torg_err take_record(struct sync *sync, struct sync_origin *origin,
+                                 const struct replica_origin *record)
+{
+    enum torg_err err = TORG_OK;
+
+    if (!origin->known || origin->charter_no != record->charter_no)
+        err = public_mask(sync, record, &origin->public_mask);
+    if (err)
+        return err;
+    origin->known = true;
+    origin->number = record->number;
+    origin->charter_no = record->charter_no;
+    origin->charter_epoch = record->charter_epoch;
+    origin->flags = record->flags;
+    take_head(origin, record);
+    origin->wanted = origin->public_mask;
+    if (!origin->own)
+        origin->wanted &= sync->subscribe_mask;
+    origin->complete = replica_complete_mask(record, origin->wanted);
+    origin->missing = missing_of(record);
+    origin->beat_epoch = record->has_beat ? record->beat.epoch : 0;
+    origin->beat_hno = record->has_beat ? record->beat.hno : 0;
+    origin->beat_ts_ms = record->has_beat ? record->beat.ts_ms : 0;
+    return TORG_OK;
+}
+
+/* A new charter: heads that could not be taken before may be valid now. */
+static void rows_reconsider(struct sync *sync, uint32_t index)
+{
+    for (uint32_t i = 0; i < sync->peer_count; i++) {
+        if (sync->peers[i].rows)
+            sync->peers[i].rows[index].useless = false;
+    }
+}
+
+enum torg_err sync_origin_refresh(struct sync *sync, uint32_t index)
+{
+    struct sync_origin *origin = &sync->origins[index];
+    struct sync_origin before = *origin;
+    struct replica_origin record;
+    enum torg_err err;
+
+    origin->unread = false;
+    err = replica_origin_get(sync->read, &origin->id, &record);
+    if (err == TORG_E_NOT_FOUND)
+        return TORG_OK;
+    if (!err)
+        err = take_record(sync, origin, &record);
+    if (err) {
+        origin->unread = true;
+        sync_origin_attend_at(sync, index, sync->now_ms + SYNC_DIAL_MS_MIN);
+        return err;
+    }
+    if (before.charter_no != origin->charter_no)
+        rows_reconsider(sync, index);
+    if (before.known && before.charter_no == origin->charter_no && before.epoch == origin->epoch &&
+        before.hno == origin->hno && before.complete == origin->complete &&
+        before.flags == origin->flags)
+        return TORG_OK;
+    sync_link_have_due(sync, index);
+    sync_origin_attend(sync, index);
+    return TORG_OK;
+}
+
+enum torg_err sync_own_missing(struct sync *sync, uint32_t index)
+{
+    struct replica_origin record;
+    enum torg_err err = replica_origin_get(sync->read, &sync->origins[index].id, &record);
+
+    if (err)
+        return err;
+    sync->origins[index].missing = missing_of(&record);
+    return TORG_OK;
+}
+
+enum torg_err sync_head_check(struct sync *sync, uint32_t index, struct span head,
+                              struct head *ret_head)
+{
+    struct signed_span signed_head = frame_head(head);
+    struct replica_origin record;
+    enum torg_err err;
+
+    err = replica_origin_get(sync->read, &sync->origins[index].id, &record);
+    if (err == TORG_E_NOT_FOUND)
+        return TORG_E_GAP; /* not even its charter is here */
+    if (!err)
+        err = replica_head_check(sync->read, &record, &signed_head, ret_head);
+    if (err)
+        return err;
+    /* It may be newer and valid, and name a past that is not ours. */
+    err = replica_fork_find(sync->read, &record, &signed_head, NULL, 0, &sync->scratch);
+    return !err && sync->scratch.size ? TORG_E_UNEXPECTED : err;
+}
+
+/* ---- our own origin, seen from outside ---- */
+
+/* Is it validly signed, by the keys that speak for us now? */
+static bool own_signature_valid(struct sync *sync, const struct sync_origin *origin,
+                                const struct signed_span *signed_head, const struct head *head)
+{
+    struct charter_signed charter_signed;
+    struct public_key key;
+    struct charter charter;
+    struct span stored;
+
+    if (!origin->known || head->epoch != origin->charter_epoch)
+        return false;
+    if (replica_charter_get(sync->read, origin->number, origin->charter_no, &stored) ||
+        charter_signed_parse(stored, &charter_signed) ||
+        charter_parse(charter_signed.bytes, &charter) ||
+        charter_signing_key(&charter, head->key_no, &key))
+        return false;
+    return !seal_verify(DOMAIN_HEAD, signed_head->bytes, &signed_head->signature, &key);
+}
+
+/* One that was published here, or from a past that is not here any more. */
+static bool own_is_held(const struct sync *sync, const struct sync_origin *origin,
+                        const struct head *head, const struct signed_span *signed_head)
+{
+    struct span stored;
+
+    return replica_head_get(sync->read, origin->number, head->epoch, head->hno, &stored) ||
+           span_equal(frame_head(stored).bytes, signed_head->bytes);
+}
+
+void sync_own_look(struct sync *sync, uint32_t index, struct span head_bytes)
+{
+    struct sync_origin *origin = &sync->origins[index];
+    struct signed_span signed_head = frame_head(head_bytes);
+    struct sync_action *action = NULL;
+    struct head head;
+    int order;
+
+    if (head_parse(signed_head.bytes, &head) ||
+        memcmp(head.origin.bytes, origin->id.bytes, sizeof(head.origin.bytes)) != 0)
+        return;
+    order = sync_number_compare(head.epoch, head.hno, origin->epoch, origin->hno);
+    if (order <= 0 && own_is_held(sync, origin, &head, &signed_head))
+        return;
+    if (origin->ahead_told && origin->ahead_epoch == head.epoch && origin->ahead_hno == head.hno)
+        return;
+    if (!own_signature_valid(sync, origin, &signed_head, &head))
+        return;
+    if (sync_action_add(sync, SYNC_ACTION_OWN_AHEAD, &action))
+        return;
+    origin->ahead_told = true;
+    origin->ahead_epoch = head.epoch;
+    origin->ahead_hno = head.hno;
+    action->epoch = head.epoch;
+    action->hno = head.hno;
+    action->event = order <= 0 ? "origin.forked" : "origin.ahead";
+    snprintf(action->text, sizeof(action->text),
+             " epoch=%" PRIu64 " hno=%" PRIu64 " published_epoch=%" PRIu64
+             " published_hno=%" PRIu64,
+             head.epoch, head.hno, origin->epoch, origin->hno);
+}
