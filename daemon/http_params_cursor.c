@@ -85,6 +85,38 @@ uint64_t http_params_binding(const struct http_params *params)
 /* base64url of RFC 4648, section 5, without padding */
 static const char base64url[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
+/* Whole groups of three bytes. */
+static void base64_put(struct buffer *out, struct span bytes)
+{
+    for (size_t i = 0; i + 2 < bytes.size; i += 3) {
+        uint32_t group =
+            (uint32_t)bytes.data[i] << 16 | (uint32_t)bytes.data[i + 1] << 8 | bytes.data[i + 2];
+
+        for (int shift = 18; shift >= 0; shift -= 6)
+            buffer_put_u8(out, (uint8_t)base64url[group >> shift & 63]);
+    }
+}
+
+/* text in whole groups of four; three bytes of each go to out. false: another character. */
+static bool base64_get(struct span text, uint8_t *out)
+{
+    for (size_t i = 0; i < text.size / 4; i++) {
+        uint32_t group = 0;
+
+        for (size_t j = 0; j < 4; j++) {
+            const char *digit = memchr(base64url, text.data[4 * i + j], 64);
+
+            if (!digit)
+                return false;
+            group = group << 6 | (uint32_t)(digit - base64url);
+        }
+        out[3 * i] = (uint8_t)(group >> 16);
+        out[3 * i + 1] = (uint8_t)(group >> 8);
+        out[3 * i + 2] = (uint8_t)group;
+    }
+    return true;
+}
+
 #define CURSOR_FORMAT 1
 #define CURSOR_BYTES 21 /* format, binding, distance, document: seven groups of three */
 
@@ -98,13 +130,7 @@ void http_params_cursor_put(struct buffer *out, const struct query_cursor *curso
     buffer_put_u32be(&bytes, cursor->document);
     if (bytes.err && !out->err)
         out->err = bytes.err;
-    for (size_t i = 0; i + 2 < bytes.size; i += 3) {
-        uint32_t group =
-            (uint32_t)bytes.data[i] << 16 | (uint32_t)bytes.data[i + 1] << 8 | bytes.data[i + 2];
-
-        for (int shift = 18; shift >= 0; shift -= 6)
-            buffer_put_u8(out, (uint8_t)base64url[group >> shift & 63]);
-    }
+    base64_put(out, buffer_span(&bytes));
     buffer_done(&bytes);
 }
 
@@ -117,20 +143,8 @@ enum torg_err http_params_cursor_parse(struct span text, struct query_cursor *re
 
     if (text.size != HTTP_CURSOR_TEXT_SIZE)
         return TORG_E_INVALID;
-    for (size_t i = 0; i < text.size / 4; i++) {
-        uint32_t group = 0;
-
-        for (size_t j = 0; j < 4; j++) {
-            const char *digit = memchr(base64url, text.data[4 * i + j], 64);
-
-            if (!digit)
-                return TORG_E_INVALID;
-            group = group << 6 | (uint32_t)(digit - base64url);
-        }
-        bytes[3 * i] = (uint8_t)(group >> 16);
-        bytes[3 * i + 1] = (uint8_t)(group >> 8);
-        bytes[3 * i + 2] = (uint8_t)group;
-    }
+    if (!base64_get(text, bytes))
+        return TORG_E_INVALID;
     bits = get_u64be(bytes + 9);
     memcpy(&cursor.distance_m, &bits, sizeof(bits));
     cursor.document = get_u32be(bytes + 17);
@@ -147,17 +161,6 @@ enum torg_err http_params_cursor_parse(struct span text, struct query_cursor *re
 #define SORT_CURSOR_FORMAT 2
 #define SORT_CURSOR_HEAD_BYTES 15 /* format, binding, document, size of the key */
 
-static void put_base64(struct buffer *out, struct span bytes)
-{
-    for (size_t i = 0; i + 2 < bytes.size; i += 3) {
-        uint32_t group =
-            (uint32_t)bytes.data[i] << 16 | (uint32_t)bytes.data[i + 1] << 8 | bytes.data[i + 2];
-
-        for (int shift = 18; shift >= 0; shift -= 6)
-            buffer_put_u8(out, (uint8_t)base64url[group >> shift & 63]);
-    }
-}
-
 void http_params_sort_cursor_put(struct buffer *out, const struct query_sort_key *key,
                                  uint32_t document, uint64_t binding)
 {
@@ -172,7 +175,7 @@ void http_params_sort_cursor_put(struct buffer *out, const struct query_sort_key
         buffer_put_u8(&bytes, 0);
     if (bytes.err && !out->err)
         out->err = bytes.err;
-    put_base64(out, buffer_span(&bytes));
+    base64_put(out, buffer_span(&bytes));
     buffer_done(&bytes);
 }
 
@@ -184,20 +187,8 @@ enum torg_err http_params_sort_cursor_parse(struct span text, struct query_sort 
 
     if (text.size % 4 || text.size > HTTP_SORT_CURSOR_TEXT_MAX || size < SORT_CURSOR_HEAD_BYTES)
         return TORG_E_INVALID;
-    for (size_t i = 0; i < text.size / 4; i++) {
-        uint32_t group = 0;
-
-        for (size_t j = 0; j < 4; j++) {
-            const char *digit = memchr(base64url, text.data[4 * i + j], 64);
-
-            if (!digit)
-                return TORG_E_INVALID;
-            group = group << 6 | (uint32_t)(digit - base64url);
-        }
-        bytes[3 * i] = (uint8_t)(group >> 16);
-        bytes[3 * i + 1] = (uint8_t)(group >> 8);
-        bytes[3 * i + 2] = (uint8_t)group;
-    }
+    if (!base64_get(text, bytes))
+        return TORG_E_INVALID;
     key_size = get_u16be(bytes + 13);
     if (bytes[0] != SORT_CURSOR_FORMAT || key_size > QUERY_SORT_BYTES_MAX ||
         (SORT_CURSOR_HEAD_BYTES + key_size + 2) / 3 * 3 != size)
