@@ -37,7 +37,8 @@ static const char help[] =
     "  --version\n"
     "  --help\n"
     "\n"
-    "SIGHUP reads peers, origins, limits and log level again; SIGTERM ends it.\n"
+    "SIGHUP reads peers, origins, limits, log level and certificate again; SIGTERM\n"
+    "ends it.\n"
     "Manual: torgd(8), federation.conf(5). A new municipality begins with: torg init\n";
 
 struct options {

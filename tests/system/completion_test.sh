@@ -25,6 +25,8 @@ offers --new-epoch charter new --new-
 offers service-points export --collection s
 offers revoke token r
 offers csv import --format c
+offers rank query --order r
+offers municipality query --facets m
 COMP_WORDS=("$torg" import some)
 COMP_CWORD=2
 _torg "$torg"

@@ -20,6 +20,8 @@ _torg() {
     --collection) words="companies offers events jobs courses needs service-points places networks" ;;
     --format) words="geojson geojsonseq csv" ;;
     --kind) words="municipality company association region state" ;;
+    --order) words="distance rank" ;;
+    --facets) words="theme origin municipality collection" ;;
     --role) words="editor admin company" ;;
     esac
     if [[ -z $words && $word == -* ]]; then
