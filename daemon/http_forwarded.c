@@ -21,6 +21,31 @@ bool http_forwarded_trusts(const struct config *config, const uint8_t address[16
     return false;
 }
 
+static struct span trimmed(struct span text)
+{
+    while (text.size > 0 && (text.data[0] == ' ' || text.data[0] == '\t'))
+        text = span_of(text.data + 1, text.size - 1);
+    while (text.size > 0 && (text.data[text.size - 1] == ' ' || text.data[text.size - 1] == '\t'))
+        text.size--;
+    return text;
+}
+
+/*
+ * What is left of text before the next comma, quoted or not: a client's quotation
+ * mark that never closes must not take in what our proxy has written behind it.
+ */
+static bool next_element(struct span *list, struct span *ret_element)
+{
+    const uint8_t *end;
+
+    if (!list->data)
+        return false;
+    end = list->size ? memchr(list->data, ',', list->size) : NULL;
+    *ret_element = trimmed(span_of(list->data, end ? (size_t)(end - list->data) : list->size));
+    *list = end ? span_of(end + 1, list->size - (size_t)(end + 1 - list->data)) : (struct span){0};
+    return true;
+}
+
 /* All fields of a name are one list. */
 static void elements_read(const struct http_request *request, const char *name,
                           struct elements *elements)
@@ -32,22 +57,15 @@ static void elements_read(const struct http_request *request, const char *name,
 
         if (!http_request_name_equal(request->fields[i].name, name))
             continue;
-        while (http_request_list_next(&list, &element)) {
+        while (next_element(&list, &element)) {
+            if (element.size == 0)
+                continue;
             if (elements->count == ELEMENTS_MAX)
                 memmove(elements->items, elements->items + 1,
                         --elements->count * sizeof(*elements->items));
             elements->items[elements->count++] = element;
         }
     }
-}
-
-static struct span trimmed(struct span text)
-{
-    while (text.size > 0 && (text.data[0] == ' ' || text.data[0] == '\t'))
-        text = span_of(text.data + 1, text.size - 1);
-    while (text.size > 0 && (text.data[text.size - 1] == ' ' || text.data[text.size - 1] == '\t'))
-        text.size--;
-    return text;
 }
 
 /* The value of a parameter of a Forwarded element, without its quotes; empty if it has none. */
@@ -134,32 +152,65 @@ static void take_scheme(struct span scheme, struct http_client *client)
         client->https = false;
 }
 
+/* Forwarded; false: it does not stand there. */
+static bool read_standard(const struct http_request *request, const struct config *config,
+                          struct http_client *client)
+{
+    struct elements elements;
+    struct span host;
+
+    elements_read(request, "forwarded", &elements);
+    if (elements.count == 0)
+        return false;
+    find_client(config, &elements, true, client);
+    take_scheme(parameter(elements.items[elements.count - 1], "proto"), client);
+    host = parameter(elements.items[elements.count - 1], "host");
+    if (is_host(host))
+        client->host = host;
+    return true;
+}
+
+/* X-Forwarded-For, -Proto and -Host; false: none of them stands there. */
+static bool read_usual(const struct http_request *request, const struct config *config,
+                       struct http_client *client)
+{
+    struct elements elements;
+    bool any;
+
+    elements_read(request, "x-forwarded-for", &elements);
+    any = elements.count > 0;
+    find_client(config, &elements, false, client);
+    elements_read(request, "x-forwarded-proto", &elements);
+    any = any || elements.count > 0;
+    if (elements.count > 0)
+        take_scheme(elements.items[elements.count - 1], client);
+    elements_read(request, "x-forwarded-host", &elements);
+    if (elements.count > 0 && is_host(elements.items[elements.count - 1]))
+        client->host = elements.items[elements.count - 1];
+    return any || elements.count > 0;
+}
+
 void http_forwarded_read(const struct http_request *request, const struct config *config,
                          const uint8_t peer[16], bool https, struct http_client *ret_client)
 {
-    struct http_client client = {.https = https, .host = request->host};
-    struct span host = {0};
-    struct elements elements;
+    struct http_client own = {.https = https, .host = request->host}, standard, usual;
+    bool has_standard, has_usual;
 
-    memcpy(client.address, peer, sizeof(client.address));
-    if (config->http_proxy_count > 0 && http_forwarded_trusts(config, peer)) {
-        elements_read(request, "forwarded", &elements);
-        if (elements.count > 0) {
-            find_client(config, &elements, true, &client);
-            take_scheme(parameter(elements.items[elements.count - 1], "proto"), &client);
-            host = parameter(elements.items[elements.count - 1], "host");
-        } else {
-            elements_read(request, "x-forwarded-for", &elements);
-            find_client(config, &elements, false, &client);
-            elements_read(request, "x-forwarded-proto", &elements);
-            if (elements.count > 0)
-                take_scheme(elements.items[elements.count - 1], &client);
-            elements_read(request, "x-forwarded-host", &elements);
-            if (elements.count > 0)
-                host = elements.items[elements.count - 1];
-        }
-        if (is_host(host))
-            client.host = host;
+    memcpy(own.address, peer, sizeof(own.address));
+    *ret_client = own;
+    if (config->http_proxy_count == 0 || !http_forwarded_trusts(config, peer))
+        return;
+    standard = usual = own;
+    has_standard = read_standard(request, config, &standard);
+    has_usual = read_usual(request, config, &usual);
+    if (has_standard != has_usual) {
+        *ret_client = has_standard ? standard : usual;
+        return;
     }
-    *ret_client = client;
+    /* Most proxies write one of both, and pass on what the client wrote as the other. */
+    if (memcmp(standard.address, usual.address, sizeof(usual.address)) == 0)
+        memcpy(ret_client->address, usual.address, sizeof(usual.address));
+    if (span_equal(standard.host, usual.host))
+        ret_client->host = usual.host;
+    ret_client->https = standard.https || usual.https;
 }

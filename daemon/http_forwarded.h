@@ -6,11 +6,12 @@
 #include "protocol/http_request.h"
 
 /*
- * What proxies say about whom they speak for: Forwarded (RFC 7239), else
+ * What proxies say about whom they speak for: Forwarded (RFC 7239), or
  * X-Forwarded-For, -Proto and -Host. Only the proxies of the configuration are
  * believed, and each only about the one before it: the fields are read from
  * their end, as far as the chain is trusted. Anybody else may write there what
- * he wants, and it is passed over.
+ * he wants, and it is passed over. Where both kinds stand, one may be a client's:
+ * then an address or a host counts only if both say the same.
  */
 struct http_client {
     uint8_t address[16]; /* IPv4 as ::ffff:a.b.c.d */

@@ -140,9 +140,21 @@ static void test_only_our_proxies_are_believed(void **state)
         {"10.1.2.3", "Forwarded: for=203.0.113.5, for=198.51.100.4;proto=https\r\n", "198.51.100.4",
          "own.example", true},
         {"10.1.2.3",
-         "Forwarded: for=198.51.100.4\r\nX-Forwarded-For: 198.51.100.5\r\n"
+         "Forwarded: for=198.51.100.4;host=a.example\r\nX-Forwarded-For: 198.51.100.5\r\n"
          "X-Forwarded-Proto: https\r\n",
-         "198.51.100.4", "own.example", false},
+         "10.1.2.3", "own.example", true},
+        {"10.1.2.3",
+         "Forwarded: for=198.51.100.4;host=a.example\r\nX-Forwarded-For: 198.51.100.4\r\n"
+         "X-Forwarded-Host: a.example\r\n",
+         "198.51.100.4", "a.example", false},
+        /* What the proxy has added stands behind the client's quotation mark. */
+        {"10.1.2.3", "X-Forwarded-For: 203.0.113.5:\", 198.51.100.1\r\n", "198.51.100.1",
+         "own.example", false},
+        {"10.1.2.3",
+         "Forwarded: for=203.0.113.5;host=b.example;a=\", for=198.51.100.4;proto=https\r\n",
+         "198.51.100.4", "own.example", true},
+        {"10.1.2.3", "X-Forwarded-Host: b.example:\", a.example\r\n", "10.1.2.3", "a.example",
+         false},
         {"10.1.2.3", "X-Forwarded-For: 10.0.0.1, 10.0.0.2\r\n", "10.0.0.1", "own.example", false},
     };
     struct config config = {0};
