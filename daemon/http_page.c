@@ -73,15 +73,32 @@ enum torg_err http_page_icon(struct http_exchange *exchange)
     return reply_file(exchange, "image/svg+xml", web_icon, web_icon_size);
 }
 
-void http_page_problem(struct http_exchange *exchange, int status, const char *detail)
+static void put_problems(struct buffer *out, const struct problems *problems)
+{
+    buffer_put_str(out, "<ul lang=\"en\">\n");
+    for (size_t i = 0; i < problems->count && i < PROBLEMS_MAX; i++) {
+        buffer_put_str(out, "<li><b>");
+        html_text(out, problems->items[i].path);
+        buffer_put_str(out, "</b>: ");
+        html_text(out, problems->items[i].text);
+        buffer_put_str(out, "</li>\n");
+    }
+    buffer_put_str(out, "</ul>\n");
+}
+
+void http_page_problem(struct http_exchange *exchange, int status, const char *detail,
+                       const struct problems *problems)
 {
     struct http_page_parts page = http_page_parts_of(exchange, NULL, NULL);
     const char *heading = http_page_parts_word(&page, WORD_PROBLEM);
 
     http_page_parts_begin(&page, status, span_of_str(heading));
-    buffer_printf(page.out, "<div id=\"content\"><h1>%s</h1>\n<p>", heading);
+    buffer_printf(page.out, "<div id=\"content\"><h1>%s</h1>\n<p lang=\"en\">", heading);
     html_text(page.out, detail);
-    buffer_printf(page.out, "</p>\n<p>%d %s</p>\n<p><a href=\"/", status,
+    buffer_put_str(page.out, "</p>\n");
+    if (problems)
+        put_problems(page.out, problems);
+    buffer_printf(page.out, "<p lang=\"en\">%d %s</p>\n<p><a href=\"/", status,
                   http_reply_status_text(status));
     http_page_parts_lang(&page, '?');
     buffer_printf(page.out, "\">%s</a></p></div>\n", http_page_parts_word(&page, WORD_BACK));

@@ -19,7 +19,8 @@ http_handler http_page_listing; /* /listing/{id} */
 http_handler http_page_style;   /* /torg.css */
 http_handler http_page_icon;    /* /torg.svg */
 
-/* An error for people, as a page. */
-void http_page_problem(struct http_exchange *exchange, int status, const char *detail);
+/* An error for people, as a page; problems, if not NULL, says what to mend, one by one. */
+void http_page_problem(struct http_exchange *exchange, int status, const char *detail,
+                       const struct problems *problems);
 
 #endif

@@ -140,8 +140,9 @@ static void put_problem_head(struct buffer *out, int status, const char *kind, c
     json_put_string(out, span_of_str(detail));
 }
 
+/* problems: NULL, or what a page says besides; JSON gets them from the caller. */
 static void begin_problem(struct http_exchange *exchange, int status, const char *kind,
-                          const char *detail)
+                          const char *detail, const struct problems *problems)
 {
     struct http_reply *reply = &exchange->reply;
 
@@ -150,7 +151,7 @@ static void begin_problem(struct http_exchange *exchange, int status, const char
     reply->has_etag = false;
     reply->cache = "no-store";
     if (reply->page) {
-        http_page_problem(exchange, status, detail);
+        http_page_problem(exchange, status, detail, problems);
         return;
     }
     http_reply_begin(exchange, status, "application/problem+json");
@@ -176,7 +177,7 @@ void http_reply_problem(struct http_exchange *exchange, int status, const char *
     va_start(args, format);
     (void)vsnprintf(detail, sizeof(detail), format, args);
     va_end(args);
-    begin_problem(exchange, status, kind, detail);
+    begin_problem(exchange, status, kind, detail, NULL);
     end_problem(exchange);
 }
 
@@ -186,7 +187,7 @@ void http_reply_problems(struct http_exchange *exchange, int status, const char 
     size_t shown = problems->count < PROBLEMS_MAX ? problems->count : PROBLEMS_MAX;
     struct buffer *body = &exchange->reply.body;
 
-    begin_problem(exchange, status, kind, detail);
+    begin_problem(exchange, status, kind, detail, problems);
     if (exchange->reply.page)
         return;
     buffer_put_str(body, ",\"errors\":[");

@@ -149,6 +149,9 @@ def test_search_by_place_theme_and_distance():
         assert link, text[:2000]
         one = node.get(link[1])
         assert one.status == 200 and "Bastuflotte" in checked(one.body.decode())
+        wrong = node.get("/", theme="No Theme", radius="far")
+        text = checked(wrong.body.decode())
+        assert wrong.status == 400 and "<b>radius</b>: " in text and "<b>theme</b>: " in text, text
         dom, picture = browse(f"http://127.0.0.1:{node.http_port}/?place=S%C3%B6rmj%C3%B6le")
         assert "Bastuflotte" in dom
         assert picture[:8] == b"\x89PNG\r\n\x1a\n" and len(picture) > 10000
@@ -159,7 +162,7 @@ def test_what_companies_write_cannot_run():
         node = federation.found("A").start()
         evil = '<script>alert(1)</script>"><img src=x onerror=alert(2)>'
         listing = node.publish("offers", feature(evil, description={"sv": evil}))
-        for path in ("/?place=Ume%C3%A5", "/?place=%3Cscript%3E&q=%22%3E%3Cscript%3E",
+        for path in ("/?place=Ume%C3%A5", "/?place=%3Cscript%3E&q=%22%3E%3Cscript%3E", "/?%3Cscript%3E=1",
                      "/listing/" + listing):
             answer = node.get(path)
             text = answer.body.decode()
