@@ -179,8 +179,7 @@ static enum torg_err put_hits(struct list *list)
         list->written++;
         if (list->out->size > HTTP_ANSWER_BYTES_MAX && list->written < list->page.count) {
             list->has_next = true;
-            list->next = query_page_cursor(&list->page, i);
-            break;
+            return query_cursor_at(list->kv, list->query, &list->page, i, &list->next);
         }
     }
     return TORG_OK;
@@ -411,6 +410,7 @@ static enum torg_err read_list(struct http_exchange *exchange, const struct kv *
     err = http_item_open_transform(exchange, &list.transform);
     if (err)
         return err;
+    params->query.rounded = true; /* They are shown in millimetres. */
     if (!params->never)
         err = run_list(&list, params);
     if (err)

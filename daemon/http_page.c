@@ -469,6 +469,7 @@ static void prepare_query(struct search *search)
     struct query *query = &search->params->query;
 
     query->limit = PAGE_LISTINGS;
+    query->rounded = true;
     if (!query->collections)
         query->collections = COLLECTION_MASK_PUBLIC;
     if (search->place) {

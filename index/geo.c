@@ -33,7 +33,7 @@
 #define RAD_OF_DEG (M_PI / 180.0)
 /* Circles up to this are decided by chords: all of them are within CHORD_NEAR_M_MAX. */
 #define CIRCLE_NEAR_M_MAX 8000000.0
-/* Where the series of chord2_near_m2 are as exact as libm. */
+/* Where the series of apart_near are as exact as libm. */
 #define SERIES_LAT_RAD_MAX 0.06
 #define SERIES_HALF_LON_RAD_MAX 0.15
 
@@ -139,16 +139,24 @@ struct geo_centre geo_centre_of(struct geo_point point)
 }
 
 /* From latitude's sine and cosine, and the sine of half the difference in longitude. */
-static double chord2_m2(const struct geo_centre *centre, double sin_lat, double cos_lat,
-                        double half_lon_sine)
+static struct geo_apart apart_of(double sin_lat, double cos_lat, double half_lon_sine)
 {
     double vertical_m = WGS84_A_M / sqrt(1.0 - WGS84_E2 * sin_lat * sin_lat);
-    double axis_m = vertical_m * cos_lat;
-    double out_m = axis_m - centre->axis_m;
-    double up_m = vertical_m * (1.0 - WGS84_E2) * sin_lat - centre->plane_m;
+
+    return (struct geo_apart){
+        .axis_m = vertical_m * cos_lat,
+        .plane_m = vertical_m * (1.0 - WGS84_E2) * sin_lat,
+        .half_lon_sine = half_lon_sine,
+    };
+}
+
+static double chord2_m2(const struct geo_centre *centre, struct geo_apart apart)
+{
+    double out_m = apart.axis_m - centre->axis_m;
+    double up_m = apart.plane_m - centre->plane_m;
 
     return out_m * out_m + up_m * up_m +
-           4.0 * axis_m * centre->axis_m * half_lon_sine * half_lon_sine;
+           4.0 * apart.axis_m * centre->axis_m * apart.half_lon_sine * apart.half_lon_sine;
 }
 
 /* Far apart the chord says little; the angle between the two normals says it within 1 %. */
@@ -166,8 +174,8 @@ static double normals_angle(const struct geo_centre *a, double lat, double lon)
  * The same by the series of sines and cosines about the centre, as exact as
  * libm for what is near; false for what is not.
  */
-static bool chord2_near_m2(const struct geo_centre *centre, struct geo_point point,
-                           double *ret_chord2_m2)
+static bool apart_near(const struct geo_centre *centre, struct geo_point point,
+                       struct geo_apart *ret_apart)
 {
     double lat = (point.lat_deg - centre->point.lat_deg) * RAD_OF_DEG;
     double half_lon = (point.lon_deg - centre->point.lon_deg) * (RAD_OF_DEG / 2);
@@ -181,9 +189,20 @@ static bool chord2_near_m2(const struct geo_centre *centre, struct geo_point poi
     half_lon_sine =
         half_lon *
         (1 - half_lon2 / 6 * (1 - half_lon2 / 20 * (1 - half_lon2 / 42 * (1 - half_lon2 / 72))));
-    *ret_chord2_m2 = chord2_m2(centre, centre->sin_lat * cosine + centre->cos_lat * sine,
-                               centre->cos_lat * cosine - centre->sin_lat * sine, half_lon_sine);
+    *ret_apart = apart_of(centre->sin_lat * cosine + centre->cos_lat * sine,
+                          centre->cos_lat * cosine - centre->sin_lat * sine, half_lon_sine);
     return true;
+}
+
+struct geo_apart geo_apart_of(const struct geo_centre *centre, struct geo_point point)
+{
+    struct geo_apart apart;
+    double lat = point.lat_deg * RAD_OF_DEG;
+
+    if (apart_near(centre, point, &apart))
+        return apart;
+    return apart_of(sin(lat), cos(lat),
+                    sin((point.lon_deg - centre->point.lon_deg) * (RAD_OF_DEG / 2)));
 }
 
 /* x + x³/6 <= asin x <= x + x³/6 + x⁵/10 for x up to 0.5, far beyond what is near. */
@@ -200,17 +219,17 @@ void geo_chord_bounds(double chord2_lower_m2, double chord2_upper_m2, double *re
 void geo_distance_bounds(const struct geo_centre *centre, struct geo_point point,
                          double *ret_lower_m, double *ret_upper_m)
 {
-    double lat = point.lat_deg * RAD_OF_DEG;
-    double half_lon = (point.lon_deg - centre->point.lon_deg) * (RAD_OF_DEG / 2);
     double chord2, chord_m, angle;
+    struct geo_apart apart;
 
-    if (chord2_near_m2(centre, point, &chord2)) {
+    if (apart_near(centre, point, &apart)) {
+        chord2 = chord2_m2(centre, apart);
         geo_chord_bounds(chord2, chord2, ret_lower_m, ret_upper_m);
         return;
     }
-    chord_m = sqrt(chord2_m2(centre, sin(lat), cos(lat), sin(half_lon)));
+    chord_m = sqrt(chord2_m2(centre, geo_apart_of(centre, point)));
     if (!(chord_m <= CHORD_NEAR_M_MAX)) {
-        angle = normals_angle(centre, lat, point.lon_deg * RAD_OF_DEG);
+        angle = normals_angle(centre, point.lat_deg * RAD_OF_DEG, point.lon_deg * RAD_OF_DEG);
         *ret_lower_m = fmax(CURVATURE_M_MIN * angle, chord_m) - MARGIN_M;
         *ret_upper_m = CURVATURE_M_MAX * angle + MARGIN_M;
         return;
@@ -438,11 +457,13 @@ static enum geo_side circle_side_far(const struct geo_circle *circle, struct pos
 /* By the series where they are as exact as libm: what is cut off is below 3e-17. */
 enum geo_side geo_circle_side(const struct geo_circle *circle, struct position position)
 {
+    struct geo_apart apart;
     double chord2;
 
     if (circle->chord2_out_m2 == INFINITY ||
-        !chord2_near_m2(&circle->centre, geo_point_of(position), &chord2))
+        !apart_near(&circle->centre, geo_point_of(position), &apart))
         return circle_side_far(circle, position);
+    chord2 = chord2_m2(&circle->centre, apart);
     if (chord2 <= circle->chord2_in_m2)
         return GEO_IN;
     return chord2 > circle->chord2_out_m2 ? GEO_OUT : GEO_BORDER;

@@ -67,6 +67,16 @@ struct geo_centre {
 /* Within this angle, about 300 km, the meridian's own curvature bounds boxes. */
 #define GEO_NEAR_RAD_MAX 0.05
 struct geo_centre geo_centre_of(struct geo_point point);
+/*
+ * Where a point lies, as seen from the centre: metres from the earth's axis and
+ * from the equator's plane, and the sine of half the difference in longitude.
+ * Within a few nanometres; near the centre without trigonometry.
+ */
+struct geo_apart {
+    double axis_m, plane_m;
+    double half_lon_sine;
+};
+struct geo_apart geo_apart_of(const struct geo_centre *centre, struct geo_point point);
 void geo_distance_bounds(const struct geo_centre *centre, struct geo_point point,
                          double *ret_lower_m, double *ret_upper_m);
 /*

@@ -371,6 +371,8 @@ static enum torg_err run_stream(struct run *run, uint32_t collections,
         rtree_near_after(near, query->cursor.distance_m, query->cursor.document);
     for (size_t i = 0; i < run->wanted; i++) {
         err = stream_next(run, near, &hit);
+        if (!err && i + 2 == run->wanted)
+            rtree_near_exact(near, &hit); /* The next page begins there. */
         if (err || query_top_passes(&run->top, hit.document, hit.distance_m))
             break;
         err = query_top_add(&run->top, hit.document, hit.distance_m);
@@ -404,9 +406,13 @@ static uint32_t stream_collections(const struct run *run, size_t i)
 static enum torg_err run_streams_all(struct run *run)
 {
     struct query_plan *plan = run->plan;
-    uint32_t done = 0;
+    uint32_t done = 0, streamed = 0;
     enum torg_err err = TORG_OK;
 
+    for (size_t i = 0; i < plan->part_count; i++) {
+        if (run_streams(run, &plan->parts[i]))
+            streamed |= UINT32_C(1) << plan->parts[i].collection;
+    }
     for (size_t i = 0; i < plan->part_count && !err; i++) {
         struct rtree_query tree = query_plan_tree(plan, &plan->parts[i]);
         uint32_t collections = stream_collections(run, i);
@@ -414,6 +420,8 @@ static enum torg_err run_streams_all(struct run *run)
         if (!run_streams(run, &plan->parts[i]) || done >> plan->parts[i].collection & 1)
             continue;
         done |= collections;
+        /* Distances that only round well are in order by themselves, but not among others. */
+        tree.near_rounded = plan->query->rounded && run->top.count == 0 && collections == streamed;
         /* Where hits are dropped afterwards, more are taken than are wanted. */
         tree.near_hint = run->collected ? (uint32_t)run->wanted : 0;
         err = run_stream(run, collections, &tree);
@@ -482,7 +490,8 @@ static enum torg_err page_distances(struct run *run, struct query_page *page)
             err =
                 catalogue_row_get(plan->kv, record.collection, record.placed, hit->document, &row);
         if (!err)
-            err = shape_query_distance(plan->shapes, &row, &hit->distance_m);
+            err = plan->query->rounded ? shape_query_rounded(plan->shapes, &row, &hit->distance_m)
+                                       : shape_query_distance(plan->shapes, &row, &hit->distance_m);
     }
     return err == TORG_E_NOT_FOUND ? TORG_E_CORRUPT : err;
 }
@@ -583,15 +592,6 @@ enum torg_err query_run_facets(const struct kv *kv, const struct theme_tree *the
     }
     query_plan_done(&plan);
     return err;
-}
-
-struct query_cursor query_page_cursor(const struct query_page *page, size_t i)
-{
-    return (struct query_cursor){
-        .distance_m =
-            page->ranks ? TEXT_RANK_MAX - (double)page->ranks[i] : page->hits[i].distance_m,
-        .document = page->hits[i].document,
-    };
 }
 
 void query_page_done(struct query_page *page)

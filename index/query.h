@@ -44,6 +44,13 @@ struct query {
     bool has_near;
     struct geo_point near;
     double radius_m; /* 0..GEO_RADIUS_M_MAX; INFINITY: the nearest, however far */
+    /*
+     * Distances are to be shown, not computed with: those of points need only round as the
+     * exact ones wherever roundings part at whole halves of a millimetre (geo_short.h), which
+     * costs less. Order and next are exact all the same; for the cursor of another hit than
+     * the last ask query_cursor_at.
+     */
+    bool rounded;
     bool has_box;
     struct geo_box box; /* listings without geometry match every box (OGC) */
     /*
@@ -131,7 +138,7 @@ struct query_explain {
 
 struct query_sort_key; /* query_sort.h */
 struct query_page {
-    struct rtree_hit *hits; /* owned; distance_m is -1 without near */
+    struct rtree_hit *hits; /* owned; distance_m is -1 without near, exact unless rounded */
     uint32_t *ranks;        /* owned, one for each hit; NULL unless they are in order of rank */
     struct query_sort_key *keys; /* owned, the same; NULL unless query_sort.h put them in order */
     size_t count;
@@ -141,8 +148,15 @@ struct query_page {
     struct query_explain explain;
 };
 void query_page_done(struct query_page *page);
-/* The position of hit i: a page that ends with it goes on there. */
+/* The position of hit i: a page that ends with it goes on there. Not of a rounded query. */
 struct query_cursor query_page_cursor(const struct query_page *page, size_t i);
+/*
+ * The same of any page, by a look into kv, which is as it was when the page was
+ * made: TORG_E_CORRUPT.
+ */
+enum torg_err query_cursor_at(const struct kv *kv, const struct query *query,
+                              const struct query_page *page, size_t i,
+                              struct query_cursor *ret_cursor);
 
 /*
  * Ask the trees and the postings for what the query's filter implies: the box

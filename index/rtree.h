@@ -103,13 +103,18 @@ struct rtree_query {
     struct rtree_theme_group groups[RTREE_THEME_GROUPS_MAX];
     int64_t time_from_ms, time_through_ms; /* overlap; INT64_MIN and INT64_MAX for all */
     uint64_t work_max;                     /* nodes that may be visited; 0 without limit */
+    /*
+     * Nearest: may distances of points be such as geo_short_rounds them? Their order is
+     * the exact one nonetheless.
+     */
+    bool near_rounded;
     uint32_t near_hint; /* nearest: how many will be taken, as far as known; 0: no idea */
     const struct rtree_shapes *shapes; /* borrowed; NULL: items go by their points and boxes */
 };
 
 struct rtree_hit {
     uint32_t document;
-    double distance_m; /* exact; -1 when it was not asked for */
+    double distance_m; /* exact unless near_rounded; -1 when it was not asked for */
 };
 
 struct rtree_work {
@@ -163,6 +168,9 @@ enum torg_err rtree_near_new(const struct kv *kv, uint32_t collection_mask,
 enum torg_err rtree_near_next(struct rtree_near *near, struct rtree_hit *ret_hit);
 /* Skip everything up to and including (distance_m, document): where a page begins. */
 void rtree_near_after(struct rtree_near *near, double distance_m, uint32_t document);
+/* Make the distance of the hit that was given last exact, where near_rounded left it short of that.
+ */
+void rtree_near_exact(struct rtree_near *near, struct rtree_hit *hit);
 void rtree_near_work(const struct rtree_near *near, struct rtree_work *ret_work);
 void rtree_near_free(struct rtree_near *near);
 

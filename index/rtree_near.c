@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "index/geo_short.h"
 #include "index/rtree_filter.h"
 #include "index/rtree_pending.h"
 #include "index/rtree_read.h"
@@ -13,11 +14,17 @@
  * and items with their exact distance wait in it together; an item is handed
  * out when it is exact and nothing before it can be nearer, so geodesics are
  * computed only for what comes up. Filters are asked before queueing.
+ *
+ * Who needs distances that round well (near_rounded) gets those of geo_short_m,
+ * which come between two bounds: where these are apart from what was given
+ * before and from what waits, the order is as sure as by geodesics, and where
+ * they are not, geodesics decide.
  */
 enum place_kind { /* At equal distance what is not yet exact goes first. */
                   PLACE_NODE,
                   PLACE_ITEM,
-                  PLACE_AREA, /* an item whose distance is that of its shape */
+                  PLACE_AREA,  /* an item whose distance is that of its shape */
+                  PLACE_SHORT, /* an item that geo_short_m is enough for */
                   PLACE_EXACT,
 };
 
@@ -70,8 +77,10 @@ struct rtree_near {
     struct geo_fit fit;
     double fit_m2; /* the square of a chord that is 1 in fit */
     struct geo_reach reach;
-    struct rtree_hit last; /* given out */
-    enum torg_err err;     /* of the walk; it stays */
+    struct rtree_hit last; /* given out; distance_m -INFINITY: nothing was */
+    bool last_short;       /* its distance is that of geo_short_m */
+    struct position last_point;
+    enum torg_err err; /* of the walk; it stays */
 };
 
 static bool place_before(const struct place *a, const struct place *b)
@@ -500,6 +509,7 @@ enum torg_err rtree_near_new(const struct kv *kv, uint32_t collection_mask,
         return TORG_E_NOMEM;
     near->query = *query;
     near->collection_mask = collection_mask;
+    near->last.distance_m = -INFINITY;
     err = rtree_filter_init(&near->filter, kv, &near->query);
     if (!err)
         near->reach = geo_reach_of(&near->filter.circle.centre);
@@ -520,8 +530,30 @@ void rtree_near_after(struct rtree_near *near, double distance_m, uint32_t docum
     near->after_document = document;
 }
 
-/* An item whose turn has come by its bound: now its distance decides. */
-static enum torg_err near_resolve(struct rtree_near *near, struct place *item)
+/* A point whose distance need not be exact; false: it must be, or is too far away. */
+static bool near_shorten(const struct rtree_near *near, struct place *item)
+{
+    double short_m;
+
+    if (!near->query.near_rounded || item->kind != PLACE_ITEM ||
+        !geo_short_m(&near->filter.circle.centre, geo_point_of(item->point), &short_m) ||
+        !geo_short_rounds(short_m))
+        return false;
+    item->kind = PLACE_SHORT;
+    item->distance_m = short_m - GEO_SHORT_ERROR_M;
+    return true;
+}
+
+/* Do its bounds touch neither what was given, nor where the page begins, nor what waits? */
+static bool near_is_apart(const struct rtree_near *near, const struct place *item)
+{
+    return item->distance_m > near->last.distance_m &&
+           (!near->has_after || item->distance_m > near->after_m) &&
+           (near->count == 0 ||
+            item->distance_m + 2 * GEO_SHORT_ERROR_M < near->heap[0].distance_m);
+}
+
+static enum torg_err near_measure(struct rtree_near *near, struct place *item)
 {
     enum torg_err err = TORG_OK;
 
@@ -530,6 +562,33 @@ static enum torg_err near_resolve(struct rtree_near *near, struct place *item)
     else
         item->distance_m = rtree_filter_distance_m(&near->filter, item->point);
     item->kind = PLACE_EXACT;
+    return err;
+}
+
+/* Bounds are so close that what was the first nearly always stays it. */
+static bool near_stays_first(const struct rtree_near *near, const struct place *item)
+{
+    return near->count == 0 || place_before(item, &near->heap[0]);
+}
+
+/*
+ * An item whose turn has come by its bound: now its distance decides whether it
+ * is the first.
+ */
+static enum torg_err near_resolve(struct rtree_near *near, struct place *item, bool *ret_first)
+{
+    enum torg_err err = TORG_OK;
+
+    *ret_first = true; /* Otherwise something would have come before it. */
+    if (item->kind < PLACE_SHORT) {
+        if (!near_shorten(near, item))
+            err = near_measure(near, item);
+        *ret_first = near_stays_first(near, item);
+    }
+    if (!err && *ret_first && item->kind == PLACE_SHORT && !near_is_apart(near, item)) {
+        err = near_measure(near, item);
+        *ret_first = near_stays_first(near, item);
+    }
     return err;
 }
 
@@ -548,36 +607,44 @@ static enum torg_err near_go_on(struct rtree_near *near)
         near->reach_m = INFINITY;
         return TORG_OK;
     }
+    rtree_near_exact(near, &near->last);
     rtree_near_after(near, near->last.distance_m, near->last.document);
     return near_begin(near, near->wanted >= WANTED_MAX ? 0 : near->wanted * WANTED_GROWTH);
 }
 
-/* The next item whose distance is known and the least. TORG_E_NOT_FOUND at the end. */
+/* The next item whose distance is known and the least: exact, or apart from all others.
+ * TORG_E_NOT_FOUND at the end. */
 static enum torg_err near_first(struct rtree_near *near, struct place *ret_item)
 {
     enum torg_err err = TORG_OK;
 
     while (!err && near->count > 0) {
         struct place place = heap_pop(near);
+        bool first = false;
 
         if (place.kind == PLACE_NODE) {
             err = near_open(near, &place);
             continue;
         }
-        if (place.kind != PLACE_EXACT) {
-            err = near_resolve(near, &place);
-            /* Bounds are so close that it nearly always stays the first. */
-            if (!err && near->count > 0 && !place_before(&place, &near->heap[0])) {
-                err = heap_push(near, &place);
-                continue;
-            }
-        }
-        if (!err) {
+        err = near_resolve(near, &place, &first);
+        if (!err && !first)
+            err = heap_push(near, &place);
+        if (!err && first) {
             *ret_item = place;
             return TORG_OK;
         }
     }
     return err ? err : TORG_E_NOT_FOUND;
+}
+
+static void near_give(struct rtree_near *near, const struct place *item)
+{
+    near->last = (struct rtree_hit){item->number, item->distance_m};
+    near->last_short = item->kind == PLACE_SHORT;
+    near->last_point = item->point;
+    if (near->last_short)
+        near->last.distance_m += GEO_SHORT_ERROR_M;
+    near->given++;
 }
 
 enum torg_err rtree_near_next(struct rtree_near *near, struct rtree_hit *ret_hit)
@@ -589,13 +656,20 @@ enum torg_err rtree_near_next(struct rtree_near *near, struct rtree_hit *ret_hit
     while (!near->err) {
         near->err = near_first(near, &item);
         if (!near->err && near_is_after(near, &item)) {
-            near->last = (struct rtree_hit){item.number, item.distance_m};
-            near->given++;
+            near_give(near, &item);
             *ret_hit = near->last;
             return TORG_OK;
         }
     }
     return near->err;
+}
+
+void rtree_near_exact(struct rtree_near *near, struct rtree_hit *hit)
+{
+    if (near->last_short)
+        near->last.distance_m = rtree_filter_distance_m(&near->filter, near->last_point);
+    near->last_short = false;
+    *hit = near->last;
 }
 
 void rtree_near_work(const struct rtree_near *near, struct rtree_work *ret_work)

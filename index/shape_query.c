@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "index/geo_short.h"
 #include "index/query.h"
 #include "index/shape_distance.h"
 #include "protocol/change.h"
@@ -247,6 +248,18 @@ enum torg_err shape_query_distance(struct shape_query *query, const struct catal
         return shapes_distance(query, row->number, ret_m);
     query->work.geodesics++;
     *ret_m = geo_distance_m(query->centre.point, geo_point_of(row->point));
+    return TORG_OK;
+}
+
+enum torg_err shape_query_rounded(struct shape_query *query, const struct catalogue_row *row,
+                                  double *ret_m)
+{
+    double short_m;
+
+    if (row_is_area(row) || !geo_short_m(&query->centre, geo_point_of(row->point), &short_m) ||
+        !geo_short_rounds(short_m))
+        return shape_query_distance(query, row, ret_m);
+    *ret_m = short_m;
     return TORG_OK;
 }
 

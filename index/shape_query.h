@@ -35,6 +35,9 @@ enum torg_err shape_query_within(struct shape_query *query, const struct catalog
 /* The distance; a lower bound that costs little, for leaving out what is too far. */
 enum torg_err shape_query_distance(struct shape_query *query, const struct catalogue_row *row,
                                    double *ret_m);
+/* A distance that rounds as the exact one wherever geo_short_rounds says so. */
+enum torg_err shape_query_rounded(struct shape_query *query, const struct catalogue_row *row,
+                                  double *ret_m);
 double shape_query_lower_m(const struct shape_query *query, const struct catalogue_row *row);
 
 struct shape_query_work {
