@@ -154,6 +154,22 @@ static enum torg_err reply_format(struct http_exchange *exchange,
     return err;
 }
 
+/* As catalogue_find, by the origins that are known already. */
+static enum torg_err find_document(const struct kv *kv, const struct http_origins *origins,
+                                   uint8_t collection, const struct feature_id *id,
+                                   struct document *ret_document)
+{
+    enum torg_err err = TORG_E_NOT_FOUND;
+
+    for (size_t i = 0; i < origins->count && err == TORG_E_NOT_FOUND; i++) {
+        const struct http_origin *origin = &origins->items[i];
+
+        if (memcmp(origin->id.bytes, id->origin_prefix, sizeof(id->origin_prefix)) == 0)
+            err = catalogue_find_of(kv, origin->number, collection, &id->id, ret_document);
+    }
+    return err;
+}
+
 enum torg_err http_items_reply_one(struct http_exchange *exchange, const struct kv *kv,
                                    uint8_t collection, const struct feature_id *id, int status)
 {
@@ -161,10 +177,10 @@ enum torg_err http_items_reply_one(struct http_exchange *exchange, const struct 
     struct geo_transform *transform = NULL;
     struct document document;
     struct buffer scratch = {0}, projected = {0};
-    enum torg_err err = catalogue_find(kv, collection, id, &document);
+    enum torg_err err = http_origins_get(exchange, kv, &origins);
 
     if (!err)
-        err = http_origins_get(exchange, kv, &origins);
+        err = find_document(kv, origins, collection, id, &document);
     if (!err)
         err = http_personal_feature(exchange, kv, origins, &scratch, &document);
     if (!err)

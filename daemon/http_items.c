@@ -23,6 +23,7 @@
 #define PIECE_LISTINGS 1000 /* of everything: that is sent before more is read */
 /* An order by nearness or rank begins anew for each piece. */
 #define PIECE_LISTINGS_ORDERED QUERY_LIMIT_MAX
+#define HITS_AHEAD 8          /* whose documents are being loaded while one is written */
 #define RECORD_SEPARATOR 0x1e /* RFC 8142 */
 
 /* One list: what was asked, what was found, where it is written. */
@@ -165,15 +166,26 @@ static enum torg_err put_hit(struct list *list, const struct rtree_hit *hit)
     return list->out->err;
 }
 
+/* Its document will be read when those before it are written. */
+static void expect_hit(const struct list *list, size_t i)
+{
+    if (i < list->page.count && !list->local)
+        catalogue_shown_soon(list->kv, list->page.hits[i].document);
+}
+
 /* All hits, or as many as an answer may hold: the next page then begins there. */
 static enum torg_err put_hits(struct list *list)
 {
+    for (size_t i = 0; i < HITS_AHEAD; i++)
+        expect_hit(list, i);
     list->has_next = list->page.has_next;
     list->next = list->page.next;
     for (size_t i = 0; i < list->page.count; i++) {
         const struct rtree_hit *hit = &list->page.hits[i];
-        enum torg_err err = put_hit(list, hit);
+        enum torg_err err;
 
+        expect_hit(list, i + HITS_AHEAD);
+        err = put_hit(list, hit);
         if (err)
             return err;
         list->written++;
@@ -373,12 +385,13 @@ static enum torg_err run_list(struct list *list, const struct http_params *param
 {
     const struct theme_tree *themes = list->exchange->node->themes;
     struct query_page counted;
-    struct query query = params->query;
+    struct query query;
     enum torg_err err;
 
     if (params->sort.count == 0)
         return query_run_facets(list->kv, themes, &params->query, params->facets, &list->page,
                                 &list->facets);
+    query = params->query;
     query.has_cursor = false;
     query.offset = query.limit = 0;
     if (params->facets) {

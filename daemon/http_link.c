@@ -108,27 +108,58 @@ void http_link_put_again(const struct http_exchange *exchange, uint64_t without,
     }
 }
 
+/* The same link but for the format, as JSON without its closing quote, ready for "f=". */
+static void put_again_json(const struct http_exchange *exchange, uint64_t without,
+                           struct buffer *scratch, struct buffer *out)
+{
+    buffer_clear(scratch);
+    buffer_clear(out);
+    http_link_put_again(exchange, without, "f", (struct span){0}, scratch);
+    json_out_span(out, NULL, buffer_span(scratch));
+    if (scratch->err && !out->err)
+        out->err = scratch->err;
+    if (!out->err)
+        out->size--;
+}
+
+static void put_alternate(struct buffer *out, const struct buffer *link, enum http_format format)
+{
+    json_out_begin(out, NULL, '{');
+    json_out_text(out, "rel", "alternate");
+    json_out_raw(out, "href", buffer_span(link));
+    buffer_put_str(out, http_params_format_name(format)); /* Letters only. */
+    buffer_put_u8(out, '"');
+    json_out_text(out, "type", http_params_format_type(format));
+    json_out_end(out, '}');
+    if (link->err && !out->err)
+        out->err = link->err;
+}
+
 void http_link_alternates(const struct http_exchange *exchange, struct buffer *out)
 {
     /* Only GeoJSON has a place for these; and a table knows degrees only. */
     static const uint64_t beside =
         HTTP_PARAM_BIT(F) | HTTP_PARAM_BIT(FACETS) | HTTP_PARAM_BIT(EXPLAIN);
     enum http_format own = exchange->html ? HTTP_FORMAT_HTML : exchange->params.format;
-    struct buffer href = {0};
+    struct buffer scratch = {0}, link = {0};
+    uint64_t written = 0; /* what link leaves out; 0: it is empty */
 
     for (unsigned i = HTTP_FORMAT_JSON; i <= HTTP_FORMAT_LAST; i <<= 1) {
         enum http_format format = (enum http_format)i;
+        uint64_t without = format == HTTP_FORMAT_CSV || http_formats_mine(format)
+                               ? beside | HTTP_PARAM_BIT(CRS)
+                               : beside;
 
         if (!(exchange->route->formats & i) || format == own ||
             !http_formats_would_fit(exchange, format))
             continue;
-        buffer_clear(&href);
-        http_link_put_again(exchange,
-                            format == HTTP_FORMAT_CSV || http_formats_mine(format)
-                                ? beside | HTTP_PARAM_BIT(CRS)
-                                : beside,
-                            "f", span_of_str(http_params_format_name(format)), &href);
-        put_link(out, "alternate", http_params_format_type(format), NULL, &href);
+        if (!(exchange->params.given & HTTP_PARAM_BIT(CRS)))
+            without = beside; /* Nothing to leave out: the link as it is. */
+        if (without != written)
+            put_again_json(exchange, without, &scratch, &link);
+        written = without;
+        put_alternate(out, &link, format);
     }
-    buffer_done(&href);
+    buffer_done(&scratch);
+    buffer_done(&link);
 }

@@ -62,6 +62,15 @@ const char *http_reply_status_text(int status)
     return "Unknown";
 }
 
+/* 0 to 99 with both digits. Several dates stand in each answer, and printf is dear. */
+static void put_two(struct buffer *out, const char *before, int value)
+{
+    buffer_put_str(out, before);
+    buffer_put_u8(out, (uint8_t)('0' + value / 10 % 10));
+    buffer_put_u8(out, (uint8_t)('0' + value % 10));
+}
+
+/* IMF-fixdate (RFC 9110, 5.6.7) of the years 0 to 9999; nothing beyond. */
 static void put_date(struct buffer *out, int64_t ms)
 {
     static const char days[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
@@ -70,10 +79,18 @@ static void put_date(struct buffer *out, int64_t ms)
     time_t seconds = (time_t)(ms / 1000);
     struct tm tm;
 
-    if (!gmtime_r(&seconds, &tm))
+    if (!gmtime_r(&seconds, &tm) || tm.tm_year < -1900 || tm.tm_year > 9999 - 1900)
         return;
-    buffer_printf(out, "%s, %02d %s %04d %02d:%02d:%02d GMT", days[tm.tm_wday], tm.tm_mday,
-                  months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+    buffer_put(out, days[tm.tm_wday], 3);
+    put_two(out, ", ", tm.tm_mday);
+    buffer_put_u8(out, ' ');
+    buffer_put(out, months[tm.tm_mon], 3);
+    put_two(out, " ", (tm.tm_year + 1900) / 100);
+    put_two(out, "", (tm.tm_year + 1900) % 100);
+    put_two(out, " ", tm.tm_hour);
+    put_two(out, ":", tm.tm_min);
+    put_two(out, ":", tm.tm_sec);
+    buffer_put_str(out, " GMT");
 }
 
 /* ---- what handlers say ---- */
@@ -107,6 +124,12 @@ void http_reply_field(struct http_exchange *exchange, const char *name, const ch
     va_list args;
     int size;
 
+    if (strcmp(format, "%s") == 0) {
+        va_start(args, format);
+        put_field(fields, name, va_arg(args, const char *));
+        va_end(args);
+        return;
+    }
     va_start(args, format);
     size = vasprintf(&value, format, args); /* A link may repeat a query of 8 KiB, escaped. */
     va_end(args);

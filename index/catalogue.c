@@ -4,7 +4,11 @@
 #include <string.h>
 
 #include "index/catalogue_row.h"
+#include "index/rtree_table.h"
 #include "protocol/seal.h"
+
+/* What is loaded ahead: most documents, or so much that the processor goes on by itself. */
+#define SHOWN_AHEAD_BYTES 512
 
 static void code_copy(char *out, size_t out_size, struct span code)
 {
@@ -79,6 +83,16 @@ enum torg_err catalogue_shown(const struct kv *kv, uint32_t number, struct docum
     return TORG_OK;
 }
 
+void catalogue_shown_soon(const struct kv *kv, uint32_t number)
+{
+    struct span value = {0};
+
+    if (kv->table)
+        value = rtree_table_value(kv->table, RTREE_TABLE_DOCUMENTS, number);
+    for (size_t at = 0; at < value.size && at < SHOWN_AHEAD_BYTES; at += 64)
+        __builtin_prefetch(value.data + at);
+}
+
 /* The id just below prefix followed by zeros; false when there is none. */
 static bool origin_before(const uint8_t prefix[8], struct origin_id *ret_id)
 {
@@ -93,16 +107,27 @@ static bool origin_before(const uint8_t prefix[8], struct origin_id *ret_id)
     return i >= 0;
 }
 
+enum torg_err catalogue_find_of(const struct kv *kv, uint32_t origin_number, uint8_t collection,
+                                const struct listing_id *id, struct document *ret)
+{
+    struct listing_key key = listing_key_of(id);
+    struct catalogue_number_key number_key = catalogue_number_key(origin_number, collection, &key);
+    uint32_t number;
+    enum torg_err err = catalogue_number_get(kv, &number_key, &number);
+
+    if (err)
+        return err;
+    err = catalogue_document(kv, number, ret);
+    return err == TORG_E_NOT_FOUND ? TORG_E_CORRUPT : err;
+}
+
 /* Several origins may share a prefix, by malice; the listing tells which one is meant. */
 enum torg_err catalogue_find(const struct kv *kv, uint8_t collection, const struct feature_id *id,
                              struct document *ret)
 {
-    struct listing_key key = listing_key_of(&id->id);
-    struct catalogue_number_key number_key;
     struct replica_origin origin;
     struct origin_id after;
     bool has_after = origin_before(id->origin_prefix, &after);
-    uint32_t number;
     enum torg_err err;
 
     for (;;) {
@@ -111,10 +136,7 @@ enum torg_err catalogue_find(const struct kv *kv, uint8_t collection, const stru
             return err;
         if (memcmp(origin.id.bytes, id->origin_prefix, sizeof(id->origin_prefix)) != 0)
             return TORG_E_NOT_FOUND;
-        number_key = catalogue_number_key(origin.number, collection, &key);
-        err = catalogue_number_get(kv, &number_key, &number);
-        if (!err)
-            return catalogue_document(kv, number, ret);
+        err = catalogue_find_of(kv, origin.number, collection, &id->id, ret);
         if (err != TORG_E_NOT_FOUND)
             return err;
         after = origin.id;

@@ -14,9 +14,6 @@
 
 #define DOCUMENT_PLACED 1u
 #define DOCUMENT_SOURCE 2u
-/* Of a document, what is loaded ahead: most features, or so much that the processor goes on by
- * itself. */
-#define RECORD_AHEAD_BYTES 512
 
 #define EXTENT_BOX 1u
 #define EXTENT_TIME 2u
@@ -348,16 +345,6 @@ enum torg_err catalogue_record_get(const struct kv *kv, uint32_t number,
     if (kv->table)
         rtree_table_keep_value(kv->table, RTREE_TABLE_DOCUMENTS, number, value);
     return catalogue_record_read(value, ret_record);
-}
-
-void catalogue_record_ahead(const struct kv *kv, uint32_t number)
-{
-    struct span value = {0};
-
-    if (kv->table)
-        value = rtree_table_value(kv->table, RTREE_TABLE_DOCUMENTS, number);
-    for (size_t at = 0; at < value.size && at < RECORD_AHEAD_BYTES; at += 64)
-        __builtin_prefetch(value.data + at);
 }
 
 struct catalogue_number_key catalogue_number_key(uint32_t origin_number, uint8_t collection,

@@ -104,8 +104,6 @@ void catalogue_record_pack(const struct catalogue_record *record, struct buffer 
 enum torg_err catalogue_record_read(struct span value, struct catalogue_record *ret_record);
 enum torg_err catalogue_record_get(const struct kv *kv, uint32_t number,
                                    struct catalogue_record *ret_record);
-/* It is asked for soon: begin to load it, if it is known where it lies. */
-void catalogue_record_ahead(const struct kv *kv, uint32_t number);
 
 /* KV_DOCNUMBER: origin number, collection, k -> u32be number. */
 #define CATALOGUE_NUMBER_KEY_BYTES 21

@@ -429,7 +429,7 @@ static void compare_moved(struct store *store, uint64_t *ret_from_table)
         enum torg_err err = catalogue_record_get(&slow, number, &want);
 
         *ret_from_table += rtree_table_value(kv.table, RTREE_TABLE_DOCUMENTS, number).size > 0;
-        catalogue_record_ahead(&kv, number);
+        catalogue_shown_soon(&kv, number);
         assert_int_equal(catalogue_record_get(&kv, number, &got), err);
         if (err)
             continue;
