@@ -28,7 +28,7 @@ struct value {
         double number;
         struct span text;
         struct filter_period period;
-        const struct filter_shape *shape;
+        struct filter_shape *shape;
     };
 };
 
@@ -407,6 +407,8 @@ enum torg_err filter_passes(struct filter *filter, struct span feature, bool *re
     filter->err = filter_json_find(feature, filter->paths, filter->tree.used_count, filter->found);
     filter->work += WORK_FEATURE + filter->tree.node_count / WORK_NODES + feature.size / WORK_BYTES;
     truth = judge(filter, filter->tree.root);
+    if (!filter->err && filter->work > filter->work_max)
+        filter->err = TORG_E_EXPENSIVE;
     for (uint16_t i = 0; i < filter->tree.used_count; i++) {
         if (filter->used[i].shape)
             filter_shape_free(filter->space, filter->used[i].shape);

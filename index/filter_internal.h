@@ -64,9 +64,9 @@ enum torg_err filter_shape_literal(struct filter_space *space, struct span wkt,
 enum torg_err filter_shape_read(struct filter_space *space, struct span geojson,
                                 struct filter_shape **ret_shape);
 void filter_shape_free(struct filter_space *space, struct filter_shape *shape);
-/* Adds to *work what it costs, at most a second's worth. */
+/* Adds to *work what it costs; what alone is past FILTER_WORK_MAX is not done. */
 enum filter_truth filter_shape_related(struct filter_space *space, enum cql2_op op,
-                                       const struct filter_shape *a, const struct filter_shape *b,
+                                       struct filter_shape *a, struct filter_shape *b,
                                        uint64_t *work);
 
 #endif

@@ -474,21 +474,36 @@ static void test_what_is_costly_counts(void **state)
     buffer_done(&feature);
 }
 
+static void put_line(struct buffer *out, int count, bool zigzag)
+{
+    buffer_clear(out);
+    buffer_put_str(out, "{\"geometry\":{\"type\":\"LineString\",\"coordinates\":[[0,0]");
+    for (int i = 1; i < count; i++)
+        buffer_printf(out, ",[%d.%04d,%d.%04d]", zigzag ? i % 2 : i / 10000, zigzag ? 0 : i % 10000,
+                      i / 10000, i % 10000);
+    buffer_put_str(out, "]},\"properties\":{}}");
+}
+
+/* What is large but plain, as an outline is, must not be taken for what is costly. */
 static void test_one_feature_has_a_limit(void **state)
 {
     struct buffer text = {0}, feature = {0};
     uint64_t work;
 
     (void)state;
-    buffer_put_str(&feature, "{\"geometry\":{\"type\":\"LineString\",\"coordinates\":[[0,0]");
-    for (int i = 1; i < 4000; i++)
-        buffer_printf(&feature, ",[%d.%04d,1]", i / 10000, i % 10000);
-    buffer_put_str(&feature, "]},\"properties\":{}}");
     buffer_put_str(&text, "s_touches(geometry,POINT(0.1 0.1))");
+    put_line(&feature, 9000, false);
     assert_ok(judge_one(&text, &feature, &work));
-    put_repeated(&text, " or s_touches(geometry,POINT(0.1 0.1))", 100);
+    assert_in_range(work, 100, 20000);
+    put_line(&feature, 9000, true);
     assert_err(judge_one(&text, &feature, &work), TORG_E_EXPENSIVE);
-    assert_true(work < 2 * FILTER_WORK_MAX);
+    buffer_clear(&text);
+    buffer_put_str(&text,
+                   "s_intersects(geometry,POINT(0.1 0.1)) or s_touches(geometry,POINT(9 9))");
+    assert_ok(judge_one(&text, &feature, &work));
+    put_repeated(&text, " or s_intersects(geometry,POINT(0.1 0.2))", 150);
+    put_line(&feature, 30000, false);
+    assert_ok(judge_one(&text, &feature, &work));
     buffer_done(&text);
     buffer_done(&feature);
 }
