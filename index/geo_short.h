@@ -5,7 +5,7 @@
 #include "index/geo.h"
 
 /*
- * The geodesic distance of what is not far, for a fortieth of what geod_inverse
+ * The geodesic distance of what is not far, for a twentieth of what geod_inverse
  * costs: the arc of a circle that has the chord and the curvature of the normal
  * section in its middle, and the first term of what the curvature changes along
  * the way. Derived, with its bound, in docs/index.md ("Short ones").

@@ -5,6 +5,7 @@
 #include "index/geo_short.h"
 #include "index/rtree_filter.h"
 #include "index/rtree_pending.h"
+#include "index/rtree_place.h"
 #include "index/rtree_read.h"
 #include "protocol/limits.h"
 
@@ -20,24 +21,6 @@
  * before and from what waits, the order is as sure as by geodesics, and where
  * they are not, geodesics decide.
  */
-enum place_kind { /* At equal distance what is not yet exact goes first. */
-                  PLACE_NODE,
-                  PLACE_ITEM,
-                  PLACE_AREA,  /* an item whose distance is that of its shape */
-                  PLACE_SHORT, /* an item that geo_short_m is enough for */
-                  PLACE_EXACT,
-};
-
-struct place {
-    double distance_m; /* lower bound, or exact */
-    uint32_t number;   /* node or document */
-    uint8_t kind;
-    uint8_t collection;
-    uint8_t level;
-    uint8_t inside;
-    bool pending; /* a node: what waits to come into the collection's trees */
-    struct position point;
-};
 
 /* What waits to go out of a collection's trees. */
 struct near_gone {
@@ -61,8 +44,7 @@ struct rtree_near {
     struct rtree_query query;
     struct rtree_filter filter;
     uint32_t collection_mask;
-    struct place *heap; /* smallest first */
-    size_t count, capacity;
+    struct rtree_places queue;
     bool has_after;
     double after_m;
     uint32_t after_document;
@@ -83,61 +65,8 @@ struct rtree_near {
     enum torg_err err; /* of the walk; it stays */
 };
 
-static bool place_before(const struct place *a, const struct place *b)
-{
-    if (a->distance_m != b->distance_m)
-        return a->distance_m < b->distance_m;
-    if (a->kind != b->kind)
-        return a->kind < b->kind;
-    return a->number < b->number;
-}
-
-static enum torg_err heap_push(struct rtree_near *near, const struct place *place)
-{
-    size_t at;
-
-    if (near->count == near->capacity) {
-        size_t capacity = near->capacity ? near->capacity * 2 : 512;
-        struct place *heap = realloc(near->heap, capacity * sizeof(*heap));
-
-        if (!heap)
-            return TORG_E_NOMEM;
-        near->heap = heap;
-        near->capacity = capacity;
-    }
-    at = near->count++;
-    while (at > 0 && place_before(place, &near->heap[(at - 1) / 2])) {
-        near->heap[at] = near->heap[(at - 1) / 2];
-        at = (at - 1) / 2;
-    }
-    near->heap[at] = *place;
-    return TORG_OK;
-}
-
-static struct place heap_pop(struct rtree_near *near)
-{
-    struct place first = near->heap[0];
-    struct place last = near->heap[--near->count];
-    size_t at = 0;
-
-    for (;;) {
-        size_t child = 2 * at + 1;
-
-        if (child >= near->count)
-            break;
-        if (child + 1 < near->count && place_before(&near->heap[child + 1], &near->heap[child]))
-            child++;
-        if (!place_before(&near->heap[child], &last))
-            break;
-        near->heap[at] = near->heap[child];
-        at = child;
-    }
-    near->heap[at] = last;
-    return first;
-}
-
 /* A line or an area waits under the bound of its box. */
-static enum torg_err near_area_bounds(struct rtree_near *near, struct place *area,
+static enum torg_err near_area_bounds(struct rtree_near *near, struct rtree_place *area,
                                       double *ret_upper_m)
 {
     const struct geo_centre *centre = &near->filter.circle.centre;
@@ -149,7 +78,7 @@ static enum torg_err near_area_bounds(struct rtree_near *near, struct place *are
         return err;
     if (item.min.lon_e7 > item.max.lon_e7 || item.min.lat_e7 > item.max.lat_e7)
         return TORG_E_CORRUPT;
-    area->kind = PLACE_AREA;
+    area->kind = RTREE_PLACE_AREA;
     area->distance_m = geo_box_lower_m(centre, item.min, item.max);
     *ret_upper_m = geo_box_upper_m(centre, item.min, item.max);
     return TORG_OK;
@@ -185,7 +114,7 @@ static void near_know(struct rtree_near *near, double upper_m)
 }
 
 /* Queue an item under its lower bound, unless it is known not to be wanted. */
-static enum torg_err near_push_bounded(struct rtree_near *near, const struct place *item,
+static enum torg_err near_push_bounded(struct rtree_near *near, const struct rtree_place *item,
                                        double upper_m)
 {
     if (near->has_after && upper_m < near->after_m)
@@ -196,14 +125,15 @@ static enum torg_err near_push_bounded(struct rtree_near *near, const struct pla
     }
     if (near->wanted > 0 && (!near->has_after || item->distance_m > near->after_m))
         near_know(near, upper_m);
-    return heap_push(near, item);
+    return rtree_places_push(&near->queue, item);
 }
 
-static struct place place_of_item(uint8_t collection, const struct rtree_node *leaf, unsigned i)
+static struct rtree_place place_of_item(uint8_t collection, const struct rtree_node *leaf,
+                                        unsigned i)
 {
-    return (struct place){
+    return (struct rtree_place){
         .number = rtree_node_u32(leaf->document, i),
-        .kind = PLACE_ITEM,
+        .kind = RTREE_PLACE_ITEM,
         .collection = collection,
         .point = rtree_node_point(leaf, i),
     };
@@ -216,7 +146,7 @@ static enum torg_err near_push_items(struct rtree_near *near, uint8_t collection
     enum torg_err err = TORG_OK;
 
     for (unsigned i; !err && rtree_mask_next(&chosen, &i);) {
-        struct place item = place_of_item(collection, leaf, i);
+        struct rtree_place item = place_of_item(collection, leaf, i);
         double upper_m;
 
         if (rtree_filter_is_shape(&near->filter, leaf, i))
@@ -290,7 +220,7 @@ static enum torg_err near_push_fitted(struct rtree_near *near, uint8_t collectio
     chosen = rtree_mask_without(chosen, left);
     near->left_out |= !rtree_mask_empty(&chosen);
     for (unsigned i; !err && rtree_mask_next(&left, &i);) {
-        struct place item = place_of_item(collection, leaf, i);
+        struct rtree_place item = place_of_item(collection, leaf, i);
         double square = (double)squares[i], upper_m;
 
         geo_chord_bounds(fmax(square - margin, 0.0) * near->fit_m2,
@@ -302,7 +232,7 @@ static enum torg_err near_push_fitted(struct rtree_near *near, uint8_t collectio
 
 /* What the trees hold and the place's walk must not find, or NULL. */
 static const struct near_gone *near_gone_of(const struct rtree_near *near,
-                                            const struct place *place)
+                                            const struct rtree_place *place)
 {
     const struct near_gone *gone = place->pending ? NULL : near->gone;
 
@@ -311,7 +241,7 @@ static const struct near_gone *near_gone_of(const struct rtree_near *near,
     return gone;
 }
 
-static enum torg_err near_push_leaf(struct rtree_near *near, const struct place *place,
+static enum torg_err near_push_leaf(struct rtree_near *near, const struct rtree_place *place,
                                     const struct rtree_node *leaf)
 {
     const struct near_gone *gone = near_gone_of(near, place);
@@ -339,7 +269,7 @@ static enum torg_err near_push_leaf(struct rtree_near *near, const struct place 
  * The nearest child that holds as many matches as are wanted bounds them all
  * before a single one was seen.
  */
-static void near_know_child(struct rtree_near *near, const struct place *place,
+static void near_know_child(struct rtree_near *near, const struct rtree_place *place,
                             const struct rtree_node *node, const struct rtree_children *children,
                             const float lower_m[64])
 {
@@ -365,7 +295,7 @@ static void near_know_child(struct rtree_near *near, const struct place *place,
         near->reach_m = upper_m;
 }
 
-static enum torg_err near_push_children(struct rtree_near *near, const struct place *place,
+static enum torg_err near_push_children(struct rtree_near *near, const struct rtree_place *place,
                                         const struct rtree_node *node)
 {
     const struct geo_centre *centre = &near->filter.circle.centre;
@@ -378,9 +308,9 @@ static enum torg_err near_push_children(struct rtree_near *near, const struct pl
     near_know_child(near, place, node, &children, lower_m);
     for (uint64_t left = children.may; left && !err; left &= left - 1) {
         unsigned i = (unsigned)__builtin_ctzll(left);
-        struct place child = {
+        struct rtree_place child = {
             .number = rtree_node_u32(node->child, i),
-            .kind = PLACE_NODE,
+            .kind = RTREE_PLACE_NODE,
             .collection = place->collection,
             .level = (uint8_t)(node->level - 1),
             .inside = children.inside[i],
@@ -395,12 +325,12 @@ static enum torg_err near_push_children(struct rtree_near *near, const struct pl
         if (child.distance_m > near->reach_m)
             near->left_out = true;
         else
-            err = heap_push(near, &child);
+            err = rtree_places_push(&near->queue, &child);
     }
     return err;
 }
 
-static enum torg_err near_open(struct rtree_near *near, const struct place *place)
+static enum torg_err near_open(struct rtree_near *near, const struct rtree_place *place)
 {
     struct rtree_pending pending;
     struct rtree_node node;
@@ -432,7 +362,8 @@ static void near_gone_free(struct rtree_near *near)
 /* Remember what waits to go; what waits to come is asked when its turn comes, as a root is. */
 static enum torg_err near_push_pending(struct rtree_near *near, uint8_t collection)
 {
-    struct place place = {.kind = PLACE_NODE, .collection = collection, .pending = true};
+    struct rtree_place place = {
+        .kind = RTREE_PLACE_NODE, .collection = collection, .pending = true};
     struct rtree_pending pending;
     struct rtree_mask chosen;
     enum torg_err err = rtree_pending_get(near->filter.kv, collection, &pending);
@@ -452,7 +383,7 @@ static enum torg_err near_push_pending(struct rtree_near *near, uint8_t collecti
     if (err || pending.added.count == 0)
         return err;
     place.inside = (uint8_t)rtree_filter_inside(&near->filter);
-    return heap_push(near, &place);
+    return rtree_places_push(&near->queue, &place);
 }
 
 static enum torg_err near_push_roots(struct rtree_near *near)
@@ -461,7 +392,7 @@ static enum torg_err near_push_roots(struct rtree_near *near)
 
     near_gone_free(near);
     for (unsigned collection = 1; collection < COLLECTIONS_MAX && !err; collection++) {
-        struct place place = {.kind = PLACE_NODE, .collection = (uint8_t)collection};
+        struct rtree_place place = {.kind = RTREE_PLACE_NODE, .collection = (uint8_t)collection};
         struct rtree_start start;
 
         if (!(near->collection_mask >> collection & 1))
@@ -474,7 +405,7 @@ static enum torg_err near_push_roots(struct rtree_near *near)
         place.number = start.root;
         place.level = (uint8_t)(start.height - 1);
         place.inside = start.inside;
-        err = heap_push(near, &place);
+        err = rtree_places_push(&near->queue, &place);
     }
     return err;
 }
@@ -490,7 +421,7 @@ static enum torg_err near_begin(struct rtree_near *near, size_t wanted)
         near->nearest = nearest;
     }
     near->wanted = wanted;
-    near->nearest_count = near->given = near->count = 0;
+    near->nearest_count = near->given = near->queue.count = 0;
     near->reach_m = near->fit_m = INFINITY;
     near->left_out = false;
     return near_push_roots(near);
@@ -531,68 +462,69 @@ void rtree_near_after(struct rtree_near *near, double distance_m, uint32_t docum
 }
 
 /* A point whose distance need not be exact; false: it must be, or is too far away. */
-static bool near_shorten(const struct rtree_near *near, struct place *item)
+static bool near_shorten(const struct rtree_near *near, struct rtree_place *item)
 {
     double short_m;
 
-    if (!near->query.near_rounded || item->kind != PLACE_ITEM ||
+    if (!near->query.near_rounded || item->kind != RTREE_PLACE_ITEM ||
         !geo_short_m(&near->filter.circle.centre, geo_point_of(item->point), &short_m) ||
         !geo_short_rounds(short_m))
         return false;
-    item->kind = PLACE_SHORT;
+    item->kind = RTREE_PLACE_SHORT;
     item->distance_m = short_m - GEO_SHORT_ERROR_M;
     return true;
 }
 
 /* Do its bounds touch neither what was given, nor where the page begins, nor what waits? */
-static bool near_is_apart(const struct rtree_near *near, const struct place *item)
+static bool near_is_apart(const struct rtree_near *near, const struct rtree_place *item)
 {
     return item->distance_m > near->last.distance_m &&
            (!near->has_after || item->distance_m > near->after_m) &&
-           (near->count == 0 ||
-            item->distance_m + 2 * GEO_SHORT_ERROR_M < near->heap[0].distance_m);
+           (near->queue.count == 0 ||
+            item->distance_m + 2 * GEO_SHORT_ERROR_M < near->queue.heap[0].distance_m);
 }
 
-static enum torg_err near_measure(struct rtree_near *near, struct place *item)
+static enum torg_err near_measure(struct rtree_near *near, struct rtree_place *item)
 {
     enum torg_err err = TORG_OK;
 
-    if (item->kind == PLACE_AREA)
+    if (item->kind == RTREE_PLACE_AREA)
         err = rtree_filter_shape_m(&near->filter, item->number, &item->distance_m);
     else
         item->distance_m = rtree_filter_distance_m(&near->filter, item->point);
-    item->kind = PLACE_EXACT;
+    item->kind = RTREE_PLACE_EXACT;
     return err;
 }
 
 /* Bounds are so close that what was the first nearly always stays it. */
-static bool near_stays_first(const struct rtree_near *near, const struct place *item)
+static bool near_stays_first(const struct rtree_near *near, const struct rtree_place *item)
 {
-    return near->count == 0 || place_before(item, &near->heap[0]);
+    return near->queue.count == 0 || rtree_place_before(item, &near->queue.heap[0]);
 }
 
 /*
  * An item whose turn has come by its bound: now its distance decides whether it
  * is the first.
  */
-static enum torg_err near_resolve(struct rtree_near *near, struct place *item, bool *ret_first)
+static enum torg_err near_resolve(struct rtree_near *near, struct rtree_place *item,
+                                  bool *ret_first)
 {
     enum torg_err err = TORG_OK;
 
     *ret_first = true; /* Otherwise something would have come before it. */
-    if (item->kind < PLACE_SHORT) {
+    if (item->kind < RTREE_PLACE_SHORT) {
         if (!near_shorten(near, item))
             err = near_measure(near, item);
         *ret_first = near_stays_first(near, item);
     }
-    if (!err && *ret_first && item->kind == PLACE_SHORT && !near_is_apart(near, item)) {
+    if (!err && *ret_first && item->kind == RTREE_PLACE_SHORT && !near_is_apart(near, item)) {
         err = near_measure(near, item);
         *ret_first = near_stays_first(near, item);
     }
     return err;
 }
 
-static bool near_is_after(const struct rtree_near *near, const struct place *item)
+static bool near_is_after(const struct rtree_near *near, const struct rtree_place *item)
 {
     if (!near->has_after || item->distance_m > near->after_m)
         return true;
@@ -614,21 +546,21 @@ static enum torg_err near_go_on(struct rtree_near *near)
 
 /* The next item whose distance is known and the least: exact, or apart from all others.
  * TORG_E_NOT_FOUND at the end. */
-static enum torg_err near_first(struct rtree_near *near, struct place *ret_item)
+static enum torg_err near_first(struct rtree_near *near, struct rtree_place *ret_item)
 {
     enum torg_err err = TORG_OK;
 
-    while (!err && near->count > 0) {
-        struct place place = heap_pop(near);
+    while (!err && near->queue.count > 0) {
+        struct rtree_place place = rtree_places_pop(&near->queue);
         bool first = false;
 
-        if (place.kind == PLACE_NODE) {
+        if (place.kind == RTREE_PLACE_NODE) {
             err = near_open(near, &place);
             continue;
         }
         err = near_resolve(near, &place, &first);
         if (!err && !first)
-            err = heap_push(near, &place);
+            err = rtree_places_push(&near->queue, &place);
         if (!err && first) {
             *ret_item = place;
             return TORG_OK;
@@ -637,10 +569,10 @@ static enum torg_err near_first(struct rtree_near *near, struct place *ret_item)
     return err ? err : TORG_E_NOT_FOUND;
 }
 
-static void near_give(struct rtree_near *near, const struct place *item)
+static void near_give(struct rtree_near *near, const struct rtree_place *item)
 {
     near->last = (struct rtree_hit){item->number, item->distance_m};
-    near->last_short = item->kind == PLACE_SHORT;
+    near->last_short = item->kind == RTREE_PLACE_SHORT;
     near->last_point = item->point;
     if (near->last_short)
         near->last.distance_m += GEO_SHORT_ERROR_M;
@@ -649,7 +581,7 @@ static void near_give(struct rtree_near *near, const struct place *item)
 
 enum torg_err rtree_near_next(struct rtree_near *near, struct rtree_hit *ret_hit)
 {
-    struct place item;
+    struct rtree_place item;
 
     if (!near->err && near->wanted > 0 && near->given == near->wanted)
         near->err = near_go_on(near);
@@ -683,7 +615,7 @@ void rtree_near_free(struct rtree_near *near)
         return;
     rtree_filter_done(&near->filter);
     near_gone_free(near);
-    free(near->heap);
+    rtree_places_done(&near->queue);
     free(near->nearest);
     free(near);
 }
