@@ -65,7 +65,9 @@ static int select_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
 static void log_refused(const char *path, const char *what)
 {
     char file[LOG_VALUE_BYTES_MAX], reason[LOG_VALUE_BYTES_MAX];
-    const char *text = ERR_reason_error_string(ERR_peek_last_error());
+    unsigned long first = ERR_peek_error(); /* The later ones say only who noticed it. */
+    const char *text =
+        ERR_SYSTEM_ERROR(first) ? strerror(ERR_GET_REASON(first)) : ERR_reason_error_string(first);
 
     log_event(LOG_ERROR, "http.tls", "file=%s err=%s: %s", log_value(file, path),
               log_value(reason, text ? text : "unknown"), what);

@@ -259,6 +259,11 @@ static enum torg_err start_listeners(struct node_whole *whole, char *message)
 
     if (config->http_count || config->http_tls_count) {
         err = http_new(&whole->node, &whole->http);
+        if (err == TORG_E_CONFIG)
+            return refuse(message, err,
+                          "[http] in %s cannot be used as it is; the line above, http.tls or "
+                          "http.listen, says why",
+                          config->file);
         if (err)
             return refuse(message, err,
                           "cannot listen in [http]: %s; end the process that has the "

@@ -84,7 +84,9 @@ def test_tls_and_its_renewal():
                        tls_key="web.pem.key")
         refused = subprocess.run([TORGD, "--config", str(node.conf)], capture_output=True,
                                  text=True, timeout=PATIENCE_S, check=False)
-        assert refused.returncode != 0 and "web.pem" in refused.stderr, refused
+        assert refused.returncode == 1 and "web.pem" in refused.stderr, refused
+        assert "No such file" in refused.stderr and "[http]" in refused.stderr, refused
+        assert "the port" not in refused.stderr, refused  # Nobody has it.
         make_certificate(node.directory, "web.pem")
         node.start()
         for i in range(40):
