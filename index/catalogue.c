@@ -117,7 +117,7 @@ enum torg_err catalogue_find_of(const struct kv *kv, uint32_t origin_number, uin
 
     if (err)
         return err;
-    err = catalogue_document(kv, number, ret);
+    err = catalogue_shown(kv, number, ret);
     return err == TORG_E_NOT_FOUND ? TORG_E_CORRUPT : err;
 }
 
@@ -137,6 +137,8 @@ enum torg_err catalogue_find(const struct kv *kv, uint8_t collection, const stru
         if (memcmp(origin.id.bytes, id->origin_prefix, sizeof(id->origin_prefix)) != 0)
             return TORG_E_NOT_FOUND;
         err = catalogue_find_of(kv, origin.number, collection, &id->id, ret);
+        if (!err)
+            return catalogue_document(kv, ret->number, ret);
         if (err != TORG_E_NOT_FOUND)
             return err;
         after = origin.id;

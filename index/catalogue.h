@@ -40,7 +40,7 @@ enum torg_err catalogue_document(const struct kv *kv, uint32_t number, struct do
 enum torg_err catalogue_shown(const struct kv *kv, uint32_t number, struct document *ret);
 /* It is asked for soon: begin to load it, if it is known where it lies. */
 void catalogue_shown_soon(const struct kv *kv, uint32_t number);
-/* TORG_E_NOT_FOUND: the origin has no such listing in the collection. */
+/* As catalogue_shown. TORG_E_NOT_FOUND: the origin has no such listing in the collection. */
 enum torg_err catalogue_find_of(const struct kv *kv, uint32_t origin_number, uint8_t collection,
                                 const struct listing_id *id, struct document *ret);
 /* By what the API's feature id says. */

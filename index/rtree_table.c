@@ -193,6 +193,15 @@ void rtree_tables_release(struct rtree_tables *tables, struct rtree_table *table
 
 /* ---- filling ---- */
 
+/*
+ * May the space grow? Asked before the mutex is taken, for where a store has more
+ * documents than there is room for, this is the way of each that is not known.
+ */
+static bool table_has_room(const struct rtree_tables *tables, unsigned s)
+{
+    return s < RTREE_TABLE_FLEETING || rtree_tables_bytes(tables) <= RTREE_TABLE_BYTES_MAX / 2;
+}
+
 /* The chunk for a number, made if need be. Locked. */
 static struct rtree_table_chunk *table_grow(struct rtree_table *table, unsigned s, size_t i)
 {
@@ -202,8 +211,6 @@ static struct rtree_table_chunk *table_grow(struct rtree_table *table, unsigned 
 
     if (chunk)
         return chunk;
-    if (s >= RTREE_TABLE_FLEETING && rtree_tables_bytes(tables) > RTREE_TABLE_BYTES_MAX / 2)
-        return NULL;
     if (!space || i >= space->capacity) {
         struct rtree_table_space *grown = space_copy(tables, space, 2 * i + 8);
 
@@ -232,7 +239,7 @@ static void table_keep(struct rtree_table *table, uint8_t s, uint32_t number, ui
     if (s >= RTREE_TABLE_SPACES)
         return;
     chunk = chunk_of(space_of(table, s), i);
-    if (!chunk) {
+    if (!chunk && table_has_room(tables, s)) {
         tables->lock(tables->context, true);
         if (table == tables->current && !tables->published)
             chunk = table_grow(table, s, i);

@@ -219,6 +219,38 @@ static void test_memory_is_bounded(void **state)
     rtree_tables_free(tables);
 }
 
+/* However many documents there are, nodes find room; and what is not kept is only not known. */
+static void test_documents_leave_room(void **state)
+{
+    pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    struct rtree_tables *tables = rtree_tables_new(lock_mutex, &mutex);
+    const uint32_t chunks = 2 * RTREE_TABLE_BYTES_MAX / sizeof(struct rtree_table_chunk);
+    static const uint8_t value[8];
+    struct rtree_table *table;
+    uint32_t kept = 0;
+
+    (void)state;
+    assert_non_null(tables);
+    table = rtree_tables_acquire(tables, 1);
+    assert_non_null(table);
+    for (uint32_t i = 0; i < chunks; i++) {
+        uint32_t number = i * RTREE_TABLE_CHUNK;
+
+        rtree_table_keep_value(table, RTREE_TABLE_DOCUMENTS, number, span_of(value, i % 9));
+        if (i % 9 > 0)
+            kept += rtree_table_value(table, RTREE_TABLE_DOCUMENTS, number).size == i % 9;
+        else
+            assert_int_equal(rtree_table_value(table, RTREE_TABLE_DOCUMENTS, number).size, 0);
+    }
+    assert_in_range(kept, 1, chunks / 2);
+    assert_in_range(rtree_tables_bytes(tables), RTREE_TABLE_BYTES_MAX / 4,
+                    RTREE_TABLE_BYTES_MAX / 2 + RTREE_TABLE_BYTES_MAX / 16);
+    rtree_table_keep(table, 1, 5, value);
+    assert_ptr_equal(rtree_table_find(table, 1, 5), value);
+    rtree_tables_release(tables, table);
+    rtree_tables_free(tables);
+}
+
 /* ---- in the store, with threads ---- */
 
 #define COLLECTION 3
@@ -526,7 +558,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table_agrees_with_model), cmocka_unit_test(test_memory_is_bounded),
         cmocka_unit_test(test_readers_during_commits),  cmocka_unit_test(test_damage_is_seen),
-        cmocka_unit_test(test_values_that_move),
+        cmocka_unit_test(test_values_that_move),        cmocka_unit_test(test_documents_leave_room),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
