@@ -87,7 +87,8 @@ void http_page_parts_begin(const struct http_page_parts *page, int status, struc
     buffer_put_str(out, "</div></header>\n<main class=\"wide\">\n");
 }
 
-void http_page_parts_age(const struct http_page_parts *page, const struct http_origin *origin)
+/* "för 3 minuter sedan" of one origin, with marks, or that this is the source. */
+static void put_age(const struct http_page_parts *page, const struct http_origin *origin)
 {
     int64_t now_ms = page->exchange->now_ms;
     enum http_word mark = WORD_COUNT;
@@ -132,7 +133,7 @@ static void put_origins(const struct http_page_parts *page)
         html_text(out, origin->name);
         buffer_printf(out, "</strong>: %llu %s, ", (unsigned long long)count,
                       http_page_parts_word(page, WORD_LISTINGS));
-        http_page_parts_age(page, origin);
+        put_age(page, origin);
         buffer_put_str(out, "</li>\n");
     }
     buffer_put_str(out, "</ul>\n");
@@ -221,7 +222,7 @@ void http_page_parts_source(const struct http_page_parts *page, const struct doc
     buffer_printf(page->out, "%s ", http_page_parts_word(page, WORD_FROM));
     html_text(page->out, origin->name);
     buffer_put_str(page->out, ", ");
-    http_page_parts_age(page, origin);
+    put_age(page, origin);
 }
 
 const char *http_page_parts_municipality(const struct document *document)

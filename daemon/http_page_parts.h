@@ -54,7 +54,5 @@ void http_page_parts_start(const struct http_page_parts *page, const json_t *pro
                            const char *before, const char *after);
 void http_page_parts_price(const struct http_page_parts *page, const json_t *properties,
                            const char *before, const char *after);
-/* "för 3 minuter sedan" of one origin, with marks, or that this is the source. */
-void http_page_parts_age(const struct http_page_parts *page, const struct http_origin *origin);
 
 #endif

@@ -401,8 +401,8 @@ enum torg_err catalogue_source_hash(struct span system, struct span id, uint8_t 
     return err;
 }
 
-struct catalogue_count_key catalogue_count_key(enum catalogue_counter counter, uint8_t collection,
-                                               uint32_t origin_number)
+static struct catalogue_count_key count_key(enum catalogue_counter counter, uint8_t collection,
+                                            uint32_t origin_number)
 {
     struct catalogue_count_key key;
 
@@ -415,7 +415,7 @@ struct catalogue_count_key catalogue_count_key(enum catalogue_counter counter, u
 enum torg_err catalogue_count_get(const struct kv *kv, enum catalogue_counter counter,
                                   uint8_t collection, uint32_t origin_number, uint64_t *ret_count)
 {
-    struct catalogue_count_key key = catalogue_count_key(counter, collection, origin_number);
+    struct catalogue_count_key key = count_key(counter, collection, origin_number);
     struct span value;
     enum torg_err err;
 
@@ -443,7 +443,7 @@ static enum torg_err count_clear(struct kv *kv, const struct catalogue_count_key
 enum torg_err catalogue_count_put(struct kv *kv, enum catalogue_counter counter, uint8_t collection,
                                   uint32_t origin_number, uint64_t count)
 {
-    struct catalogue_count_key key = catalogue_count_key(counter, collection, origin_number);
+    struct catalogue_count_key key = count_key(counter, collection, origin_number);
     uint8_t value[8];
 
     if (count == 0)
@@ -510,7 +510,7 @@ bool catalogue_extent_equal(const struct catalogue_extent *a, const struct catal
 enum torg_err catalogue_extent_get(const struct kv *kv, uint8_t collection,
                                    struct catalogue_extent *ret_extent)
 {
-    struct catalogue_count_key key = catalogue_count_key(CATALOGUE_COUNT_EXTENT, collection, 0);
+    struct catalogue_count_key key = count_key(CATALOGUE_COUNT_EXTENT, collection, 0);
     struct catalogue_extent extent = {0};
     struct span value;
     enum torg_err err;
@@ -537,7 +537,7 @@ enum torg_err catalogue_extent_get(const struct kv *kv, uint8_t collection,
 enum torg_err catalogue_extent_put(struct kv *kv, uint8_t collection,
                                    const struct catalogue_extent *extent)
 {
-    struct catalogue_count_key key = catalogue_count_key(CATALOGUE_COUNT_EXTENT, collection, 0);
+    struct catalogue_count_key key = count_key(CATALOGUE_COUNT_EXTENT, collection, 0);
     uint8_t value[CATALOGUE_EXTENT_BYTES];
 
     if (!extent->has_box && !extent->has_time)

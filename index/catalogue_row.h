@@ -62,7 +62,6 @@ struct theme_set catalogue_row_themes(const struct catalogue_row *row);
  * on the equator stands for the number, and no box or circle is asked of it.
  */
 #define CATALOGUE_TREE_UNPLACED 32
-#define CATALOGUE_TREES_MAX (CATALOGUE_TREE_UNPLACED + COLLECTIONS_MAX)
 uint8_t catalogue_tree(uint8_t collection, bool placed);
 /* What its tree holds of a row. */
 struct rtree_item catalogue_row_item(const struct catalogue_row *row);
@@ -88,7 +87,6 @@ struct catalogue_part_key {
 struct catalogue_part_key catalogue_part_key(uint8_t collection, bool placed, bool irregular);
 
 /* The fixed part of a KV_DOCUMENT value; the feature follows. Key: u32be number. */
-#define CATALOGUE_DOCUMENT_BYTES 70
 struct catalogue_record {
     uint8_t collection;
     bool placed;
@@ -138,8 +136,6 @@ enum catalogue_counter {
 struct catalogue_count_key {
     uint8_t bytes[CATALOGUE_COUNT_KEY_BYTES];
 };
-struct catalogue_count_key catalogue_count_key(enum catalogue_counter counter, uint8_t collection,
-                                               uint32_t origin_number);
 /* 0 when there is none. */
 enum torg_err catalogue_count_get(const struct kv *kv, enum catalogue_counter counter,
                                   uint8_t collection, uint32_t origin_number, uint64_t *ret_count);

@@ -9,7 +9,6 @@
  * KV_DOCTERM, since what the listing was is not known any more when it changes:
  * kind u8, size u8, key for each, ascending, each once.
  */
-#define CATALOGUE_TERM_BYTES_MAX (2 + POSTINGS_KEY_BYTES_MAX)
 
 /* Append a term, in any order. A key that is empty or too long is left out. */
 void catalogue_terms_add(struct buffer *terms, uint8_t kind, struct span key);

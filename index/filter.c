@@ -54,7 +54,7 @@ struct filter {
 
 static enum filter_truth judge(struct filter *filter, uint16_t number);
 
-enum filter_truth filter_truth_of(bool yes)
+static enum filter_truth truth_of(bool yes)
 {
     return yes ? FILTER_YES : FILTER_NO;
 }
@@ -267,17 +267,17 @@ static enum filter_truth judge_comparison(enum cql2_op op, const struct value *a
         return FILTER_UNKNOWN;
     switch (op) {
     case CQL2_OP_EQ:
-        return filter_truth_of(order == 0);
+        return truth_of(order == 0);
     case CQL2_OP_NE:
-        return filter_truth_of(order != 0);
+        return truth_of(order != 0);
     case CQL2_OP_LT:
-        return filter_truth_of(order < 0);
+        return truth_of(order < 0);
     case CQL2_OP_LE:
-        return filter_truth_of(order <= 0);
+        return truth_of(order <= 0);
     case CQL2_OP_GT:
-        return filter_truth_of(order > 0);
+        return truth_of(order > 0);
     default:
-        return filter_truth_of(order >= 0);
+        return truth_of(order >= 0);
     }
 }
 
@@ -300,7 +300,7 @@ static enum filter_truth judge_all(struct filter *filter, uint16_t first,
 
 static enum filter_truth negated(enum filter_truth truth)
 {
-    return truth == FILTER_UNKNOWN ? truth : filter_truth_of(truth == FILTER_NO);
+    return truth == FILTER_UNKNOWN ? truth : truth_of(truth == FILTER_NO);
 }
 
 /* An OR of comparisons, and an AND of two: absent values count as there. */
@@ -346,7 +346,7 @@ static enum filter_truth judge_like(struct filter *filter, const struct value *t
         return FILTER_UNKNOWN;
     is_like = filter_like(text->text, pattern->text, &steps);
     filter->work += steps / WORK_STEPS;
-    return filter_truth_of(is_like);
+    return truth_of(is_like);
 }
 
 static enum filter_truth judge_two(struct filter *filter, const struct cql2_node *node)
@@ -356,7 +356,7 @@ static enum filter_truth judge_two(struct filter *filter, const struct cql2_node
 
     if (node->op >= CQL2_OP_T_AFTER)
         return a.kind == PERIOD && b.kind == PERIOD
-                   ? filter_truth_of(filter_time_related(node->op, &a.period, &b.period))
+                   ? truth_of(filter_time_related(node->op, &a.period, &b.period))
                    : FILTER_UNKNOWN;
     if (node->op >= CQL2_OP_S_INTERSECTS)
         return a.kind == SHAPE && b.kind == SHAPE
@@ -385,7 +385,7 @@ static enum filter_truth judge(struct filter *filter, uint16_t number)
         return negated(judge(filter, node->first));
     case CQL2_OP_IS_NULL:
         value = value_of(filter, node->first);
-        return filter_truth_of(value.kind == NOTHING);
+        return truth_of(value.kind == NOTHING);
     case CQL2_OP_IN:
         return judge_in(filter, node);
     case CQL2_OP_BETWEEN:
@@ -393,7 +393,7 @@ static enum filter_truth judge(struct filter *filter, uint16_t number)
     case CQL2_OP_BOOLEAN:
     case CQL2_OP_PROPERTY:
         value = value_of(filter, number);
-        return value.kind == TRUTH ? filter_truth_of(value.truth) : FILTER_UNKNOWN;
+        return value.kind == TRUTH ? truth_of(value.truth) : FILTER_UNKNOWN;
     default:
         return judge_two(filter, node);
     }

@@ -6,7 +6,6 @@
 
 /* For filter*.c only. */
 enum filter_truth { FILTER_NO, FILTER_YES, FILTER_UNKNOWN };
-enum filter_truth filter_truth_of(bool yes);
 
 /* ---- members of stored JSON ---- */
 

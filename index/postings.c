@@ -442,21 +442,6 @@ enum torg_err postings_and(const struct kv *kv, uint8_t kind, struct span key,
     return err;
 }
 
-enum torg_err postings_and_count(const struct kv *kv, uint8_t kind, struct span key,
-                                 const struct postings_set *set, uint64_t *ret_count,
-                                 uint64_t *work)
-{
-    struct postings_set list;
-    enum torg_err err;
-
-    err = list_within(kv, kind, key, set, &list, work);
-    if (err)
-        return err;
-    *ret_count = postings_set_and_count(set, &list);
-    postings_set_done(&list);
-    return TORG_OK;
-}
-
 enum torg_err postings_count(const struct kv *kv, uint8_t kind, struct span key,
                              uint64_t *ret_count)
 {

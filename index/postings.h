@@ -107,10 +107,6 @@ enum torg_err postings_or(const struct kv *kv, uint8_t kind, struct span key,
 /* set = set and the list. Reads no chunk in which set has nothing. */
 enum torg_err postings_and(const struct kv *kv, uint8_t kind, struct span key,
                            struct postings_set *set, uint64_t *work);
-/* How many of set are in the list; a facet. */
-enum torg_err postings_and_count(const struct kv *kv, uint8_t kind, struct span key,
-                                 const struct postings_set *set, uint64_t *ret_count,
-                                 uint64_t *work);
 
 /*
  * The lists of a kind whose key begins with prefix, in the order of their keys.
@@ -137,8 +133,6 @@ enum torg_err postings_walk_or(const struct postings_walk *walk, struct postings
 enum torg_err postings_walk_and_count(const struct postings_walk *walk,
                                       const struct postings_set *set, uint64_t *ret_count,
                                       uint64_t *work);
-/* Its smallest number. */
-enum torg_err postings_walk_first(const struct postings_walk *walk, uint32_t *ret_number);
 void postings_walk_close(struct postings_walk *walk);
 
 /*

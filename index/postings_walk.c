@@ -89,26 +89,6 @@ enum torg_err postings_walk_and_count(const struct postings_walk *walk,
     return err;
 }
 
-enum torg_err postings_walk_first(const struct postings_walk *walk, uint32_t *ret_number)
-{
-    struct postings_record record;
-    struct postings_set set = {0};
-    enum torg_err err;
-
-    err = postings_record_read(walk->record, &record);
-    if (err)
-        return err;
-    if (record.numbers.size) {
-        *ret_number = get_u32be(record.numbers.data);
-        return TORG_OK;
-    }
-    err = postings_walk_or(walk, &set, NULL);
-    if (!err && postings_set_read(&set, 0, ret_number, 1) == 0)
-        err = TORG_E_CORRUPT;
-    postings_set_done(&set);
-    return err;
-}
-
 void postings_walk_close(struct postings_walk *walk)
 {
     kv_cursor_close(walk->kv, walk->cursor);

@@ -365,8 +365,8 @@ bool rtree_node_rest_zero(const struct rtree_node *node)
     return true;
 }
 
-enum torg_err rtree_node_read(struct span value, uint8_t collection, uint32_t number,
-                              unsigned level, struct rtree_node *ret_node)
+static enum torg_err node_read(struct span value, uint8_t collection, uint32_t number,
+                               unsigned level, struct rtree_node *ret_node)
 {
     struct rtree_node node;
 
@@ -395,7 +395,7 @@ enum torg_err rtree_node_get(const struct kv *kv, uint8_t collection, uint32_t n
     err = kv_get(kv, KV_RTREE, rtree_node_key(collection, number, key), &value);
     if (err)
         return err == TORG_E_NOT_FOUND ? TORG_E_CORRUPT : err;
-    return rtree_node_read(value, collection, number, level, ret_node);
+    return node_read(value, collection, number, level, ret_node);
 }
 
 struct rtree_entry rtree_node_child(const struct rtree_node *node, unsigned i)

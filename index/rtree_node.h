@@ -196,9 +196,6 @@ bool rtree_node_free_read(struct span value, uint32_t *ret_next);
 /* TORG_E_CORRUPT when it is absent, of another level, or fails its checks. */
 enum torg_err rtree_node_get(const struct kv *kv, uint8_t collection, uint32_t number,
                              unsigned level, struct rtree_node *ret_node);
-/* The same of a value that is already there; it is borrowed. */
-enum torg_err rtree_node_read(struct span value, uint8_t collection, uint32_t number,
-                              unsigned level, struct rtree_node *ret_node);
 static inline unsigned rtree_node_level(const uint8_t *bytes)
 {
     return bytes[RTREE_NODE_LEVEL_AT];

@@ -330,7 +330,7 @@ static unsigned gone_hash(uint32_t document)
     return (document * UINT32_C(2654435761)) >> 23;
 }
 
-void rtree_gone_add(struct rtree_gone *gone, uint32_t document)
+static void gone_add(struct rtree_gone *gone, uint32_t document)
 {
     unsigned hash = gone_hash(document);
 
@@ -346,7 +346,7 @@ void rtree_gone_fill(struct rtree_gone *gone, const struct rtree_node *leaf,
 {
     gone->count = 0;
     for (unsigned i; rtree_mask_next(&chosen, &i);)
-        rtree_gone_add(gone, rtree_node_u32(leaf->document, i));
+        gone_add(gone, rtree_node_u32(leaf->document, i));
 }
 
 bool rtree_gone_has(const struct rtree_gone *gone, uint32_t document)

@@ -62,7 +62,6 @@ struct rtree_gone {
     uint64_t seen[8]; /* undefined while count is 0: bits of what they hash to */
     uint32_t documents[RTREE_PENDING_GONE_MAX];
 };
-void rtree_gone_add(struct rtree_gone *gone, uint32_t document);
 /* Those of a leaf that are chosen. */
 void rtree_gone_fill(struct rtree_gone *gone, const struct rtree_node *leaf,
                      struct rtree_mask chosen);

@@ -338,7 +338,8 @@ static enum torg_err node_remove(struct rtree_stem *stem, const struct rtree_pat
     return err ? err : node_settle(stem, bytes, gone, self);
 }
 
-enum torg_err rtree_stem_shrink(struct rtree_stem *stem)
+/* A root with one child is no use: the child becomes the root. */
+static enum torg_err shrink(struct rtree_stem *stem)
 {
     while (*stem->height > 1) {
         struct rtree_node node;
@@ -416,7 +417,7 @@ enum torg_err rtree_stem_remove(struct rtree_stem *stem, const struct rtree_item
         *stem->height = 0;
         *stem->root = 0;
     }
-    return rtree_stem_shrink(stem);
+    return shrink(stem);
 }
 
 static enum torg_err clear_below(struct rtree_stem *stem, uint32_t number, unsigned level)
@@ -525,5 +526,5 @@ enum torg_err rtree_stem_replace(struct rtree_stem *stem, const struct rtree_pat
     }
     if (grown.split)
         return root_grow(stem, &grown);
-    return rtree_stem_shrink(stem);
+    return shrink(stem);
 }

@@ -51,7 +51,5 @@ enum torg_err rtree_stem_clear(struct rtree_stem *stem);
 enum torg_err rtree_stem_replace(struct rtree_stem *stem, const struct rtree_path *path,
                                  unsigned level, const unsigned *index, unsigned index_count,
                                  const struct rtree_entry *entries, size_t entry_count);
-/* A root with one child is no use: the child becomes the root. */
-enum torg_err rtree_stem_shrink(struct rtree_stem *stem);
 
 #endif

@@ -888,32 +888,3 @@ void store_reader_check(struct store *store)
 {
     mdb_reader_check(store->env, NULL);
 }
-
-enum torg_err store_copy(struct store *store, const char *directory)
-{
-    char path[PATH_MAX];
-    enum torg_err err;
-    int fd, rc;
-
-    err = path_join(directory, STORE_FILE, path, sizeof(path));
-    if (err)
-        return err;
-    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, STORE_FILE_MODE);
-    if (fd < 0)
-        return errno == EEXIST ? TORG_E_KNOWN : TORG_E_IO;
-    rc = mdb_env_copyfd2(store->env, fd, MDB_CP_COMPACT);
-    if (!rc && fsync(fd) != 0)
-        rc = errno;
-    if (close(fd) != 0 && !rc)
-        rc = errno;
-    err = err_of(rc);
-    if (!err)
-        err = directory_sync(directory);
-    if (err) {
-        int saved = errno;
-
-        unlink(path); /* Half a copy must not pass for a backup. */
-        errno = saved;
-    }
-    return err;
-}

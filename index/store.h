@@ -86,11 +86,4 @@ enum torg_err store_stat(struct store *store, struct store_stat *ret_stat);
 /* Clear the slots of readers that died. Now and then, from the writer's thread. */
 void store_reader_check(struct store *store);
 
-/*
- * A compacting copy of a snapshot into directory (which must hold no store):
- * hot backup, and how deleted bytes go. Durable on TORG_OK; TORG_E_KNOWN when
- * a store is there; TORG_E_FULL, TORG_E_IO. Any thread.
- */
-enum torg_err store_copy(struct store *store, const char *directory);
-
 #endif

@@ -70,7 +70,7 @@ enum cql2_op cql2_function(struct span name)
     return 0;
 }
 
-const char *cql2_function_name(enum cql2_op op)
+static const char *function_name(enum cql2_op op)
 {
     for (size_t i = 0; i < ARRAY_SIZE(functions); i++) {
         if (functions[i].op == op)
@@ -374,7 +374,7 @@ static uint16_t check_temporal(struct cql2_maker *maker, uint16_t node)
     for (uint16_t i = nodes[node].first; i; i = nodes[i].next) {
         if (!is_time(nodes[i].type) && nodes[i].type != CQL2_INTERVAL)
             return cql2_fail(maker, "%s takes dates, timestamps and intervals, but here is %s",
-                             cql2_function_name(nodes[node].op), cql2_type_name(nodes[i].type));
+                             function_name(nodes[node].op), cql2_type_name(nodes[i].type));
     }
     return node;
 }
@@ -403,7 +403,7 @@ static uint16_t check_spatial(struct cql2_maker *maker, uint16_t node)
     const struct cql2_node *nodes = maker->tree->nodes;
     enum cql2_op op = nodes[node].op;
 
-    if (!check_each(maker, node, CQL2_GEOMETRY, cql2_function_name(op)))
+    if (!check_each(maker, node, CQL2_GEOMETRY, function_name(op)))
         return 0;
     for (uint16_t i = nodes[node].first; i; i = nodes[i].next) {
         if (nodes[i].op == CQL2_OP_GEOMETRY && nodes[i].mixed && op != CQL2_OP_S_INTERSECTS &&

@@ -211,9 +211,3 @@ void fold_put(struct buffer *out, struct span text)
         fold_letter(out, code);
     }
 }
-
-bool fold_contains(struct span folded, struct span needle)
-{
-    return needle.size == 0 ||
-           (folded.size && memmem(folded.data, folded.size, needle.data, needle.size) != NULL);
-}

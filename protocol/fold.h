@@ -13,7 +13,5 @@
  * Control characters, and bytes that are not UTF-8, are dropped.
  */
 void fold_put(struct buffer *out, struct span text);
-/* Does folded text contain folded needle? An empty needle is in everything. */
-bool fold_contains(struct span folded, struct span needle);
 
 #endif

@@ -220,7 +220,7 @@ static enum torg_err pump(struct sync *sync)
     return err;
 }
 
-int64_t sync_next_tick_ms(const struct sync *sync)
+static int64_t next_tick_ms(const struct sync *sync)
 {
     int64_t next_ms = sync->starved && sync->job_ended ? sync->now_ms : sync->origins_due_ms;
     int64_t peers_ms = sync_peer_next_tick_ms(sync);
@@ -256,7 +256,7 @@ enum torg_err sync_step(struct sync *sync, const struct kv *read, const struct s
         err = event_take(sync, event);
     if (!err)
         err = pump(sync);
-    ret_actions->next_tick_ms = sync_next_tick_ms(sync);
+    ret_actions->next_tick_ms = next_tick_ms(sync);
     sync->read = NULL;
     sync->actions = NULL;
     return err;

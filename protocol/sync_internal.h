@@ -300,7 +300,6 @@ enum torg_err sync_action_add(struct sync *sync, enum sync_action_kind kind,
 void sync_note(struct sync *sync, const char *event, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 uint64_t sync_random(struct sync *sync);
-int64_t sync_next_tick_ms(const struct sync *sync);
 
 /* ---- sync_origin.c ---- */
 /* Index of an origin, SYNC_NONE if it is not trusted. */

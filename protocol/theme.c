@@ -18,7 +18,6 @@ struct entry {
 };
 
 struct theme_tree {
-    unsigned edition;
     uint64_t version;
     size_t count;
     struct entry *entries; /* ascending by slug */
@@ -232,7 +231,6 @@ static enum torg_err tree_fill(struct theme_tree *tree, char *message, size_t me
         snprintf(message, message_size, "themes must be a list of 1 to %d", THEME_COUNT_MAX);
         return TORG_E_CONFIG;
     }
-    tree->edition = (unsigned)json_integer_value(edition);
     tree->entries = calloc(json_array_size(themes), sizeof(*tree->entries));
     tree->strings = calloc(2 * names_total(themes) + 1, sizeof(*tree->strings));
     if (!tree->entries || !tree->strings)
@@ -317,11 +315,6 @@ const struct theme *theme_tree_find(const struct theme_tree *tree, struct span s
 uint64_t theme_tree_version(const struct theme_tree *tree)
 {
     return tree->version;
-}
-
-unsigned theme_tree_edition(const struct theme_tree *tree)
-{
-    return tree->edition;
 }
 
 static const char *name_in(const struct theme *theme, const char *language)

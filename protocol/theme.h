@@ -71,8 +71,6 @@ const struct theme *theme_tree_find(const struct theme_tree *tree, struct span s
 const char *theme_name(const struct theme *theme, const char *language);
 /* Changes with slugs and bits: an index built with another one must be rebuilt. */
 uint64_t theme_tree_version(const struct theme_tree *tree);
-/* The "version" that stands in the file, for people. */
-unsigned theme_tree_edition(const struct theme_tree *tree);
 
 /* The bit that a listing's slug stands for. */
 unsigned theme_bit(const struct theme_tree *tree, struct span slug);

@@ -28,16 +28,6 @@ static int entry_compare(const struct trie_entry *a, const struct trie_entry *b)
     return memcmp(&a->key, &b->key, sizeof(a->key));
 }
 
-struct trie_prefix trie_prefix_of_key(const struct listing_key *key, unsigned depth)
-{
-    struct trie_prefix prefix = {.size = (uint8_t)depth};
-
-    assert(depth <= TRIE_DEPTH_MAX);
-    for (unsigned i = 0; i < depth; i++)
-        prefix.nibbles[i] = (uint8_t)key_nibble(key, i);
-    return prefix;
-}
-
 bool trie_prefix_holds(const struct trie_prefix *prefix, const struct listing_key *key)
 {
     for (unsigned i = 0; i < prefix->size; i++) {

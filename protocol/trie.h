@@ -82,7 +82,6 @@ struct hash trie_inner_child_digest(struct span node, unsigned child);
 /* The sum of the children's counts; TORG_E_INVALID if it passes 2^32 - 1. */
 enum torg_err trie_inner_count(struct span node, uint32_t *ret_count);
 
-struct trie_prefix trie_prefix_of_key(const struct listing_key *key, unsigned depth);
 bool trie_prefix_holds(const struct trie_prefix *prefix, const struct listing_key *key);
 
 #endif

@@ -100,16 +100,6 @@ static void test_folding_twice_changes_nothing(void **state)
     }
 }
 
-static void test_contains(void **state)
-{
-    (void)state;
-    assert_true(fold_contains(span_of_str("umea saluhall"), span_of_str("salu")));
-    assert_true(fold_contains(span_of_str("umea"), span_of_str("")));
-    assert_true(fold_contains(span_of_str(""), span_of_str("")));
-    assert_false(fold_contains(span_of_str("umea"), span_of_str("umeaa")));
-    assert_false(fold_contains(span_of_str(""), span_of_str("x")));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -118,7 +108,6 @@ int main(void)
         cmocka_unit_test(test_spaces_become_one),
         cmocka_unit_test(test_broken_bytes_are_dropped),
         cmocka_unit_test(test_folding_twice_changes_nothing),
-        cmocka_unit_test(test_contains),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

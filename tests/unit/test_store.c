@@ -612,56 +612,6 @@ static void test_killed_writer(void **state)
     }
 }
 
-/* Erasing is only true when the bytes are gone from the copy that replaces the file. */
-static void test_copy_is_compact_and_equal(void **state)
-{
-    struct place *place = *state;
-    struct store *store = store_at(place->directory, 64 * MIB);
-    char copy[] = "/tmp/torg-store-XXXXXX", path[128];
-    struct stat file;
-    uint8_t bytes[4], fill;
-    struct store *other;
-    char *content;
-    struct kv kv;
-    int fd;
-
-    assert_non_null(mkdtemp(copy));
-    assert_ok(store_write_begin(store, &kv));
-    for (uint32_t i = 0; i < 500; i++)
-        assert_ok(put_number(&kv, i, 3000, 'A'));
-    assert_ok(store_write_commit(&kv));
-    assert_ok(store_write_begin(store, &kv));
-    for (uint32_t i = 5; i < 500; i++)
-        assert_ok(kv_del(&kv, KV_LIVE, key_of(i, bytes)));
-    assert_ok(put_number(&kv, 0, 3000, 'B'));
-    assert_ok(store_write_commit(&kv));
-
-    assert_ok(store_copy(store, copy));
-    assert_err(store_copy(store, copy), TORG_E_KNOWN);
-    snprintf(path, sizeof(path), "%s/torg.mdb", copy);
-    fd = open(path, O_RDONLY);
-    assert_int_equal(fstat(fd, &file), 0);
-    assert_int_equal(file.st_mode & 0777, 0600);
-    assert_true(file.st_size < 400000);
-    content = malloc((size_t)file.st_size);
-    assert_int_equal(read(fd, content, (size_t)file.st_size), file.st_size);
-    close(fd);
-    fill = 0;
-    for (off_t i = 0, run = 0; i < file.st_size; i++) {
-        run = content[i] == 'A' ? run + 1 : 0;
-        fill = (uint8_t)(fill + (run == 3000));
-    }
-    free(content);
-    assert_int_equal(fill, 4); /* Values 1 to 4 and no deleted one. */
-    other = store_at(copy, 64 * MIB);
-    assert_ok(get_number(other, 0, &fill));
-    assert_int_equal(fill, 'B');
-    assert_err(get_number(other, 5, &fill), TORG_E_NOT_FOUND);
-    store_close(other);
-    store_close(store);
-    place_remove(copy);
-}
-
 /* A file of a later version, or no store at all, must be refused and left alone. */
 static void test_wrong_files_are_refused(void **state)
 {
@@ -737,7 +687,6 @@ int main(void)
         STORE_TEST(test_failed_sync_latches),
         STORE_TEST(test_failed_meta_page_latches),
         STORE_TEST(test_killed_writer),
-        STORE_TEST(test_copy_is_compact_and_equal),
         STORE_TEST(test_wrong_files_are_refused),
         STORE_TEST(test_another_programs_file_is_left_alone),
     };

@@ -243,6 +243,11 @@ static bool same_stem(struct corpus *corpus, enum text_language language, struct
     return same;
 }
 
+static bool contains(struct span text, struct span part)
+{
+    return text.size > 0 && memmem(text.data, text.size, part.data, part.size) != NULL;
+}
+
 static bool starts(struct span text, struct span with)
 {
     return text.size >= with.size && memcmp(text.data, with.data, with.size) == 0;
@@ -261,7 +266,7 @@ static enum way way_of(struct corpus *corpus, const struct text_word *asked,
         return STEM;
     if (letters >= 2 && starts(word->folded, asked->folded))
         return BEGINS;
-    return letters >= 3 && fold_contains(word->folded, asked->folded) ? PART : NONE;
+    return letters >= 3 && contains(word->folded, asked->folded) ? PART : NONE;
 }
 
 static enum way best_way(struct corpus *corpus, const struct text_word *asked, const char *language,
