@@ -579,8 +579,11 @@ static enum torg_err one_local(struct http_exchange *exchange,
     struct buffer projected = {0};
     uint32_t number;
     struct kv kv;
-    enum torg_err err = store_read_begin(exchange->node->store, &kv);
+    enum torg_err err;
 
+    if (!http_local_takes(exchange))
+        return TORG_OK;
+    err = store_read_begin(exchange->node->store, &kv);
     if (err)
         return err;
     err = local_find(&kv, collection, exchange->captures[1], &number);

@@ -667,8 +667,6 @@ enum torg_err http_request_path_parse(struct span path, struct http_path *ret_pa
         err = decode_until(&path, "/", false, &out, &segment);
         if (err)
             return err;
-        if (segment.size && memchr(segment.data, '/', segment.size))
-            return TORG_E_INVALID; /* It came as %2F: whose slash is it? */
         if (ret_path->count == HTTP_PATH_SEGMENTS_MAX)
             return TORG_E_TOO_BIG;
         ret_path->segments[ret_path->count++] = segment;

@@ -121,7 +121,8 @@ struct http_path {
     struct span segments[HTTP_PATH_SEGMENTS_MAX];
     char text[HTTP_HEAD_BYTES_MAX];
 };
-/* As http_request_query_parse; also TORG_E_INVALID for an encoded slash. */
+/* As http_request_query_parse. A slash that came as %2F is part of its segment: ids may have some.
+ */
 enum torg_err http_request_path_parse(struct span path, struct http_path *ret_path);
 
 /* Append text with everything percent-encoded but unreserved characters (RFC 3986). */

@@ -141,7 +141,8 @@ def test_importing():
         assert "nobody gets it" in again.stderr
         mixed = federation.directory / "mixed.geojson"
         mixed.write_text(json.dumps({"type": "FeatureCollection", "features": [
-            {"type": "Feature", "id": 1, "geometry": None, "properties": {"size": 1, "seen": "2026-01-01"}},
+            {"type": "Feature", "id": "way/1", "geometry": None,
+             "properties": {"size": 1, "seen": "2026-01-01"}},
             {"type": "Feature", "id": 2, "geometry": None, "properties": {"size": "big"}},
             {"type": "Feature", "id": 3, "properties": {"seen": "yesterday"},
              "geometry": {"type": "Point", "coordinates": [200, 95]}},
@@ -156,6 +157,9 @@ def test_importing():
         known = node.api("/collections/mixed/queryables")["properties"]
         assert known["seen"] == {"title": "seen", "type": "string"}, known
         assert node.api("/collections/mixed/items")["numberMatched"] == 2
+        assert node.api("/collections/mixed/items/way%2F1")["properties"]["size"] == 1
+        refused = node.get("/torg/v1/collections/mixed/items/way%2F1", f="ics")
+        assert refused.status == 400 and refused.json()["errors"][0]["path"] == "f", refused
         for name in ("9lives", "a b", "x" * 65):
             refused = torg("import", "--config", str(node.conf), "--collection", name, str(path), check=False)
             assert refused.returncode != 0 and "may be named by" in refused.stderr, refused.stderr
