@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "daemon/http_items.h"
+#include "daemon/http_local.h"
 #include "daemon/http_write_listing.h"
 #include "daemon/log.h"
 #include "index/answer.h"
@@ -353,9 +354,29 @@ static bool choose_id(struct http_exchange *exchange, struct write *write)
     return true;
 }
 
+/* The listings' collection that the path names; 0: a reply is set. */
+static uint8_t collection_to_write(struct http_exchange *exchange)
+{
+    enum torg_err err;
+    struct local_collection *local = http_local_find(exchange, &err);
+
+    if (!local && !err)
+        return http_items_collection(exchange);
+    local_free(local);
+    if (err) {
+        http_reply_error(exchange, err);
+        return 0;
+    }
+    http_reply_problem(
+        exchange, 405, NULL,
+        "This collection is a local one: torg import writes it, on the node itself.");
+    http_reply_field(exchange, "Allow", "GET, HEAD, OPTIONS");
+    return 0;
+}
+
 enum torg_err http_write_post(struct http_exchange *exchange)
 {
-    uint8_t collection = http_items_collection(exchange);
+    uint8_t collection = collection_to_write(exchange);
     uint8_t provider[LISTING_REFERENCE_SIZE];
     struct buffer payload = {0};
     struct write *write;
@@ -436,7 +457,7 @@ static enum torg_err change(struct http_exchange *exchange, struct write *write,
 
 static struct write *begin_change(struct http_exchange *exchange)
 {
-    uint8_t collection = http_items_collection(exchange);
+    uint8_t collection = collection_to_write(exchange);
     struct write *write;
     struct feature_id id;
 

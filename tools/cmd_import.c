@@ -308,7 +308,7 @@ static int options_read(int argc, char **argv, struct import *import)
             if (!import->local && !(COLLECTION_MASK_PUBLIC >> import->collection & 1))
                 return cli_usage(COMMAND,
                                  "there is no collection \"%s\" to publish in; a local one may be "
-                                 "named by letters, digits, - and _",
+                                 "named by a letter and up to 63 letters, digits, - and _",
                                  optarg);
             break;
         case 'f':

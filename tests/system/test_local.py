@@ -163,6 +163,8 @@ def test_importing():
         for name in ("9lives", "a b", "x" * 65):
             refused = torg("import", "--config", str(node.conf), "--collection", name, str(path), check=False)
             assert refused.returncode != 0 and "may be named by" in refused.stderr, refused.stderr
+        posted = node.write("POST", "/collections/mixed/items", feature("Bastu"))
+        assert posted.status == 405 and "torg import" in posted.json()["detail"], posted
         # Listings are as they were: no head was signed for what is not published.
         assert node.origins()["A"]["listings"] == 0
         node.publish("offers", feature("Bastu"))
