@@ -9,7 +9,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "protocol/ident.h"
+#include "protocol/nearest.h"
 #include "protocol/num.h"
+
+#define LONG_NAME_BYTES 7
 
 __attribute__((format(printf, 2, 0))) static void cli_say(const char *command, const char *format,
                                                           va_list args)
@@ -43,6 +47,18 @@ int cli_usage(const char *command, const char *format, ...)
     cli_say(command, format, args);
     va_end(args);
     return cli_usage_told(command);
+}
+
+const char *cli_collection_near(const char *name)
+{
+    for (uint8_t c = 1; c < COLLECTIONS_MAX; c++) {
+        const char *known = COLLECTION_MASK_PUBLIC >> c & 1 ? collection_name(c) : NULL;
+
+        if (known && nearest_distance(span_of_str(name), span_of_str(known)) <=
+                         (strlen(known) >= LONG_NAME_BYTES ? 2u : 1u))
+            return known;
+    }
+    return NULL;
 }
 
 bool cli_number(const char *command, const char *option, const char *text, int64_t min, int64_t max,

@@ -51,6 +51,12 @@ int cli_usage_told(const char *command);
 #define CLI_COLLECTIONS                                                                            \
     "companies, offers, events, jobs, courses, needs, service-points, places and networks"
 
+/*
+ * The collection of listings that was probably meant by name, which is none; NULL when none is
+ * near: one letter away, two in long names.
+ */
+const char *cli_collection_near(const char *name);
+
 /* A whole number within limits from an option's value; false after a message. */
 bool cli_number(const char *command, const char *option, const char *text, int64_t min, int64_t max,
                 int64_t *ret_value);

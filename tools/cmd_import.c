@@ -256,7 +256,9 @@ static int import_file(struct import *import, const char *file)
     if (format == FEATURE_FORMAT_UNKNOWN)
         format = feature_format_of_path(file);
     if (format == FEATURE_CSV && import->local)
-        return cli_usage(COMMAND, "%s: a local collection takes GeoJSON, no CSV", file);
+        return cli_usage(COMMAND,
+                         "%s: \"%s\" is no collection of listings, and a local one takes no CSV",
+                         file, import->collection_name);
     if (format == FEATURE_FORMAT_UNKNOWN)
         return cli_usage(COMMAND,
                          "%s: its ending does not tell; give --format geojson, "
@@ -305,6 +307,12 @@ static int options_read(int argc, char **argv, struct import *import)
             import->collection_name = optarg;
             import->collection = collection_of_name(span_of_str(optarg));
             import->local = local_name_valid(span_of_str(optarg));
+            /* Once made, a local collection stays: a slip of the pen must not make one. */
+            if (import->local && cli_collection_near(optarg))
+                return cli_usage(COMMAND,
+                                 "there is no collection of listings \"%s\"; did you mean %s? A "
+                                 "local collection needs a name that is less like it",
+                                 optarg, cli_collection_near(optarg));
             if (!import->local && !(COLLECTION_MASK_PUBLIC >> import->collection & 1))
                 return cli_usage(COMMAND,
                                  "there is no collection \"%s\" to publish in; a local one may be "

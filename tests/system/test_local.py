@@ -163,6 +163,10 @@ def test_importing():
         for name in ("9lives", "a b", "x" * 65):
             refused = torg("import", "--config", str(node.conf), "--collection", name, str(path), check=False)
             assert refused.returncode != 0 and "may be named by" in refused.stderr, refused.stderr
+        for slip, meant in (("ofers", "offers"), ("Offers", "offers"), ("servicepoints", "service-points")):
+            refused = torg("import", "--config", str(node.conf), "--collection", slip, str(path), check=False)
+            assert refused.returncode == 2 and f"did you mean {meant}?" in refused.stderr, refused
+            assert node.get(f"/torg/v1/collections/{slip}").status == 404
         posted = node.write("POST", "/collections/mixed/items", feature("Bastu"))
         assert posted.status == 405 and "torg import" in posted.json()["detail"], posted
         # Listings are as they were: no head was signed for what is not published.
