@@ -72,6 +72,17 @@ static void refuse_company(struct http_exchange *exchange)
                        id);
 }
 
+static void refuse_company_saying(struct http_exchange *exchange)
+{
+    char id[FEATURE_ID_SIZE + 1];
+
+    feature_id_format(&exchange->token.company, id);
+    http_reply_problem(exchange, 403, "another-company",
+                       "This token is for the company %s: it may not say movedTo, nor give its "
+                       "company another identifiers.source, nor a listing one that another has.",
+                       id);
+}
+
 /* What a token of one company may not do whatever stands in the store. */
 static bool company_may(struct http_exchange *exchange, uint8_t collection)
 {
@@ -92,6 +103,79 @@ static bool provider_may(struct http_exchange *exchange, uint8_t collection,
         return true;
     refuse_company(exchange);
     return false;
+}
+
+/* The fields of the company's own entry as it stands; they borrow from kv. */
+static enum torg_err fields_stored(const struct kv *kv, const struct write *write,
+                                   struct listing_fields *ret_fields)
+{
+    struct document document;
+    struct listing_meta meta;
+    struct span body;
+    enum torg_err err = catalogue_find(kv, write->collection, &write->id, &document);
+
+    if (!err)
+        err = catalogue_body(kv, &document, &meta, &body);
+    return err ? err : listing_fields_read(write->collection, body, ret_fields);
+}
+
+/*
+ * An import finds by identifiers.source what it changes, and whose the listings
+ * are: with another's source a company would be given what is that one's.
+ */
+static enum torg_err check_source(struct http_exchange *exchange, const struct kv *kv,
+                                  const struct write *write, const struct listing_fields *fields)
+{
+    struct replica_origin origin;
+    struct listing_fields stored;
+    struct listing_id found;
+    enum torg_err err;
+
+    if (write->collection == COLLECTION_COMPANIES) {
+        err = fields_stored(kv, write, &stored);
+        if (!err && (!span_equal(fields->source_system, stored.source_system) ||
+                     !span_equal(fields->source_id, stored.source_id)))
+            err = TORG_E_NOT_TRUSTED;
+        return err;
+    }
+    if (fields->source_system.size == 0 && fields->source_id.size == 0)
+        return TORG_OK;
+    err = replica_origin_get(kv, &exchange->node->own, &origin);
+    if (!err)
+        err = catalogue_source_find(kv, origin.number, write->collection, fields->source_system,
+                                    fields->source_id, &found);
+    if (!err && memcmp(&found, &write->id.id, sizeof(found)) != 0)
+        err = TORG_E_NOT_TRUSTED;
+    return err == TORG_E_NOT_FOUND ? TORG_OK : err;
+}
+
+/* What a token of one company may not say in what it may write. */
+static bool company_may_say(struct http_exchange *exchange, const struct write *write,
+                            struct span packed)
+{
+    struct listing_fields fields;
+    struct payload payload;
+    struct kv kv;
+    enum torg_err err;
+
+    if (exchange->token.role != TOKEN_ROLE_COMPANY)
+        return true;
+    err = payload_parse(packed, &payload);
+    if (!err)
+        err = listing_fields_read(write->collection, payload.body, &fields);
+    if (!err && fields.moved)
+        err = TORG_E_NOT_TRUSTED; /* It would be gone, as if it had been deleted. */
+    if (!err)
+        err = store_read_begin(exchange->node->store, &kv);
+    if (!err) {
+        err = check_source(exchange, &kv, write, &fields);
+        store_read_end(&kv);
+    }
+    if (err == TORG_E_NOT_TRUSTED)
+        refuse_company_saying(exchange);
+    else if (err)
+        http_reply_error(exchange, err);
+    return !err;
 }
 
 static bool may_write(struct http_exchange *exchange, uint8_t collection)
@@ -262,9 +346,14 @@ static void reply_result(struct http_exchange *exchange, const struct write *wri
         exchange->reply.cache = "no-store";
         return;
     }
-    if (!err)
+    if (!err) {
         err = reply_written(exchange, write->collection, &write->id);
-    else if (err == TORG_E_KNOWN && write->repeated)
+        if (err == TORG_E_NOT_FOUND) { /* What says movedTo is shown no more. */
+            exchange->reply.status = 204;
+            exchange->reply.cache = "no-store";
+            return;
+        }
+    } else if (err == TORG_E_KNOWN && write->repeated)
         err = reply_written(exchange, write->answer.collection, &write->answer.id);
     if (err)
         reply_refused(exchange, write, err);
@@ -394,7 +483,8 @@ enum torg_err http_write_post(struct http_exchange *exchange)
     write->collection = collection;
     if (choose_id(exchange, write) &&
         http_write_listing_pack(exchange, collection, json, exchange->now_ms, &payload, provider) &&
-        provider_may(exchange, collection, provider))
+        provider_may(exchange, collection, provider) &&
+        company_may_say(exchange, write, buffer_span(&payload)))
         err = submit(exchange, write, buffer_span(&payload));
     else
         free(write);
@@ -446,7 +536,8 @@ static enum torg_err change(struct http_exchange *exchange, struct write *write,
     }
     if (http_write_listing_pack(exchange, write->collection, is_patch ? feature : body, created_ms,
                                 &payload, provider) &&
-        provider_may(exchange, write->collection, provider))
+        provider_may(exchange, write->collection, provider) &&
+        company_may_say(exchange, write, buffer_span(&payload)))
         err = submit(exchange, write, buffer_span(&payload));
     else
         free(write);

@@ -140,14 +140,18 @@ def test_a_repeated_request_is_carried_out_once():
         assert node.verify().returncode == 0
 
 
+def source(number):
+    return {"source": {"system": "crm", "id": number}}
+
+
 def test_a_company_writes_its_own():
     """A company that could write another's offers would be a company that can close another."""
     with Federation() as federation:
         node = federation.found("A").start()
         ours = node.publish("companies", feature("Vårt AB"))
-        theirs = node.publish("companies", feature("Deras AB"))
+        theirs = node.publish("companies", feature("Deras AB", identifiers=source("1")))
         their_offer = node.publish("offers", feature("Deras", provider=theirs))
-        municipal = node.publish("offers", feature("Kommunens"))
+        municipal = node.publish("offers", feature("Kommunens", identifiers=source("2")))
         node._token = torg("token", "create", "--label", "Vårt AB", "--role", "company",
                            "--company", ours, "--config", str(node.conf)).stdout.strip()
         mine = node.publish("offers", feature("Vår bastu", provider=ours))
@@ -167,13 +171,26 @@ def test_a_company_writes_its_own():
             ("DELETE", f"{ITEMS}/{their_offer}", None),
             ("DELETE", f"{ITEMS}/{municipal}", None),
             ("DELETE", own, None),
+            # An import would give us what it takes for theirs.
+            ("PUT", own, feature("Deras AB", identifiers=source("1"))),
+            ("PUT", own, feature("Kommande AB", identifiers=source("3"))),
+            ("POST", ITEMS, feature("Kommunens", provider=ours, identifiers=source("2"))),
+            ("PUT", path, feature("Kommunens", provider=ours, identifiers=source("2"))),
+            ("PUT", own, {"type": "Feature", "geometry": None, "properties": {"movedTo": theirs}}),
         ]
         for method, target, body in refused:
             detail = problem(node.write(method, target, body), 403, "another-company")["detail"]
             assert ours in detail
         problem(patch(node, path, {"properties": {"provider": theirs}}), 403, "another-company")
+        system = feature("Vår kanot", provider=ours, identifiers=source("4"))
+        assert node.write("PUT", path, system).status == 200
+        assert node.write("PUT", path, system).status == 200
         assert node.write("DELETE", path).status == 204
         assert count(node) == 2 and count(node, "companies") == 2
+        node._token = None
+        assert node.write("PUT", own, {"type": "Feature", "geometry": None,
+                                       "properties": {"movedTo": theirs}}).status == 204
+        assert count(node, "companies") == 1
         wrong = torg("token", "create", "--label", "x", "--role", "company",
                      "--config", str(node.conf), check=False)
         assert wrong.returncode != 0 and "--company" in wrong.stderr
