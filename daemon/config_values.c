@@ -136,6 +136,22 @@ bool config_address_dialable(const char *text)
     return config_read_dialable(text, &address);
 }
 
+/*
+ * The next of several items with commas, without the white space around it;
+ * at goes on behind, or becomes NULL after the last. An item may be empty.
+ */
+static const char *next_item(const char **at, size_t *ret_size)
+{
+    const char *item = *at;
+    size_t size = strcspn(item, ",");
+
+    *at = item[size] ? item + size + 1 + strspn(item + size + 1, " \t") : NULL;
+    while (size > 0 && isspace((unsigned char)item[size - 1]))
+        size--;
+    *ret_size = size;
+    return item;
+}
+
 bool config_read_listen(const char *text, struct config_address *out, size_t *ret_count)
 {
     size_t count = 0;
@@ -144,20 +160,14 @@ bool config_read_listen(const char *text, struct config_address *out, size_t *re
         *ret_count = 0;
         return true;
     }
-    for (const char *at = text;;) {
-        size_t size = strcspn(at, ",");
-        size_t trimmed = size;
+    for (const char *at = text; at;) {
+        size_t size;
+        const char *item = next_item(&at, &size);
 
-        while (trimmed > 0 && isspace((unsigned char)at[trimmed - 1]))
-            trimmed--;
-        if (count == CONFIG_LISTEN_MAX || !read_address(at, trimmed, &out[count]) ||
+        if (count == CONFIG_LISTEN_MAX || !read_address(item, size, &out[count]) ||
             !host_is_numeric(out[count].host))
             return false;
         count++;
-        if (!at[size])
-            break;
-        at += size + 1;
-        at += strspn(at, " \t");
     }
     *ret_count = count;
     return true;
@@ -286,19 +296,13 @@ bool config_read_networks(const char *text, struct config_network *out, size_t *
         *ret_count = 0;
         return true;
     }
-    for (const char *at = text;;) {
-        size_t size = strcspn(at, ",");
-        size_t trimmed = size;
+    for (const char *at = text; at;) {
+        size_t size;
+        const char *item = next_item(&at, &size);
 
-        while (trimmed > 0 && isspace((unsigned char)at[trimmed - 1]))
-            trimmed--;
-        if (count == CONFIG_NETWORKS_MAX || !read_network(at, trimmed, &out[count]))
+        if (count == CONFIG_NETWORKS_MAX || !read_network(item, size, &out[count]))
             return false;
         count++;
-        if (!at[size])
-            break;
-        at += size + 1;
-        at += strspn(at, " \t");
     }
     *ret_count = count;
     return true;

@@ -347,6 +347,27 @@ enum torg_err catalogue_record_get(const struct kv *kv, uint32_t number,
     return catalogue_record_read(value, ret_record);
 }
 
+enum torg_err catalogue_record_body(const struct kv *kv, uint32_t number, struct span *ret_body)
+{
+    struct catalogue_record record;
+    struct span header, packed;
+    struct listing_key key;
+    struct payload payload;
+    enum torg_err err;
+
+    err = catalogue_record_get(kv, number, &record);
+    if (err)
+        return err;
+    key = listing_key_of(&record.id);
+    err = replica_listing_get(kv, record.origin_number, record.collection, &key, &header, &packed);
+    if (err)
+        return err;
+    if (payload_parse(packed, &payload))
+        return TORG_E_CORRUPT;
+    *ret_body = payload.body;
+    return TORG_OK;
+}
+
 struct catalogue_number_key catalogue_number_key(uint32_t origin_number, uint8_t collection,
                                                  const struct listing_key *key)
 {

@@ -102,6 +102,8 @@ void catalogue_record_pack(const struct catalogue_record *record, struct buffer 
 enum torg_err catalogue_record_read(struct span value, struct catalogue_record *ret_record);
 enum torg_err catalogue_record_get(const struct kv *kv, uint32_t number,
                                    struct catalogue_record *ret_record);
+/* The listing that a document stands for, as its origin packed it; borrowed. TORG_E_CORRUPT. */
+enum torg_err catalogue_record_body(const struct kv *kv, uint32_t number, struct span *ret_body);
 
 /* KV_DOCNUMBER: origin number, collection, k -> u32be number. */
 #define CATALOGUE_NUMBER_KEY_BYTES 21

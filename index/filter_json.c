@@ -239,32 +239,13 @@ static uint32_t hex4(const uint8_t *at)
     return get_u16be(bytes);
 }
 
-static void put_code_point(struct buffer *out, uint32_t code)
-{
-    if (code < 0x80) {
-        buffer_put_u8(out, (uint8_t)code);
-    } else if (code < 0x800) {
-        buffer_put_u8(out, (uint8_t)(0xc0 | code >> 6));
-        buffer_put_u8(out, (uint8_t)(0x80 | (code & 0x3f)));
-    } else if (code < 0x10000) {
-        buffer_put_u8(out, (uint8_t)(0xe0 | code >> 12));
-        buffer_put_u8(out, (uint8_t)(0x80 | (code >> 6 & 0x3f)));
-        buffer_put_u8(out, (uint8_t)(0x80 | (code & 0x3f)));
-    } else {
-        buffer_put_u8(out, (uint8_t)(0xf0 | code >> 18));
-        buffer_put_u8(out, (uint8_t)(0x80 | (code >> 12 & 0x3f)));
-        buffer_put_u8(out, (uint8_t)(0x80 | (code >> 6 & 0x3f)));
-        buffer_put_u8(out, (uint8_t)(0x80 | (code & 0x3f)));
-    }
-}
-
 /* After "\u"; returns how many bytes it took. A half of a pair alone is U+FFFD. */
 static size_t put_escape_u(struct buffer *out, struct span text, size_t i)
 {
     uint32_t code, low;
 
     if (i + 4 > text.size) {
-        put_code_point(out, 0xfffd);
+        buffer_put_utf8(out, 0xfffd);
         return text.size - i;
     }
     code = hex4(text.data + i);
@@ -272,11 +253,11 @@ static size_t put_escape_u(struct buffer *out, struct span text, size_t i)
         text.data[i + 5] == 'u') {
         low = hex4(text.data + i + 6);
         if (low >= 0xdc00 && low < 0xe000) {
-            put_code_point(out, 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00));
+            buffer_put_utf8(out, 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00));
             return 10;
         }
     }
-    put_code_point(out, code >= 0xd800 && code < 0xe000 ? 0xfffd : code);
+    buffer_put_utf8(out, code >= 0xd800 && code < 0xe000 ? 0xfffd : code);
     return 4;
 }
 

@@ -4,7 +4,6 @@
 #include "index/catalogue_row.h"
 #include "index/catalogue_terms.h"
 #include "index/shape_distance.h"
-#include "protocol/change.h"
 #include "protocol/profile.h"
 
 #define NUMBERS_AT_ONCE 256
@@ -210,31 +209,10 @@ static bool compare_visit(void *context, struct span geometry, int64_t from_ms, 
     return !find->err && !find->reaches;
 }
 
-static enum torg_err find_body(const struct kv *kv, uint32_t number, struct span *ret_body)
-{
-    struct catalogue_record record;
-    struct span header, packed;
-    struct listing_key key;
-    struct payload payload;
-    enum torg_err err;
-
-    err = catalogue_record_get(kv, number, &record);
-    if (err)
-        return err;
-    key = listing_key_of(&record.id);
-    err = replica_listing_get(kv, record.origin_number, record.collection, &key, &header, &packed);
-    if (err)
-        return err;
-    if (payload_parse(packed, &payload))
-        return TORG_E_CORRUPT;
-    *ret_body = payload.body;
-    return TORG_OK;
-}
-
 static enum torg_err find_compare(struct find *find, uint32_t number, struct postings_set *set)
 {
     struct span body;
-    enum torg_err err = find_body(find->kv, number, &body);
+    enum torg_err err = catalogue_record_body(find->kv, number, &body);
 
     if (err)
         return err == TORG_E_NOT_FOUND ? TORG_E_CORRUPT : err; /* A list named it just now. */

@@ -3,10 +3,10 @@
 
 #include <stdlib.h>
 
+#include "index/catalogue_row.h"
 #include "index/geo_short.h"
 #include "index/query.h"
 #include "index/shape_distance.h"
-#include "protocol/change.h"
 #include "protocol/profile.h"
 
 /* Answers are kept in a table by number, where a later one takes an earlier one's place. */
@@ -53,23 +53,12 @@ static struct span body_geometry(struct span body)
 
 static enum torg_err query_geometry(const struct kv *kv, uint32_t document, struct span *ret)
 {
-    struct catalogue_record record;
-    struct span header, packed;
-    struct listing_key key;
-    struct payload payload;
-    enum torg_err err;
+    struct span body;
+    enum torg_err err = catalogue_record_body(kv, document, &body);
 
-    err = catalogue_record_get(kv, document, &record);
-    if (err)
-        return err;
-    key = listing_key_of(&record.id);
-    err = replica_listing_get(kv, record.origin_number, record.collection, &key, &header, &packed);
-    if (err)
-        return err;
-    if (payload_parse(packed, &payload))
-        return TORG_E_CORRUPT;
-    *ret = body_geometry(payload.body);
-    return TORG_OK;
+    if (!err)
+        *ret = body_geometry(body);
+    return err;
 }
 
 /* A document that a tree or a row names has a geometry that can be read. */

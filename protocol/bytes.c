@@ -339,3 +339,22 @@ bool utf8_valid(struct span text)
     }
     return true;
 }
+
+void buffer_put_utf8(struct buffer *out, uint32_t code)
+{
+    if (code < 0x80) {
+        buffer_put_u8(out, (uint8_t)code);
+    } else if (code < 0x800) {
+        buffer_put_u8(out, (uint8_t)(0xc0 | code >> 6));
+        buffer_put_u8(out, (uint8_t)(0x80 | (code & 0x3f)));
+    } else if (code < 0x10000) {
+        buffer_put_u8(out, (uint8_t)(0xe0 | code >> 12));
+        buffer_put_u8(out, (uint8_t)(0x80 | (code >> 6 & 0x3f)));
+        buffer_put_u8(out, (uint8_t)(0x80 | (code & 0x3f)));
+    } else {
+        buffer_put_u8(out, (uint8_t)(0xf0 | code >> 18));
+        buffer_put_u8(out, (uint8_t)(0x80 | (code >> 12 & 0x3f)));
+        buffer_put_u8(out, (uint8_t)(0x80 | (code >> 6 & 0x3f)));
+        buffer_put_u8(out, (uint8_t)(0x80 | (code & 0x3f)));
+    }
+}

@@ -88,5 +88,7 @@ enum torg_err hex_decode(const char *text, void *out, size_t size);
 
 /* Well-formed UTF-8 (RFC 3629): no overlong form, no surrogate, at most U+10FFFF. */
 bool utf8_valid(struct span text);
+/* Append a code point, which is at most U+10FFFF and no half of a pair. */
+void buffer_put_utf8(struct buffer *buffer, uint32_t code);
 
 #endif

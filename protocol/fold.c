@@ -92,25 +92,6 @@ static uint32_t next_code_point(struct span text, size_t *at)
     return code;
 }
 
-static void put_code_point(struct buffer *out, uint32_t code)
-{
-    if (code < 0x80) {
-        buffer_put_u8(out, (uint8_t)code);
-    } else if (code < 0x800) {
-        buffer_put_u8(out, (uint8_t)(0xc0 | code >> 6));
-        buffer_put_u8(out, (uint8_t)(0x80 | (code & 0x3f)));
-    } else if (code < 0x10000) {
-        buffer_put_u8(out, (uint8_t)(0xe0 | code >> 12));
-        buffer_put_u8(out, (uint8_t)(0x80 | (code >> 6 & 0x3f)));
-        buffer_put_u8(out, (uint8_t)(0x80 | (code & 0x3f)));
-    } else {
-        buffer_put_u8(out, (uint8_t)(0xf0 | code >> 18));
-        buffer_put_u8(out, (uint8_t)(0x80 | (code >> 12 & 0x3f)));
-        buffer_put_u8(out, (uint8_t)(0x80 | (code >> 6 & 0x3f)));
-        buffer_put_u8(out, (uint8_t)(0x80 | (code & 0x3f)));
-    }
-}
-
 static bool is_space(uint32_t code)
 {
     return code == ' ' || (code >= 0x09 && code <= 0x0d) || code == 0xa0 ||
@@ -186,7 +167,7 @@ static void fold_letter(struct buffer *out, uint32_t code)
     } else if (code == 0x1e9e) {
         buffer_put_str(out, "ss"); /* capital sharp s */
     } else {
-        put_code_point(out, fold_other(code));
+        buffer_put_utf8(out, fold_other(code));
     }
 }
 
