@@ -221,6 +221,9 @@ static enum torg_err keys_read(struct change *change)
 
     path_split(change->wish->root_key, directory, &name);
     err = keyfile_read(directory, name, &change->root.secret, &change->root.public, message);
+    if (err == TORG_E_NOT_FOUND)
+        return refuse(change, err, "%s: is not there; bring root.key from where it is kept offline",
+                      change->wish->root_key);
     if (err)
         return refuse(change, err, "%s", message);
     if (!rules(&change->own.charter, &change->root.public))

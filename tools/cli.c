@@ -33,6 +33,18 @@ int cli_fail(const char *command, const char *format, ...)
     return CLI_FAILED;
 }
 
+int cli_fail_store(const char *command, const char *directory, enum torg_err err)
+{
+    const char *why = err == TORG_E_IO ? strerror(errno) : torg_err_text(err);
+
+    if (err == TORG_E_NOT_FOUND)
+        return cli_fail(command,
+                        "%s: there is no torg data here; torg init makes some, or name the right "
+                        "directory in [municipality]",
+                        directory);
+    return cli_fail(command, "%s: %s", directory, why);
+}
+
 int cli_usage_told(const char *command)
 {
     fprintf(stderr, "Try: torg %s --help\n", command);

@@ -44,6 +44,10 @@ int cli_fail(const char *command, const char *format, ...) __attribute__((format
 /* The same, with a pointer to --help. Returns CLI_USAGE. */
 int cli_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/*
+ * A store that cannot be opened or read: what err means of directory. Returns CLI_FAILED.
+ */
+int cli_fail_store(const char *command, const char *directory, enum torg_err err);
 /* Only the pointer, when getopt has said what is wrong. */
 int cli_usage_told(const char *command);
 

@@ -80,7 +80,7 @@ static int print_card(const struct config *config, const char *address)
     sodium_memzero(&secret, sizeof(secret));
     err = card_of_store(config->directory, &card);
     if (err)
-        return cli_fail(COMMAND, "%s: %s", config->directory, torg_err_text(err));
+        return cli_fail_store(COMMAND, config->directory, err);
     card_put(&card, &text);
     if (!text.err)
         fwrite(text.data, 1, text.size, stdout);

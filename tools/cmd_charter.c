@@ -106,7 +106,7 @@ static int show(const struct config *config)
         store_read_end(&read);
     }
     store_close(store);
-    return err ? cli_fail(COMMAND, "%s: %s", config->directory, torg_err_text(err)) : CLI_OK;
+    return err ? cli_fail_store(COMMAND, config->directory, err) : CLI_OK;
 }
 
 /* ---- new ---- */

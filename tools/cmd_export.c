@@ -261,7 +261,7 @@ static int run(struct export *export)
     options.read_only = true;
     err = store_open(config.directory, &options, &export->store);
     if (err) {
-        result = cli_fail(COMMAND, "%s: %s", config.directory, torg_err_text(err));
+        result = cli_fail_store(COMMAND, config.directory, err);
     } else {
         export->out = export->output ? fopen(export->output, "wbe") : stdout;
         result = export->out ? write_all(export)

@@ -131,7 +131,7 @@ def test_what_is_refused_changes_nothing():
 
         refused("--new-signing-key", text="not a root key",
                 root=other.directory / "keys" / "root.key")
-        refused("--new-signing-key", text="is not there", root=federation.directory / "none.key")
+        refused("--new-signing-key", text="offline", root=federation.directory / "none.key")
         refused("--new-epoch", text="nothing was published")
         refused(text="what is to change", code=2)
         refused("--name", "a;b", text="--name", code=2)

@@ -426,6 +426,12 @@ def test_nothing_there():
     done = subprocess.run([TORG, "verify", "/nonexistent"], capture_output=True, text=True,
                           check=False)
     assert done.returncode == 1 and "no torg data" in done.stderr, done
+    with Federation() as federation:
+        node = federation.found("A")
+        (node.directory / "data").rename(node.directory / "elsewhere")
+        for command in (["export"], ["charter", "show"], ["card"], ["verify"]):
+            done = torg(*command, "--config", str(node.conf), check=False)
+            assert done.returncode == 1 and "no torg data" in done.stderr, (command, done)
 
 
 if __name__ == "__main__":
