@@ -252,6 +252,30 @@ static enum torg_err start_peers(struct node_whole *whole, char *message)
     return err;
 }
 
+/* error: of bind, as errno has it. */
+static const char *listen_remedy(int error)
+{
+    switch (error) {
+    case EACCES:
+        return "a port below 1024 needs the capability CAP_NET_BIND_SERVICE, which the systemd "
+               "unit gives; or set another";
+    case EADDRNOTAVAIL:
+        return "set an address of this machine";
+    default:
+        return "end the process that has the port, or set another";
+    }
+}
+
+static enum torg_err refuse_listen(char *message, enum torg_err err, const char *section,
+                                   const char *file)
+{
+    int error = errno;
+    const char *reason = reason_of(err);
+
+    return refuse(message, err, "cannot listen in [%s]: %s; %s, in %s", section, reason,
+                  listen_remedy(err == TORG_E_IO ? error : 0), file);
+}
+
 static enum torg_err start_listeners(struct node_whole *whole, char *message)
 {
     const struct config *config = whole->node.config;
@@ -265,18 +289,12 @@ static enum torg_err start_listeners(struct node_whole *whole, char *message)
                           "http.listen, says why",
                           config->file);
         if (err)
-            return refuse(message, err,
-                          "cannot listen in [http]: %s; end the process that has the "
-                          "port, or set another in %s",
-                          reason_of(err), config->file);
+            return refuse_listen(message, err, "http", config->file);
     }
     if (config->admin_count) {
         err = admin_new(&whole->node, &whole->admin);
         if (err)
-            return refuse(message, err,
-                          "cannot listen in [admin]: %s; end the process that has the port, or set "
-                          "another in %s",
-                          reason_of(err), config->file);
+            return refuse_listen(message, err, "admin", config->file);
     }
     err = peers_start(whole->node.peers);
     if (!err && whole->http)

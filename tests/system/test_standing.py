@@ -123,6 +123,18 @@ def test_tls_and_its_renewal():
         node.stop()
 
 
+def test_a_port_that_cannot_be_had_is_told_with_its_remedy():
+    with Federation() as federation:
+        node = federation.found("A")
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            for listen, remedy in (("192.0.2.1:8480", "an address of this machine"),
+                                   (f"127.0.0.1:{taken.getsockname()[1]}", "end the process")):
+                node.configure("http", listen=listen)
+                refused = subprocess.run([TORGD, "--config", str(node.conf)], capture_output=True,
+                                         text=True, timeout=PATIENCE_S, check=False)
+                assert refused.returncode == 1 and remedy in refused.stderr, refused
+
+
 # ---- limits on requests
 
 def statuses(node, count, **kwargs):
@@ -232,6 +244,7 @@ def test_very_many_slow_connections():
 
 if __name__ == "__main__":
     run(test_tls_and_its_renewal,
+        test_a_port_that_cannot_be_had_is_told_with_its_remedy,
         test_who_asks_too_often_waits,
         test_proxies_are_believed_when_they_are_ours,
         test_very_many_slow_connections)
