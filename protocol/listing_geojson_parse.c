@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +6,7 @@
 #include "protocol/limits.h"
 #include "protocol/listing_check.h"
 #include "protocol/listing_geojson.h"
-#include "protocol/listing_shape.h"
+#include "protocol/listing_geojson_internal.h"
 #include "protocol/listing_value.h"
 #include "protocol/num.h"
 #include "protocol/profile.h"
@@ -21,17 +20,6 @@
  */
 #define JSON_DEPTH_MAX 32
 #define MAP_ENTRIES_MAX 128
-#define RING_POSITIONS_MAX (4 * LISTING_POSITIONS_MAX) /* what is read before it is refused */
-
-struct convert {
-    uint8_t collection;
-    const char *language;
-    struct problems *problems;
-    struct problem_path path;
-    uint32_t positions; /* of the geometry being read */
-};
-
-#define FAULT(c, ...) problems_add((c)->problems, (c)->path.text, __VA_ARGS__)
 
 /* Nesting, before jansson's recursion sees the text. */
 static bool json_too_deep(struct span text)
@@ -146,219 +134,6 @@ static void map_finish(struct map_builder *builder, struct buffer *out)
     buffer_done(&builder->values);
 }
 
-/* ---- numbers ---- */
-
-/*
- * A JSON number as the decimal that was typed: a double keeps 15 digits of it.
- * decimals: how many of them stand after the point. False: out of all ranges.
- */
-static bool json_decimal(const json_t *json, char *text, size_t text_size, size_t *ret_decimals)
-{
-    const char *point;
-
-    if (json_is_integer(json)) {
-        snprintf(text, text_size, "%" JSON_INTEGER_FORMAT, json_integer_value(json));
-        *ret_decimals = 0;
-        return true;
-    }
-    if (fabs(json_real_value(json)) >= 1e15)
-        return false;
-    /* Below 1e-4 %g would take an exponent: so small is zero for us, but not exactly. */
-    snprintf(text, text_size, "%.15g", json_real_value(json));
-    if (strchr(text, 'e')) {
-        *ret_decimals = 15;
-        return true;
-    }
-    point = strchr(text, '.');
-    *ret_decimals = point ? strlen(point + 1) : 0;
-    return true;
-}
-
-/* Times 10^scale. exact: more decimals than scale are a mistake. */
-static bool convert_fixed(struct convert *c, const json_t *json, unsigned scale, bool exact,
-                          int64_t *ret_value)
-{
-    char text[40];
-    size_t decimals;
-
-    if (!json_is_number(json)) {
-        FAULT(c, "must be a number");
-        return false;
-    }
-    if (!json_decimal(json, text, sizeof(text), &decimals) ||
-        num_parse_fixed(span_of_str(text), scale, true, ret_value) || *ret_value > INTEGER_MAX ||
-        *ret_value < -INTEGER_MAX) {
-        FAULT(c, "is too great a number");
-        return false;
-    }
-    if (exact && decimals > scale) {
-        FAULT(c, "must have at most %u decimals", scale);
-        return false;
-    }
-    return true;
-}
-
-/* ---- geometry ---- */
-
-static bool convert_position(struct convert *c, const json_t *json, struct buffer *positions)
-{
-    int64_t values[2];
-
-    if (!json_is_array(json) || json_array_size(json) < 2) {
-        FAULT(c, "must be a position: [longitude, latitude]");
-        return false;
-    }
-    /* A third element is an altitude; it is passed over. */
-    for (size_t i = 0; i < json_array_size(json); i++) {
-        if (!json_is_number(json_array_get(json, i))) {
-            FAULT(c, "must be a position: [longitude, latitude], in numbers");
-            return false;
-        }
-    }
-    for (size_t i = 0; i < 2; i++) {
-        if (!convert_fixed(c, json_array_get(json, i), 7, false, &values[i]))
-            return false;
-    }
-    if (++c->positions > RING_POSITIONS_MAX) {
-        FAULT(c, "and what follows is too much: a geometry has at most %d positions",
-              LISTING_POSITIONS_MAX);
-        return false;
-    }
-    buffer_put(positions, values, sizeof(values));
-    return !positions->err;
-}
-
-static void position_get(const struct buffer *positions, size_t i, int64_t values[2])
-{
-    memcpy(values, positions->data + i * 2 * sizeof(int64_t), 2 * sizeof(int64_t));
-}
-
-__extension__ typedef __int128 int128;
-
-/* Twice the signed area, counter-clockwise positive (the shoelace formula). */
-static int128 ring_area(const struct buffer *positions, size_t count)
-{
-    int64_t a[2], b[2], origin[2];
-    int128 sum = 0;
-
-    position_get(positions, 0, origin);
-    for (size_t i = 0; i + 1 < count; i++) {
-        position_get(positions, i, a);
-        position_get(positions, i + 1, b);
-        sum += (int128)(a[0] - origin[0]) * (b[1] - origin[1]) -
-               (int128)(b[0] - origin[0]) * (a[1] - origin[1]);
-    }
-    return sum;
-}
-
-/*
- * The innermost array. RFC 7946 wants outer rings counter-clockwise and holes
- * clockwise; many programs write otherwise, so rings are turned, not refused.
- */
-static bool convert_line(struct convert *c, const json_t *json, bool ring, bool hole,
-                         struct buffer *out)
-{
-    struct buffer positions = {0};
-    size_t count = json_array_size(json);
-    bool turn, right = true;
-
-    for (size_t i = 0; i < count && right; i++) {
-        size_t back = problem_path_push_index(&c->path, i);
-
-        right = convert_position(c, json_array_get(json, i), &positions);
-        problem_path_pop(&c->path, back);
-    }
-    if (!right)
-        goto done;
-    turn = ring && count && (ring_area(&positions, count) < 0) != hole &&
-           ring_area(&positions, count) != 0;
-    pack_array(out, (uint32_t)count);
-    for (size_t i = 0; i < count; i++) {
-        int64_t values[2];
-
-        position_get(&positions, turn ? count - 1 - i : i, values);
-        pack_array(out, 2);
-        pack_int(out, values[0]);
-        pack_int(out, values[1]);
-    }
-done:
-    if (positions.err)
-        out->err = out->err ? out->err : positions.err;
-    buffer_done(&positions);
-    return right;
-}
-
-/* depth is at most 3: recursion is bounded by the table of shapes. */
-static bool convert_coordinates(struct convert *c, const json_t *json, unsigned depth, bool rings,
-                                bool hole, struct buffer *out)
-{
-    size_t count = json_array_size(json);
-    bool right = true;
-
-    if (!json_is_array(json)) {
-        FAULT(c, "must be an array of %s", depth == 1 ? "positions" : "arrays of positions");
-        return false;
-    }
-    if (depth == 1)
-        return convert_line(c, json, rings, hole, out);
-    pack_array(out, (uint32_t)count);
-    for (size_t i = 0; i < count && right; i++) {
-        size_t back = problem_path_push_index(&c->path, i);
-
-        right = convert_coordinates(c, json_array_get(json, i), depth - 1, rings,
-                                    depth == 2 && i > 0, out);
-        problem_path_pop(&c->path, back);
-    }
-    return right;
-}
-
-static bool convert_point(struct convert *c, const json_t *json, struct buffer *out)
-{
-    struct buffer position = {0};
-    int64_t values[2];
-    bool right = convert_position(c, json, &position);
-
-    if (right) {
-        position_get(&position, 0, values);
-        pack_array(out, 2);
-        pack_int(out, values[0]);
-        pack_int(out, values[1]);
-    }
-    if (position.err)
-        out->err = out->err ? out->err : position.err;
-    buffer_done(&position);
-    return right;
-}
-
-static bool convert_geometry(struct convert *c, const json_t *json, struct buffer *out)
-{
-    const json_t *type = json_object_get(json, "type");
-    const json_t *coordinates = json_object_get(json, "coordinates");
-    const struct listing_shape *shape;
-    size_t back;
-    bool right;
-
-    if (!json_is_object(json) || !json_is_string(type)) {
-        FAULT(c, "must be a GeoJSON geometry: {\"type\", \"coordinates\"}, or null");
-        return false;
-    }
-    shape = listing_shape_find(json_text(type));
-    if (!shape) {
-        FAULT(c, "must be a %s", LISTING_SHAPE_NAMES);
-        return false;
-    }
-    c->positions = 0;
-    pack_array(out, 2);
-    pack_str(out, span_of_str(shape->name));
-    back = problem_path_push(&c->path, "coordinates", 11);
-    if (shape->depth)
-        right = convert_coordinates(c, coordinates, shape->depth, shape->rings, false, out);
-    else
-        right = convert_point(c, coordinates, out);
-    problem_path_pop(&c->path, back);
-    return right;
-}
-
 /* ---- texts ---- */
 
 /* Windows writes line ends as two characters. */
@@ -383,8 +158,8 @@ static void pack_text(struct buffer *out, const struct listing_property *propert
         pack_str(out, text);
 }
 
-static bool convert_text(struct convert *c, const struct listing_property *property, json_t *json,
-                         struct buffer *out)
+static bool convert_text(struct listing_geojson_convert *c, const struct listing_property *property,
+                         json_t *json, struct buffer *out)
 {
     struct map_builder map = {0};
     const char *language;
@@ -397,7 +172,7 @@ static bool convert_text(struct convert *c, const struct listing_property *prope
         return true;
     }
     if (!json_is_object(json)) {
-        FAULT(c, "must be a text, or texts by language: {\"sv\": \"...\"}");
+        LISTING_GEOJSON_FAULT(c, "must be a text, or texts by language: {\"sv\": \"...\"}");
         return false;
     }
     json_object_foreach(json, language, text)
@@ -411,7 +186,7 @@ static bool convert_text(struct convert *c, const struct listing_property *prope
             pack_text(&map.values, property, json_text(text));
             map_add(&map, span_of_str(language), start);
         } else if (!json_is_null(text)) {
-            FAULT(c, "must be a text");
+            LISTING_GEOJSON_FAULT(c, "must be a text");
         }
         problem_path_pop(&c->path, back);
     }
@@ -437,12 +212,14 @@ static void pack_organisation(struct buffer *out, struct span text)
     pack_str(out, span_of(hyphened, sizeof(hyphened)));
 }
 
-static bool convert_string(struct convert *c, const struct listing_property *property,
-                           const json_t *json, struct buffer *out)
+static bool convert_string(struct listing_geojson_convert *c,
+                           const struct listing_property *property, const json_t *json,
+                           struct buffer *out)
 {
     if (!json_is_string(json)) {
-        FAULT(c, json_is_number(json) ? "must be a text, in quotes: codes keep their zeros"
-                                      : "must be a text");
+        LISTING_GEOJSON_FAULT(c, json_is_number(json)
+                                     ? "must be a text, in quotes: codes keep their zeros"
+                                     : "must be a text");
         return false;
     }
     if (property->format == LISTING_FORMAT_ORGANISATION)
@@ -452,13 +229,14 @@ static bool convert_string(struct convert *c, const struct listing_property *pro
     return true;
 }
 
-static bool convert_reference(struct convert *c, const json_t *json, struct buffer *out)
+static bool convert_reference(struct listing_geojson_convert *c, const json_t *json,
+                              struct buffer *out)
 {
     uint8_t bytes[LISTING_REFERENCE_SIZE];
     struct feature_id id;
 
     if (!json_is_string(json) || feature_id_parse(json_text(json), &id)) {
-        FAULT(c, "must be the id of a listing, as the API gives it");
+        LISTING_GEOJSON_FAULT(c, "must be the id of a listing, as the API gives it");
         return false;
     }
     memcpy(bytes, id.origin_prefix, sizeof(id.origin_prefix));
@@ -470,7 +248,7 @@ static bool convert_reference(struct convert *c, const json_t *json, struct buff
 /* ---- times ---- */
 
 /* text without [zone], and the zone; false if it does not end in one that torg computes. */
-static bool split_zone(struct convert *c, struct span text, struct span *ret_text,
+static bool split_zone(struct listing_geojson_convert *c, struct span text, struct span *ret_text,
                        struct span *ret_zone)
 {
     const uint8_t *open = text.size ? memchr(text.data, '[', text.size) : NULL;
@@ -484,14 +262,14 @@ static bool split_zone(struct convert *c, struct span text, struct span *ret_tex
         *ret_zone = span_of(open + 1, text.size - ret_text->size - 2);
     if (text.data[text.size - 1] == ']' && zone_known(*ret_zone))
         return true;
-    FAULT(c, "must be in the time zone %s, in brackets", ZONE_KNOWN_TEXT);
+    LISTING_GEOJSON_FAULT(c, "must be in the time zone %s, in brackets", ZONE_KNOWN_TEXT);
     return false;
 }
 
 #define LOCAL_ACCEPTED                                                                             \
     "must be a local time with its zone, as 2026-07-04T18:00[Europe/Stockholm], or a date"
 
-static bool convert_local(struct convert *c, const json_t *json, struct buffer *out)
+static bool convert_local(struct listing_geojson_convert *c, const json_t *json, struct buffer *out)
 {
     struct span text, zone;
     struct zone_local local;
@@ -499,7 +277,7 @@ static bool convert_local(struct convert *c, const json_t *json, struct buffer *
     int64_t utc_ms;
 
     if (!json_is_string(json)) {
-        FAULT(c, LOCAL_ACCEPTED);
+        LISTING_GEOJSON_FAULT(c, LOCAL_ACCEPTED);
         return false;
     }
     if (!split_zone(c, json_text(json), &text, &zone))
@@ -508,7 +286,7 @@ static bool convert_local(struct convert *c, const json_t *json, struct buffer *
         struct zone_local written;
 
         if (num_parse_time(text, &utc_ms)) {
-            FAULT(c, LOCAL_ACCEPTED);
+            LISTING_GEOJSON_FAULT(c, LOCAL_ACCEPTED);
             return false;
         }
         local.local_ms = utc_ms + zone_offset_ms(zone, utc_ms);
@@ -518,7 +296,7 @@ static bool convert_local(struct convert *c, const json_t *json, struct buffer *
             json_string_length(json) > text.size &&
             (zone_local_parse(span_of(text.data, 19), &written) ||
              written.local_ms != local.local_ms - local.local_ms % 1000)) {
-            FAULT(c, "must have the offset of its time zone at that time, or none");
+            LISTING_GEOJSON_FAULT(c, "must have the offset of its time zone at that time, or none");
             return false;
         }
     }
@@ -531,7 +309,7 @@ static bool convert_local(struct convert *c, const json_t *json, struct buffer *
     return true;
 }
 
-static bool convert_time(struct convert *c, const struct listing_property *property,
+static bool convert_time(struct listing_geojson_convert *c, const struct listing_property *property,
                          const json_t *json, struct buffer *out)
 {
     struct span text, zone;
@@ -539,7 +317,7 @@ static bool convert_time(struct convert *c, const struct listing_property *prope
     int64_t ms;
 
     if (!json_is_string(json)) {
-        FAULT(c, "must be a time, as 2026-11-21T09:00:00+01:00, or a date");
+        LISTING_GEOJSON_FAULT(c, "must be a time, as 2026-11-21T09:00:00+01:00, or a date");
         return false;
     }
     if (!num_parse_time(json_text(json), &ms)) {
@@ -549,7 +327,7 @@ static bool convert_time(struct convert *c, const struct listing_property *prope
     if (!split_zone(c, json_text(json), &text, &zone))
         return false;
     if (zone_local_parse(text, &local)) {
-        FAULT(c, "must be a time, as 2026-11-21T09:00:00+01:00, or a date");
+        LISTING_GEOJSON_FAULT(c, "must be a time, as 2026-11-21T09:00:00+01:00, or a date");
         return false;
     }
     if (local.date_only && property->format == LISTING_FORMAT_DAY_END)
@@ -560,12 +338,13 @@ static bool convert_time(struct convert *c, const struct listing_property *prope
 
 /* ---- numbers with a meaning ---- */
 
-static bool convert_number(struct convert *c, const json_t *json, struct buffer *out)
+static bool convert_number(struct listing_geojson_convert *c, const json_t *json,
+                           struct buffer *out)
 {
     int64_t value;
     unsigned decimals = LISTING_NUMBER_DECIMALS_MAX;
 
-    if (!convert_fixed(c, json, decimals, true, &value))
+    if (!listing_geojson_fixed(c, json, decimals, true, &value))
         return false;
     while (decimals && value % 10 == 0) {
         value /= 10;
@@ -577,7 +356,7 @@ static bool convert_number(struct convert *c, const json_t *json, struct buffer 
     return true;
 }
 
-static bool convert_price(struct convert *c, json_t *json, struct buffer *out)
+static bool convert_price(struct listing_geojson_convert *c, json_t *json, struct buffer *out)
 {
     const json_t *amount = json_object_get(json, "amount");
     const json_t *currency = json_object_get(json, "currency");
@@ -587,24 +366,24 @@ static bool convert_price(struct convert *c, json_t *json, struct buffer *out)
     size_t back;
 
     if (!json_is_object(json)) {
-        FAULT(c, "must be a price: {\"amount\": 199.5, \"currency\": \"SEK\"}");
+        LISTING_GEOJSON_FAULT(c, "must be a price: {\"amount\": 199.5, \"currency\": \"SEK\"}");
         return false;
     }
     json_object_foreach(json, name, value)
     {
         if (value != amount && value != currency) {
             back = problem_path_push(&c->path, name, strlen(name));
-            FAULT(c, "is not known; a price has amount and currency");
+            LISTING_GEOJSON_FAULT(c, "is not known; a price has amount and currency");
             problem_path_pop(&c->path, back);
         }
     }
     pack_array(out, 2);
     back = problem_path_push(&c->path, "amount", 6);
     if (!amount || json_is_null(amount)) {
-        FAULT(c, "is missing; 0 is free");
+        LISTING_GEOJSON_FAULT(c, "is missing; 0 is free");
         pack_nil(out);
-    } else if (convert_fixed(c, amount, listing_value_currency_decimals(json_text(currency)), true,
-                             &minor)) {
+    } else if (listing_geojson_fixed(
+                   c, amount, listing_value_currency_decimals(json_text(currency)), true, &minor)) {
         pack_int(out, minor);
     } else {
         pack_nil(out);
@@ -614,8 +393,8 @@ static bool convert_price(struct convert *c, json_t *json, struct buffer *out)
     if (json_is_string(currency)) {
         pack_str(out, json_text(currency));
     } else {
-        FAULT(c, "%s; must be three capital letters (ISO 4217), as SEK",
-              currency ? "is not a text" : "is missing");
+        LISTING_GEOJSON_FAULT(c, "%s; must be three capital letters (ISO 4217), as SEK",
+                              currency ? "is not a text" : "is missing");
         pack_nil(out);
     }
     problem_path_pop(&c->path, back);
@@ -624,12 +403,14 @@ static bool convert_price(struct convert *c, json_t *json, struct buffer *out)
 
 /* ---- maps and lists ---- */
 
-static bool convert_value(struct convert *c, const struct listing_property *property, json_t *json,
+static bool convert_value(struct listing_geojson_convert *c,
+                          const struct listing_property *property, json_t *json,
                           struct buffer *out);
 
 /* A value whose conversion failed leaves nothing behind. */
-static bool convert_or_nothing(struct convert *c, const struct listing_property *property,
-                               json_t *json, struct buffer *out)
+static bool convert_or_nothing(struct listing_geojson_convert *c,
+                               const struct listing_property *property, json_t *json,
+                               struct buffer *out)
 {
     size_t before = out->size;
 
@@ -639,7 +420,8 @@ static bool convert_or_nothing(struct convert *c, const struct listing_property 
     return false;
 }
 
-static void unknown_fields(struct convert *c, const struct listing_property *property, json_t *json)
+static void unknown_fields(struct listing_geojson_convert *c,
+                           const struct listing_property *property, json_t *json)
 {
     const char *name;
     json_t *value;
@@ -657,14 +439,15 @@ static void unknown_fields(struct convert *c, const struct listing_property *pro
 }
 
 /* An object to a map or a tuple of the property's fields. */
-static bool convert_object(struct convert *c, const struct listing_property *property, json_t *json,
+static bool convert_object(struct listing_geojson_convert *c,
+                           const struct listing_property *property, json_t *json,
                            struct buffer *out)
 {
     struct map_builder map = {0};
     uint32_t count = 0;
 
     if (!json_is_object(json)) {
-        FAULT(c, "must be an object");
+        LISTING_GEOJSON_FAULT(c, "must be an object");
         return false;
     }
     unknown_fields(c, property, json);
@@ -691,8 +474,8 @@ static bool convert_object(struct convert *c, const struct listing_property *pro
     return true;
 }
 
-static bool convert_item(struct convert *c, const struct listing_property *property, json_t *json,
-                         struct buffer *out)
+static bool convert_item(struct listing_geojson_convert *c, const struct listing_property *property,
+                         json_t *json, struct buffer *out)
 {
     if (property->type == LISTING_TYPE_LIST)
         return convert_object(c, property, json, out);
@@ -701,17 +484,18 @@ static bool convert_item(struct convert *c, const struct listing_property *prope
     return convert_string(c, property, json, out);
 }
 
-static bool convert_list(struct convert *c, const struct listing_property *property, json_t *json,
-                         struct buffer *out)
+static bool convert_list(struct listing_geojson_convert *c, const struct listing_property *property,
+                         json_t *json, struct buffer *out)
 {
     size_t count = json_array_size(json);
 
     if (!json_is_array(json)) {
-        FAULT(c, "must be a list: [...]");
+        LISTING_GEOJSON_FAULT(c, "must be a list: [...]");
         return false;
     }
     if (count > property->max) {
-        FAULT(c, "must have at most %u entries, has %zu", (unsigned)property->max, count);
+        LISTING_GEOJSON_FAULT(c, "must have at most %u entries, has %zu", (unsigned)property->max,
+                              count);
         return false;
     }
     pack_array(out, (uint32_t)count);
@@ -729,8 +513,9 @@ static bool convert_list(struct convert *c, const struct listing_property *prope
     return true;
 }
 
-static bool convert_choice(struct convert *c, const struct listing_property *property,
-                           const json_t *json, struct buffer *out)
+static bool convert_choice(struct listing_geojson_convert *c,
+                           const struct listing_property *property, const json_t *json,
+                           struct buffer *out)
 {
     char choices[160];
 
@@ -739,13 +524,13 @@ static bool convert_choice(struct convert *c, const struct listing_property *pro
         return true;
     }
     listing_check_choices(property->choices, choices, sizeof(choices));
-    FAULT(c, "must be %s", choices);
+    LISTING_GEOJSON_FAULT(c, "must be %s", choices);
     return false;
 }
 
 /* One flat switch: each type of the table. */
-static bool convert_value(struct convert *c, const struct listing_property *property, json_t *json,
-                          struct buffer *out)
+static bool convert_value(struct listing_geojson_convert *c,
+                          const struct listing_property *property, json_t *json, struct buffer *out)
 {
     switch (property->type) {
     case LISTING_TYPE_TEXT:
@@ -759,7 +544,7 @@ static bool convert_value(struct convert *c, const struct listing_property *prop
     case LISTING_TYPE_LIST:
         return convert_list(c, property, json, out);
     case LISTING_TYPE_GEOMETRY:
-        return convert_geometry(c, json, out);
+        return listing_geojson_geometry(c, json, out);
     case LISTING_TYPE_TIME:
         return convert_time(c, property, json, out);
     case LISTING_TYPE_LOCAL:
@@ -770,7 +555,7 @@ static bool convert_value(struct convert *c, const struct listing_property *prop
             pack_int(out, json_integer_value(json));
             return true;
         }
-        FAULT(c, "must be a whole number from 0 to %u", (unsigned)property->max);
+        LISTING_GEOJSON_FAULT(c, "must be a whole number from 0 to %u", (unsigned)property->max);
         return false;
     case LISTING_TYPE_NUMBER:
         return convert_number(c, json, out);
@@ -779,7 +564,7 @@ static bool convert_value(struct convert *c, const struct listing_property *prop
             pack_bool(out, json_is_true(json));
             return true;
         }
-        FAULT(c, "must be true or false");
+        LISTING_GEOJSON_FAULT(c, "must be true or false");
         return false;
     case LISTING_TYPE_ENUM:
         return convert_choice(c, property, json, out);
@@ -795,7 +580,8 @@ static bool convert_value(struct convert *c, const struct listing_property *prop
 
 /* ---- the feature ---- */
 
-static void convert_properties(struct convert *c, json_t *properties, struct map_builder *map)
+static void convert_properties(struct listing_geojson_convert *c, json_t *properties,
+                               struct map_builder *map)
 {
     const char *name;
     json_t *value;
@@ -808,7 +594,7 @@ static void convert_properties(struct convert *c, json_t *properties, struct map
         size_t start = map->values.size;
 
         if (span_equal(key, span_of_str("geometry"))) {
-            FAULT(c, "stands beside \"properties\", not inside");
+            LISTING_GEOJSON_FAULT(c, "stands beside \"properties\", not inside");
         } else if (listing_property_reserved(key) || (property && property->read_only)) {
             /* What the API itself adds: a feature may be sent back as it came. */
         } else if (!property) {
@@ -821,7 +607,7 @@ static void convert_properties(struct convert *c, json_t *properties, struct map
 }
 
 /* The old way (2008) to name a coordinate system, which RFC 7946 took away. */
-static void check_crs(struct convert *c, const json_t *crs)
+static void check_crs(struct listing_geojson_convert *c, const json_t *crs)
 {
     const char *name =
         json_string_value(json_object_get(json_object_get(crs, "properties"), "name"));
@@ -835,7 +621,8 @@ static void check_crs(struct convert *c, const json_t *crs)
 }
 
 /* False: it is no feature, so that nothing can be said about what it should hold. */
-static bool convert_feature(struct convert *c, const json_t *feature, struct map_builder *map)
+static bool convert_feature(struct listing_geojson_convert *c, const json_t *feature,
+                            struct map_builder *map)
 {
     json_t *geometry = json_object_get(feature, "geometry");
     json_t *properties = json_object_get(feature, "properties");
@@ -851,7 +638,7 @@ static bool convert_feature(struct convert *c, const json_t *feature, struct map
         size_t start = map->values.size;
 
         back = problem_path_push(&c->path, "geometry", 8);
-        if (convert_geometry(c, geometry, &map->values))
+        if (listing_geojson_geometry(c, geometry, &map->values))
             map_add(map, span_of_str("geometry"), start);
         else
             map->values.size = start;
@@ -888,7 +675,7 @@ enum torg_err listing_of_geojson(uint8_t collection, const json_t *feature, cons
                                  int64_t created_ms, int64_t modified_ms, struct buffer *ret_body,
                                  struct problems *problems)
 {
-    struct convert c = {
+    struct listing_geojson_convert c = {
         .collection = collection, .language = language ? language : "sv", .problems = problems};
     struct map_builder map = {0};
     struct buffer body = {0};
