@@ -18,6 +18,9 @@
 #include "daemon/log.h"
 
 #define BODY_PIECE_BYTES 16384
+/* Who sends many requests at once has so much done before others get their turn. */
+#define TURN_REQUESTS_MAX 16
+#define TURN_US_MAX 10000
 
 enum conn_state {
     CONN_IDLE,    /* no byte of a request yet */
@@ -32,7 +35,7 @@ struct http_conn {
     struct http_worker *worker;
     struct http_conn *before, *after;
     struct bufferevent *bev;
-    struct event *timer;
+    struct event *timer, *turn;
     uint64_t ticket;
     struct http_conn_source source;
     enum conn_state state;
@@ -146,6 +149,8 @@ void http_conn_close(struct http_conn *conn)
     http_gate_leave(worker->gate, conn->ticket);
     if (conn->timer)
         event_free(conn->timer);
+    if (conn->turn)
+        event_free(conn->turn);
     bufferevent_free(conn->bev);
     free(conn);
     http_worker_check_drained(worker);
@@ -550,10 +555,20 @@ static bool step_body(struct http_conn *conn)
 
 static void advance(struct http_conn *conn)
 {
+    static const struct timeval at_once = {0};
+    uint64_t begun_us = (uint64_t)clock_monotonic_us();
+    unsigned answers = 0;
     bool again = true;
 
-    while (again)
+    while (again) {
         again = conn->state == CONN_BODY ? step_body(conn) : step_head(conn);
+        if (again && conn->state == CONN_IDLE &&
+            (++answers == TURN_REQUESTS_MAX ||
+             (uint64_t)clock_monotonic_us() - begun_us > TURN_US_MAX)) {
+            (void)event_add(conn->turn, &at_once); /* after whatever else has come */
+            return;
+        }
+    }
 }
 
 /* The answer has left: the next request may already be there. true: it may be taken. */
@@ -591,6 +606,15 @@ static void on_read(struct bufferevent *bev, void *context)
         linger_read(conn);
     else if (conn->state != CONN_RUNNING && conn->state != CONN_WRITING)
         advance(conn);
+}
+
+static void on_turn(evutil_socket_t fd, short what, void *context)
+{
+    struct http_conn *conn = context;
+
+    (void)fd;
+    (void)what;
+    on_read(conn->bev, conn);
 }
 
 static void on_written(struct bufferevent *bev, void *context)
@@ -672,7 +696,8 @@ enum torg_err http_conn_open(struct http_worker *worker, evutil_socket_t fd, uin
     worker->first = conn;
     worker->connections++;
     conn->timer = evtimer_new(base, on_deadline, conn);
-    if (!conn->timer) {
+    conn->turn = evtimer_new(base, on_turn, conn);
+    if (!conn->timer || !conn->turn) {
         http_conn_close(conn);
         return TORG_E_NOMEM;
     }

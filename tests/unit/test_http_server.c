@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <jansson.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -1259,6 +1260,106 @@ static void test_what_waits_for_readers_is_bounded(void **state)
     http_workers_free(workers);
 }
 
+/* ---- many requests at once ---- */
+
+static struct {
+    sem_t begun, go_on;
+    unsigned many, many_before_one;
+} turns;
+
+static enum torg_err answer_many(struct http_exchange *exchange)
+{
+    if (turns.many++ == 0) {
+        assert_int_equal(sem_post(&turns.begun), 0);
+        assert_int_equal(sem_wait(&turns.go_on), 0);
+    }
+    exchange->reply.status = 204;
+    return TORG_OK;
+}
+
+static enum torg_err answer_one(struct http_exchange *exchange)
+{
+    turns.many_before_one = turns.many;
+    exchange->reply.status = 204;
+    return TORG_OK;
+}
+
+static int connect_to(const struct http_workers *workers)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    address.sin_port = htons(http_workers_port(workers));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    return fd;
+}
+
+/* Each may take seconds: one packet of them must not keep a thread from all others. */
+static void test_many_requests_at_once_take_turns(void **state)
+{
+    static const struct http_route route[] = {
+        {.method = HTTP_GET,
+         .place = HTTP_AT_ROOT,
+         .path = "/many",
+         .handler = answer_many,
+         .formats = HTTP_FORMAT_JSON,
+         .format = HTTP_FORMAT_JSON},
+        {.method = HTTP_GET,
+         .place = HTTP_AT_ROOT,
+         .path = "/one",
+         .handler = answer_one,
+         .formats = HTTP_FORMAT_JSON,
+         .format = HTTP_FORMAT_JSON},
+    };
+    struct http_world *world = *state;
+    struct http_workers_options options = {
+        .name = "turns",
+        .node = &world->node,
+        .addresses = world->config.http,
+        .address_count = 1,
+        .threads = 1,
+        .connections_max = 100,
+        .per_address_max = 100,
+        .routes = {.items = route, .count = ARRAY_SIZE(route), .base_path = "/none"},
+    };
+    struct http_workers *workers;
+    struct buffer packet = {0};
+    char line[12];
+    int one, many;
+
+    assert_int_equal(sem_init(&turns.begun, 0, 0), 0);
+    assert_int_equal(sem_init(&turns.go_on, 0, 0), 0);
+    assert_ok(http_workers_new(&options, &workers));
+    assert_ok(http_workers_start(workers));
+    one = connect_to(workers);
+    http_client_send(one, "GET /one HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_int_equal(recv(one, line, sizeof(line), 0), sizeof(line)); /* it is accepted */
+    many = connect_to(workers);
+    for (unsigned i = 0; i < 100; i++)
+        buffer_put_str(&packet, "GET /many HTTP/1.1\r\nHost: a\r\n\r\n");
+    buffer_put_u8(&packet, 0);
+    assert_ok(packet.err);
+    http_client_send(many, (const char *)packet.data);
+    assert_int_equal(sem_wait(&turns.begun), 0);
+    http_client_send(one, "GET /one HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_int_equal(sem_post(&turns.go_on), 0);
+    for (size_t answers = 0, ends = 0; answers < 100;) { /* all of them are answered */
+        char c;
+
+        assert_int_equal(recv(many, &c, 1, 0), 1);
+        ends = c == '\n' ? ends + 1 : c == '\r' ? ends : 0;
+        answers += ends == 2; /* an empty line */
+    }
+    (void)close(one);
+    (void)close(many);
+    http_workers_free(workers);
+    assert_in_range(turns.many_before_one, 1, 50);
+    buffer_done(&packet);
+    (void)sem_destroy(&turns.begun);
+    (void)sem_destroy(&turns.go_on);
+}
+
 /* ---- the page ---- */
 
 static void test_the_page(void **state)
@@ -1364,6 +1465,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_an_expired_origin_shows_no_contact, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_own_origin_keeps_its_contacts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_waits_for_readers_is_bounded, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_many_requests_at_once_take_turns, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_page, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_errors_for_people, set_up, tear_down),
     };
