@@ -552,27 +552,33 @@ static void decode_fields(struct profile_reader *in, struct frame *frame)
     }
 }
 
-enum torg_err frame_decode(uint8_t type, struct span body, struct frame *ret_frame)
+static enum torg_err body_decode(uint8_t type, struct span body, struct frame *frame)
 {
     struct profile_reader in = profile_reader_of(body);
-    struct frame frame = {.type = type};
     struct row bounds;
     enum torg_err err;
 
     /* Everything is skimmed before anything is looked at. */
     err = profile_check(body);
     if (err)
-        return err == TORG_E_TRUNCATED ? TORG_E_PROFILE : err;
+        return err;
     bounds = row_open(&in, frame_field_count(type));
     if (in.in.err)
         return in.in.err;
     if (frame_field_count(type) == 0)
         return TORG_E_UNEXPECTED;
-    decode_fields(&in, &frame);
+    decode_fields(&in, frame);
     row_close(&in, bounds);
-    err = profile_end(&in);
-    if (err)
-        return err;
-    *ret_frame = frame;
-    return TORG_OK;
+    return profile_end(&in);
+}
+
+enum torg_err frame_decode(uint8_t type, struct span body, struct frame *ret_frame)
+{
+    struct frame frame = {.type = type};
+    enum torg_err err = body_decode(type, body, &frame);
+
+    if (!err)
+        *ret_frame = frame;
+    /* The body is whole: a field that wants more than it has will not get it by waiting. */
+    return err == TORG_E_TRUNCATED ? TORG_E_PROFILE : err;
 }
