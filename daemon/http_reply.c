@@ -350,7 +350,8 @@ static void put_security_fields(const struct http_exchange *exchange, struct buf
                         "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n");
     if (exchange->request.method & (HTTP_GET | HTTP_HEAD | HTTP_OPTIONS))
         buffer_put_str(out, "Access-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: "
-                            "ETag, Link, torg-as-of, OGC-NumberMatched, OGC-NumberReturned\r\n");
+                            "ETag, Link, Content-Crs, Retry-After, torg-as-of, "
+                            "OGC-NumberMatched, OGC-NumberReturned\r\n");
 }
 
 enum torg_err http_reply_finish(struct http_exchange *exchange, struct buffer *ret_head)
