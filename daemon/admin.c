@@ -32,7 +32,8 @@ struct admin {
     struct http_workers *workers;
 };
 
-bool admin_secret_matches(const struct admin *admin, struct span text)
+/* Compares in constant time. */
+static bool secret_matches(const struct admin *admin, struct span text)
 {
     return text.size == SECRET_DIGITS &&
            sodium_memcmp(text.data, admin->secret, SECRET_DIGITS) == 0;
@@ -40,7 +41,7 @@ bool admin_secret_matches(const struct admin *admin, struct span text)
 
 static bool is_operator(const void *service, struct span secret)
 {
-    return admin_secret_matches(service, secret);
+    return secret_matches(service, secret);
 }
 
 /* ---- health ---- */

@@ -25,7 +25,5 @@ enum torg_err admin_start(struct admin *admin);
 /* As http_free. NULL is accepted. */
 void admin_free(struct admin *admin);
 uint16_t admin_port(const struct admin *admin);
-/* Compares in constant time. */
-bool admin_secret_matches(const struct admin *admin, struct span text);
 
 #endif

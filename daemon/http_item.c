@@ -8,7 +8,6 @@
 
 #include "daemon/http_crs.h"
 #include "daemon/http_formats.h"
-#include "daemon/http_items.h"
 #include "daemon/http_origins.h"
 #include "daemon/http_personal.h"
 #include "daemon/json_out.h"
@@ -61,7 +60,7 @@ static void etag_put(const uint8_t etag[16], enum geo_crs crs, char out[ETAG_TEX
         (void)snprintf(out, ETAG_TEXT_SIZE + 1, "\"%s-%u\"", digits, (unsigned)crs % 10);
 }
 
-bool http_items_etag_matches(struct span field, const uint8_t etag[16])
+bool http_item_etag_matches(struct span field, const uint8_t etag[16])
 {
     struct span element;
 
@@ -170,8 +169,8 @@ static enum torg_err find_document(const struct kv *kv, const struct http_origin
     return err;
 }
 
-enum torg_err http_items_reply_one(struct http_exchange *exchange, const struct kv *kv,
-                                   uint8_t collection, const struct feature_id *id, int status)
+enum torg_err http_item_reply(struct http_exchange *exchange, const struct kv *kv,
+                              uint8_t collection, const struct feature_id *id, int status)
 {
     const struct http_origins *origins;
     struct geo_transform *transform = NULL;

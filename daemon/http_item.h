@@ -7,10 +7,21 @@
 #include "index/geo_transform.h"
 
 /*
- * How one listing becomes an answer, alone (http_items_reply_one and
- * http_items_etag_matches, which http_items.h promises) or in a list: in the
- * coordinate system that was asked for.
+ * How one listing becomes an answer, alone or in a list: in the coordinate
+ * system that was asked for.
  */
+
+/*
+ * A single listing as the answer: body, ETag, links. kv: any transaction that
+ * shows it. TORG_E_NOT_FOUND.
+ */
+enum torg_err http_item_reply(struct http_exchange *exchange, const struct kv *kv,
+                              uint8_t collection, const struct feature_id *id, int status);
+/*
+ * Does an If-Match value name this listing's tag, in any coordinate system, or
+ * is it a star? RFC 9110, 8.8.3.2: a weak tag never does.
+ */
+bool http_item_etag_matches(struct span field, const uint8_t etag[16]);
 
 /* NULL for CRS84, in which listings are stored. The caller frees. */
 enum torg_err http_item_open_transform(const struct http_exchange *exchange,

@@ -666,7 +666,7 @@ enum torg_err http_items_one(struct http_exchange *exchange)
     err = store_read_begin(exchange->node->store, &kv);
     if (err)
         return err;
-    err = http_items_reply_one(exchange, &kv, collection, &id, 200);
+    err = http_item_reply(exchange, &kv, collection, &id, 200);
     store_read_end(&kv);
     if (err == TORG_E_NOT_FOUND) {
         http_reply_problem(exchange, 404, NULL, "There is no listing with this id.");

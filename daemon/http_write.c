@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/http_item.h"
 #include "daemon/http_items.h"
 #include "daemon/http_local.h"
 #include "daemon/http_write_listing.h"
@@ -231,7 +232,7 @@ static enum torg_err check_listing(const struct http_exchange *exchange, const s
 
     if (err)
         return err;
-    if (write->if_match.data && !http_items_etag_matches(write->if_match, document.etag))
+    if (write->if_match.data && !http_item_etag_matches(write->if_match, document.etag))
         return TORG_E_MISMATCH;
     if (write->is_patch && memcmp(write->patched, document.etag, sizeof(write->patched)) != 0)
         return TORG_E_MISMATCH;
@@ -289,8 +290,8 @@ static enum torg_err reply_written(struct http_exchange *exchange, uint8_t colle
 
     if (err)
         return err;
-    err = http_items_reply_one(exchange, &kv, collection, id,
-                               exchange->request.method == HTTP_POST ? 201 : 200);
+    err = http_item_reply(exchange, &kv, collection, id,
+                          exchange->request.method == HTTP_POST ? 201 : 200);
     store_read_end(&kv);
     if (err)
         return err;

@@ -152,7 +152,8 @@ int64_t cli_now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-double cli_seconds(void)
+/* Monotonic. */
+static double seconds_now(void)
 {
     struct timespec now;
 
@@ -163,13 +164,13 @@ double cli_seconds(void)
 void cli_progress_begin(struct cli_progress *progress, const char *label, uint64_t total)
 {
     *progress = (struct cli_progress){
-        .label = label, .total = total, .started_s = cli_seconds(), .on = isatty(2) == 1};
+        .label = label, .total = total, .started_s = seconds_now(), .on = isatty(2) == 1};
     progress->drawn_s = progress->started_s;
 }
 
 static void progress_draw(const struct cli_progress *progress)
 {
-    double elapsed_s = cli_seconds() - progress->started_s;
+    double elapsed_s = seconds_now() - progress->started_s;
     double rate = elapsed_s > 0 ? (double)progress->done / elapsed_s : 0;
     char bar[31];
     size_t filled;
@@ -197,7 +198,7 @@ void cli_progress_set(struct cli_progress *progress, uint64_t done)
     progress->done = done;
     if (!progress->on)
         return;
-    now_s = cli_seconds();
+    now_s = seconds_now();
     if (now_s - progress->drawn_s < 0.1)
         return;
     progress->drawn_s = now_s;

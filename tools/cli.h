@@ -78,8 +78,6 @@ enum torg_err cli_read_file(const char *path, size_t size_max, struct buffer *re
 
 /* Milliseconds UTC. */
 int64_t cli_now_ms(void);
-/* Monotonic seconds. */
-double cli_seconds(void);
 
 /*
  * A progress bar on standard error while it is a terminal, else nothing.
