@@ -299,7 +299,8 @@ int cmd_export(int argc, char **argv)
             export.collection = collection_of_name(span_of_str(optarg));
             if (!(COLLECTION_MASK_PUBLIC >> export.collection & 1))
                 return cli_usage(
-                    COMMAND, "there is no collection \"%s\" to write; there are " CLI_COLLECTIONS,
+                    COMMAND,
+                    "there is no collection of listings \"%s\"; there are " CLI_COLLECTIONS,
                     optarg);
             break;
         case 'f':

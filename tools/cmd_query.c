@@ -80,9 +80,10 @@ static int options_read(int argc, char **argv, struct query_options *ret_options
                 return cli_usage(COMMAND, "give --collection once, or not at all to search all");
             ret_options->collection = optarg;
             if (!(COLLECTION_MASK_PUBLIC >> collection_of_name(span_of_str(optarg)) & 1))
-                return cli_usage(COMMAND,
-                                 "there is no collection \"%s\" to ask; there are " CLI_COLLECTIONS,
-                                 optarg);
+                return cli_usage(
+                    COMMAND,
+                    "there is no collection of listings \"%s\"; there are " CLI_COLLECTIONS,
+                    optarg);
             break;
         case 'p': /* The API's own names and values. */
             http_query_put(&ret_options->parameters, longs[index].name, optarg);
