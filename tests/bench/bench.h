@@ -21,6 +21,8 @@ extern "C" {
 #define BENCH_NEAREST 20
 #define BENCH_PAGE 100               /* whole listings in an answer of a server */
 #define BENCH_EVERYWHERE_M 3000000.0 /* a circle that holds all the data */
+/* Peers in a plane shrink longitudes by the cosine of 65 degrees, the middle of the data. */
+#define BENCH_LON_SCALE 0.4226182617406994
 
 /* A listing, as far as an index sees it. */
 struct bench_record {
