@@ -558,7 +558,8 @@ static uint16_t conjunct_at(const struct filter *filter, size_t i)
     return conjunct(filter, filter->tree.root, &i);
 }
 
-/* S_XXX(geometry, literal), either way round, but S_DISJOINT: their boxes meet. */
+/* A spatial function of a geometry and a literal, either way round: their boxes meet. Not
+ * S_DISJOINT. */
 static const struct cql2_node *meets(const struct filter *filter, const struct cql2_node *node)
 {
     const struct cql2_node *a, *b;
