@@ -315,6 +315,8 @@ void sync_origin_attend_at(struct sync *sync, uint32_t index, int64_t at_ms);
 void sync_origin_attend_all(struct sync *sync);
 /* Whether all of it that is wanted is held as of its head. */
 bool sync_origin_whole(const struct sync_origin *origin);
+/* Does a claim name another head than the one that is held under its number, an older one? */
+bool sync_origin_contradicted(const struct sync *sync, uint32_t index, const struct sync_row *row);
 int sync_number_compare(uint64_t epoch_a, uint64_t hno_a, uint64_t epoch_b, uint64_t hno_b);
 /* A head that came from link: TORG_OK if it is valid and newer than what is held. */
 enum torg_err sync_head_check(struct sync *sync, uint32_t index, struct span head,

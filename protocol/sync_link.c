@@ -216,22 +216,6 @@ static enum torg_err take_summary(struct sync *sync, uint32_t peer, const struct
 
 /* ---- what peers hold ---- */
 
-/* Is it another head than the one that we hold under its number, an older one? */
-static bool have_contradicts(const struct sync *sync, uint32_t index,
-                             const struct frame_have_row *have)
-{
-    const struct sync_origin *origin = &sync->origins[index];
-    struct span stored;
-    struct hash hash;
-
-    if (!origin->has_head || have->epoch != origin->epoch || have->hno == 0 ||
-        have->hno >= origin->hno ||
-        replica_head_get(sync->read, origin->number, have->epoch, have->hno, &stored))
-        return false;
-    hash = head_hash(frame_head(stored).bytes);
-    return memcmp(have->head_hash, hash.bytes, sizeof(have->head_hash)) != 0;
-}
-
 static void take_have(struct sync *sync, uint32_t peer, const struct frame *frame)
 {
     struct sync_row *rows = sync->peers[peer].rows;
@@ -251,11 +235,11 @@ static void take_have(struct sync *sync, uint32_t peer, const struct frame *fram
         if (sync_number_compare(row->epoch, row->hno, have.epoch, have.hno) != 0)
             row->useless = false;
         row->claimed = true;
-        row->contradicts = have_contradicts(sync, index, &have);
         row->epoch = have.epoch;
         row->hno = have.hno;
         row->seq = have.seq;
         memcpy(row->head_hash, have.head_hash, sizeof(row->head_hash));
+        row->contradicts = sync_origin_contradicted(sync, index, row);
         row->mask = have.mask;
         row->charter_no = have.charter_no;
         if (sync->origins[index].has_head && row->hno == sync->origins[index].hno)

@@ -171,6 +171,44 @@ static void rows_reconsider(struct sync *sync, uint32_t index)
     }
 }
 
+bool sync_origin_contradicted(const struct sync *sync, uint32_t index, const struct sync_row *row)
+{
+    const struct sync_origin *origin = &sync->origins[index];
+    struct span stored;
+    struct hash hash;
+
+    if (!origin->has_head || row->epoch != origin->epoch || row->hno == 0 ||
+        row->hno >= origin->hno ||
+        replica_head_get(sync->read, origin->number, row->epoch, row->hno, &stored))
+        return false;
+    hash = head_hash(frame_head(stored).bytes);
+    return memcmp(row->head_hash, hash.bytes, sizeof(row->head_hash)) != 0;
+}
+
+/*
+ * The head moved on, past what peers claim: their claims, which until now said
+ * nothing about what is held, may name another head than the one that is here.
+ */
+static void rows_compare(struct sync *sync, uint32_t index, const struct sync_origin *before)
+{
+    const struct sync_origin *origin = &sync->origins[index];
+
+    for (uint32_t i = 0; i < sync->peer_count; i++) {
+        struct sync_row *row = sync->peers[i].rows ? &sync->peers[i].rows[index] : NULL;
+
+        if (!row || !row->claimed || row->contradicts)
+            continue;
+        if (row->epoch == before->epoch && row->hno < before->hno)
+            continue; /* compared when it came, or then */
+        if (before->has_head && row->epoch == before->epoch && row->hno == before->hno)
+            row->contradicts =
+                origin->epoch == before->epoch &&
+                memcmp(row->head_hash, before->head_hash.bytes, sizeof(row->head_hash)) != 0;
+        else
+            row->contradicts = sync_origin_contradicted(sync, index, row);
+    }
+}
+
 enum torg_err sync_origin_refresh(struct sync *sync, uint32_t index)
 {
     struct sync_origin *origin = &sync->origins[index];
@@ -191,6 +229,8 @@ enum torg_err sync_origin_refresh(struct sync *sync, uint32_t index)
     }
     if (before.charter_no != origin->charter_no)
         rows_reconsider(sync, index);
+    if (before.epoch != origin->epoch || before.hno != origin->hno)
+        rows_compare(sync, index, &before);
     if (before.known && before.charter_no == origin->charter_no && before.epoch == origin->epoch &&
         before.hno == origin->hno && before.complete == origin->complete &&
         before.flags == origin->flags)

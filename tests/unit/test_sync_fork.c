@@ -149,6 +149,42 @@ static void test_a_claim_of_another_head_is_looked_into(void **state)
     town_done(&twin);
 }
 
+/*
+ * A claim of the next head, and then that commit and one more of the other branch:
+ * the claim, which could not be compared when it came, is looked into now.
+ */
+static void test_a_claim_that_is_passed_is_looked_into(void **state)
+{
+    struct table *table = *state;
+    struct frame answer = {.type = FRAME_DELTA};
+    struct buffer head = {0};
+    struct town twin;
+
+    twin_init(&twin);
+    table_introduce(table);
+    batches(table, 1);
+    table_commit(&twin, 1);
+    table_commit(&twin, 102);
+    table_sit(table, 1, 2);
+    table_greet(table);
+    table_have(table, &twin, 0);
+    table_sit(table, 0, TABLE_LINK);
+    for (uint8_t i = 2; i <= 3; i++) {
+        table_commit(&table->other, i);
+        table_batch(table, &table->other, false);
+    }
+    table_sit(table, 1, 2);
+    assert_non_null(table_heard(table, FRAME_PULL));
+    assert_int_equal(table_heard(table, FRAME_PULL)->pull.mask, 0);
+    answer.delta.sid = table_heard(table, FRAME_PULL)->pull.sid;
+    table_head(&twin, &head);
+    answer.delta.head = buffer_span(&head);
+    table_say(table, &answer);
+    assert_true(is_disputed(table));
+    buffer_done(&head);
+    town_done(&twin);
+}
+
 /* What is not held cannot be compared at once: a path to its number is asked for first. */
 static void test_a_head_of_a_number_that_was_skipped(void **state)
 {
@@ -227,6 +263,7 @@ int main(void)
         TEST(test_an_old_head_of_this_branch_is_none),
         TEST(test_a_next_head_of_another_branch_is_not_taken),
         TEST(test_a_claim_of_another_head_is_looked_into),
+        TEST(test_a_claim_that_is_passed_is_looked_into),
         TEST(test_a_head_of_a_number_that_was_skipped),
         TEST(test_a_dropped_key_convicts_nobody),
         TEST(test_an_old_own_head_stops_writing),
