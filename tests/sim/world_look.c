@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include "tests/sim/world_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+uint64_t world_commit_of(const struct world_node *origin, uint64_t epoch, uint64_t hno)
+{
+    for (size_t i = origin->commit_count; i-- > 0;) {
+        if (origin->commits[i].epoch == epoch && origin->commits[i].hno == hno)
+            return i + 1;
+    }
+    return 0;
+}
+
+struct world_node *world_origin(struct world *world, const struct origin_id *id)
+{
+    for (uint32_t i = 0; i < world->node_count; i++) {
+        if (world_is_origin(&world->nodes[i]) && memcmp(&world->nodes[i].own, id, sizeof(*id)) == 0)
+            return &world->nodes[i];
+    }
+    return NULL;
+}
+
+const struct world_version *world_version_of(const struct world_node *origin, uint8_t collection,
+                                             const struct listing_key *key,
+                                             const struct hash *header_hash)
+{
+    for (size_t i = origin->version_count; i-- > 0;) {
+        const struct world_version *version = &origin->versions[i];
+
+        if (version->collection == collection && memcmp(&version->key, key, sizeof(*key)) == 0 &&
+            memcmp(&version->header_hash, header_hash, sizeof(*header_hash)) == 0)
+            return version;
+    }
+    return NULL;
+}
+
+bool world_head(struct world *world, uint32_t node, const struct origin_id *origin,
+                struct replica_origin *ret_record)
+{
+    struct kv read;
+    enum torg_err err;
+
+    MUST(kv_mem_read_begin(world->nodes[node].store, &read));
+    err = replica_origin_get(&read, origin, ret_record);
+    kv_mem_read_end(&read);
+    if (err == TORG_E_NOT_FOUND)
+        return false;
+    MUST(err);
+    return ret_record->has_head;
+}
+
+bool world_holds_all(struct world *world, uint32_t from, uint32_t index, char *why, size_t why_size)
+{
+    const struct world_node *origin = &world->nodes[from];
+    const struct world_node *node = &world->nodes[index];
+    struct replica_origin theirs, ours;
+    uint32_t mask = node->subscribe_mask;
+
+    if (!world_head(world, from, &origin->own, &theirs))
+        return true; /* nothing published yet */
+    if (!world_head(world, index, &origin->own, &ours)) {
+        snprintf(why, why_size, "%s has nothing of %s", node->name, origin->name);
+        return false;
+    }
+    if (head_compare(&theirs.head, &ours.head) != 0 ||
+        memcmp(&theirs.head_hash, &ours.head_hash, sizeof(ours.head_hash)) != 0) {
+        snprintf(why, why_size,
+                 "%s is at %" PRIu64 ".%" PRIu64 " of %s, which is at %" PRIu64 ".%" PRIu64,
+                 node->name, ours.head.epoch, ours.head.hno, origin->name, theirs.head.epoch,
+                 theirs.head.hno);
+        return false;
+    }
+    if (replica_complete_mask(&ours, mask) != mask) {
+        snprintf(why, why_size, "%s lacks listings of %s", node->name, origin->name);
+        return false;
+    }
+    for (unsigned c = 1; c < COLLECTIONS_MAX; c++) {
+        if (ours.missing[c]) {
+            snprintf(why, why_size, "%s lacks payloads of %s", node->name, origin->name);
+            return false;
+        }
+    }
+    return true;
+}
+
+bool world_converged(struct world *world, char *why, size_t why_size)
+{
+    char unused[8];
+
+    if (!why) {
+        why = unused;
+        why_size = sizeof(unused);
+    }
+    for (uint32_t from = 0; from < world->node_count; from++) {
+        if (!world_is_origin(&world->nodes[from]) || world->nodes[from].malice)
+            continue;
+        if (world->nodes[from].recovering) {
+            snprintf(why, why_size, "%s is still recovering", world->nodes[from].name);
+            return false;
+        }
+        for (uint32_t i = 0; i < world->node_count; i++) {
+            if (world->nodes[i].malice || world->nodes[i].absent)
+                continue;
+            if (!world->nodes[i].up) {
+                snprintf(why, why_size, "%s is down", world->nodes[i].name);
+                return false;
+            }
+            if (!world_holds_all(world, from, i, why, why_size))
+                return false;
+        }
+    }
+    return true;
+}

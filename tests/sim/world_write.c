@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include "tests/sim/world_internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void payload_draw(struct world *world, size_t size, struct buffer *out)
+{
+    uint8_t nonce[16];
+    struct buffer body = {0};
+    size_t before = out->size;
+
+    for (size_t i = 0; i < sizeof(nonce); i += 8)
+        put_u64be(nonce + i, world_random(world));
+    if (world_chance(world, 10)) {
+        /* Not even in the profile: kept and relayed all the same. */
+        buffer_put(out, nonce, 1 + (size_t)world_below(world, sizeof(nonce)));
+        buffer_put_u8(out, 0xc1);
+        return;
+    }
+    pack_map(&body, 1);
+    pack_str(&body, span_of_str("name"));
+    pack_uint(&body, world_below(world, 1000));
+    payload_pack(nonce, world_chance(world, 20) ? 77 : PAYLOAD_SCHEMA, buffer_span(&body), out);
+    while (out->size < before + size)
+        buffer_put_u8(out, 0xc0);
+    buffer_done(&body);
+}
+
+/* A new id, or one of a listing that lives. */
+static struct listing_id id_draw(struct world *world, struct world_node *node, uint8_t collection,
+                                 unsigned percent_new)
+{
+    struct listing_id id;
+
+    if (node->version_count && !world_chance(world, percent_new)) {
+        for (unsigned i = 0; i < 8; i++) {
+            const struct world_version *version =
+                &node->versions[world_below(world, node->version_count)];
+
+            if (version->collection == collection && version->to == 0)
+                return version->id;
+        }
+    }
+    put_u64be(id.bytes, world_random(world));
+    put_u64be(id.bytes + 8, world_random(world));
+    return id;
+}
+
+static bool already_in(const struct world_job *job, const struct local_change *change)
+{
+    for (size_t i = 0; i < job->change_count; i++) {
+        if (job->changes[i].collection == change->collection &&
+            memcmp(&job->changes[i].id, &change->id, sizeof(change->id)) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void write_draw(struct world *world, uint32_t index, unsigned count, size_t payload_size,
+                       bool deletes)
+{
+    struct world_node *node = &world->nodes[index];
+    struct world_job *job = world_alloc(1, sizeof(*job));
+    size_t *at = world_alloc(count + 1, sizeof(*at));
+
+    if (node->recovering || node->stopped) {
+        free(at);
+        world_job_free(job);
+        return;
+    }
+    job->changes = world_alloc(count + 1, sizeof(*job->changes));
+    for (unsigned i = 0; i < count; i++) {
+        struct local_change *change = &job->changes[job->change_count];
+        bool is_delete = deletes && world_chance(world, 25);
+
+        change->collection = world_collection(
+            world_chance(world, 60) ? 0 : (unsigned)world_below(world, WORLD_COLLECTIONS));
+        change->id = id_draw(world, node->book, change->collection, is_delete ? 0 : 60);
+        if (already_in(job, change))
+            continue;
+        at[job->change_count] = job->bytes.size;
+        if (!is_delete)
+            payload_draw(world, payload_size, &job->bytes);
+        change->payload.size = job->bytes.size - at[job->change_count];
+        job->change_count++;
+    }
+    MUST(job->bytes.err);
+    for (size_t i = 0; i < job->change_count; i++)
+        job->changes[i].payload.data = job->bytes.data ? job->bytes.data + at[i] : NULL;
+    free(at);
+    world_job_add(node, job);
+}
+
+void world_write(struct world *world, uint32_t node, unsigned count)
+{
+    write_draw(world, node, count, 0, true);
+}
+
+void world_write_sized(struct world *world, uint32_t node, unsigned count, size_t payload_size)
+{
+    write_draw(world, node, count, payload_size, false);
+}
+
+void world_rotate(struct world *world, uint32_t index, bool new_epoch)
+{
+    struct world_node *node = &world->nodes[index];
+    struct world_job *job = world_alloc(1, sizeof(*job));
+    struct charter_signed charter_signed;
+    struct charter charter;
+    struct public_key unused;
+
+    assert(node->charter_count < ARRAY_SIZE(node->charters) && !node->jobs);
+    MUST(charter_signed_parse(world_charter_newest(node), &charter_signed));
+    MUST(charter_parse(charter_signed.bytes, &charter));
+    world_key_draw(world, &node->signer.key, &unused);
+    node->signer.key_no++;
+    world_charter_make(node, charter.epoch + new_epoch);
+    job->charter = true;
+    world_job_add(node, job);
+}
+
+void world_beat(struct world *world, uint32_t index)
+{
+    struct world_job *job;
+
+    if (world->nodes[index].recovering || world->nodes[index].stopped)
+        return;
+    job = world_alloc(1, sizeof(*job));
+    job->beat = true;
+    world_job_add(&world->nodes[index], job);
+}
