@@ -55,6 +55,13 @@ static const struct http_api_words words[] = {
      "Uppgifter vars område (serves) omfattar platsen, eller är högst så långt bort, eller som "
      "stannar där (itinerary) inom tiden i datetime; utan den nu eller senare.",
      "[20.263,63.8258]"},
+    {"openAt",
+     "Ett ögonblick enligt RFC 3339: uppgifter vars öppettider (openingHours) säger att det är "
+     "öppet "
+     "då, efter klockan på platsen. Uppgifter utan öppettider är inte med, och inte de vars "
+     "tidszon "
+     "torg inte räknar med.",
+     "\"2026-11-21T09:00:00Z\""},
     {"theme",
      "Ett tema, med de smalare under det. Upprepat: något av dem. Med komma i ett värde: alla.",
      "[\"food/cafe\"]"},

@@ -156,6 +156,7 @@ static void put_filters(const struct query_explain *explain, struct buffer *out)
         [QUERY_FILTER_ORIGIN] = "origin",
         [QUERY_FILTER_MUNICIPALITY] = "municipality",
         [QUERY_FILTER_NETWORK] = "network",
+        [QUERY_FILTER_OPEN] = "openAt",
         [QUERY_FILTER_REACH] = "reaches",
     };
 

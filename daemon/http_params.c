@@ -278,6 +278,13 @@ static const struct param {
           "there. Listings whose served area (serves) holds the place, or is at most so far away, "
           "or that stop there (itinerary) within the time of datetime; without it, now or later."},
          http_params_read_reaches},
+    [HTTP_PARAM_OPEN_AT] =
+        {{"openAt", false, "{\"type\":\"string\",\"format\":\"date-time\"}",
+          "A moment, as RFC 3339 has it: listings whose opening hours say that they are open then, "
+          "by "
+          "the clock of their place. Listings without opening hours are left out, and so are those "
+          "whose zone torg does not compute."},
+         http_params_read_open_at},
     [HTTP_PARAM_FILTER] =
         {{"filter", false, "{\"type\":\"string\",\"maxLength\":8192}",
           "What must be true, in CQL2 (OGC 21-065), as text or JSON by filter-lang; the properties "

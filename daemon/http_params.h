@@ -30,6 +30,7 @@ enum http_param {
     HTTP_PARAM_MUNICIPALITY,
     HTTP_PARAM_NETWORK,
     HTTP_PARAM_REACHES,
+    HTTP_PARAM_OPEN_AT,
     HTTP_PARAM_FILTER, /* a route that takes it takes properties by their names, too */
     HTTP_PARAM_FILTER_LANG,
     HTTP_PARAM_FILTER_CRS,
@@ -57,7 +58,8 @@ static_assert(HTTP_PARAM_COUNT <= 64, "a bit for each in a mask");
     (HTTP_PARAM_BIT(NEAR) | HTTP_PARAM_BIT(RADIUS) | HTTP_PARAM_BIT(BBOX) |                        \
      HTTP_PARAM_BIT(BBOX_CRS) | HTTP_PARAM_BIT(INTERSECTS) | HTTP_PARAM_BIT(THEME) |               \
      HTTP_PARAM_BIT(Q) | HTTP_PARAM_BIT(DATETIME) | HTTP_PARAM_BIT(ORIGIN) |                       \
-     HTTP_PARAM_BIT(MUNICIPALITY) | HTTP_PARAM_BIT(NETWORK) | HTTP_PARAM_BIT(REACHES))
+     HTTP_PARAM_BIT(MUNICIPALITY) | HTTP_PARAM_BIT(NETWORK) | HTTP_PARAM_BIT(REACHES) |            \
+     HTTP_PARAM_BIT(OPEN_AT))
 #define HTTP_PARAMS_CQL2                                                                           \
     (HTTP_PARAM_BIT(FILTER) | HTTP_PARAM_BIT(FILTER_LANG) | HTTP_PARAM_BIT(FILTER_CRS) |           \
      HTTP_PARAM_BIT(SORTBY) | HTTP_PARAM_BIT(PROPERTIES))

@@ -77,6 +77,8 @@ uint64_t http_params_binding(const struct http_params *params)
         put_double(&text, query->reach.lat_deg);
         put_double(&text, query->reach_m);
     }
+    buffer_put_u8(&text, query->has_open);
+    buffer_put_u64be(&text, query->has_open ? (uint64_t)query->open_ms : 0);
     seal_hash16("torg/cursor/1", buffer_span(&text), hash);
     buffer_done(&text);
     return get_u64be(hash);

@@ -41,6 +41,7 @@ http_params_reader http_params_read_order;
 http_params_reader http_params_read_theme;
 http_params_reader http_params_read_q;
 http_params_reader http_params_read_datetime;
+http_params_reader http_params_read_open_at;
 http_params_reader http_params_read_origin;
 http_params_reader http_params_read_municipality;
 http_params_reader http_params_read_network;

@@ -4,6 +4,7 @@
 #include "daemon/http_params_internal.h"
 #include "index/aggregate.h"
 #include "protocol/num.h"
+#include "protocol/opening.h"
 
 /* One value: themes that must all be there. */
 bool http_params_read_theme(struct http_params_reading *reading, struct span value)
@@ -90,6 +91,18 @@ bool http_params_read_datetime(struct http_params_reading *reading, struct span 
     query->from_ms = from_ms > query->from_ms ? from_ms : query->from_ms;
     query->through_ms = through_ms < query->through_ms ? through_ms : query->through_ms;
     reading->params->never = query->from_ms > query->through_ms;
+    return true;
+}
+
+bool http_params_read_open_at(struct http_params_reading *reading, struct span value)
+{
+    struct query *query = &reading->params->query;
+
+    if (num_parse_time(value, &query->open_ms) || !opening_moment_valid(query->open_ms))
+        return http_params_fail(reading,
+                                "must be a moment with its zone, in the years 1996 to 2199, "
+                                "such as 2026-11-21T09:00:00+01:00 (+ is written %2B)");
+    query->has_open = true;
     return true;
 }
 

@@ -7,6 +7,7 @@
 #include "index/text.h"
 #include "protocol/change.h"
 #include "protocol/fold.h"
+#include "protocol/opening.h"
 #include "protocol/profile.h"
 
 /* Not a fault of ours: the origin published what this version cannot show. */
@@ -170,6 +171,16 @@ static void derive_networks(struct span body, struct buffer *terms)
     }
 }
 
+static void derive_opening(struct span body, struct buffer *terms)
+{
+    uint32_t slots = opening_slots(opening_of_body(body));
+
+    for (uint8_t slot = 0; slot < OPENING_SLOTS; slot++) {
+        if (slots >> slot & 1)
+            catalogue_terms_add(terms, POSTINGS_OPEN, span_of(&slot, 1));
+    }
+}
+
 /* What the listing can be found by, beside its place, time and themes. After derive_row. */
 static enum torg_err derive_terms(const struct theme_tree *themes,
                                   const struct listing_fields *fields, struct span body,
@@ -191,6 +202,7 @@ static enum torg_err derive_terms(const struct theme_tree *themes,
     catalogue_terms_add(terms, POSTINGS_COUNTRY, row->country_code);
     derive_networks(body, terms);
     reach_terms(body, terms);
+    derive_opening(body, terms);
     if (memcmp(fields->provider, nobody, sizeof(nobody)) != 0)
         catalogue_terms_add(terms, POSTINGS_PROVIDER,
                             span_of(fields->provider, sizeof(fields->provider)));

@@ -29,6 +29,7 @@ enum postings_kind {
     POSTINGS_COUNTRY = 6,      /* the country's code as it stands in the row */
     POSTINGS_PART = 7,         /* catalogue_part_key: collection, placed, irregular */
     POSTINGS_REACH = 8,        /* a cell of reach.h: a place that it serves or stops at */
+    POSTINGS_OPEN = 9,         /* opening_slot: may be open in that quarter of a day of the week */
     POSTINGS_NAME = 16,        /* words: text.h says what a word's key is */
     POSTINGS_PLACE = 17,
     POSTINGS_DESCRIPTION = 18,

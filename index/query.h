@@ -67,7 +67,10 @@ struct query {
     /* Who comes there (reach.h): by what it serves, or by a stop within the query's time. */
     bool has_reach;
     struct geo_point reach;
-    double reach_m;    /* 0..REACH_WITHIN_M_MAX */
+    double reach_m; /* 0..REACH_WITHIN_M_MAX */
+    /* Open at that moment, by its opening hours (protocol/opening.h). */
+    bool has_open;
+    int64_t open_ms;   /* opening_moment_valid */
     bool has_datetime; /* else: what is shown at now_ms */
     int64_t from_ms, through_ms;
     int64_t now_ms;
@@ -110,9 +113,10 @@ enum query_filter_kind {
     QUERY_FILTER_ORIGIN,
     QUERY_FILTER_MUNICIPALITY,
     QUERY_FILTER_NETWORK,
+    QUERY_FILTER_OPEN, /* its list holds what may be open: what is, is known from each listing */
     QUERY_FILTER_REACH,
 };
-#define QUERY_FILTER_COUNT 5
+#define QUERY_FILTER_COUNT 6
 struct query_explain_filter {
     bool asked;
     bool by_row;       /* compared row by row instead: few rows, long lists */
@@ -133,6 +137,7 @@ struct query_explain {
     uint64_t geodesics;     /* computed, to points */
     uint64_t shapes;        /* lines and areas whose geometry was read */
     uint64_t filtered;      /* features that the filter was asked about */
+    uint64_t hours;         /* listings whose opening hours were read */
     uint64_t work;          /* what counts against QUERY_WORK_MAX */
 };
 

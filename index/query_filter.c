@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "index/query_plan.h"
+#include "protocol/opening.h"
 
 /*
  * What reading one chunk of a list costs, in rows that are fetched: an estimate.
@@ -26,6 +27,9 @@ static struct span value_key(const struct query *query, const struct values *val
         return span_of(bytes, 4);
     case QUERY_FILTER_MUNICIPALITY:
         return query->municipalities[i];
+    case QUERY_FILTER_OPEN:
+        bytes[0] = (uint8_t)opening_slot(query->open_ms);
+        return span_of(bytes, 1);
     case QUERY_FILTER_NETWORK:
     case QUERY_FILTER_TEXT:
     case QUERY_FILTER_REACH:
@@ -102,8 +106,8 @@ static enum torg_err values_apply(struct query_plan *plan, const struct values *
 }
 
 /*
- * A row says its origin and municipality itself: where the tree leaves few
- * listings, comparing their rows is cheaper than reading long lists.
+ * A row says its origin and municipality itself, and hours are looked at with it anyway: where the
+ * tree leaves few listings, comparing their rows is cheaper than reading long lists.
  */
 static bool values_by_row(const struct values *values, uint64_t by_tree)
 {
@@ -164,6 +168,7 @@ enum torg_err query_filter_init(struct query_plan *plan)
          .list = POSTINGS_MUNICIPALITY,
          .count = query->municipality_count},
         {.kind = QUERY_FILTER_NETWORK, .list = POSTINGS_NETWORK, .count = query->network_count},
+        {.kind = QUERY_FILTER_OPEN, .list = POSTINGS_OPEN, .count = query->has_open},
         {.kind = QUERY_FILTER_REACH},
     };
     uint64_t by_tree = 0;

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "index/query_plan.h"
+#include "protocol/opening.h"
 
 static bool matches_time(const struct query_plan *plan, const struct catalogue_row *row)
 {
@@ -98,6 +99,19 @@ static enum torg_err matches_filter(struct query_plan *plan, const struct catalo
     return filter_passes(plan->query->filter, record.feature, ret_matches);
 }
 
+static enum torg_err matches_open(struct query_plan *plan, const struct catalogue_row *row,
+                                  bool *ret_matches)
+{
+    struct span body;
+    enum torg_err err = catalogue_record_body(plan->kv, row->number, &body);
+
+    if (err)
+        return err == TORG_E_NOT_FOUND ? TORG_E_CORRUPT : err;
+    plan->explain.hours++;
+    *ret_matches = opening_at(opening_of_body(body), plan->query->open_ms, &plan->hours_work);
+    return TORG_OK;
+}
+
 enum torg_err query_match_row(struct query_plan *plan, const struct catalogue_row *row,
                               bool *ret_matches)
 {
@@ -111,6 +125,8 @@ enum torg_err query_match_row(struct query_plan *plan, const struct catalogue_ro
         err = shape_query_within(plan->shapes, row, query->radius_m, &matches);
     if (!err && matches && query->region)
         err = shape_query_touches(plan->shapes, row, &matches);
+    if (!err && matches && query->has_open)
+        err = matches_open(plan, row, &matches);
     if (!err && matches && query->filter)
         err = matches_filter(plan, row, &matches);
     if (!err)

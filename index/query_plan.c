@@ -4,7 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HITS_A_ROW 8 /* how many hits count as much work as a row: an estimate */
+#include "protocol/opening.h"
+
+/* How many count as much work as a row: estimates. */
+#define HITS_A_ROW 8
+#define DAYS_A_ROW 16 /* of opening hours' rules */
 
 static bool query_valid(const struct query *query)
 {
@@ -14,6 +18,8 @@ static bool query_valid(const struct query *query)
         return false;
     if (query->has_reach && (!geo_point_valid(query->reach) || !(query->reach_m >= 0) ||
                              query->reach_m > REACH_WITHIN_M_MAX))
+        return false;
+    if (query->has_open && !opening_moment_valid(query->open_ms))
         return false;
     if (query->has_datetime && query->from_ms > query->through_ms)
         return false;
@@ -173,7 +179,7 @@ enum torg_err query_plan_init(struct query_plan *plan, const struct kv *kv,
     plan->tree.centre = query->near;
     plan->tree.radius_m = query->radius_m;
     plan_themes(plan);
-    plan->rows = !plan->themes_exact || query->filter;
+    plan->rows = !plan->themes_exact || query->filter || query->has_open;
     plan->filter_before = query->filter ? filter_work(query->filter) : 0;
     plan->count_themes = plan_counts_themes(plan, facets);
     if (query->text.size > 0)
@@ -221,7 +227,8 @@ static enum torg_err plan_work(struct query_plan *plan)
     struct query_explain *explain = &plan->explain;
 
     explain->work = explain->nodes + explain->leaves + explain->rows + explain->postings +
-                    explain->hits / HITS_A_ROW + plan->shape_work.work;
+                    explain->hits / HITS_A_ROW + plan->shape_work.work + explain->hours +
+                    plan->hours_work / DAYS_A_ROW;
     if (plan->query->filter)
         explain->work += filter_work(plan->query->filter) - plan->filter_before;
     return explain->work > QUERY_WORK_MAX ? TORG_E_EXPENSIVE : TORG_OK;

@@ -38,6 +38,7 @@ struct query_plan {
     struct geo_window window;           /* of the box, for rows */
     struct shape_query *shapes;         /* with near or a region: where lines and areas are */
     struct shape_query_work shape_work; /* noted already */
+    uint64_t hours_work;                /* what opening hours' rules took */
     uint64_t filter_before;             /* the filter's work before this query */
     struct text_query *text;            /* NULL: none is asked for */
     bool filtered;                      /* only what is in set can match */

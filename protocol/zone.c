@@ -50,8 +50,8 @@ bool zone_name_valid(struct span name)
     return !part_begins;
 }
 
-/* Days since 1970-01-01. Hinnant, "chrono-compatible low-level date algorithms". */
-static int64_t days_of_date(int year, int month, int day)
+/* Hinnant, "chrono-compatible low-level date algorithms". */
+int64_t zone_days_of_date(int year, int month, int day)
 {
     int64_t y = month <= 2 ? year - 1 : year;
     int64_t era = (y >= 0 ? y : y - 399) / 400;
@@ -62,7 +62,7 @@ static int64_t days_of_date(int year, int month, int day)
            719468;
 }
 
-static void date_of_days(int64_t days, int *ret_year, int *ret_month, int *ret_day)
+void zone_date_of_days(int64_t days, int *ret_year, int *ret_month, int *ret_day)
 {
     int64_t z = days + 719468;
     int64_t era = (z >= 0 ? z : z - 146096) / 146097;
@@ -77,26 +77,30 @@ static void date_of_days(int64_t days, int *ret_year, int *ret_month, int *ret_d
     *ret_year = (int)(year_of_era + era * 400 + (*ret_month <= 2));
 }
 
-static int64_t floor_days(int64_t ms)
+int64_t zone_day(int64_t ms)
 {
     return (ms >= 0 ? ms : ms - (ZONE_DAY_MS - 1)) / ZONE_DAY_MS;
+}
+
+unsigned zone_weekday(int64_t days)
+{
+    return (unsigned)(((days + 3) % 7 + 7) % 7); /* 1970-01-01 was a Thursday. */
 }
 
 int zone_year(int64_t local_ms)
 {
     int year, month, day;
 
-    date_of_days(floor_days(local_ms), &year, &month, &day);
+    zone_date_of_days(zone_day(local_ms), &year, &month, &day);
     return year;
 }
 
 /* 01:00 UTC on the last Sunday of a month with 31 days. */
 static int64_t last_sunday_ms(int year, int month)
 {
-    int64_t last = days_of_date(year, month, 31);
-    int64_t weekday = ((last + 4) % 7 + 7) % 7; /* 1970-01-01 was a Thursday; Sunday is 0. */
+    int64_t last = zone_days_of_date(year, month, 31);
 
-    return (last - weekday) * ZONE_DAY_MS + HOUR_MS;
+    return (last - (zone_weekday(last) + 1) % 7) * ZONE_DAY_MS + HOUR_MS;
 }
 
 static int64_t offset_of(size_t zone, int64_t utc_ms)
@@ -163,9 +167,9 @@ static enum torg_err parse_date(struct span text, int64_t *ret_days)
     if (year < 1 || month < 1 || month > 12 || day < 1 || day > 31 || !is_char(text, 4, '-') ||
         !is_char(text, 7, '-'))
         return TORG_E_INVALID;
-    *ret_days = days_of_date(year, month, day);
+    *ret_days = zone_days_of_date(year, month, day);
     /* February 30 comes back as March 2. */
-    date_of_days(*ret_days, &year_back, &month_back, &day_back);
+    zone_date_of_days(*ret_days, &year_back, &month_back, &day_back);
     return day_back == day && month_back == month ? TORG_OK : TORG_E_INVALID;
 }
 
@@ -207,11 +211,11 @@ static void put_digits(struct buffer *out, int value, size_t count)
 
 void zone_local_put(struct buffer *out, const struct zone_local *local)
 {
-    int64_t days = floor_days(local->local_ms);
+    int64_t days = zone_day(local->local_ms);
     int rest_s = (int)((local->local_ms - days * ZONE_DAY_MS) / 1000);
     int year, month, day;
 
-    date_of_days(days, &year, &month, &day);
+    zone_date_of_days(days, &year, &month, &day);
     put_digits(out, year, 4);
     buffer_put_u8(out, '-');
     put_digits(out, month, 2);

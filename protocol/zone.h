@@ -50,4 +50,12 @@ void zone_offset_put(struct buffer *out, int64_t offset_ms);
 /* The year of a local (or UTC) time. */
 int zone_year(int64_t local_ms);
 
+/* Days since 1970-01-01 in the Gregorian calendar, and back; month 1 to 12. */
+int64_t zone_days_of_date(int year, int month, int day);
+void zone_date_of_days(int64_t days, int *ret_year, int *ret_month, int *ret_day);
+/* The day on which a local (or UTC) time is. */
+int64_t zone_day(int64_t local_ms);
+/* 0 for a Monday, 6 for a Sunday. */
+unsigned zone_weekday(int64_t days);
+
 #endif

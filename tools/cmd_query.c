@@ -31,6 +31,7 @@ static const char help[] =
     "  --municipality CODE   only what lies there (may be repeated)\n"
     "  --network ID          only what has applied to this network (may be repeated)\n"
     "  --reaches LON,LAT[,M] who comes there: serves the place or stops at most M metres away\n"
+    "  --openAt TIME         open then, by its opening hours: 2026-11-21T09:00:00Z\n"
     "  --limit N             how many (default 20)\n"
     "  --facets LIST         also how all that matches divides: theme, origin, municipality,\n"
     "                        collection, or several with commas\n"
@@ -54,17 +55,29 @@ struct query_options {
 static int options_read(int argc, char **argv, struct query_options *ret_options)
 {
     static const struct option longs[] = {
-        {"url", required_argument, NULL, 'u'},     {"collection", required_argument, NULL, 'c'},
-        {"near", required_argument, NULL, 'p'},    {"radius", required_argument, NULL, 'p'},
-        {"bbox", required_argument, NULL, 'p'},    {"intersects", required_argument, NULL, 'p'},
-        {"theme", required_argument, NULL, 'p'},   {"q", required_argument, NULL, 'p'},
-        {"order", required_argument, NULL, 'p'},   {"datetime", required_argument, NULL, 'p'},
-        {"origin", required_argument, NULL, 'p'},  {"municipality", required_argument, NULL, 'p'},
-        {"network", required_argument, NULL, 'p'}, {"reaches", required_argument, NULL, 'p'},
-        {"limit", required_argument, NULL, 'p'},   {"facets", required_argument, NULL, 'p'},
-        {"explain", no_argument, NULL, 'e'},       {"token-file", required_argument, NULL, 't'},
-        {"json", no_argument, NULL, 'j'},          {"csv", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},          {0},
+        {"url", required_argument, NULL, 'u'},
+        {"collection", required_argument, NULL, 'c'},
+        {"near", required_argument, NULL, 'p'},
+        {"radius", required_argument, NULL, 'p'},
+        {"bbox", required_argument, NULL, 'p'},
+        {"intersects", required_argument, NULL, 'p'},
+        {"theme", required_argument, NULL, 'p'},
+        {"q", required_argument, NULL, 'p'},
+        {"order", required_argument, NULL, 'p'},
+        {"datetime", required_argument, NULL, 'p'},
+        {"origin", required_argument, NULL, 'p'},
+        {"municipality", required_argument, NULL, 'p'},
+        {"network", required_argument, NULL, 'p'},
+        {"reaches", required_argument, NULL, 'p'},
+        {"openAt", required_argument, NULL, 'p'},
+        {"limit", required_argument, NULL, 'p'},
+        {"facets", required_argument, NULL, 'p'},
+        {"explain", no_argument, NULL, 'e'},
+        {"token-file", required_argument, NULL, 't'},
+        {"json", no_argument, NULL, 'j'},
+        {"csv", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
     };
     int index = 0;
     int option;

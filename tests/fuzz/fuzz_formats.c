@@ -7,6 +7,7 @@
 #include "protocol/listing_geojson.h"
 #include "protocol/listing_ical.h"
 #include "protocol/listing_jsonld.h"
+#include "protocol/opening.h"
 #include "protocol/profile.h"
 
 /*
@@ -66,11 +67,24 @@ static void check_systems(struct span feature)
     }
 }
 
+/* Where the slots say closed it is. */
+static void check_hours(struct span body)
+{
+    static const int64_t moments[] = {0x18e00000000, 0x18e12345678, 0x1a0ffffffff, 0x1b5e0b10a00};
+    struct span hours = opening_of_body(body);
+    uint32_t slots = opening_slots(hours);
+    uint64_t work = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(moments); i++)
+        assert(!opening_at(hours, moments[i], &work) || slots >> opening_slot(moments[i]) & 1);
+}
+
 static void check_feature(const struct listing_meta *meta, struct span body)
 {
     struct buffer feature = {0}, out = {0};
     enum torg_err err;
 
+    check_hours(body);
     if (!listing_put_geojson(meta, body, &feature) && is_json(&feature)) {
         assert(!listing_put_ical(buffer_span(&feature), "en", &out));
         check_calendar(&out);

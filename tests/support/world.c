@@ -213,7 +213,8 @@ static uint32_t body_fields(const struct world_listing *l)
 {
     return 4 + (l->area != NULL) + (l->asker != NULL) + l->has_end + l->placed + (l->source > 0) +
            (l->municipality != NULL) + (l->networks > 0) + (l->people > 0) + l->has_start +
-           l->has_from + l->has_through + l->reach.serves + (l->reach.stop_count > 0);
+           l->has_from + l->has_through + l->reach.serves + (l->reach.stop_count > 0) +
+           (l->hours > 0);
 }
 
 /* Keys ascend, as the profile demands. */
@@ -238,6 +239,7 @@ static void put_body(struct buffer *out, const struct world_listing *l)
     put_name(out, l);
     if (l->networks)
         put_networks(out, l);
+    world_hours_put(out, l->hours);
     if (l->people)
         put_int(out, "people", l->people);
     world_reach_put_serves(out, &l->reach);
@@ -357,6 +359,7 @@ static void random_reach(struct world *world, struct world_listing *l)
     l->reach.stop_count = chance(world, 20) ? 1 + (unsigned)below(world, WORLD_STOPS_MAX) : 0;
     for (unsigned i = 0; i < l->reach.stop_count; i++)
         l->reach.stops[i] = random_stop(world);
+    l->hours = chance(world, 60) ? (unsigned)below(world, WORLD_HOURS) : 0;
     swap_random(world);
 }
 
@@ -705,6 +708,8 @@ static const struct shape_region *random_region(struct world *world)
     return region->region;
 }
 
+#define OPEN_DAYS 60 /* over the end of summer time */
+
 /* From a corner of what somebody serves, or from anywhere. */
 static void random_reach_query(struct world *world, struct query *query)
 {
@@ -723,6 +728,8 @@ static void random_reach_query(struct world *world, struct query *query)
     }
     query->reach_m = within_m[below(world, ARRAY_SIZE(within_m))];
     query->by_rank = query->text.size > 0 && chance(world, 50);
+    query->has_open = chance(world, 15);
+    query->open_ms = world->now_ms + (int64_t)below(world, OPEN_DAYS * 1440) * 60000;
     swap_random(world);
 }
 
@@ -932,6 +939,8 @@ bool world_matches(const struct world *world, const struct query *query,
     if (query->region && !matches_region(world, query, listing))
         return false;
     if (query->has_reach && !world_reach_matches(&listing->reach, query))
+        return false;
+    if (query->has_open && !world_hours_open(listing->hours, query->open_ms))
         return false;
     /* Last, for the geodesic is slow. */
     return !query->has_near ||

@@ -6,6 +6,7 @@
 #include "index/store.h"
 #include "tests/support/kv_mem.h"
 #include "tests/support/town.h"
+#include "tests/support/world_hours.h"
 #include "tests/support/world_reach.h"
 
 /*
@@ -40,6 +41,7 @@ struct world_listing {
     unsigned source;   /* 0: none */
     unsigned networks; /* mask of world_network */
     struct world_reach reach;
+    unsigned hours;  /* of world_hours.h */
     uint32_t number; /* of its document, once world_number was called; 0: none */
 };
 

@@ -105,6 +105,10 @@ static void test_place(void **state)
     assert_refused(*state, "near=1,1&radius=-1", "radius");
     assert_refused(*state, "near=1,1&q=a&order=price", "order");
     assert_refused(*state, "near=1,1&order=rank", "order");
+    assert_refused(*state, "openAt=2026-11-21", "openAt");
+    assert_refused(*state, "openAt=2026-11-21T09:00:00", "openAt");
+    assert_refused(*state, "openAt=2200-01-01T00:00:00Z", "openAt");
+    assert_refused(*state, "openAt=9999-12-31T23:59:59Z", "openAt");
     assert_refused(*state, "reaches=20.26", "reaches");
     assert_refused(*state, "reaches=20.26,91", "reaches");
     assert_refused(*state, "reaches=63.83,20.26", "reaches"); /* latitude first */

@@ -158,13 +158,14 @@ static void query_print(const struct query *q, char *out, size_t size)
         "collections %#x near %d %.9f,%.9f radius %.9g box %d %.9f,%.9f,%.9f,%.9f "
         "groups %u text \"%.*s\" rank %d datetime %d %" PRId64 "..%" PRId64 " now %" PRId64
         " region %d origins %zu municipalities %zu networks %zu reach %d %.9f,%.9f,%.9g "
+        "open %d %" PRId64 " "
         "limit %u offset %u rounded %d",
         q->collections, q->has_near, q->near.lon_deg, q->near.lat_deg, q->radius_m, q->has_box,
         q->box.west_deg, q->box.south_deg, q->box.east_deg, q->box.north_deg, q->group_count,
         (int)q->text.size, q->text.size ? (const char *)q->text.data : "", q->by_rank,
         q->has_datetime, q->from_ms, q->through_ms, q->now_ms, q->region != NULL, q->origin_count,
         q->municipality_count, q->network_count, q->has_reach, q->reach.lon_deg, q->reach.lat_deg,
-        q->reach_m, q->limit, q->offset, q->rounded);
+        q->reach_m, q->has_open, q->open_ms, q->limit, q->offset, q->rounded);
 }
 
 static void note_drivers(const struct query_page *page)

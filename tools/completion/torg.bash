@@ -25,7 +25,7 @@ _torg() {
     --role) words="editor admin company" ;;
     esac
     if [[ -z $words && $word == -* ]]; then
-        words=$(_torg_words "$1" "$command" | grep -oE -- '--[a-z][a-z-]*' | sort -u)
+        words=$(_torg_words "$1" "$command" | grep -oE -- '--[a-z][a-zA-Z-]*' | sort -u)
     elif [[ -z $words && COMP_CWORD -eq 2 ]]; then
         case $command in
         snapshot) words="export import" ;;
