@@ -180,6 +180,32 @@ void sync_ancestry_wanted(struct sync *sync, const struct sync_origin *asked, ui
     sync_origin_attend(sync, index);
 }
 
+void sync_ancestry_place(struct sync *sync, uint32_t index)
+{
+    struct sync_origin *origin = &sync->origins[index];
+
+    if (origin->own || origin->unproven_hno || origin->flags & REPLICA_FLAG_DISPUTED)
+        return;
+    for (uint32_t i = 0; i < sync->peer_count; i++) {
+        const struct sync_peer *peer = &sync->peers[i];
+        struct sync_row *row = peer->rows ? &peer->rows[index] : NULL;
+        int64_t due_ms;
+
+        if (!peer->link || !row->claimed || !row->unplaced_ms || !sync_peer_believed(sync, row))
+            continue;
+        due_ms = row->unplaced_ms + SYNC_UNPLACED_MS;
+        if (row->placed_ms && due_ms < row->placed_ms + SYNC_PLACE_MS)
+            due_ms = row->placed_ms + SYNC_PLACE_MS;
+        if (sync->now_ms < due_ms) {
+            sync_origin_attend_at(sync, index, due_ms);
+            continue;
+        }
+        row->placed_ms = sync->now_ms;
+        origin->unproven_hno = row->hno;
+        return;
+    }
+}
+
 /* The path is there: is what was suspected on it? */
 static enum torg_err suspect_look(struct sync *sync, struct sync_job *job)
 {
@@ -232,8 +258,10 @@ enum torg_err sync_ancestry_stored(struct sync *sync, struct sync_job *job, enum
     uint64_t to = 0;
     enum torg_err read = gap_of(sync, job->origin, &to);
 
-    if (!read && (!err || err == TORG_E_KNOWN))
+    if (!read && (!err || err == TORG_E_KNOWN)) {
+        sync_origin_compare_unplaced(sync, job->origin);
         read = suspect_look(sync, job);
+    }
     if (read || sync_job_is_trouble(err)) {
         sync_job_end(sync, job, SYNC_AGAIN);
     } else if (err && err != TORG_E_KNOWN && err != TORG_E_GAP && origin->hno == job->parsed.hno) {

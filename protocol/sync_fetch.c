@@ -341,8 +341,10 @@ enum torg_err sync_fetch_attend(struct sync *sync, uint32_t index)
     }
     origin->behind_since_ms = -1;
     if (sync_origin_whole(origin)) {
-        enum torg_err err = sync_ancestry_begin(sync, index, &asked);
+        enum torg_err err;
 
+        sync_ancestry_place(sync, index);
+        err = sync_ancestry_begin(sync, index, &asked);
         if (err || asked)
             return err;
     }

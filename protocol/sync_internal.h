@@ -30,6 +30,8 @@
 #define SYNC_PROVED_MS 60000       /* a connection that lasted so long ends a back-off */
 #define SYNC_SIMULTANEOUS_MS 10000 /* two connections within this are one meeting */
 #define SYNC_SUMMARY_MS 60000
+#define SYNC_UNPLACED_MS 2000 /* who is so much behind has had time to catch up */
+#define SYNC_PLACE_MS 60000   /* a peer's claim costs one path in so long */
 #define SYNC_ANSWER_MS_MAX 10000
 #define SYNC_GRAFT_MS_MIN 50
 #define SYNC_STRIKES_MAX 3
@@ -60,7 +62,9 @@ struct sync_row {
     uint32_t mask;
     uint64_t charter_no;
     bool useless; /* that head cannot be taken, by the charters that we have, or was looked at */
-    bool contradicts; /* we hold another head under that number, below our newest */
+    bool contradicts;    /* we hold another head under that number, below our newest */
+    int64_t unplaced_ms; /* below our newest, and we hold none under it, since then; 0: not so */
+    int64_t placed_ms;   /* when a path to such a number was last wanted for it */
     uint8_t strikes;
     int64_t ancestry_ms; /* when it was last asked for older heads */
     int64_t slow_ms;     /* when its turn last ended before its work; 0: never */
@@ -315,8 +319,10 @@ void sync_origin_attend_at(struct sync *sync, uint32_t index, int64_t at_ms);
 void sync_origin_attend_all(struct sync *sync);
 /* Whether all of it that is wanted is held as of its head. */
 bool sync_origin_whole(const struct sync_origin *origin);
-/* Does a claim name another head than the one that is held under its number, an older one? */
-bool sync_origin_contradicted(const struct sync *sync, uint32_t index, const struct sync_row *row);
+/* A claim of an older head against the one that is held under its number, if one is. */
+void sync_origin_compare(struct sync *sync, uint32_t index, struct sync_row *row);
+/* Older heads have come: claims that could not be compared may be now. */
+void sync_origin_compare_unplaced(struct sync *sync, uint32_t index);
 int sync_number_compare(uint64_t epoch_a, uint64_t hno_a, uint64_t epoch_b, uint64_t hno_b);
 /* A head that came from link: TORG_OK if it is valid and newer than what is held. */
 enum torg_err sync_head_check(struct sync *sync, uint32_t index, struct span head,
@@ -458,6 +464,8 @@ enum torg_err sync_missing_begin(struct sync *sync, uint32_t origin);
  */
 enum torg_err sync_ancestry_suspect(struct sync *sync, uint32_t origin, struct span head,
                                     const struct head *parsed);
+/* A claim of an older head that is not held has stood for a while: a path there is wanted. */
+void sync_ancestry_place(struct sync *sync, uint32_t origin);
 /* If older heads are missing, and it is time, ask whoever can help. */
 enum torg_err sync_ancestry_begin(struct sync *sync, uint32_t origin, bool *ret_asked);
 /* A peer asked for a path that is not all here: others are asked, and it will ask again. */

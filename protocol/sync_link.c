@@ -232,14 +232,16 @@ static void take_have(struct sync *sync, uint32_t peer, const struct frame *fram
         if (index == SYNC_NONE)
             continue;
         row = &rows[index];
-        if (sync_number_compare(row->epoch, row->hno, have.epoch, have.hno) != 0)
+        if (sync_number_compare(row->epoch, row->hno, have.epoch, have.hno) != 0) {
             row->useless = false;
+            row->unplaced_ms = 0;
+        }
         row->claimed = true;
         row->epoch = have.epoch;
         row->hno = have.hno;
         row->seq = have.seq;
         memcpy(row->head_hash, have.head_hash, sizeof(row->head_hash));
-        row->contradicts = sync_origin_contradicted(sync, index, row);
+        sync_origin_compare(sync, index, row);
         row->mask = have.mask;
         row->charter_no = have.charter_no;
         if (sync->origins[index].has_head && row->hno == sync->origins[index].hno)

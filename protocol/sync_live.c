@@ -297,6 +297,7 @@ static void note_sender(struct sync *sync, uint32_t peer, uint32_t origin, const
     hash = head_hash(signed_head.bytes);
     row->useless = false;
     row->contradicts = false; /* the head itself is here and is looked at */
+    row->unplaced_ms = 0;
     row->claimed = true;
     row->epoch = head->epoch;
     row->hno = head->hno;

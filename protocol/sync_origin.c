@@ -171,18 +171,38 @@ static void rows_reconsider(struct sync *sync, uint32_t index)
     }
 }
 
-bool sync_origin_contradicted(const struct sync *sync, uint32_t index, const struct sync_row *row)
+void sync_origin_compare(struct sync *sync, uint32_t index, struct sync_row *row)
 {
     const struct sync_origin *origin = &sync->origins[index];
+    int64_t since_ms = row->unplaced_ms ? row->unplaced_ms : sync->now_ms;
     struct span stored;
     struct hash hash;
+    enum torg_err err;
 
+    row->contradicts = false;
+    row->unplaced_ms = 0;
     if (!origin->has_head || row->epoch != origin->epoch || row->hno == 0 ||
-        row->hno >= origin->hno ||
-        replica_head_get(sync->read, origin->number, row->epoch, row->hno, &stored))
-        return false;
+        row->hno >= origin->hno)
+        return;
+    err = replica_head_get(sync->read, origin->number, row->epoch, row->hno, &stored);
+    if (err == TORG_E_NOT_FOUND && !origin->own) {
+        row->unplaced_ms = since_ms;
+        sync_origin_attend_at(sync, index, since_ms + SYNC_UNPLACED_MS);
+    }
+    if (err)
+        return;
     hash = head_hash(frame_head(stored).bytes);
-    return memcmp(row->head_hash, hash.bytes, sizeof(row->head_hash)) != 0;
+    row->contradicts = memcmp(row->head_hash, hash.bytes, sizeof(row->head_hash)) != 0;
+}
+
+void sync_origin_compare_unplaced(struct sync *sync, uint32_t index)
+{
+    for (uint32_t i = 0; i < sync->peer_count; i++) {
+        struct sync_row *row = sync->peers[i].rows ? &sync->peers[i].rows[index] : NULL;
+
+        if (row && row->claimed && row->unplaced_ms)
+            sync_origin_compare(sync, index, row);
+    }
 }
 
 /*
@@ -205,7 +225,7 @@ static void rows_compare(struct sync *sync, uint32_t index, const struct sync_or
                 origin->epoch == before->epoch &&
                 memcmp(row->head_hash, before->head_hash.bytes, sizeof(row->head_hash)) != 0;
         else
-            row->contradicts = sync_origin_contradicted(sync, index, row);
+            sync_origin_compare(sync, index, row);
     }
 }
 

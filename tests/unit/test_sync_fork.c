@@ -215,6 +215,50 @@ static void test_a_head_of_a_number_that_was_skipped(void **state)
     town_done(&twin);
 }
 
+/*
+ * A peer claims a head whose number was skipped, and stays there: a path to that
+ * number is asked for, and shows that the claim is of another branch.
+ */
+static void test_a_claim_of_a_number_that_was_skipped(void **state)
+{
+    struct table *table = *state;
+    struct frame answer = {.type = FRAME_DELTA};
+    struct buffer head = {0};
+    struct town twin;
+
+    twin_init(&twin);
+    table_introduce(table);
+    for (uint8_t i = 1; i <= 6; i++)
+        table_commit(&table->other, i);
+    table_have(table, &table->other, 0);
+    table_answer_trie(table, &table->other);
+    table_answer_fetch(table, &table->other, true);
+    for (unsigned i = 0; i < 4 && table_heard(table, FRAME_ANCESTRY_REQ); i++) {
+        table_answer_ancestry(table, &table->other, 0);
+        table_tick(table, 1000);
+    }
+    for (uint8_t i = 101; i <= 105; i++)
+        table_commit(&twin, i);
+    table_sit(table, 1, 2);
+    table_greet(table);
+    table_have(table, &twin, 0);
+    table_sit(table, 0, TABLE_LINK);
+    for (unsigned i = 0; i < 8 && !table_heard(table, FRAME_ANCESTRY_REQ); i++)
+        table_tick(table, 1000);
+    assert_int_equal(table_heard(table, FRAME_ANCESTRY_REQ)->ancestry_req.to_hno, 5);
+    table_answer_ancestry(table, &table->other, 0);
+    table_sit(table, 1, 2);
+    assert_non_null(table_heard(table, FRAME_PULL));
+    assert_int_equal(table_heard(table, FRAME_PULL)->pull.mask, 0);
+    answer.delta.sid = table_heard(table, FRAME_PULL)->pull.sid;
+    table_head(&twin, &head);
+    answer.delta.head = buffer_span(&head);
+    table_say(table, &answer);
+    assert_true(is_disputed(table));
+    buffer_done(&head);
+    town_done(&twin);
+}
+
 /* A thief's head is no fork once his key is dropped. */
 static void test_a_dropped_key_convicts_nobody(void **state)
 {
@@ -265,6 +309,7 @@ int main(void)
         TEST(test_a_claim_of_another_head_is_looked_into),
         TEST(test_a_claim_that_is_passed_is_looked_into),
         TEST(test_a_head_of_a_number_that_was_skipped),
+        TEST(test_a_claim_of_a_number_that_was_skipped),
         TEST(test_a_dropped_key_convicts_nobody),
         TEST(test_an_old_own_head_stops_writing),
     };
