@@ -48,13 +48,10 @@ static void put_themes(const struct http_theme_texts *texts, const uint64_t coun
         qsort(found, count, sizeof(found[0]), theme_compare);
     json_out_begin(out, "theme", '[');
     for (size_t i = 0; i < count; i++) {
-        buffer_put_str(out, i ? ",{\"value\":" : "{\"value\":");
-        buffer_put_span(out, found[i].text->slug);
-        buffer_put_str(out, ",\"count\":");
+        buffer_put(out, ",", i > 0);
+        buffer_put_span(out, found[i].text->before);
         num_put_fixed(out, (int64_t)found[i].count, 0);
-        buffer_put_str(out, ",\"name\":");
-        buffer_put_span(out, found[i].text->names);
-        buffer_put_str(out, "}");
+        buffer_put_span(out, found[i].text->after);
     }
     json_out_end(out, ']');
 }

@@ -7,26 +7,6 @@
 #include "daemon/http_theme_texts.h"
 #include "daemon/json_out.h"
 #include "index/store.h"
-#include "protocol/num.h"
-
-/* At most THEME_LEVELS_MAX deep: the taxonomy's parser sees to it. */
-static void put_level(struct buffer *out, const struct http_theme_texts *texts, size_t first,
-                      const uint64_t counts[THEME_BITS])
-{
-    for (size_t i = first; i != SIZE_MAX; i = texts->items[i].next) {
-        const struct http_theme_text *text = &texts->items[i];
-
-        buffer_put_str(out, i == first ? "{\"slug\":" : ",{\"slug\":");
-        buffer_put_span(out, text->slug);
-        buffer_put_str(out, ",\"name\":");
-        buffer_put_span(out, text->names);
-        buffer_put_str(out, ",\"count\":");
-        num_put_fixed(out, (int64_t)counts[text->theme->bit], 0);
-        buffer_put_str(out, ",\"narrower\":[");
-        put_level(out, texts, text->first_narrower, counts);
-        buffer_put_str(out, "]}");
-    }
-}
 
 static enum torg_err answer(struct http_exchange *exchange, const struct kv *kv)
 {
@@ -53,7 +33,7 @@ static enum torg_err answer(struct http_exchange *exchange, const struct kv *kv)
     json_out_begin(out, NULL, '{');
     json_out_time(out, "timeStamp", exchange->now_ms);
     json_out_begin(out, "themes", '[');
-    put_level(out, texts, texts->first, counts);
+    http_theme_texts_put_tree(texts, counts, out);
     json_out_end(out, ']');
     json_out_begin(out, "links", '[');
     http_link_self(exchange, out, http_params_format_type(HTTP_FORMAT_JSON));

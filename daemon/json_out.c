@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include "daemon/json_out.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #include "protocol/listing_geojson.h"
@@ -42,7 +41,7 @@ void json_out_text(struct buffer *out, const char *name, const char *text)
 void json_out_int(struct buffer *out, const char *name, int64_t value)
 {
     put_name(out, name);
-    buffer_printf(out, "%" PRId64, value);
+    num_put_int(out, value);
 }
 
 void json_out_bool(struct buffer *out, const char *name, bool value)

@@ -10,12 +10,17 @@
 
 /* A walk in depth holds at most what a node's siblings leave, on each level. */
 #define STACK_MAX (RTREE_LEVELS_MAX * RTREE_INNER_MAX)
+/* Beside RTREE_INSIDE_ALL and what is below it: nothing of the leaf matches. */
+#define OUTSIDE 0xff
+/* Items that cost as much as reading and adding a node's counts by theme: an estimate. */
+#define COUNTS_ITEMS 256
 
 struct walk_place {
     uint32_t number;
     uint8_t level;
     uint8_t inside;
     bool loading; /* its bytes were asked for */
+    bool take;    /* of a leaf: what does not match is taken from the counts */
 };
 
 struct walk {
@@ -84,6 +89,30 @@ static enum torg_err walk_hits(struct walk *walk, const struct rtree_node *leaf,
     return err;
 }
 
+/*
+ * Everything below the leaf's parent is counted already: what does not match is
+ * taken from that. Of a leaf that the filter has left out, which is nothing.
+ */
+static enum torg_err walk_leaf_take(struct walk *walk, const struct rtree_node *leaf,
+                                    unsigned inside)
+{
+    struct rtree_mask chosen = rtree_mask_of(leaf->count);
+    enum torg_err err = TORG_OK;
+
+    if (inside != OUTSIDE) {
+        struct rtree_mask matching = chosen;
+
+        err = rtree_filter_leaf(&walk->filter, walk->collection, leaf, inside, &matching);
+        for (unsigned word = 0; word < RTREE_MASK_WORDS; word++)
+            chosen.words[word] &= ~matching.words[word];
+    }
+    if (err)
+        return err;
+    walk->count -= walk->filter.kernel->count(&chosen);
+    return rtree_counts_leaf(walk->themes, walk->filter.kv, walk->collection, leaf, &chosen,
+                             RTREE_COUNTS_TAKE);
+}
+
 static enum torg_err walk_leaf(struct walk *walk, const struct rtree_node *leaf, unsigned inside)
 {
     struct rtree_mask chosen = rtree_mask_of(leaf->count);
@@ -99,17 +128,61 @@ static enum torg_err walk_leaf(struct walk *walk, const struct rtree_node *leaf,
         return walk_hits(walk, leaf, &chosen);
     walk->count += walk->filter.kernel->count(&chosen);
     if (walk->themes)
-        return rtree_counts_leaf(walk->themes, &walk->filter, walk->collection, leaf, &chosen);
+        return rtree_counts_leaf(walk->themes, walk->filter.kv, walk->collection, leaf, &chosen,
+                                 RTREE_COUNTS_ADD);
     return TORG_OK;
 }
 
-static enum torg_err walk_inner(struct walk *walk, const struct rtree_node *node, unsigned inside)
+static void walk_push(struct walk *walk, struct walk_place place)
+{
+    assert(walk->depth < STACK_MAX); /* Levels only go down, at most RTREE_LEVELS_MAX. */
+    walk->stack[walk->depth++] = place;
+}
+
+/* Are the items of leaves that match wholly far more than those of leaves that do not at all? */
+static bool walk_few_outside(const struct rtree_node *node, const struct rtree_children *children)
+{
+    uint64_t inside = 0, outside = COUNTS_ITEMS;
+
+    for (unsigned i = 0; i < node->count; i++) {
+        if (!(children->may >> i & 1))
+            outside += rtree_node_u32(node->items, i);
+        else if (children->inside[i] == RTREE_INSIDE_ALL)
+            inside += rtree_node_u32(node->items, i);
+    }
+    return inside > outside;
+}
+
+/* Counts everything below a node of leaves; these are visited for what must be taken from that. */
+static enum torg_err walk_take(struct walk *walk, uint32_t number, const struct rtree_node *node,
+                               const struct rtree_children *children)
+{
+    for (unsigned i = 0; i < node->count; i++) {
+        bool may = children->may >> i & 1;
+
+        walk->count += rtree_node_u32(node->items, i);
+        if (may && children->inside[i] == RTREE_INSIDE_ALL)
+            continue;
+        walk_push(walk, (struct walk_place){
+                            .number = rtree_node_u32(node->child, i),
+                            .inside = may ? children->inside[i] : OUTSIDE,
+                            .take = true,
+                        });
+    }
+    return rtree_counts_below(walk->themes, walk->filter.kv, walk->filter.kernel, walk->collection,
+                              number);
+}
+
+static enum torg_err walk_inner(struct walk *walk, uint32_t number, const struct rtree_node *node,
+                                unsigned inside)
 {
     bool counts = !walk->visit && !walk->themes;
     struct rtree_children children;
     enum torg_err err;
 
     rtree_filter_children(&walk->filter, node, inside, &children);
+    if (walk->themes && node->level == 1 && walk_few_outside(node, &children))
+        return walk_take(walk, number, node, &children);
     for (uint64_t left = children.may; left; left &= left - 1) {
         unsigned i = (unsigned)__builtin_ctzll(left);
         uint32_t child = rtree_node_u32(node->child, i);
@@ -126,12 +199,11 @@ static enum torg_err walk_inner(struct walk *walk, const struct rtree_node *node
             walk->count += rtree_node_u32(node->items, i);
             continue;
         }
-        assert(walk->depth < STACK_MAX); /* Levels only go down, at most RTREE_LEVELS_MAX. */
-        walk->stack[walk->depth++] = (struct walk_place){
-            .number = child,
-            .level = (uint8_t)(node->level - 1),
-            .inside = children.inside[i],
-        };
+        walk_push(walk, (struct walk_place){
+                            .number = child,
+                            .level = (uint8_t)(node->level - 1),
+                            .inside = children.inside[i],
+                        });
     }
     return TORG_OK;
 }
@@ -146,7 +218,7 @@ static void walk_ahead(const struct walk *walk, const struct walk_place *next)
 
     if (next->level > 0)
         rtree_read_ahead(kv, walk->collection, next->number, 0, RTREE_INNER_ITEMS_AT);
-    else if (next->inside != RTREE_INSIDE_ALL)
+    else if (next->inside != RTREE_INSIDE_ALL && next->inside != OUTSIDE)
         rtree_read_ahead(kv, walk->collection, next->number, 0, RTREE_LEAF_DOCUMENT_AT);
     if (next->level == 0 && walk->themes)
         rtree_read_ahead(kv, walk->collection, next->number, RTREE_LEAF_THEME_AT,
@@ -189,9 +261,9 @@ static enum torg_err walk_run(struct walk *walk, const struct rtree_start *start
         if (!err)
             err = rtree_read(walk->filter.kv, walk->collection, place.number, place.level, &node);
         if (!err && place.level == 0)
-            err = walk_leaf(walk, &node, place.inside);
+            err = (place.take ? walk_leaf_take : walk_leaf)(walk, &node, place.inside);
         else if (!err)
-            err = walk_inner(walk, &node, place.inside);
+            err = walk_inner(walk, place.number, &node, place.inside);
         if (err)
             return err;
     }

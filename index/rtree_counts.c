@@ -16,7 +16,7 @@ struct rtree_counts {
     uint64_t themes[THEME_BITS]; /* what is known by theme already */
     unsigned ways;               /* WAYS or 1 */
     uint32_t end;                /* numbers of combinations lie below; past it: looked at singly */
-    uint32_t tables[];           /* ways of end + 1, by combination; items are fewer than 2^32 */
+    uint32_t tables[];           /* ways of end + 1, by combination; modulo 2^32, as int32_t */
 };
 
 enum torg_err rtree_counts_new(const struct kv *kv, struct rtree_counts **ret_counts)
@@ -52,7 +52,7 @@ static void themes_add(uint64_t counts[THEME_BITS], const struct theme_set *set,
 
 /* Without a branch for each: most leaves match as a whole. */
 static void counts_word(struct rtree_counts *counts, const struct rtree_node *leaf, unsigned word,
-                        uint64_t chosen)
+                        uint64_t chosen, uint32_t step)
 {
     const uint8_t *themes = leaf->theme + (size_t)128 * word;
     size_t stride = (size_t)counts->end + 1;
@@ -63,21 +63,21 @@ static void counts_word(struct rtree_counts *counts, const struct rtree_node *le
         for (unsigned i = 0; i < 64; i++) {
             unsigned number = rtree_node_u16(themes, i);
 
-            counts->tables[(i & way) * stride + (number < end ? number : end)]++;
+            counts->tables[(i & way) * stride + (number < end ? number : end)] += step;
         }
         return;
     }
     for (uint64_t left = chosen; left; left &= left - 1) {
         unsigned number = rtree_node_u16(themes, (unsigned)__builtin_ctzll(left));
 
-        counts->tables[number < end ? number : end]++;
+        counts->tables[number < end ? number : end] += step;
     }
 }
 
 /* Some are past the end, where no dictionary is: their records know their themes. */
 static enum torg_err counts_records(struct rtree_counts *counts, const struct kv *kv,
                                     uint8_t collection, const struct rtree_node *leaf,
-                                    struct rtree_mask left)
+                                    struct rtree_mask left, uint64_t step)
 {
     struct rtree_item item;
     enum torg_err err = TORG_OK;
@@ -91,25 +91,26 @@ static enum torg_err counts_records(struct rtree_counts *counts, const struct kv
             return TORG_E_CORRUPT;
         err = rtree_item_record(kv, collection, rtree_node_u32(leaf->document, i), &item);
         if (!err)
-            themes_add(counts->themes, &item.themes, 1);
+            themes_add(counts->themes, &item.themes, step);
     }
     return err;
 }
 
-enum torg_err rtree_counts_leaf(struct rtree_counts *counts, const struct rtree_filter *filter,
+enum torg_err rtree_counts_leaf(struct rtree_counts *counts, const struct kv *kv,
                                 uint8_t collection, const struct rtree_node *leaf,
-                                const struct rtree_mask *chosen)
+                                const struct rtree_mask *chosen, enum rtree_counts_sign sign)
 {
     size_t stride = (size_t)counts->end + 1;
+    uint64_t step = sign == RTREE_COUNTS_ADD ? 1 : UINT64_MAX; /* -1, modulo */
     uint32_t past = 0;
 
     for (unsigned word = 0; word < RTREE_MASK_WORDS; word++)
-        counts_word(counts, leaf, word, chosen->words[word]);
+        counts_word(counts, leaf, word, chosen->words[word], (uint32_t)step);
     for (unsigned way = 0; way < counts->ways; way++) {
         past += counts->tables[way * stride + counts->end];
         counts->tables[way * stride + counts->end] = 0;
     }
-    return past ? counts_records(counts, filter->kv, collection, leaf, *chosen) : TORG_OK;
+    return past ? counts_records(counts, kv, collection, leaf, *chosen, step) : TORG_OK;
 }
 
 enum torg_err rtree_counts_take(struct rtree_counts *counts, const struct kv *kv,
@@ -140,14 +141,14 @@ enum torg_err rtree_counts_below(struct rtree_counts *counts, const struct kv *k
     return err;
 }
 
-/* Of a combination, all ways together. */
+/* Of a combination, all ways together; a number below 0 modulo 2^64. */
 static uint64_t counts_of(const struct rtree_counts *counts, uint32_t number)
 {
-    uint64_t times = 0;
+    uint32_t times = 0;
 
     for (size_t way = 0; way < counts->ways; way++)
         times += counts->tables[way * (counts->end + (size_t)1) + number];
-    return times;
+    return (uint64_t)(int64_t)(int32_t)times;
 }
 
 enum torg_err rtree_counts_sum(const struct rtree_counts *counts, const struct kv *kv,
@@ -155,8 +156,9 @@ enum torg_err rtree_counts_sum(const struct rtree_counts *counts, const struct k
 {
     struct rtree_dictionary_reader reader;
     uint64_t sums[THEME_BITS];
-    enum torg_err err = rtree_dictionary_open(&reader, kv);
+    enum torg_err err = TORG_OK;
 
+    rtree_dictionary_open(&reader, kv);
     for (unsigned bit = 0; bit < THEME_BITS; bit++)
         sums[bit] = counts->themes[bit] + counts_of(counts, bit);
     for (uint32_t number = RTREE_DICTIONARY_FIRST; number < counts->end && !err; number++) {

@@ -14,10 +14,15 @@ struct rtree_counts;
 enum torg_err rtree_counts_new(const struct kv *kv, struct rtree_counts **ret_counts);
 void rtree_counts_free(struct rtree_counts *counts);
 
-/* Count a leaf's matches. */
-enum torg_err rtree_counts_leaf(struct rtree_counts *counts, const struct rtree_filter *filter,
+/*
+ * Count chosen items of a leaf, or take them from the counts; meanwhile these
+ * may be below 0. Of one combination fewer than 2^31 can be counted singly; the
+ * work limit of a query is far below that.
+ */
+enum rtree_counts_sign { RTREE_COUNTS_ADD, RTREE_COUNTS_TAKE };
+enum torg_err rtree_counts_leaf(struct rtree_counts *counts, const struct kv *kv,
                                 uint8_t collection, const struct rtree_node *leaf,
-                                const struct rtree_mask *chosen);
+                                const struct rtree_mask *chosen, enum rtree_counts_sign sign);
 /* Take what matches of a leaf without records from the counts; they may be below 0 meanwhile. */
 enum torg_err rtree_counts_take(struct rtree_counts *counts, const struct kv *kv,
                                 const struct rtree_node *leaf, const struct rtree_mask *chosen);

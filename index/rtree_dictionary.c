@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "index/rtree_table.h"
+
 #define SET_BYTES (RTREE_DICTIONARY_SET_KEY_BYTES - 2)
 #define STEPS_MAX 16 /* so many steps of a cursor cost as much as a search: an estimate */
 
@@ -124,10 +126,9 @@ enum torg_err rtree_dictionary_end(const struct kv *kv, unsigned *ret_end)
     return TORG_OK;
 }
 
-enum torg_err rtree_dictionary_open(struct rtree_dictionary_reader *reader, const struct kv *kv)
+void rtree_dictionary_open(struct rtree_dictionary_reader *reader, const struct kv *kv)
 {
     *reader = (struct rtree_dictionary_reader){.kv = kv};
-    return kv_cursor_open(kv, KV_THEME, &reader->cursor);
 }
 
 void rtree_dictionary_close(struct rtree_dictionary_reader *reader)
@@ -161,9 +162,20 @@ static enum torg_err reader_seek(struct rtree_dictionary_reader *reader, unsigne
 enum torg_err rtree_dictionary_themes(struct rtree_dictionary_reader *reader, unsigned number,
                                       struct theme_set *ret_set)
 {
+    const struct kv *kv = reader->kv;
+    const uint8_t *known =
+        kv->table ? rtree_table_find(kv->table, RTREE_TABLE_THEMES, number) : NULL;
     struct span key;
     enum torg_err err = TORG_OK;
 
+    if (known) {
+        *ret_set = rtree_node_themes(known, 0);
+        return TORG_OK;
+    }
+    if (!reader->cursor)
+        err = kv_cursor_open(kv, KV_THEME, &reader->cursor);
+    if (err)
+        return err;
     if (reader->number == 0 || reader->number > number || reader->number + STEPS_MAX < number)
         err = reader_seek(reader, number);
     while (!err && reader->number < number) {
@@ -175,6 +187,8 @@ enum torg_err rtree_dictionary_themes(struct rtree_dictionary_reader *reader, un
         return err == TORG_E_NOT_FOUND ? TORG_E_CORRUPT : err;
     if (reader->number != number || reader->value.size != SET_BYTES)
         return TORG_E_CORRUPT;
+    if (kv->table)
+        rtree_table_keep(kv->table, RTREE_TABLE_THEMES, number, reader->value.data);
     *ret_set = rtree_node_themes(reader->value.data, 0);
     return TORG_OK;
 }

@@ -27,16 +27,17 @@ enum torg_err rtree_dictionary_check(const struct kv *kv, rtree_report *report, 
 enum torg_err rtree_dictionary_end(const struct kv *kv, unsigned *ret_end);
 
 /*
- * The themes of many numbers, asked for in ascending order: neighbours cost a
- * step of a cursor instead of a search each. Close it also after an error.
+ * The themes of many numbers, asked for in ascending order: what the snapshot's
+ * table does not know yet costs a step of a cursor from its neighbour instead of
+ * a search. Close it also after an error.
  */
 struct rtree_dictionary_reader {
     const struct kv *kv;
-    struct kv_cursor *cursor;
-    unsigned number; /* where it stands; 0: nowhere yet */
+    struct kv_cursor *cursor; /* NULL: not needed so far */
+    unsigned number;          /* where it stands; 0: nowhere yet */
     struct span value;
 };
-enum torg_err rtree_dictionary_open(struct rtree_dictionary_reader *reader, const struct kv *kv);
+void rtree_dictionary_open(struct rtree_dictionary_reader *reader, const struct kv *kv);
 /* TORG_E_CORRUPT when the number was not given out. */
 enum torg_err rtree_dictionary_themes(struct rtree_dictionary_reader *reader, unsigned number,
                                       struct theme_set *ret_set);

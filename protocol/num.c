@@ -77,7 +77,7 @@ enum torg_err num_parse_int(struct span text, int64_t min, int64_t max, int64_t 
 
 void num_put_int(struct buffer *out, int64_t value)
 {
-    buffer_printf(out, "%" PRId64, value);
+    num_put_fixed(out, value, 0);
 }
 
 /* ---- decimals ---- */
