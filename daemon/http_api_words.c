@@ -100,8 +100,8 @@ static const struct http_api_words words[] = {
      "nära det är och hur nytt.",
      "\"distance\""},
     {"all",
-     "Allt som passar i ett enda svar, utan sidor; bara med f=geojsonseq eller f=csv, och utan "
-     "limit.",
+     "Allt som passar i ett enda svar, utan sidor; bara med f=geojsonseq, f=geojson eller f=csv, "
+     "och utan limit.",
      "false"},
     {"explain", "Säg också hur svaret hittades; kräver en administratörs nyckel, och f=geojson.",
      "false"},

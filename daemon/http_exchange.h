@@ -38,6 +38,7 @@ struct http_reply {
      * reads anew, for nothing of the store may be held while a client reads.
      */
     enum torg_err (*more)(struct http_exchange *exchange);
+    uint64_t listings; /* in the pieces before */
 };
 
 struct http_exchange {

@@ -159,7 +159,7 @@ static enum torg_err put_hit(struct list *list, const struct rtree_hit *hit)
         buffer_put_u8(list->out, '\n');
         break;
     default:
-        if (list->written > 0)
+        if (list->written > 0 || list->exchange->reply.listings > 0)
             buffer_put_str(list->out, ",\n");
         put_feature(list, &document, hit->distance_m);
     }
@@ -246,32 +246,6 @@ static void put_links(struct list *list, uint8_t collection)
     buffer_done(&href);
 }
 
-static enum torg_err put_geojson(struct list *list, uint8_t collection)
-{
-    enum torg_err err;
-
-    json_out_begin(list->out, NULL, '{');
-    json_out_text(list->out, "type", "FeatureCollection");
-    json_out_int(list->out, "numberMatched", (int64_t)list->page.matched);
-    json_out_time(list->out, "timeStamp", list->exchange->now_ms);
-    err = http_facets_put(list->exchange, list->origins, &list->facets, list->out);
-    if (err)
-        return err;
-    if (list->exchange->params.explain) {
-        list->exchange->reply.cache = "no-store";
-        http_facets_put_explain(&list->page.explain, list->out);
-    }
-    json_out_begin(list->out, "features", '[');
-    err = put_hits(list);
-    if (err)
-        return err;
-    json_out_end(list->out, ']');
-    json_out_int(list->out, "numberReturned", (int64_t)list->written);
-    put_links(list, collection);
-    buffer_put_str(list->out, "}\n");
-    return list->out->err;
-}
-
 static enum torg_err more_list(struct http_exchange *exchange);
 
 /*
@@ -287,10 +261,54 @@ static void go_on(struct list *list)
         http_reply_field(exchange, "OGC-NumberMatched", "%llu",
                          (unsigned long long)list->page.matched);
     exchange->reply.more = list->has_next ? more_list : NULL;
+    exchange->reply.listings += list->written;
+    exchange->params.facets = 0; /* The first piece has said them. */
     query->has_cursor = true;
     query->cursor = list->next;
     query->offset = 0;
     query->uncounted = true;
+}
+
+/* What stands before the listings. */
+static enum torg_err begin_geojson(struct list *list)
+{
+    enum torg_err err;
+
+    json_out_begin(list->out, NULL, '{');
+    json_out_text(list->out, "type", "FeatureCollection");
+    json_out_int(list->out, "numberMatched", (int64_t)list->page.matched);
+    json_out_time(list->out, "timeStamp", list->exchange->now_ms);
+    err = http_facets_put(list->exchange, list->origins, &list->facets, list->out);
+    if (err)
+        return err;
+    if (list->exchange->params.explain) {
+        list->exchange->reply.cache = "no-store";
+        http_facets_put_explain(&list->page.explain, list->out);
+    }
+    json_out_begin(list->out, "features", '[');
+    return list->out->err;
+}
+
+static enum torg_err put_geojson(struct list *list, uint8_t collection)
+{
+    struct http_exchange *exchange = list->exchange;
+    uint64_t before = exchange->reply.listings;
+    enum torg_err err = exchange->reply.more ? TORG_OK : begin_geojson(list);
+
+    if (!err)
+        err = put_hits(list);
+    if (!err && exchange->params.all) {
+        go_on(list);
+        if (list->has_next)
+            return list->out->err;
+    }
+    if (err)
+        return err;
+    json_out_end(list->out, ']');
+    json_out_int(list->out, "numberReturned", (int64_t)(before + list->written));
+    put_links(list, collection);
+    buffer_put_str(list->out, "}\n");
+    return list->out->err;
 }
 
 /* The same facts as fields, for formats that have no place for them. */
@@ -449,12 +467,13 @@ done:
 
 static enum torg_err more_list(struct http_exchange *exchange)
 {
+    struct span name = exchange->captures[0]; /* nothing, of a search */
     struct kv kv;
     enum torg_err err = store_read_begin(exchange->node->store, &kv);
 
     if (err)
         return err;
-    err = read_list(exchange, &kv, 0);
+    err = read_list(exchange, &kv, name.size ? collection_of_name(name) : 0);
     store_read_end(&kv);
     return err;
 }
@@ -463,7 +482,8 @@ static enum torg_err more_list(struct http_exchange *exchange)
 static bool check_all(struct http_exchange *exchange)
 {
     struct http_params *params = &exchange->params;
-    bool comes = params->format == HTTP_FORMAT_GEOJSONSEQ || params->format == HTTP_FORMAT_CSV;
+    bool comes = !exchange->html &&
+                 params->format & (HTTP_FORMAT_GEOJSON | HTTP_FORMAT_GEOJSONSEQ | HTTP_FORMAT_CSV);
     struct problems problems;
 
     if (!params->all)
@@ -475,7 +495,8 @@ static bool check_all(struct http_exchange *exchange)
         return true;
     problems.count = 0;
     problems_add(&problems, "all",
-                 comes ? "cannot stand beside limit or sortby" : "needs f=geojsonseq or f=csv");
+                 comes ? "cannot stand beside limit or sortby"
+                       : "needs f=geojsonseq, f=geojson or f=csv");
     http_reply_problems(exchange, 400, "invalid-parameter",
                         "Everything at once is not to be had like this.", &problems);
     return false;

@@ -335,7 +335,7 @@ static const struct param {
          http_params_read_facets},
     [HTTP_PARAM_ALL] = {{"all", false, "{\"type\":\"boolean\"}",
                          "Everything that matches in one answer, without pages; only with "
-                         "f=geojsonseq or f=csv, and without limit."},
+                         "f=geojsonseq, f=geojson or f=csv, and without limit."},
                         read_all},
     [HTTP_PARAM_EXPLAIN] = {{"explain", false, "{\"type\":\"boolean\"}",
                              "Also say how the answer was found; needs an administrator's token, "

@@ -281,8 +281,9 @@ class Federation:
         until("all nodes hold the same", equal)
 
 
-def torg(*arguments, check=True, **kwargs):
-    done = subprocess.run([TORG, *arguments], capture_output=True, text=True, timeout=600, **kwargs)
+def torg(*arguments, check=True, timeout=600, **kwargs):
+    done = subprocess.run([TORG, *arguments], capture_output=True, text=True, timeout=timeout,
+                          **kwargs)
     assert not check or done.returncode == 0, \
         f"torg {' '.join(arguments)}: exit {done.returncode}\n{done.stdout}{done.stderr}"
     return done

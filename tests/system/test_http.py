@@ -391,7 +391,15 @@ def test_everything_in_one_answer_while_writes_go_on():
         connection.request("HEAD", path)
         assert connection.getresponse().read() == b""
         connection.close()
-        assert node.get(path.replace("geojsonseq", "geojson")).status == 400
+        everything = node.get(path.replace("geojsonseq", "geojson") + "&facets=theme").json()
+        assert everything["numberMatched"] == everything["numberReturned"] == 3530
+        assert everything["facets"]["theme"][0]["count"] == 3530
+        assert len({f["id"] for f in everything["features"]}) == len(everything["features"]) == 3530
+        rels = {link["rel"] for link in everything["links"]}
+        assert "collection" in rels and "next" not in rels, rels
+        nothing = node.get("/torg/v1/search?all=true&f=geojson&q=saknas").json()
+        assert nothing["features"] == [] and nothing["numberReturned"] == 0
+        assert node.get(path.replace("geojsonseq", "html")).status == 400
         assert node.get(path + "&limit=3").status == 400
         with socket.create_connection(("127.0.0.1", node.http_port), PATIENCE_S) as old_client:
             old_client.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
