@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/http_federation.h"
 #include "daemon/http_origins.h"
 #include "daemon/http_reply.h"
 #include "daemon/http_workers.h"
@@ -276,13 +277,12 @@ static void put_sync(struct buffer *out, const struct peers *peers)
 
 static double lag_of(const struct node *node, const struct replica_origin *held)
 {
-    uint64_t epoch;
-    uint64_t hno;
+    struct sync_origin_status status;
 
-    if (!node->peers || !peers_claimed_head(node->peers, &held->id, &epoch, &hno) ||
-        epoch != held->head.epoch || hno < held->head.hno)
+    if (!node->peers || !peers_origin_status(node->peers, &held->id, &status) || !status.claimed ||
+        status.claimed_epoch != held->head.epoch || status.claimed_hno < held->head.hno)
         return 0;
-    return (double)(hno - held->head.hno);
+    return (double)(status.claimed_hno - held->head.hno);
 }
 
 static enum torg_err put_origins(struct http_exchange *exchange, const struct kv *kv)
@@ -291,7 +291,7 @@ static enum torg_err put_origins(struct http_exchange *exchange, const struct kv
                                         "torg_origin_listings", "torg_origin_complete"};
     static const char *const helps[] = {"Since the newest head or beat of the origin.",
                                         "Heads that a peer claims beyond ours.", "Listings held.",
-                                        "1 when all that was signed is held."};
+                                        "1 when all that is wanted of it is held."};
     struct replica_origin *held = malloc(sizeof(*held));
     const struct http_origins *origins;
     enum torg_err err = held ? http_origins_get(exchange, kv, &origins) : TORG_E_NOMEM;
@@ -302,6 +302,7 @@ static enum torg_err put_origins(struct http_exchange *exchange, const struct kv
             char name[METRICS_LABEL_BYTES_MAX];
             char labels[METRICS_LABEL_BYTES_MAX + 64];
             double values[ARRAY_SIZE(names)] = {0};
+            uint32_t mask;
 
             err = replica_origin_by_number(kv, origin->number, held);
             if (err)
@@ -310,8 +311,8 @@ static enum torg_err put_origins(struct http_exchange *exchange, const struct kv
             values[1] = lag_of(exchange->node, held);
             for (uint8_t c = 1; c < COLLECTIONS_MAX; c++)
                 values[2] += held->held[c].count;
-            values[3] = held->has_head &&
-                        replica_complete_mask(held, COLLECTION_MASK_ALL) == COLLECTION_MASK_ALL;
+            mask = http_federation_collections(exchange->node, &held->id);
+            values[3] = held->has_head && replica_complete_mask(held, mask) == mask;
             (void)snprintf(labels, sizeof(labels), "origin=\"%.16s\",name=\"%s\"", origin->hex,
                            metrics_label(name, origin->name));
             metrics_put_sample(&exchange->reply.body, names[metric], "gauge",

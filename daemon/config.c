@@ -44,7 +44,7 @@ static const char *const section_names[SECTION_COUNT] = {
 #define SECTIONS_ACCEPTED                                                                          \
     "[municipality], [http], [peer-listen], [admin], [peer NAME], [trust], [limits], [log]"
 
-/* How a value is read. The last four are for keys that have no fixed place in struct config. */
+/* How a value is read. The last five are for keys that have no fixed place in struct config. */
 enum value_kind {
     VALUE_TEXT,
     VALUE_PATH,
@@ -58,10 +58,12 @@ enum value_kind {
     VALUE_BYTES64,
     VALUE_SECONDS,
     VALUE_LEVEL,
+    VALUE_COLLECTIONS,
     VALUE_PEER_ADDRESS,
     VALUE_PEER_KEY,
     VALUE_PEER_KEY_NEXT,
     VALUE_ORIGIN,
+    VALUE_ORIGIN_COLLECTIONS,
 };
 
 struct key {
@@ -78,6 +80,10 @@ struct key {
 #define ACCEPTED_LISTEN                                                                            \
     "ADDRESS:PORT with a numeric address, several with commas, such as 127.0.0.1:8480 or "         \
     "[::1]:8480; or none"
+
+#define ACCEPTED_COLLECTIONS                                                                       \
+    "all, or names of collections with commas, each once, such as offers, events, companies; "     \
+    "14 to 31 for those without a name"
 
 /* One row a key, in the manual's order. */
 /* clang-format off */
@@ -142,6 +148,10 @@ static const struct key keys[] = {
 
     FREE(SECTION_TRUST, "trust", "origin NAME", VALUE_ORIGIN,
          "64 hex digits, the origin id that the origin's operator tells you"),
+    FIXED(SECTION_TRUST, "trust", "collections", VALUE_COLLECTIONS, collections,
+          ACCEPTED_COLLECTIONS, "all"),
+    FREE(SECTION_TRUST, "trust", "collections NAME", VALUE_ORIGIN_COLLECTIONS,
+         ACCEPTED_COLLECTIONS),
 
     RANGE(SECTION_LIMITS, "limits", "map-size", VALUE_BYTES64, map_bytes, 16 * MIB, 64 * TIB,
           "16 MiB to 64 TiB, in B, KiB, MiB, GiB or TiB", "64 GiB"),
@@ -185,11 +195,13 @@ static size_t value_size(const struct key *key)
     case VALUE_BYTES32:
     case VALUE_SECONDS:
     case VALUE_LEVEL:
+    case VALUE_COLLECTIONS:
         return sizeof(uint32_t);
     case VALUE_PEER_ADDRESS:
     case VALUE_PEER_KEY:
     case VALUE_PEER_KEY_NEXT:
     case VALUE_ORIGIN:
+    case VALUE_ORIGIN_COLLECTIONS:
         return 0; /* in lists, which are reloaded */
     default:
         return key->size;
@@ -199,7 +211,7 @@ static size_t value_size(const struct key *key)
 /* What a running daemon takes over. */
 static bool key_reloads(const struct key *key)
 {
-    return value_size(key) == 0 || key->section == SECTION_LOG ||
+    return value_size(key) == 0 || key->section == SECTION_LOG || key->section == SECTION_TRUST ||
            (key->offset >= AT(sync) && key->offset < AT(sync) + SIZE(sync));
 }
 
@@ -330,6 +342,14 @@ static bool set_value(const char *file, struct config *config, const struct key 
         return config_read_base_path(text, (char *)field, key->size);
     case VALUE_BASE_URL:
         return config_read_base_url(text, (char *)field, key->size);
+    case VALUE_COLLECTIONS: {
+        uint32_t mask;
+
+        if (!config_read_collections(text, &mask))
+            return false;
+        memcpy(field, &mask, sizeof(mask));
+        return true;
+    }
     case VALUE_LEVEL: {
         uint32_t level;
 
@@ -403,6 +423,30 @@ static int set_origin(struct parse *parse, const struct key *key, const char *na
     return 1;
 }
 
+/* collections NAME = TEXT, below origin NAME. */
+static int set_origin_collections(struct parse *parse, const struct key *key, const char *name,
+                                  const char *text)
+{
+    struct config *config = parse->config;
+
+    for (size_t i = 0; i < config->trust_count; i++) {
+        struct config_trust *trust = &config->trust[i];
+
+        if (strcmp(trust->name, name) != 0)
+            continue;
+        if (trust->collections_line)
+            return key_twice(parse, key->shown.name, trust->collections_line);
+        if (!config_read_collections(text, &trust->collections))
+            return fail(parse, parse->line, "collections %s = \"%s\": not understood; accepted: %s",
+                        name, text, key->shown.accepted);
+        trust->collections_line = parse->line;
+        return 1;
+    }
+    return fail(parse, parse->line,
+                "collections %s: there is no origin %s above; accepted: below its origin", name,
+                name);
+}
+
 static int fail_key(struct parse *parse, const char *name)
 {
     struct buffer accepted = {0};
@@ -433,16 +477,19 @@ static int on_key(void *context, const char *section, const char *name, const ch
 
         if (key->section != parse->section)
             continue;
-        if (key->kind == VALUE_ORIGIN) {
-            const char *origin = name + strlen("origin");
+        if (key->kind == VALUE_ORIGIN || key->kind == VALUE_ORIGIN_COLLECTIONS) {
+            size_t word = strcspn(key->shown.name, " ") + 1;
+            const char *origin = name + word;
 
-            if (strncmp(name, "origin ", 7) != 0)
-                break;
+            if (strncmp(name, key->shown.name, word) != 0)
+                continue;
             origin += strspn(origin, " \t");
             if (!name_valid(origin))
                 return fail(parse, parse->line,
-                            "\"%s\": not a name; accepted: origin and " ACCEPTED_NAME, name);
-            return set_origin(parse, key, origin, text);
+                            "\"%s\": not a name; accepted: %.*s and " ACCEPTED_NAME, name,
+                            (int)word - 1, key->shown.name);
+            return key->kind == VALUE_ORIGIN ? set_origin(parse, key, origin, text)
+                                             : set_origin_collections(parse, key, origin, text);
         }
         if (strcmp(name, key->shown.name) != 0)
             continue;
@@ -661,6 +708,10 @@ static enum torg_err parse_text(struct parse *parse, struct span text)
              "comment that begins with # or ;");
     check_peer(parse);
     check_tls(parse);
+    for (size_t i = 0; i < parse->config->trust_count; i++) {
+        if (!parse->config->trust[i].collections_line)
+            parse->config->trust[i].collections = parse->config->collections;
+    }
     return parse->err;
 }
 

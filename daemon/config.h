@@ -20,7 +20,8 @@
  * [admin]        listen
  * [peer NAME]    address (host:port; absent: it dials us), key (node key, hex),
  *                key-next
- * [trust]        origin NAME = origin id, hex (its listings are stored, relayed)
+ * [trust]        origin NAME = origin id, hex (its listings are stored, relayed);
+ *                collections, collections NAME: which of them
  * [limits]       map-size, writer-queue, ask-peers, and those of sync_limits
  * [log]          level
  */
@@ -56,6 +57,8 @@ struct config_peer {
 struct config_trust {
     char name[64];
     struct origin_id origin;
+    uint32_t collections;      /* mask: those that are held of it */
+    uint32_t collections_line; /* of its own key, 0 without one */
 };
 
 struct config {
@@ -88,6 +91,7 @@ struct config {
     struct config_peer *peers;
     size_t trust_count;
     struct config_trust *trust;
+    uint32_t collections; /* held of origins that have no key of their own for it */
     uint64_t map_bytes;
     uint32_t writer_queue_max;
     uint32_t ask_peers_s; /* how long a start asks peers for the own origin, at most */
@@ -123,7 +127,7 @@ const char *config_address_format(const struct config_address *address,
  */
 struct config_key {
     const char *section; /* "http"; "peer NAME" for all sections of that kind */
-    const char *name;    /* "listen"; "origin NAME" in [trust] */
+    const char *name;    /* "listen"; "origin NAME", "collections NAME" in [trust] */
     const char *accepted;
     const char *standard; /* the default as it would be written; NULL: none */
 };

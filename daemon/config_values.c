@@ -257,6 +257,42 @@ bool config_read_level(const char *text, uint32_t *ret_level)
     return false;
 }
 
+/* A collection by its name, or by its number if no name is known here. */
+static uint8_t read_collection(const char *text, size_t size)
+{
+    uint8_t collection = collection_of_name(span_of(text, size));
+    const char *rest;
+    uint64_t number;
+
+    if (collection)
+        return collection;
+    if (!config_read_digits(text, &number, &rest) || rest != text + size || number == 0 ||
+        number >= COLLECTIONS_MAX || collection_name((uint8_t)number))
+        return 0;
+    return (uint8_t)number;
+}
+
+bool config_read_collections(const char *text, uint32_t *ret_mask)
+{
+    uint32_t mask = 0;
+
+    if (strcmp(text, "all") == 0) {
+        *ret_mask = COLLECTION_MASK_ALL;
+        return true;
+    }
+    for (const char *at = text; at;) {
+        size_t size;
+        const char *item = next_item(&at, &size);
+        uint8_t collection = read_collection(item, size);
+
+        if (!collection || mask >> collection & 1)
+            return false;
+        mask |= UINT32_C(1) << collection;
+    }
+    *ret_mask = mask;
+    return true;
+}
+
 /* One numeric address, with "/bits" or whole; IPv4 as it stands in IPv6. */
 static bool read_network(const char *text, size_t size, struct config_network *ret_network)
 {

@@ -19,8 +19,35 @@ static bool is_zero(const struct hash *hash)
     return memcmp(hash, &zero, sizeof(zero)) == 0;
 }
 
-static void put_flags(struct buffer *out, const struct http_origin *origin, bool complete,
-                      bool missing, int64_t now_ms)
+uint32_t http_federation_collections(const struct node *node, const struct origin_id *id)
+{
+    struct sync_origin_status status;
+
+    return node->peers && peers_origin_status(node->peers, id, &status) ? status.collections
+                                                                        : COLLECTION_MASK_ALL;
+}
+
+static bool any_missing(const struct replica_origin *held)
+{
+    bool missing = false;
+
+    for (uint8_t i = 1; i < COLLECTIONS_MAX; i++)
+        missing = missing || held->missing[i] > 0;
+    return missing;
+}
+
+/* Does it hold only some of the collections that the head promises, by choice? */
+static bool is_subset(const struct replica_origin *held, uint32_t wanted)
+{
+    for (uint8_t i = 1; i < COLLECTIONS_MAX; i++) {
+        if (!(wanted >> i & 1) && head_state_of(&held->head, i).count > 0)
+            return true;
+    }
+    return false;
+}
+
+static void put_flags(struct buffer *out, const struct replica_origin *held,
+                      const struct http_origin *origin, uint32_t wanted, int64_t now_ms)
 {
     json_out_begin(out, "flags", '[');
     if (http_origins_stale(origin, now_ms))
@@ -31,14 +58,17 @@ static void put_flags(struct buffer *out, const struct http_origin *origin, bool
         json_out_text(out, NULL, "disputed");
     if (origin->flags & REPLICA_FLAG_FAULTY)
         json_out_text(out, NULL, "faulty");
-    if (!complete)
+    if (!held->has_head || replica_complete_mask(held, wanted) != wanted)
         json_out_text(out, NULL, "partial");
-    if (missing)
+    if (is_subset(held, wanted))
+        json_out_text(out, NULL, "subset");
+    if (any_missing(held))
         json_out_text(out, NULL, "missing-payloads");
     json_out_end(out, ']');
 }
 
-static void put_collection(struct buffer *out, const struct replica_origin *held, uint8_t number)
+static void put_collection(struct buffer *out, const struct replica_origin *held, uint8_t number,
+                           bool wanted)
 {
     struct head_state promised = head_state_of(&held->head, number);
     const struct trie_root *root = &held->held[number];
@@ -48,6 +78,7 @@ static void put_collection(struct buffer *out, const struct replica_origin *held
     if (collection_name(number))
         json_out_text(out, "id", collection_name(number));
     json_out_int(out, "number", number);
+    json_out_bool(out, "wanted", wanted);
     json_out_int(out, "count", root->count);
     hex_encode(root->digest.bytes, sizeof(root->digest.bytes), hex);
     json_out_text(out, "root", hex);
@@ -55,15 +86,6 @@ static void put_collection(struct buffer *out, const struct replica_origin *held
     json_out_int(out, "promised", promised.count);
     json_out_int(out, "missingPayloads", held->missing[number]);
     json_out_end(out, '}');
-}
-
-static bool any_missing(const struct replica_origin *held)
-{
-    bool missing = false;
-
-    for (uint8_t i = 1; i < COLLECTIONS_MAX; i++)
-        missing = missing || held->missing[i] > 0;
-    return missing;
 }
 
 static void put_head(struct buffer *out, const struct replica_origin *held)
@@ -89,16 +111,15 @@ static void put_head(struct buffer *out, const struct replica_origin *held)
 /* How many heads the best-informed peer claims beyond ours; only within one epoch. */
 static void put_lag(struct buffer *out, const struct node *node, const struct replica_origin *held)
 {
-    uint64_t epoch;
-    uint64_t hno;
+    struct sync_origin_status status;
     uint64_t lag = 0;
 
-    if (!node->peers || !peers_claimed_head(node->peers, &held->id, &epoch, &hno))
+    if (!node->peers || !peers_origin_status(node->peers, &held->id, &status) || !status.claimed)
         return;
-    if (epoch == held->head.epoch && hno > held->head.hno)
-        lag = hno - held->head.hno;
-    else if (epoch > held->head.epoch)
-        lag = hno;
+    if (status.claimed_epoch == held->head.epoch && status.claimed_hno > held->head.hno)
+        lag = status.claimed_hno - held->head.hno;
+    else if (status.claimed_epoch > held->head.epoch)
+        lag = status.claimed_hno;
     json_out_int(out, "lag", (int64_t)lag);
 }
 
@@ -106,8 +127,8 @@ static void put_origin(struct http_exchange *exchange, const struct replica_orig
                        const struct http_origin *origin)
 {
     struct buffer *out = &exchange->reply.body;
-    bool complete =
-        held->has_head && replica_complete_mask(held, COLLECTION_MASK_ALL) == COLLECTION_MASK_ALL;
+    uint32_t wanted = http_federation_collections(exchange->node, &held->id);
+    bool complete = held->has_head && replica_complete_mask(held, wanted) == wanted;
     uint64_t listings = 0;
 
     json_out_begin(out, NULL, '{');
@@ -123,11 +144,11 @@ static void put_origin(struct http_exchange *exchange, const struct replica_orig
         put_lag(out, exchange->node, held);
     }
     json_out_text(out, "state", !held->has_head ? "empty" : complete ? "complete" : "partial");
-    put_flags(out, origin, complete, any_missing(held), exchange->now_ms);
+    put_flags(out, held, origin, wanted, exchange->now_ms);
     json_out_begin(out, "collections", '[');
     for (uint8_t i = 1; i < COLLECTIONS_MAX; i++) {
         if (held->held[i].count > 0 || head_state_of(&held->head, i).count > 0)
-            put_collection(out, held, i);
+            put_collection(out, held, i, (wanted >> i & 1) != 0);
         listings += held->held[i].count;
     }
     json_out_end(out, ']');

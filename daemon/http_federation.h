@@ -11,4 +11,7 @@
  */
 http_handler http_federation;
 
+/* The collections that this node wants of an origin; all of one that no configuration names. */
+uint32_t http_federation_collections(const struct node *node, const struct origin_id *origin);
+
 #endif

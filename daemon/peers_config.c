@@ -39,6 +39,7 @@ bool peers_config_by_key(const struct peers *peers, const struct public_key *key
 struct sync_lists {
     struct sync_peer_config *peers;
     struct origin_id *trusted;
+    uint32_t *masks; /* of each */
     size_t trusted_count;
 };
 
@@ -46,6 +47,7 @@ static void lists_done(struct sync_lists *lists)
 {
     free(lists->peers);
     free(lists->trusted);
+    free(lists->masks);
 }
 
 static enum torg_err lists_make(const struct peers *peers, const struct config *config,
@@ -54,11 +56,12 @@ static enum torg_err lists_make(const struct peers *peers, const struct config *
     struct sync_lists lists = {
         .peers = calloc(config->peer_count + 1, sizeof(*lists.peers)),
         .trusted = calloc(config->trust_count + 1, sizeof(*lists.trusted)),
+        .masks = calloc(config->trust_count + 1, sizeof(*lists.masks)),
     };
     const struct node *node = peers->node;
     bool own_listed = !node->has_own;
 
-    if (!lists.peers || !lists.trusted) {
+    if (!lists.peers || !lists.trusted || !lists.masks) {
         lists_done(&lists);
         return TORG_E_NOMEM;
     }
@@ -70,12 +73,15 @@ static enum torg_err lists_make(const struct peers *peers, const struct config *
         memcpy(lists.peers[i].keys, peer->keys, sizeof(peer->keys));
     }
     for (size_t i = 0; i < config->trust_count; i++) {
+        lists.masks[lists.trusted_count] = config->trust[i].collections;
         lists.trusted[lists.trusted_count++] = config->trust[i].origin;
         if (node->has_own && memcmp(&config->trust[i].origin, &node->own, sizeof(node->own)) == 0)
             own_listed = true;
     }
-    if (!own_listed)
+    if (!own_listed) {
+        lists.masks[lists.trusted_count] = COLLECTION_MASK_ALL;
         lists.trusted[lists.trusted_count++] = node->own;
+    }
     *ret_lists = lists;
     return TORG_OK;
 }
@@ -91,6 +97,7 @@ static struct sync_config sync_config_of(const struct peers *peers, const struct
         .peers = lists->peers,
         .peer_count = config->peer_count,
         .trusted = lists->trusted,
+        .trusted_masks = lists->masks,
         .trusted_count = lists->trusted_count,
         .subscribe_mask = COLLECTION_MASK_ALL,
         .software = "torgd " TORG_VERSION,

@@ -53,8 +53,8 @@ struct peers_extra {
 
 struct peers_claim {
     struct origin_id origin;
-    bool claimed;
-    uint64_t epoch, hno;
+    bool known; /* the rest has been looked at */
+    struct sync_origin_status status;
 };
 
 struct peers {

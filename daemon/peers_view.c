@@ -30,7 +30,7 @@ void peers_view_refresh(struct peers *peers)
     for (size_t i = 0; i < peers->claim_count; i++) {
         struct peers_claim *claim = &peers->claims[i];
 
-        claim->claimed = sync_claimed_head(peers->sync, &claim->origin, &claim->epoch, &claim->hno);
+        claim->known = sync_origin_status(peers->sync, &claim->origin, &claim->status);
     }
     pthread_mutex_unlock(&peers->mutex);
 }
@@ -72,24 +72,21 @@ void peers_counters(const struct peers *peers, struct sync_counters *ret_counter
     pthread_mutex_unlock(mutex_of(peers));
 }
 
-bool peers_claimed_head(const struct peers *peers, const struct origin_id *origin,
-                        uint64_t *ret_epoch, uint64_t *ret_hno)
+bool peers_origin_status(const struct peers *peers, const struct origin_id *origin,
+                         struct sync_origin_status *ret_status)
 {
-    bool claimed = false;
+    bool known = false;
 
     pthread_mutex_lock(mutex_of(peers));
-    for (size_t i = 0; i < peers->claim_count; i++) {
+    for (size_t i = 0; i < peers->claim_count && !known; i++) {
         const struct peers_claim *claim = &peers->claims[i];
 
         if (memcmp(&claim->origin, origin, sizeof(*origin)) != 0)
             continue;
-        claimed = claim->claimed;
-        if (claimed) {
-            *ret_epoch = claim->epoch;
-            *ret_hno = claim->hno;
-        }
+        known = claim->known;
+        *ret_status = claim->status;
         break;
     }
     pthread_mutex_unlock(mutex_of(peers));
-    return claimed;
+    return known;
 }

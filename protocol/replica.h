@@ -24,6 +24,7 @@
 #define REPLICA_TOMBSTONES_MAX                                                                     \
     65536 /* of each origin; beyond, the oldest go and the floor rises                             \
            */
+#define REPLICA_DROP_LISTINGS_MAX 4096 /* in one DROP */
 #define REPLICA_PROOF_BYTES_MAX 262000 /* fork evidence fits one frame */
 
 struct replica_origin {
@@ -116,6 +117,11 @@ struct replica_observer {
  * FAULTY    head is valid and not older than the one held, but no state that
  *           obeys the rules has its roots: marks the origin faulty. What is held
  *           stays; the head is not taken.
+ * DROP      collections in mask are not to be held any more: a stretch of the
+ *           listings of the first that has any goes, at most
+ *           REPLICA_DROP_LISTINGS_MAX, and no tombstone stays for them; deltas
+ *           are served from the head's seq on. Repeated until TORG_E_KNOWN:
+ *           nothing of them is left. TORG_E_INVALID for the own origin.
  */
 enum replica_write_kind {
     REPLICA_WRITE_CHARTERS,
@@ -126,6 +132,7 @@ enum replica_write_kind {
     REPLICA_WRITE_PROOF,
     REPLICA_WRITE_ANCESTRY,
     REPLICA_WRITE_FAULTY,
+    REPLICA_WRITE_DROP,
 };
 
 struct replica_write {
@@ -134,7 +141,7 @@ struct replica_write {
     const struct charter_signed *charters;
     size_t charter_count;
     struct signed_span head;
-    uint32_t mask;      /* COMMIT: collections that this node subscribes to */
+    uint32_t mask;      /* COMMIT: collections that this node subscribes to; DROP: that go */
     uint8_t collection; /* PART */
     const struct replica_entry *entries;
     size_t entry_count;

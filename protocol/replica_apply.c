@@ -367,6 +367,8 @@ enum torg_err replica_apply(struct kv *kv, const struct replica_write *write,
         return ancestry_apply(kv, write);
     case REPLICA_WRITE_FAULTY:
         return faulty_apply(kv, write);
+    case REPLICA_WRITE_DROP:
+        return replica_drop_apply(kv, write, observer);
     }
     assert(false);
     return TORG_E_INTERNAL;

@@ -14,6 +14,7 @@
  *   replica_fork    finding it
  *   replica_plan    what a write does to listings: first computed, then written
  *   replica_apply   other origins' writes
+ *   replica_drop    collections that are not held any more
  *   replica_charter charters
  *   replica_local   the own origin's commits and beats
  *   replica_verify  recompute and compare: listings, tries and log
@@ -188,6 +189,11 @@ void replica_verify_say(struct replica_verifying *verifying, const char *format,
     __attribute__((format(printf, 2, 3)));
 /* Charters, heads and beat: chains and signatures. Storage errors only. */
 enum torg_err replica_verify_chain(struct replica_verifying *verifying);
+
+/* ---- replica_drop.c ---- */
+
+enum torg_err replica_drop_apply(struct kv *kv, const struct replica_write *write,
+                                 const struct replica_observer *observer);
 
 /* ---- replica_charter.c ---- */
 

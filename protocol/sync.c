@@ -300,3 +300,17 @@ bool sync_claimed_head(const struct sync *sync, const struct origin_id *origin, 
     *ret_hno = best->hno;
     return true;
 }
+
+bool sync_origin_status(const struct sync *sync, const struct origin_id *id,
+                        struct sync_origin_status *ret_status)
+{
+    uint32_t index = sync_origin_index(sync, id);
+    struct sync_origin_status status = {0};
+
+    if (index == SYNC_NONE)
+        return false;
+    status.collections = sync->origins[index].subscribed;
+    status.claimed = sync_claimed_head(sync, id, &status.claimed_epoch, &status.claimed_hno);
+    *ret_status = status;
+    return true;
+}

@@ -48,7 +48,9 @@ struct sync_config {
     const struct origin_id *trusted; /* origins that are stored and relayed; copied */
     size_t trusted_count;
     uint32_t subscribe_mask; /* collections wanted of each */
-    const char *software;    /* "torgd 0.1.0" */
+    /* Of trusted[i], which of these; NULL: all. What is held of others is dropped. Copied. */
+    const uint32_t *trusted_masks;
+    const char *software; /* "torgd 0.1.0" */
     uint64_t seed;
     struct sync_limits limits; /* credits below SYNC_CREDIT_BYTES_MIN are raised to it */
 };
@@ -196,6 +198,14 @@ struct sync_counters {
     uint64_t answers_in_vain; /* made, and made again for want of credit */
 };
 void sync_counters(const struct sync *sync, struct sync_counters *ret_counters);
+struct sync_origin_status {
+    uint32_t collections; /* that the configuration wants of it */
+    bool claimed;         /* a peer that is believed claims to hold a head */
+    uint64_t claimed_epoch, claimed_hno;
+};
+/* False: the configuration does not name it. */
+bool sync_origin_status(const struct sync *sync, const struct origin_id *origin,
+                        struct sync_origin_status *ret_status);
 /* The newest head that any peer claims (HAVE) of an origin: what lag is measured against. */
 bool sync_claimed_head(const struct sync *sync, const struct origin_id *origin, uint64_t *ret_epoch,
                        uint64_t *ret_hno);

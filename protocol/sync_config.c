@@ -46,19 +46,27 @@ static enum torg_err origins_make(const struct sync_config *config,
     if (!origins)
         return TORG_E_NOMEM;
     for (size_t i = 0; i < config->trusted_count; i++)
-        origins[count++].id = config->trusted[i];
+        origins[count++] = (struct sync_origin){
+            .id = config->trusted[i],
+            .subscribed = config->subscribe_mask &
+                          (config->trusted_masks ? config->trusted_masks[i] : COLLECTION_MASK_ALL),
+        };
     if (config->has_own)
         origins[count++].id = config->own;
     qsort(origins, count, sizeof(*origins), origin_order);
     for (uint32_t i = 0; i < count; i++) {
         if (i == 0 || origin_order(&origins[kept - 1], &origins[i]) != 0)
             origins[kept++] = origins[i];
+        else
+            origins[kept - 1].subscribed |= origins[i].subscribed;
     }
     for (uint32_t i = 0; i < kept; i++) {
         struct sync_origin *origin = &origins[i];
 
         origin->own = config->has_own &&
                       memcmp(origin->id.bytes, config->own.bytes, sizeof(config->own.bytes)) == 0;
+        if (origin->own)
+            origin->subscribed = COLLECTION_MASK_ALL;
         origin->job = SYNC_NONE;
         origin->failed_peer = SYNC_NONE;
         origin->behind_since_ms = -1;
@@ -257,6 +265,8 @@ static void origins_move(const struct sync *sync, struct sync_origin *origins, u
             continue;
         origins[i].pending = old->pending;
         origins[i].pending_beat = old->pending_beat;
+        origins[i].pending_drop = old->pending_drop;
+        origins[i].dropping = old->dropping;
         origins[i].expected_epoch = old->expected_epoch;
         origins[i].expected_hno = old->expected_hno;
         origins[i].beat_tokens = old->beat_tokens;

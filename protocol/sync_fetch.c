@@ -202,6 +202,30 @@ static bool batch_may_come(struct sync *sync, uint32_t index, uint32_t peer)
     return true;
 }
 
+/*
+ * Only a peer that holds a part of what is wanted has a newer head, while another one holds all:
+ * to take the part now would break off the rest, which that one is about to have.
+ */
+static bool rest_may_come(struct sync *sync, uint32_t index, uint32_t peer)
+{
+    struct sync_origin *origin = &sync->origins[index];
+    int64_t due_ms = origin->behind_since_ms + SYNC_PART_WAIT_MS;
+    bool full = false;
+
+    if (!origin->has_head || !sync_origin_whole(origin) || sync->now_ms >= due_ms ||
+        !(origin->wanted & ~sync->peers[peer].rows[index].mask))
+        return false;
+    for (uint32_t i = 0; i < sync->peer_count && !full; i++) {
+        const struct sync_row *row = sync->peers[i].rows ? &sync->peers[i].rows[index] : NULL;
+
+        full = sync->peers[i].link && row->claimed && sync_peer_believed(sync, row) &&
+               !(origin->wanted & ~row->mask);
+    }
+    if (full)
+        sync_origin_attend_at(sync, index, due_ms);
+    return full;
+}
+
 static void graft(struct sync *sync, uint32_t index, uint32_t peer)
 {
     struct sync_row *row = &sync->peers[peer].rows[index];
@@ -305,9 +329,14 @@ enum torg_err sync_fetch_attend(struct sync *sync, uint32_t index)
     struct sync_origin *origin = &sync->origins[index];
     bool asked = false;
     uint32_t peer;
+    enum torg_err err;
 
+    err = sync_drop_attend(sync, index);
+    if (err)
+        return err;
     ancestry_gives_way(sync, index);
-    if (origin->job != SYNC_NONE || origin->pending > (origin->pending_beat ? 1 : 0))
+    if (origin->job != SYNC_NONE ||
+        origin->pending > (uint32_t)origin->pending_beat + (uint32_t)origin->pending_drop)
         return TORG_OK;
     parent_check(sync, index);
     if (sync->now_ms < origin->retry_ms) {
@@ -334,15 +363,13 @@ enum torg_err sync_fetch_attend(struct sync *sync, uint32_t index)
     if (peer == SYNC_NONE && !sync_origin_whole(origin))
         peer = choose(sync, index, NEED_REST);
     if (peer != SYNC_NONE) {
-        if (batch_may_come(sync, index, peer))
+        if (batch_may_come(sync, index, peer) || rest_may_come(sync, index, peer))
             return TORG_OK;
         graft(sync, index, peer);
         return head_begin(sync, index, peer);
     }
     origin->behind_since_ms = -1;
     if (sync_origin_whole(origin)) {
-        enum torg_err err;
-
         sync_ancestry_place(sync, index);
         err = sync_ancestry_begin(sync, index, &asked);
         if (err || asked)

@@ -19,6 +19,7 @@
  *   sync_want.c   FETCH: what a job lacks, the answers, parts for the writer
  *   sync_charters.c, sync_delta.c, sync_trie.c, sync_missing.c, sync_ancestry.c
  *                 the ways to catch up: charters, PULL, reconcile, lost payloads
+ *   sync_drop.c   collections that are held and not wanted any more
  *   sync_serve.c  answers to PULL, TRIE_REQ, FETCH, CHARTER_REQ, ANCESTRY_REQ
  *   sync_store.c  what waits for the writer
  */
@@ -48,6 +49,8 @@
 #define SYNC_FRONTIER_MAX 8192
 #define SYNC_REMOVED_MAX 8192
 #define SYNC_ROUNDS_MAX 8
+/* For who holds all, when only who holds a part has a newer head. */
+#define SYNC_PART_WAIT_MS 5000
 #define SYNC_PART_BYTES 1048576
 #define SYNC_STORES_MAX 8  /* parts of one job that the writer has not answered */
 #define SYNC_SCAN_MAX 4096 /* listings looked at for a missing payload in one step */
@@ -136,7 +139,9 @@ struct sync_origin {
     bool has_head;
     uint64_t epoch, hno, seq;
     struct hash head_hash;
+    uint32_t subscribed;       /* collections that the configuration wants of it */
     uint32_t wanted, complete; /* collections; complete is a subset of wanted */
+    uint32_t unwanted;         /* of which something is held, and is to be dropped */
     uint64_t missing;          /* payloads */
     uint64_t beat_epoch, beat_hno;
     int64_t beat_ts_ms;
@@ -144,7 +149,8 @@ struct sync_origin {
 
     /* With the writer. */
     uint32_t pending;
-    bool pending_beat;
+    bool pending_beat, pending_drop;
+    bool dropping;                         /* as noted */
     uint64_t expected_epoch, expected_hno; /* what is held once all that is pending succeeds */
 
     /* Catching up. */
@@ -452,6 +458,12 @@ enum torg_err sync_delta_add(struct sync_job *job, const struct sync_want *want,
 /* All of them are there. */
 enum torg_err sync_delta_commit(struct sync *sync, struct sync_job *job);
 void sync_delta_stored(struct sync *sync, struct sync_job *job, enum torg_err err);
+
+/* ---- sync_drop.c ---- */
+/* The next stretch of what is held and not wanted goes, if none is on its way. */
+enum torg_err sync_drop_attend(struct sync *sync, uint32_t origin);
+/* One has gone: say so if it was the last. */
+void sync_drop_stored(struct sync *sync, uint32_t origin);
 
 /* ---- sync_missing.c ---- */
 /* Ask one peer for the payloads that the next stretch of listings lacks. */

@@ -95,7 +95,7 @@ enum torg_err sync_link_subscribe(struct sync *sync, uint32_t peer)
         struct frame_sub_row row = {
             .kind = FRAME_SUB_ORIGIN,
             .origin = origin->id,
-            .mask = origin->own ? COLLECTION_MASK_ALL : sync->subscribe_mask,
+            .mask = origin->subscribed,
         };
 
         frame_rows_sub(&sync->rows, &row);
@@ -142,6 +142,7 @@ static void take_sub(struct sync *sync, uint32_t peer, const struct frame *frame
     struct sync_row *rows = sync->peers[peer].rows;
     struct sync_link *link = sync->peers[peer].link;
     struct profile_reader in = frame_list_reader(&frame->sub.rows);
+    bool told = false;
 
     for (uint32_t i = 0; i < sync->origin_count; i++)
         rows[i].sub_mask = 0;
@@ -153,8 +154,14 @@ static void take_sub(struct sync *sync, uint32_t peer, const struct frame *frame
             for (uint32_t i = 0; i < sync->origin_count; i++)
                 rows[i].sub_mask |= row.mask;
         }
+        if (row.kind == FRAME_SUB_SET && !told) {
+            /* Better than an asker who waits for listings that nobody will send. */
+            sync_link_error(sync, peer, 0, FRAME_CODE_UNKNOWN_ORIGIN,
+                            "no set of origins has that name here");
+            told = true;
+        }
         if (row.kind != FRAME_SUB_ORIGIN)
-            continue; /* this version has no named sets */
+            continue;
         index = sync_origin_index(sync, &row.origin);
         if (index != SYNC_NONE)
             rows[index].sub_mask |= row.mask;

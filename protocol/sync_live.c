@@ -65,14 +65,19 @@ static enum torg_err outgoing_make(struct sync *sync, struct outgoing *out, uint
 }
 
 /* Does the peer lack the head, and want it pushed? */
-static bool wants_pushed(const struct sync_peer *peer, const struct outgoing *out)
+static bool wants_pushed(const struct sync *sync, const struct sync_peer *peer,
+                         const struct outgoing *out)
 {
+    const struct sync_origin *origin = &sync->origins[out->origin];
     const struct sync_row *row;
 
     if (!peer->link || !peer->link->ready)
         return false;
     row = &peer->rows[out->origin];
     if (!row->sub_mask || !row->eager_out)
+        return false;
+    /* It wants more than is held here: half a commit would not come out at its roots. */
+    if (row->sub_mask & origin->public_mask & ~origin->wanted)
         return false;
     return !row->claimed ||
            sync_number_compare(row->epoch, row->hno, out->head.epoch, out->head.hno) < 0;
@@ -96,7 +101,7 @@ static enum torg_err outgoing_send(struct sync *sync, struct outgoing *out, uint
     for (uint32_t i = 0; i < sync->peer_count && !err; i++) {
         struct sync_peer *peer = &sync->peers[i];
 
-        if (!wants_pushed(peer, out) || peer->link->id == but_link)
+        if (!wants_pushed(sync, peer, out) || peer->link->id == but_link)
             continue;
         err = outgoing_make(
             sync, out, peer->rows[out->origin].sub_mask & sync->origins[out->origin].public_mask);

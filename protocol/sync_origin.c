@@ -136,6 +136,15 @@ static uint64_t missing_of(const struct replica_origin *record)
     return missing;
 }
 
+static uint32_t held_of(const struct replica_origin *record)
+{
+    uint32_t mask = 0;
+
+    for (unsigned c = 1; c < COLLECTIONS_MAX; c++)
+        mask |= record->held[c].count ? UINT32_C(1) << c : 0;
+    return mask;
+}
+
 static enum torg_err take_record(struct sync *sync, struct sync_origin *origin,
                                  const struct replica_origin *record)
 {
@@ -151,9 +160,8 @@ static enum torg_err take_record(struct sync *sync, struct sync_origin *origin,
     origin->charter_epoch = record->charter_epoch;
     origin->flags = record->flags;
     take_head(origin, record);
-    origin->wanted = origin->public_mask;
-    if (!origin->own)
-        origin->wanted &= sync->subscribe_mask;
+    origin->wanted = origin->public_mask & origin->subscribed;
+    origin->unwanted = origin->own ? 0 : held_of(record) & ~origin->wanted;
     origin->complete = replica_complete_mask(record, origin->wanted);
     origin->missing = missing_of(record);
     origin->beat_epoch = record->has_beat ? record->beat.epoch : 0;

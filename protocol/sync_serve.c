@@ -136,6 +136,8 @@ static enum torg_err serve_pull(struct sync *sync, uint32_t peer, const struct f
         return err;
     if (frame->pull.mask & ~origin->public_mask)
         return refuse(sync, peer, frame->pull.sid, FRAME_CODE_COLLECTION_FORBIDDEN, "");
+    if (frame->pull.mask & ~origin->wanted)
+        return refuse(sync, peer, frame->pull.sid, FRAME_CODE_NOT_HELD, "not held here");
     obstacle = pull_obstacle(&record, frame);
     if (obstacle)
         return refuse(sync, peer, frame->pull.sid, FRAME_CODE_NOT_HELD, obstacle);
@@ -305,7 +307,7 @@ static enum torg_err serve_trie(struct sync *sync, uint32_t peer, const struct f
         return err;
     if (!(origin->public_mask & bit))
         return refuse(sync, peer, frame->trie_req.sid, FRAME_CODE_COLLECTION_FORBIDDEN, "");
-    if (replica_complete_mask(&record, bit) != bit)
+    if (!(origin->wanted & bit) || replica_complete_mask(&record, bit) != bit)
         return refuse(sync, peer, frame->trie_req.sid, FRAME_CODE_NOT_HELD, "not complete");
     err = trie_rows(sync, frame, &record, head_state_of(&record.head, frame->trie_req.collection));
     if (err)
@@ -364,6 +366,8 @@ static enum torg_err serve_fetch(struct sync *sync, uint32_t peer, const struct 
     origin = &sync->origins[index];
     if (!(origin->public_mask >> frame->fetch.collection & 1))
         return refuse(sync, peer, frame->fetch.sid, FRAME_CODE_COLLECTION_FORBIDDEN, "");
+    if (!(origin->wanted >> frame->fetch.collection & 1))
+        return refuse(sync, peer, frame->fetch.sid, FRAME_CODE_NOT_HELD, "not held here");
     frame_rows_clear(&sync->rows);
     for (uint32_t i = 0; i < frame->fetch.keys.count; i++) {
         struct trie_entry key = frame_read_key(&in);

@@ -66,6 +66,8 @@ enum torg_err sync_store_submit(struct sync *sync, struct sync_store *store,
     origin->pending++;
     if (pending->kind == REPLICA_WRITE_BEAT)
         origin->pending_beat = true;
+    if (pending->kind == REPLICA_WRITE_DROP)
+        origin->pending_drop = true;
     if (pending->kind == REPLICA_WRITE_COMMIT) {
         origin->expected_epoch = pending->epoch;
         origin->expected_hno = pending->hno;
@@ -92,6 +94,8 @@ static enum torg_err live_stored(struct sync *sync, const struct sync_pending *p
         if (pending->kind == REPLICA_WRITE_PROOF)
             return sync_link_proof(sync, pending->origin, pending->link,
                                    buffer_span(&pending->relay));
+        if (pending->kind == REPLICA_WRITE_DROP)
+            sync_drop_stored(sync, pending->origin);
         return TORG_OK;
     case TORG_E_MISMATCH:
         sync->counters.mismatches++;
@@ -136,6 +140,8 @@ enum torg_err sync_store_stored(struct sync *sync, uint64_t ticket, enum torg_er
     origin->pending--;
     if (pending.kind == REPLICA_WRITE_BEAT)
         origin->pending_beat = false;
+    if (pending.kind == REPLICA_WRITE_DROP)
+        origin->pending_drop = false;
     result = origin->own && !pending.recovering ? sync_own_missing(sync, pending.origin)
                                                 : sync_origin_refresh(sync, pending.origin);
     /* What cannot be read back is taken up again later; the books are kept all the same. */

@@ -230,13 +230,17 @@ void peers_counters(const struct peers *peers, struct sync_counters *ret_counter
     *ret_counters = (struct sync_counters){0};
 }
 
-bool peers_claimed_head(const struct peers *peers, const struct origin_id *origin,
-                        uint64_t *ret_epoch, uint64_t *ret_hno)
+bool peers_origin_status(const struct peers *peers, const struct origin_id *origin,
+                         struct sync_origin_status *ret_status)
 {
     (void)peers;
     (void)origin;
-    *ret_epoch = 1;
-    *ret_hno = 1000000;
+    *ret_status = (struct sync_origin_status){
+        .collections = COLLECTION_MASK_ALL,
+        .claimed = true,
+        .claimed_epoch = 1,
+        .claimed_hno = 1000000,
+    };
     return true;
 }
 

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: EUPL-1.2
 """Listings reach every node, through others, and stay when links and nodes go."""
+import signal
+
 from harness import Federation, feature, run, until
 
 
@@ -90,7 +92,44 @@ def test_untrusted_origin_is_not_stored():
         assert found(a, "unknown") == 0
 
 
+def test_some_collections():
+    """Umeå and the middle hold all; the leaf holds two collections, answers these, and changes its mind."""
+    with Federation() as federation:
+        umea, middle, leaf = federation.line("Umea", "Middle", "Leaf")
+        leaf.configure("trust", collections="offers, places")
+        for node in federation.nodes:
+            node.start()
+        umea.publish("companies", feature("Anbud Alfa"))
+        umea.publish("offers", feature("Anbud Beta"))
+        umea.publish("places", feature("Anbud Gamma"))
+        until("the middle has all", lambda: found(middle, "anbud") == 3)
+        until("the leaf has two collections", lambda: found(leaf, "anbud") == 2)
+
+        def collections(node):
+            return {c["id"]: c for c in node.origins()["Umea"]["collections"]}
+
+        def settled():
+            origin = leaf.origins()["Umea"]
+            return origin["state"] == "complete" and "subset" in origin["flags"]
+        until("the leaf says that it is a part, and whole", settled)
+        assert collections(leaf)["companies"]["wanted"] is False
+        assert collections(leaf)["companies"]["count"] == 0
+        for name in ("offers", "places"):
+            assert collections(leaf)[name]["root"] == collections(umea)[name]["root"]
+        assert "subset" not in middle.origins()["Umea"]["flags"]
+
+        leaf.configure("trust", collections="companies, offers")
+        leaf.process.send_signal(signal.SIGHUP)
+        until("companies come", lambda: found(leaf, "alfa") == 1)
+        until("places go", lambda: found(leaf, "gamma") == 0)
+        assert found(leaf, "beta") == 1
+        leaf.stop()
+        checked = leaf.verify()
+        assert checked.returncode == 0, checked.stdout
+        assert "origin.dropped" in leaf.log.read_text()
+
+
 if __name__ == "__main__":
     run(test_relay_through_a_third, test_update_and_delete_reach_all,
         test_long_absence_and_restart_in_any_order, test_node_that_only_dials_out,
-        test_untrusted_origin_is_not_stored)
+        test_untrusted_origin_is_not_stored, test_some_collections)

@@ -50,6 +50,7 @@ static void test_defaults(void **state)
     assert_int_equal(config.peer_count, 0);
     assert_int_equal(config.map_bytes, (uint64_t)64 << 30);
     assert_int_equal(config.ask_peers_s, 10);
+    assert_int_equal(config.collections, COLLECTION_MASK_ALL);
     assert_int_equal(config.sync.live_credit_bytes, 1048576);
     assert_int_equal(config.sync.sync_credit_bytes, 4194304);
     assert_int_equal(config.sync.output_queue_bytes, 2097152);
@@ -77,6 +78,9 @@ static void test_whole_file(void **state)
                                "address = [2001:db8::1]:8490\n"
                                "[trust]\n"
                                "origin  umea = " KEY_A "\n"
+                               "collections umea = offers , events,31\n"
+                               "origin arjeplog = " KEY_B "\n"
+                               "collections = places\n"
                                "[limits]\n"
                                "map-size = 512MiB\n"
                                "ask-peers = 2 min\n"
@@ -106,9 +110,12 @@ static void test_whole_file(void **state)
     assert_true(config.peers[0].has_address);
     assert_string_equal(config_address_format(&config.peers[0].address, address),
                         "[2001:db8::1]:8490");
-    assert_int_equal(config.trust_count, 1);
+    assert_int_equal(config.trust_count, 2);
     assert_string_equal(config.trust[0].name, "umea");
     assert_int_equal(config.trust[0].origin.bytes[0], 0x3c);
+    assert_int_equal(config.trust[0].collections, 1u << 2 | 1u << 3 | 1u << 31);
+    assert_string_equal(config.trust[1].name, "arjeplog");
+    assert_int_equal(config.trust[1].collections, 1u << COLLECTION_PLACES);
     assert_int_equal(config.map_bytes, (uint64_t)512 << 20);
     assert_int_equal(config.ask_peers_s, 120);
     assert_int_equal(config.sync.live_credit_bytes, 600000);
@@ -148,6 +155,16 @@ static void test_mistakes_name_line_and_remedy(void **state)
         {"[http]\nthreads = 1x\n", 2, "to 64"},
         {"[http]\nthreads = 99999999999999999999999\n", 2, "to 64"},
         {"[http]\nconnections = 0\n", 2, "1 to 100000"},
+        {"[trust]\ncollections = offers, gifts\n", 2, "names of collections"},
+        {"[trust]\ncollections =\n", 2, "names of collections"},
+        {"[trust]\ncollections = 2\n", 2, "names of collections"},
+        {"[trust]\ncollections = 32\n", 2, "14 to 31"},
+        {"[trust]\ncollections = offers, offers\n", 2, "each once"},
+        {"[trust]\ncollections = all\ncollections = all\n", 3, "second time"},
+        {"[trust]\ncollections umea = offers\n", 2, "no origin umea above"},
+        {"[trust]\norigin umea = " KEY_A "\ncollections umea = x\n", 3, "names of collections"},
+        {"[trust]\norigin umea = " KEY_A "\ncollections umea = 14\ncollections umea = all\n", 4,
+         "first in line 3"},
         {"[http]\nbase-path = torg\n", 2, "/torg/v1"},
         {"[http]\nbase-path = /torg/\n", 2, "/torg/v1"},
         {"[http]\nbase-path = /a//b\n", 2, "/torg/v1"},
