@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
+#include <dirent.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <sched.h>
@@ -26,6 +27,7 @@
 #define COMPARED 100    /* of them, whose answers are compared before */
 #define ROUNDS 3
 #define SECONDS_STANDARD 2
+#define SERVER_PROCESSOR 0
 #define CLIENT_PROCESSOR 1
 #define REQUEST_BYTES_MAX 512
 #define SLUG_SIZE (THEME_SLUG_BYTES_MAX + 1)
@@ -407,19 +409,42 @@ static void load_one(const struct server_peer *peer, const struct run *run)
 
     fprintf(stderr, "http: loading %s\n", peer->name);
     peer->load(server);
+    if (peer == &server_postgis)
+        server_postgis_index_text(server);
     if (peer->settle)
         peer->settle(server);
     peer->close(server);
 }
 
-static void pin_client(void)
+static void pin(pid_t thread, int processor)
 {
     cpu_set_t set;
 
     CPU_ZERO(&set);
-    CPU_SET(CLIENT_PROCESSOR, &set);
-    if (sched_setaffinity(0, sizeof(set), &set) != 0)
+    CPU_SET(processor, &set);
+    if (sched_setaffinity(thread, sizeof(set), &set) != 0)
         bench_die("this benchmark needs two processors: one for the server, one for the client");
+}
+
+/* From here on all threads of torgd share one; while it loaded it had both. */
+static void pin_torg(const struct run *run)
+{
+    char pid[SERVER_FACT_BYTES_MAX], path[SERVER_FACT_BYTES_MAX + 32];
+    const struct dirent *thread;
+    DIR *threads;
+
+    server_fact(run->directory, server_torg.pid_file, pid);
+    snprintf(path, sizeof(path), "/proc/%s/task", pid);
+    threads = opendir(path);
+    if (!threads)
+        bench_die("torgd has ended");
+    while ((thread = readdir(threads))) {
+        long id = strtol(thread->d_name, NULL, 10);
+
+        if (id > 0)
+            pin((pid_t)id, SERVER_PROCESSOR);
+    }
+    closedir(threads);
 }
 
 static void run_all(struct run *run)
@@ -436,8 +461,10 @@ static void run_all(struct run *run)
     for (size_t peer = 0; peer < PEERS; peer++)
         run->ports[peer] = server_fact_port(run->directory, peers[peer].port_file);
     load_one(&server_torg, run);
-    load_one(&server_postgis, run);
-    pin_client();
+    if (!run->only || strcmp(run->only, peers[NGINX].name) != 0)
+        load_one(&server_postgis, run);
+    pin_torg(run);
+    pin(0, CLIENT_PROCESSOR);
     bench_source_seed(run->source, SEED + 1);
     for (size_t i = 0; i < CASES; i++) {
         questions_init(run, (enum http_case)i);

@@ -64,6 +64,12 @@ extern const struct server_peer server_torg;
 extern const struct server_peer server_postgis;
 extern const struct server_peer server_redis;
 
+/*
+ * For MapServer, after loading: it asks for a feature by its number as text, for
+ * which it would otherwise read the whole table. server is what server_postgis.open gave.
+ */
+void server_postgis_index_text(void *server);
+
 /* The listing as its owner publishes it: a GeoJSON feature. */
 void server_feature_put(struct buffer *out, const struct bench_record *record, const char *slug);
 

@@ -277,6 +277,11 @@ static void postgis_load(void *server)
     prepare_writes(postgis);
 }
 
+void server_postgis_index_text(void *server)
+{
+    run_sql(server, "CREATE INDEX listing_number_text ON listing ((number::text))");
+}
+
 /* As autovacuum would in its time; the checkpoint then falls into nobody's time. */
 static void postgis_settle(void *server)
 {

@@ -122,11 +122,6 @@ CONF
     servers_wait 30 Redis grep -q "Ready to accept connections" "$servers/redis/log"
 }
 
-# servers_pin NAME PROCESSOR: it and all its threads.
-servers_pin() {
-    taskset -acp "$2" "$(cat "$servers/$1.pid")" >/dev/null || die "taskset failed: this needs two processors"
-}
-
 # A file server with one worker, as one would set it up for files; it stands before MapServer, too.
 start_nginx() {
     local directory=$servers/nginx name
