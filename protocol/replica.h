@@ -231,6 +231,7 @@ struct replica_signer {
 struct local_change {
     uint8_t collection;
     struct listing_id id;
+    uint8_t flags; /* of the header: CHANGE_FLAG_CRITICAL; others are signed and carried as well */
     struct span payload;
 };
 

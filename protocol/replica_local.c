@@ -191,6 +191,7 @@ static void entry_make(struct local_commit *commit, const struct local_change *c
     header->id = change->id;
     header->op = change->payload.size ? CHANGE_UPSERT : CHANGE_DELETE;
     header->ts_ms = commit->head.ts_ms;
+    header->flags = change->flags;
     header->payload_size = (uint32_t)change->payload.size;
     if (change->payload.size)
         header->payload_hash = payload_hash(change->payload);

@@ -51,6 +51,8 @@ struct sync_config {
     /* Of trusted[i], which of these; NULL: all. What is held of others is dropped. Copied. */
     const uint32_t *trusted_masks;
     const char *software; /* "torgd 0.1.0" */
+    /* Of torg's wire format; 0: SESSION_VERSION_MIN and SESSION_VERSION_MAX of this build. */
+    uint64_t version_min, version_max;
     uint64_t seed;
     struct sync_limits limits; /* credits below SYNC_CREDIT_BYTES_MIN are raised to it */
 };

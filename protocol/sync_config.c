@@ -122,6 +122,8 @@ static void settings_take(struct sync *sync, const struct sync_config *config)
     sync->limits.sync_sessions_total = at_least(sync->limits.sync_sessions_total, 1);
     sync->limits.store_queue_writes = at_least(sync->limits.store_queue_writes, 1);
     sync->limits.answer_bytes_per_s_min = at_least(sync->limits.answer_bytes_per_s_min, 1);
+    sync->version_min = config->version_min ? config->version_min : SESSION_VERSION_MIN;
+    sync->version_max = config->version_max ? config->version_max : SESSION_VERSION_MAX;
     snprintf(sync->software, sizeof(sync->software), "%s",
              config->software ? config->software : "");
 }

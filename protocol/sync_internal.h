@@ -271,6 +271,7 @@ struct sync {
     struct public_key node_key;
     bool has_own, recovering;
     char software[FRAME_SOFTWARE_BYTES_MAX + 1];
+    uint64_t version_min, version_max;
     uint32_t subscribe_mask;
     struct sync_limits limits;
     uint64_t random;

@@ -355,8 +355,8 @@ static enum torg_err link_make(struct sync *sync, struct sync_peer *peer,
                                const struct sync_event *event)
 {
     struct session_config config = {
-        .version_min = SESSION_VERSION_MIN,
-        .version_max = SESSION_VERSION_MAX,
+        .version_min = sync->version_min,
+        .version_max = sync->version_max,
         .has_origin = sync->has_own,
         .live_credit_bytes = sync->limits.live_credit_bytes,
         .sync_credit_bytes = sync->limits.sync_credit_bytes,

@@ -43,6 +43,8 @@ static const struct {
     {"hoard", FAULT_HOARD, {8}},
     {"blind", FAULT_BLIND, {16}},
     {"clock-purge", FAULT_CLOCK_PURGE, {10}},
+    {"strict", FAULT_STRICT, {11}},
+    {"any-version", FAULT_ANY_VERSION, {16}},
 };
 
 /* ---- the program ---- */

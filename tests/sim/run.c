@@ -119,6 +119,7 @@ static void world_build(struct run *run)
     topologies[topology](run);
     if (hostile && !hostile_first)
         hostile_add(run);
+    run_versions_mix(run);
     run->large = world_chance(run->world, 10);
     run->restores = run->settings->fault == FAULT_UNGUARDED || world_chance(run->world, 40);
     for (uint32_t i = 0; i < run->world->node_count; i++) {
@@ -229,6 +230,8 @@ static void fault_do(struct run *run)
     case FAULT_HOARD:
     case FAULT_BLIND:
     case FAULT_CLOCK_PURGE:
+    case FAULT_STRICT:
+    case FAULT_ANY_VERSION:
         break;
     }
 }
@@ -475,6 +478,8 @@ static void heal(struct run *run, struct result *result)
     result->heal_ms = world->now_ms - from_ms;
     world_run(world, world->now_ms + 5 * SECOND);
     origin_restore(run);
+    if (!check_violation(run->check, NULL))
+        run_versions_check(run);
     if (stories_due(run))
         run_stories(run);
     if (!check_violation(run->check, NULL))

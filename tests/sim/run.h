@@ -36,6 +36,8 @@ enum fault {
     FAULT_HOARD,         /* output has no limit */
     FAULT_BLIND,         /* nodes that stand still do not see what is wrong */
     FAULT_CLOCK_PURGE,   /* a listing goes because a clock says that it is old */
+    FAULT_STRICT,        /* what a later version adds is taken for a mistake */
+    FAULT_ANY_VERSION,   /* nodes whose versions do not meet talk all the same */
 };
 
 struct settings {
@@ -64,10 +66,11 @@ struct run {
     struct check *check;
     uint32_t nodes; /* without the hostile one */
     struct kv_mem *copies[WORLD_NODES_MAX];
-    bool faulted;  /* the deliberate fault has been done */
-    bool restores; /* the first origin comes from an old backup in the end */
-    bool forks;    /* and in the end a second host signs with its keys */
-    bool large;    /* some origins have thousands of listings */
+    bool faulted;   /* the deliberate fault has been done */
+    bool restores;  /* the first origin comes from an old backup in the end */
+    bool forks;     /* and in the end a second host signs with its keys */
+    bool large;     /* some origins have thousands of listings */
+    uint32_t apart; /* speaks none of our versions; WORLD_NONE: nobody does */
 };
 
 struct result run_seed(const struct settings *settings, uint64_t seed, bool print);
@@ -80,6 +83,9 @@ void run_settle(struct run *run, unsigned invariant);
 void run_fork(struct run *run);
 /* Small worlds of their own: a slow peer, a peer that takes nothing any more. */
 void run_stories(struct run *run);
+/* Nodes of later versions are among the others; one may speak none of ours: both sides say so. */
+void run_versions_mix(struct run *run);
+void run_versions_check(struct run *run);
 /* In quiet a node's clock goes wrong by years: nothing may come of it. */
 void run_clock(struct run *run);
 

@@ -55,19 +55,6 @@ static struct world *star_make(const struct run *run)
     return world;
 }
 
-/* What the hub's sync says of the peer that is node. */
-static struct sync_peer_status status_of(const struct world *world, uint32_t at, uint32_t node)
-{
-    const struct world_node *self = &world->nodes[at];
-    struct sync_peer_status status = {0};
-
-    for (uint32_t i = 0; i < self->peer_count; i++) {
-        if (self->peer_nodes[i] == node)
-            sync_peer_status(self->sync, i, &status);
-    }
-    return status;
-}
-
 static bool has_newest(struct world *world, uint32_t node)
 {
     struct replica_origin ours, theirs;
@@ -91,9 +78,9 @@ static void write_and_wait(struct run *run, struct world *world, uint32_t good_p
         for (uint32_t i = 1; i <= good_peers && !late; i++)
             late = has_newest(world, i) && world->now_ms > from_ms + 40 ? 0 : i;
         for (uint32_t i = 1; i < STORY_NODES; i++) {
-            if (status_of(world, 0, i).queued_bytes > bound)
+            if (world_peer_status(world, 0, i).queued_bytes > bound)
                 check_violate(run->check, 8, "%" PRIu64 " bytes wait for n%" PRIu32,
-                              status_of(world, 0, i).queued_bytes, i);
+                              world_peer_status(world, 0, i).queued_bytes, i);
         }
     } while (late && world->now_ms < from_ms + DELAY_MS_MAX);
     if (late)
@@ -124,7 +111,8 @@ static void story_stalled_peer(struct run *run)
     world->nodes[DEAF].dead_writer = true;
     /* Two listings of a commit may be one, and so small a batch may still find room. */
     for (unsigned i = 0;
-         i < STORY_WRITES || (i < 2 * STORY_WRITES && !status_of(world, 0, DEAF).lagging); i++) {
+         i < STORY_WRITES || (i < 2 * STORY_WRITES && !world_peer_status(world, 0, DEAF).lagging);
+         i++) {
         if (check_violation(run->check, NULL))
             break;
         write_and_wait(run, world, DEAF - 1);
@@ -135,8 +123,8 @@ static void story_stalled_peer(struct run *run)
         world_freeze(world, DEAF, 10 * MINUTE);
     }
     world_run(world, world->now_ms + SEEN_MS_MAX);
-    hub = status_of(world, 0, DEAF);
-    peer = status_of(world, DEAF, 0);
+    hub = world_peer_status(world, 0, DEAF);
+    peer = world_peer_status(world, DEAF, 0);
     if (hub.state != SYNC_PEER_STALLED || !hub.lagging)
         check_violate(run->check, 16, "n0 does not say that n%d is stalled and lags", DEAF);
     if (!peer.holds_back)

@@ -68,6 +68,8 @@ struct world_node {
     struct public_key node_key;
     bool has_own;
     bool dial_only; /* nobody can reach it */
+    bool later;     /* it says what only a later version understands; see later.h */
+    uint64_t version_min, version_max; /* of the wire format; 0: this build's */
     enum world_malice malice;
     struct buffer replays[8]; /* frames that it sent before */
     uint32_t bytes_per_ms;    /* of its line, in each connection */
@@ -125,6 +127,10 @@ struct world_watcher {
     void (*ended)(void *context, struct world_node *node, bool committed);
     /* A frame that a node sends, before it is on the wire. */
     void (*sending)(void *context, struct world_node *node, uint8_t type, struct span body);
+    /* Before a node's sync gets an event. */
+    void (*stepping)(void *context, const struct world_node *node);
+    /* What a node sends, whole frames, and may be added to. */
+    void (*speaking)(void *context, const struct world_node *node, struct buffer *bytes);
     /* A node was started; its store is as the last life left it. */
     void (*started)(void *context, struct world_node *node);
 };
@@ -213,6 +219,8 @@ bool world_is_origin(const struct world_node *node);
 /* Newest head that a node holds of an origin; false if none. */
 bool world_head(struct world *world, uint32_t node, const struct origin_id *origin,
                 struct replica_origin *ret_record);
+/* What the sync at a node says of its peer that is node; zeros if it is down or has none such. */
+struct sync_peer_status world_peer_status(const struct world *world, uint32_t at, uint32_t node);
 /* Does node hold all of the newest head of the origin at from? why as below, never NULL. */
 bool world_holds_all(struct world *world, uint32_t from, uint32_t node, char *why, size_t why_size);
 /* Do all nodes hold everything of all origins? why (if not NULL) gets the first difference. */

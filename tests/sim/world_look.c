@@ -52,6 +52,18 @@ bool world_head(struct world *world, uint32_t node, const struct origin_id *orig
     return ret_record->has_head;
 }
 
+struct sync_peer_status world_peer_status(const struct world *world, uint32_t at, uint32_t node)
+{
+    const struct world_node *self = &world->nodes[at];
+    struct sync_peer_status status = {0};
+
+    for (uint32_t i = 0; self->up && i < self->peer_count; i++) {
+        if (self->peer_nodes[i] == node)
+            sync_peer_status(self->sync, i, &status);
+    }
+    return status;
+}
+
 bool world_holds_all(struct world *world, uint32_t from, uint32_t index, char *why, size_t why_size)
 {
     const struct world_node *origin = &world->nodes[from];

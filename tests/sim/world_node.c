@@ -33,7 +33,20 @@ void world_key_draw(struct world *world, struct secret_key *ret_secret,
     seal_key_of_seed(seed, ret_secret, ret_public);
 }
 
-/* The next charter, signed by the one root key; extra says something of a later version. */
+/* Every other municipality says something of a later version. */
+static void charter_extra_add(struct buffer *bytes)
+{
+    assert(bytes->data[bytes->size - 1] == 0x80); /* extra comes last, and is empty */
+    bytes->size--;
+    pack_map(bytes, 1);
+    pack_str(bytes, span_of_str("zones"));
+    pack_array(bytes, 2);
+    pack_uint(bytes, 33);
+    pack_map(bytes, 0);
+    MUST(bytes->err);
+}
+
+/* The next charter, signed by the one root key. */
 void world_charter_make(struct world_node *node, uint64_t epoch)
 {
     struct charter charter = {
@@ -59,6 +72,8 @@ void world_charter_make(struct world_node *node, uint64_t epoch)
         charter.prev = charter_hash(before.bytes);
     }
     MUST(charter_pack(&charter, &bytes));
+    if (node->index % 2)
+        charter_extra_add(&bytes);
     charter_signed.bytes = buffer_span(&bytes);
     charter_signed.signatures[0].key = charter.root_keys[0];
     charter_signed.signatures[0].signature =
@@ -172,6 +187,8 @@ void world_start(struct world *world, uint32_t index)
         .trusted = trusted,
         .subscribe_mask = node->subscribe_mask,
         .software = "sim 1",
+        .version_min = node->version_min,
+        .version_max = node->version_max,
         .seed = node->seed + ++node->restarts,
         .limits = world->options.limits,
     };

@@ -24,6 +24,8 @@ static void action_send(struct world_node *node, struct sync_action *action)
     if (node->boasts)
         malice_boast(&action->bytes, 1, 0);
     world_wire_show(node, buffer_span(&action->bytes));
+    if (world->watcher.speaking)
+        world->watcher.speaking(world->watcher.context, node, &action->bytes);
     if (world->mute_type)
         world_wire_mute(world, &action->bytes);
     malice_do(node, &action->bytes);
@@ -102,6 +104,8 @@ void world_step(struct world_node *node, struct sync_event *event)
 
     event->now_ms = world->now_ms;
     event->clock_ms = CLOCK_MS + world->now_ms + world->clock_offset_ms[node->index];
+    if (world->watcher.stepping)
+        world->watcher.stepping(world->watcher.context, node);
     MUST(kv_mem_read_begin(node->store, &read));
     err = sync_step(node->sync, &read, event, &actions);
     kv_mem_read_end(&read);

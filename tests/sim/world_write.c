@@ -80,6 +80,7 @@ static void write_draw(struct world *world, uint32_t index, unsigned count, size
         change->id = id_draw(world, node->book, change->collection, is_delete ? 0 : 60);
         if (already_in(job, change))
             continue;
+        change->flags = change->id.bytes[0] & 1 ? change->id.bytes[1] : 0; /* of any meaning */
         at[job->change_count] = job->bytes.size;
         if (!is_delete)
             payload_draw(world, payload_size, &job->bytes);
