@@ -2,7 +2,10 @@
 #ifndef TORG_DAEMON_HTTP_CRS_H
 #define TORG_DAEMON_HTTP_CRS_H
 
+#include <jansson.h>
+
 #include "index/geo_transform.h"
+#include "protocol/problem.h"
 
 /*
  * The coordinate systems that the API speaks (OGC 18-058r1): CRS84, EPSG:4326,
@@ -31,5 +34,16 @@ enum torg_err http_crs_box(enum geo_crs crs, const double numbers[4], struct geo
  */
 enum torg_err http_crs_put_feature(struct geo_transform *transform, enum geo_crs crs,
                                    struct span feature, struct buffer *out);
+/* The same of a listing, whose properties serves and itinerary have geometries, too. */
+enum torg_err http_crs_put_listing(struct geo_transform *transform, enum geo_crs crs,
+                                   struct span feature, struct buffer *out);
+
+/*
+ * The other way: all geometries of a listing's feature, or of a patch of one, come
+ * in the system crs and are degrees afterwards, longitude first. What is no position is left as
+ * it is, for whoever reads the listing names it. Positions that lie outside of where the
+ * system is used become problems. TORG_E_NOMEM, TORG_E_INTERNAL.
+ */
+enum torg_err http_crs_read_listing(enum geo_crs crs, json_t *feature, struct problems *problems);
 
 #endif

@@ -34,7 +34,9 @@ enum torg_err http_item_project(const struct http_exchange *exchange,
     if (!transform)
         return TORG_OK;
     buffer_clear(scratch);
-    err = http_crs_put_feature(transform, exchange->params.crs, document->feature, scratch);
+    err = document->collection
+              ? http_crs_put_listing(transform, exchange->params.crs, document->feature, scratch)
+              : http_crs_put_feature(transform, exchange->params.crs, document->feature, scratch);
     if (!err)
         document->feature = buffer_span(scratch);
     return err;

@@ -26,7 +26,10 @@ bool http_item_etag_matches(struct span field, const uint8_t etag[16]);
 /* NULL for CRS84, in which listings are stored. The caller frees. */
 enum torg_err http_item_open_transform(const struct http_exchange *exchange,
                                        struct geo_transform **ret_transform);
-/* document->feature in that system; it stands in scratch until the next call. */
+/*
+ * document->feature in that system, of a local collection if document->collection is 0; it stands
+ * in scratch until the next call.
+ */
 enum torg_err http_item_project(const struct http_exchange *exchange,
                                 struct geo_transform *transform, struct buffer *scratch,
                                 struct document *document);

@@ -211,7 +211,7 @@ static void answer_options(struct http_exchange *exchange, unsigned methods)
     struct buffer list = {0};
 
     put_methods(&list, methods | HTTP_OPTIONS);
-    exchange->reply.status = 204;
+    exchange->reply.status = 200; /* as Part 4 of OGC API - Features wants it; there is no body */
     exchange->reply.cache = "max-age=86400";
     if (!list.err)
         http_reply_field(exchange, "Allow", "%s", (const char *)list.data);
@@ -365,6 +365,9 @@ void http_router_begin(const struct http_routes *routes, struct http_exchange *e
     }
     for (size_t i = 0; i < routes->count && !exchange->route; i++) {
         if (!route_matches(routes, &routes->items[i], exchange))
+            continue;
+        if (request->method == HTTP_OPTIONS && routes->items[i].offered &&
+            !routes->items[i].offered(exchange))
             continue;
         methods |= route_methods(&routes->items[i]);
         if (route_methods(&routes->items[i]) & request->method)

@@ -30,6 +30,8 @@ struct http_route {
     const char *path; /* "/collections/{collectionId}/items"; "" is the base itself */
     http_handler *handler;
     enum http_access access;
+    /* Is it there for the very resource that the path names? For OPTIONS. NULL: it is. */
+    bool (*offered)(struct http_exchange *exchange);
     unsigned formats;        /* HTTP_FORMAT_*, or-ed; 0 for an answer without a body */
     enum http_format format; /* what is sent when the client has no wish */
     uint64_t params;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include "daemon/http_write.h"
-#include "daemon/http_crs.h"
 #include "daemon/http_link.h"
 #include "daemon/http_reply.h"
 
@@ -181,21 +180,10 @@ static bool company_may_say(struct http_exchange *exchange, const struct write *
 
 static bool may_write(struct http_exchange *exchange, uint8_t collection)
 {
-    const struct span *crs = http_request_field(&exchange->request, "content-crs");
-    enum geo_crs named = GEO_CRS84;
-
     if (!exchange->node->has_own) {
         http_reply_problem(exchange, 403, "no-own-origin",
                            "This node publishes nothing itself: it only holds what others "
                            "publish.");
-        return false;
-    }
-    if (crs && (crs->size < 2 || !http_crs_find(span_of(crs->data + 1, crs->size - 2), &named) ||
-                named != GEO_CRS84)) {
-        http_reply_problem(exchange, 400, "invalid-crs",
-                           "What is written must be in CRS84, longitude first: Content-Crs may "
-                           "only be <%s>.",
-                           http_crs_uri(GEO_CRS84));
         return false;
     }
     return company_may(exchange, collection);
@@ -464,6 +452,19 @@ static uint8_t collection_to_write(struct http_exchange *exchange)
     return 0;
 }
 
+bool http_write_offered(struct http_exchange *exchange)
+{
+    struct feature_id id;
+    enum torg_err err;
+    struct local_collection *local = http_local_find(exchange, &err);
+
+    local_free(local);
+    if (local || !exchange->node->has_own)
+        return false;
+    return !exchange->captures[1].size || feature_id_parse(exchange->captures[1], &id) ||
+           memcmp(id.origin_prefix, exchange->node->own.bytes, sizeof(id.origin_prefix)) == 0;
+}
+
 enum torg_err http_write_post(struct http_exchange *exchange)
 {
     uint8_t collection = collection_to_write(exchange);
@@ -566,6 +567,29 @@ static struct write *begin_change(struct http_exchange *exchange)
     return write;
 }
 
+/*
+ * What is not there is 404, as it were without any condition. A PUT with one could
+ * have meant to make it, and has failed by the condition then (OGC 20-002).
+ */
+static bool is_there(struct http_exchange *exchange, const struct write *write)
+{
+    bool conditional = http_request_field(&exchange->request, "if-match") != NULL;
+    struct document document;
+    struct kv kv;
+    enum torg_err err = store_read_begin(exchange->node->store, &kv);
+
+    if (!err) {
+        err = catalogue_find(&kv, write->collection, &write->id, &document);
+        store_read_end(&kv);
+    }
+    if (err == TORG_E_NOT_FOUND && conditional && exchange->request.method == HTTP_PUT)
+        http_reply_problem(exchange, 412, NULL,
+                           "There is no listing with this id; a new one is made by POST.");
+    else if (err)
+        reply_refused(exchange, write, err);
+    return !err;
+}
+
 static enum torg_err put_or_patch(struct http_exchange *exchange)
 {
     struct write *write = begin_change(exchange);
@@ -574,7 +598,8 @@ static enum torg_err put_or_patch(struct http_exchange *exchange)
 
     if (!write)
         return TORG_OK;
-    if (!has_condition(exchange) || !http_write_listing_json(exchange, &body)) {
+    if (!is_there(exchange, write) || !has_condition(exchange) ||
+        !http_write_listing_json(exchange, &body)) {
         free(write);
         return TORG_OK;
     }

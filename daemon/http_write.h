@@ -16,4 +16,7 @@ http_handler http_write_put;    /* /collections/{collectionId}/items/{featureId}
 http_handler http_write_patch;  /* the same */
 http_handler http_write_delete; /* the same */
 
+/* Not of a local collection, a foreign listing, or where nothing is published. */
+bool http_write_offered(struct http_exchange *exchange);
+
 #endif

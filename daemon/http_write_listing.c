@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include "daemon/http_write_listing.h"
+#include "daemon/http_crs.h"
 #include "daemon/http_reply.h"
 
 #include <sodium.h>
@@ -14,15 +15,53 @@
 /* Of texts that are given as plain strings. */
 #define DEFAULT_LANGUAGE "sv"
 
+/* <URI> in Content-Crs says in which system the body's positions are; CRS84 without. */
+static bool read_system(struct http_exchange *exchange, enum geo_crs *ret_crs)
+{
+    const struct span *field = http_request_field(&exchange->request, "content-crs");
+
+    *ret_crs = GEO_CRS84;
+    if (!field ||
+        (field->size > 2 && field->data[0] == '<' && field->data[field->size - 1] == '>' &&
+         http_crs_find(span_of(field->data + 1, field->size - 2), ret_crs)))
+        return true;
+    http_reply_problem(
+        exchange, 400, "invalid-crs", "Content-Crs must be one of <%s>, <%s>, <%s>, <%s> and <%s>.",
+        http_crs_at(0), http_crs_at(1), http_crs_at(2), http_crs_at(3), http_crs_at(4));
+    return false;
+}
+
+static bool to_degrees(struct http_exchange *exchange, enum geo_crs crs, json_t *json)
+{
+    struct problems *problems = calloc(1, sizeof(*problems));
+    enum torg_err err = problems ? http_crs_read_listing(crs, json, problems) : TORG_E_NOMEM;
+    bool good = !err && problems->count == 0;
+
+    if (err)
+        http_reply_error(exchange, err);
+    else if (!good)
+        http_reply_problems(exchange, 422, "invalid-listing",
+                            "The listing was not stored: errors names every field to mend.",
+                            problems);
+    free(problems);
+    return good;
+}
+
 bool http_write_listing_json(struct http_exchange *exchange, json_t **ret_json)
 {
     char message[JSON_MESSAGE_BYTES_MAX] = "";
-    enum torg_err err =
-        listing_json_parse(buffer_span(&exchange->body), ret_json, message, sizeof(message));
+    enum geo_crs crs;
+    enum torg_err err;
 
-    if (!err)
+    if (!read_system(exchange, &crs))
+        return false;
+    err = listing_json_parse(buffer_span(&exchange->body), ret_json, message, sizeof(message));
+
+    if (!err && (crs == GEO_CRS84 || to_degrees(exchange, crs, *ret_json)))
         return true;
-    if (err == TORG_E_INVALID || err == TORG_E_TOO_BIG)
+    if (!err)
+        json_decref(*ret_json);
+    else if (err == TORG_E_INVALID || err == TORG_E_TOO_BIG)
         http_reply_problem(exchange, 400, "invalid-json",
                            "The body is no JSON that can be taken: %s", message);
     else

@@ -9,7 +9,7 @@
 
 /* From a request's body to what is signed. Where false comes back, a reply says what is wrong. */
 
-/* The request's body as JSON, which the caller releases. */
+/* The request's body as JSON, which the caller releases; positions are in degrees by now. */
 bool http_write_listing_json(struct http_exchange *exchange, json_t **ret_json);
 /*
  * A GeoJSON feature as a packed payload. ret_provider: the reference that the

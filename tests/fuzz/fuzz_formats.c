@@ -60,7 +60,7 @@ static void check_systems(struct span feature)
 
         if (geo_transform_new(crs, &transform))
             return;
-        assert(!http_crs_put_feature(transform, crs, feature, &out));
+        assert(!http_crs_put_listing(transform, crs, feature, &out));
         assert(is_json(&out));
         geo_transform_free(transform);
         buffer_done(&out);

@@ -52,8 +52,6 @@ def test_conditions():
         assert node.get(API + path, headers={"If-None-Match": first}).status == 200
         problem(node.write("PUT", path, feature("Fyra"),
                            headers={"If-Match": "W/" + third.headers["ETag"]}), 412)
-        problem(node.write("POST", ITEMS, feature("Fem"), headers={
-            "Content-Crs": "<http://www.opengis.net/def/crs/EPSG/0/3006>"}), 400)
         assert node.write("DELETE", path, headers={"If-Match": third.headers["ETag"]}).status == 204
         node.stop()
 
@@ -93,7 +91,89 @@ def test_patch():
         problem(patch(node, path, [1]), 422)
         problem(node.write("PATCH", path, {"a": 1}), 415)
         problem(patch(node, path[:-3] + "aaa", {}), 404)
+        problem(node.write("PUT", path[:-3] + "aaa", feature("Ny")), 412)
+        problem(node.request("PUT", API + path[:-3] + "aaa", feature("Ny"), headers={
+            "Authorization": f"Bearer {node.token()}", "Content-Type": "application/geo+json"}), 404)
         node.stop()
+
+
+OGC = "http://www.opengis.net/def/crs/"
+# 20.263 east, 63.8258 north, as PROJ has it, each in its authority's order of axes.
+SYSTEMS = {"OGC/1.3/CRS84": [20.263, 63.8258], "EPSG/0/4326": [63.8258, 20.263],
+           "EPSG/0/3006": [7088280.7982, 758803.4353], "EPSG/0/25833": [758803.4353, 7088280.7982],
+           "EPSG/0/3857": [2255666.8419, 9305665.255]}
+DEGREES = [20.263, 63.8258]
+
+
+def point(position):
+    return {"type": "Point", "coordinates": position}
+
+
+def test_other_coordinate_systems():
+    """What comes with Content-Crs is where it would be in degrees; and what is read can be written."""
+    with Federation() as federation:
+        node = federation.found("A").start()
+        for name, position in SYSTEMS.items():
+            crs = {"Content-Crs": f"<{OGC}{name}>"}
+            van = feature("Bil", *position, itinerary=[
+                {"from": "2026-07-01T08:00:00Z", "through": "2026-07-01T10:00:00Z",
+                 "geometry": point(position)}])
+            van["properties"]["serves"] = {"type": "Polygon", "coordinates": [[
+                position, [position[0] + 0.01, position[1]], [position[0], position[1] + 0.01], position]]}
+            made = node.write("POST", "/collections/companies/items", van, headers=crs)
+            assert made.status == 201, (name, made)
+            assert made.headers["Content-Crs"] == f"<{OGC}OGC/1.3/CRS84>"
+            stored = made.json()
+            assert stored["geometry"]["coordinates"] == DEGREES, (name, stored)
+            stop = stored["properties"]["itinerary"][0]["geometry"]
+            assert stop["coordinates"] == DEGREES, (name, stop)
+            assert stored["properties"]["serves"]["coordinates"][0][0] == DEGREES, (name, stored)
+            # As it is read in that system it can be sent back, whole and in part.
+            path = f"/collections/companies/items/{stored['id']}"
+            read = node.api(path, crs=OGC + name)
+            for where in (read["geometry"], read["properties"]["itinerary"][0]["geometry"]):
+                assert all(abs(a - b) < 2e-4 for a, b in zip(where["coordinates"], position)), (name, where)
+            corner = read["properties"]["serves"]["coordinates"][0][0]
+            assert all(abs(a - b) < 2e-4 for a, b in zip(corner, position)), (name, corner)
+            listed = node.api("/search", crs=OGC + name, limit=100)["features"]
+            assert read["properties"]["serves"] in [f["properties"]["serves"] for f in listed]
+            back = node.write("PUT", path, read, headers=crs)
+            assert back.status == 200 and back.json()["geometry"] == stored["geometry"], (name, back)
+            assert back.json()["properties"]["serves"] == stored["properties"]["serves"], (name, back)
+            assert back.json()["properties"]["itinerary"] == stored["properties"]["itinerary"]
+            moved = patch(node, path, {"geometry": point(position), "properties": {"itinerary": None}},
+                          Content_Crs=f"<{OGC}{name}>")
+            assert moved.json()["geometry"]["coordinates"] == DEGREES, (name, moved)
+            assert "itinerary" not in moved.json()["properties"]
+            assert patch(node, path, {"geometry": None}, **{"Content-Crs": f"<{OGC}{name}>"}).status == 200
+        sweref = {"Content-Crs": f"<{OGC}EPSG/0/3006>"}
+        wrong = problem(node.write("POST", ITEMS, feature("Fel"), headers=sweref), 422, "invalid-listing")
+        assert wrong["errors"][0]["path"] == "geometry.coordinates" and "EPSG:3006" in wrong["errors"][0]["detail"]
+        for bad in ("EPSG:3006", "<EPSG/0/3006>", "", f"<{OGC}EPSG/0/5845>", f"{OGC}EPSG/0/3006"):
+            problem(node.write("POST", ITEMS, feature("Fel"), headers={"Content-Crs": bad}), 400, "invalid-crs")
+        many = {"type": "MultiPoint", "coordinates": [SYSTEMS["EPSG/0/3006"]] * 20000}
+        problem(node.write("POST", ITEMS, {**feature("Fel"), "geometry": many}, headers=sweref), 422)
+        for odd in ([], [1], ["a", "b"], {"a": 1}, [[[[[[7088280, 758803]]]]]], None, 5):
+            problem(node.write("POST", ITEMS, {**feature("Fel"), "geometry": {
+                "type": "Point", "coordinates": odd}}, headers=sweref), 422)
+        problem(node.write("POST", ITEMS, [1], headers=sweref), 422)
+        node.stop()
+
+
+def test_options_say_what_may_be_done():
+    """Allow is of the very resource: a neighbour's listing is not to be changed here."""
+    with Federation() as federation:
+        a, b = federation.line("A", "B")
+        theirs = f"{ITEMS}/{b.start().publish('offers', feature('Bortom'))}"
+        mine = f"{ITEMS}/{a.start().publish('offers', feature('Här'))}"
+        until("it has come", lambda: count(a) == 2)
+        changes = {"PUT", "PATCH", "DELETE"}
+        for path, wanted in ((mine, changes), (theirs, set()), (ITEMS, {"POST"})):
+            answer = a.request("OPTIONS", API + path)
+            assert answer.status == 200 and answer.body == b"", answer
+            assert set(answer.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"} | wanted, path
+        a.stop()
+        b.stop()
 
 
 def test_a_repeated_request_is_carried_out_once():
@@ -198,5 +278,6 @@ def test_a_company_writes_its_own():
         node.stop()
 
 
-run(test_conditions, test_patch, test_a_repeated_request_is_carried_out_once,
+run(test_conditions, test_patch, test_other_coordinate_systems, test_options_say_what_may_be_done,
+    test_a_repeated_request_is_carried_out_once,
     test_a_company_writes_its_own)

@@ -43,6 +43,38 @@ static void test_known_point(void **state)
     assert_feature(GEO_EPSG_3857, POINT, POINT_OF("2255666.8419,9305665.255"));
 }
 
+/* What a text says is no geometry, whatever it looks like. */
+static void test_geometries_of_listings(void **state)
+{
+    static const char before[] =
+        "{\"geometry\":null,\"properties\":{\"name\":\"\\\"serves\\\":{\\\"coordinates\\\":[1,2]}"
+        ",\\\"itinerary\\\":[\",\"itinerary\":[{\"geometry\":" POINT ",\"note\":\"]\\\"\"},"
+        "{\"geometry\":" POINT "}],\"geometry\":" POINT ",\"serves\":" POINT ",\"url\":\"[3,4]\"}}";
+    static const char wanted[] =
+        "{\"geometry\":null,\"properties\":{\"name\":\"\\\"serves\\\":{\\\"coordinates\\\":[1,2]}"
+        ",\\\"itinerary\\\":[\",\"itinerary\":[{\"geometry\":" POINT_OF(
+            "63.8258,20.263") ",\"note\":\"]\\\"\"},"
+                              "{\"geometry\":" POINT_OF(
+                                  "63.8258,20.263") "}],\"geometry\":" POINT
+                                                    ",\"serves\":" POINT_OF(
+                                                        "63.8258,20.263") ",\"url\":\"[3,4]\"}}";
+    struct geo_transform *transform;
+    struct buffer got = {0};
+
+    (void)state;
+    assert_ok(geo_transform_new(GEO_EPSG_4326, &transform));
+    assert_ok(http_crs_put_listing(transform, GEO_EPSG_4326, span_of_str(before), &got));
+    buffer_put_u8(&got, 0);
+    assert_string_equal((const char *)got.data, wanted);
+    /* Cut anywhere it is an error, or what was cut is at its end. */
+    for (size_t size = 0; size < sizeof(before) - 1; size++) {
+        buffer_clear(&got);
+        (void)http_crs_put_listing(transform, GEO_EPSG_4326, span_of(before, size), &got);
+    }
+    geo_transform_free(transform);
+    buffer_done(&got);
+}
+
 static void test_every_geometry(void **state)
 {
     (void)state;
@@ -108,11 +140,9 @@ static void test_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_known_point),
-        cmocka_unit_test(test_every_geometry),
-        cmocka_unit_test(test_what_a_system_cannot_hold),
-        cmocka_unit_test(test_what_is_no_feature),
-        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_known_point),        cmocka_unit_test(test_geometries_of_listings),
+        cmocka_unit_test(test_every_geometry),     cmocka_unit_test(test_what_a_system_cannot_hold),
+        cmocka_unit_test(test_what_is_no_feature), cmocka_unit_test(test_names),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
