@@ -63,16 +63,38 @@ static void set_deadline(struct http_conn *conn, uint64_t timeout_ms)
 
 /* ---- exchanges ---- */
 
+/* Memory that the next answer can use as it is; small enough to be kept. */
+static struct buffer spare_buffer(struct buffer *used)
+{
+    struct buffer kept = {0};
+
+    if (used->capacity <= HTTP_SPARE_BYTES_MAX) {
+        kept = *used;
+        buffer_clear(&kept);
+    } else {
+        buffer_done(used);
+    }
+    *used = (struct buffer){0};
+    return kept;
+}
+
 static struct http_exchange *exchange_new(struct http_conn *conn)
 {
     struct http_exchange *exchange = conn->worker->spare;
+    struct buffer fields = {0}, body = {0};
 
-    conn->worker->spare = NULL;
-    if (!exchange)
+    if (exchange) {
+        fields = exchange->reply.fields;
+        body = exchange->reply.body;
+    } else {
         exchange = malloc(sizeof(*exchange));
+    }
+    conn->worker->spare = NULL;
     if (!exchange)
         return NULL;
     memset(exchange, 0, HTTP_EXCHANGE_ZEROED);
+    exchange->reply.fields = fields;
+    exchange->reply.body = body;
     exchange->query.count = 0;
     exchange->path.count = 0;
     exchange->worker = conn->worker;
@@ -86,6 +108,15 @@ static struct http_exchange *exchange_new(struct http_conn *conn)
     return exchange;
 }
 
+void http_exchange_free_spare(struct http_exchange *exchange)
+{
+    if (!exchange)
+        return;
+    buffer_done(&exchange->reply.fields);
+    buffer_done(&exchange->reply.body);
+    free(exchange);
+}
+
 static void exchange_free(struct http_exchange *exchange)
 {
     struct http_worker *worker;
@@ -95,13 +126,13 @@ static void exchange_free(struct http_exchange *exchange)
     worker = exchange->worker;
     http_params_done(&exchange->params);
     buffer_done(&exchange->body);
-    buffer_done(&exchange->reply.fields);
-    buffer_done(&exchange->reply.body);
+    exchange->reply.fields = spare_buffer(&exchange->reply.fields);
+    exchange->reply.body = spare_buffer(&exchange->reply.body);
+    worker->exchanges--;
     if (worker->spare)
-        free(exchange);
+        http_exchange_free_spare(exchange);
     else
         worker->spare = exchange;
-    worker->exchanges--;
 }
 
 struct loop *http_exchange_loop(const struct http_exchange *exchange)
@@ -306,7 +337,7 @@ static bool send_reply(struct http_conn *conn)
     struct http_exchange *exchange = conn->exchange;
     struct http_reply *reply = &exchange->reply;
     bool with_body = exchange->request.method != HTTP_HEAD && reply->status != 304;
-    struct buffer head = {0}, *body = with_body ? &reply->body : NULL;
+    struct buffer *head = &conn->worker->head, *body = with_body ? &reply->body : NULL;
     size_t size, sent;
 
     /* Many who ask for much and read slowly must not take all memory. */
@@ -320,8 +351,8 @@ static bool send_reply(struct http_conn *conn)
         exchange->close = true;
     conn->closing = exchange->close;
     count_status(conn, reply->status);
-    if (http_reply_finish(exchange, &head)) {
-        buffer_done(&head);
+    buffer_clear(head);
+    if (http_reply_finish(exchange, head)) {
         http_conn_close(conn); /* No memory for 500 bytes: nothing to be said. */
         return false;
     }
@@ -329,20 +360,17 @@ static bool send_reply(struct http_conn *conn)
     if (!with_body)
         reply->more = NULL;
     if (reply->more) {
-        if (!write_piece(conn, &head))
+        if (!write_piece(conn, head))
             http_conn_close(conn);
-        buffer_done(&head);
         return false;
     }
-    size = head.size + (body ? body->size : 0);
+    size = head->size + (body ? body->size : 0);
     count(conn, METRIC_HTTP_BYTES_SENT, size);
-    sent = send_now(conn, &head, body);
-    if (sent < size && !start_writing(conn, &head, body, sent)) {
-        buffer_done(&head);
+    sent = send_now(conn, head, body);
+    if (sent < size && !start_writing(conn, head, body, sent)) {
         http_conn_close(conn);
         return false;
     }
-    buffer_done(&head);
     return sent == size && answered(conn);
 }
 

@@ -44,7 +44,8 @@ enum torg_err http_item_project(const struct http_exchange *exchange,
 
 void http_item_reply_content_crs(struct http_exchange *exchange)
 {
-    http_reply_field(exchange, "Content-Crs", "<%s>", http_crs_uri(exchange->params.crs));
+    http_reply_field_of(exchange, "Content-Crs", "<", http_crs_uri(exchange->params.crs), ">",
+                        NULL);
 }
 
 /*

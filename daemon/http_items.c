@@ -24,6 +24,7 @@
 /* An order by nearness or rank begins anew for each piece. */
 #define PIECE_LISTINGS_ORDERED QUERY_LIMIT_MAX
 #define HITS_AHEAD 8          /* whose documents are being loaded while one is written */
+#define HITS_EXPECTED 24      /* of which it is being looked up where they lie */
 #define RECORD_SEPARATOR 0x1e /* RFC 8142 */
 
 /* One list: what was asked, what was found, where it is written. */
@@ -81,8 +82,9 @@ static void put_feature(struct list *list, const struct document *document, doub
         return;
     }
     buffer_put(list->out, feature.data, feature.size - 2);
-    buffer_put_str(list->out,
-                   feature.data[feature.size - 3] == '{' ? "\"distance\":" : ",\"distance\":");
+    if (feature.data[feature.size - 3] != '{')
+        buffer_put_u8(list->out, ',');
+    buffer_put_str(list->out, "\"distance\":");
     put_distance(list->out, distance_m);
     buffer_put_str(list->out, "}}");
 }
@@ -169,15 +171,26 @@ static enum torg_err put_hit(struct list *list, const struct rtree_hit *hit)
 /* Its document will be read when those before it are written. */
 static void expect_hit(const struct list *list, size_t i)
 {
-    if (i < list->page.count && !list->local)
+    if (list->local)
+        return;
+    if (i + HITS_EXPECTED - HITS_AHEAD < list->page.count)
+        catalogue_shown_expect(list->kv, list->page.hits[i + HITS_EXPECTED - HITS_AHEAD].document);
+    if (i < list->page.count)
         catalogue_shown_soon(list->kv, list->page.hits[i].document);
+}
+
+/* Each of these reads waits for memory: they wait together. */
+static void expect_hits(const struct list *list)
+{
+    for (size_t i = 0; i < HITS_EXPECTED - HITS_AHEAD && i < list->page.count && !list->local; i++)
+        catalogue_shown_expect(list->kv, list->page.hits[i].document);
+    for (size_t i = 0; i < HITS_AHEAD; i++)
+        expect_hit(list, i);
 }
 
 /* All hits, or as many as an answer may hold: the next page then begins there. */
 static enum torg_err put_hits(struct list *list)
 {
-    for (size_t i = 0; i < HITS_AHEAD; i++)
-        expect_hit(list, i);
     list->has_next = list->page.has_next;
     list->next = list->page.next;
     for (size_t i = 0; i < list->page.count; i++) {
@@ -197,53 +210,46 @@ static enum torg_err put_hits(struct list *list)
     return TORG_OK;
 }
 
-static void put_next_url(const struct list *list, struct buffer *out)
+/* Facets are of all that matches: the first page has said them. */
+static const uint64_t without_in_next =
+    HTTP_PARAM_BIT(CURSOR) | HTTP_PARAM_BIT(OFFSET) | HTTP_PARAM_BIT(FACETS);
+
+static void put_cursor(const struct list *list, struct buffer *out)
+{
+    uint64_t binding = http_params_binding(&list->exchange->params);
+
+    if (list->page.keys)
+        http_params_sort_cursor_put(out, &list->page.keys[list->written - 1],
+                                    list->page.hits[list->written - 1].document, binding);
+    else
+        http_params_cursor_put(out, &list->next, binding);
+}
+
+static void put_next_link(struct list *list)
 {
     struct buffer cursor = {0};
 
-    if (list->page.keys)
-        http_params_sort_cursor_put(&cursor, &list->page.keys[list->written - 1],
-                                    list->page.hits[list->written - 1].document,
-                                    http_params_binding(&list->exchange->params));
-    else
-        http_params_cursor_put(&cursor, &list->next, http_params_binding(&list->exchange->params));
-    /* Facets are of all that matches: the first page has said them. */
-    http_link_put_again(list->exchange,
-                        HTTP_PARAM_BIT(CURSOR) | HTTP_PARAM_BIT(OFFSET) | HTTP_PARAM_BIT(FACETS),
-                        "cursor", buffer_span(&cursor), out);
-    if (cursor.err && !out->err)
-        out->err = cursor.err;
+    put_cursor(list, &cursor);
+    http_link_again(list->exchange, "next", http_params_format_type(HTTP_FORMAT_GEOJSON),
+                    without_in_next, "cursor", buffer_span(&cursor), list->out);
+    if (cursor.err && !list->out->err)
+        list->out->err = cursor.err;
     buffer_done(&cursor);
-}
-
-static void put_href(struct list *list, const char *rel, const char *type, struct buffer *href)
-{
-    json_out_begin(list->out, NULL, '{');
-    json_out_text(list->out, "rel", rel);
-    json_out_text(list->out, "type", type);
-    json_out_span(list->out, "href", buffer_span(href));
-    json_out_end(list->out, '}');
-    if (href->err && !list->out->err)
-        list->out->err = href->err;
 }
 
 static void put_links(struct list *list, uint8_t collection)
 {
     struct http_exchange *exchange = list->exchange;
-    struct buffer href = {0};
 
     json_out_begin(list->out, "links", '[');
     http_link_self(exchange, list->out, http_params_format_type(HTTP_FORMAT_GEOJSON));
-    if (list->has_next) {
-        put_next_url(list, &href);
-        put_href(list, "next", http_params_format_type(HTTP_FORMAT_GEOJSON), &href);
-    }
+    if (list->has_next)
+        put_next_link(list);
     if (collection || list->local)
         http_link_put(exchange, list->out, "collection", "application/json", NULL,
                       "/collections/%s",
                       list->local ? list->local->name : collection_name(collection));
     json_out_end(list->out, ']');
-    buffer_done(&href);
 }
 
 static enum torg_err more_list(struct http_exchange *exchange);
@@ -293,8 +299,10 @@ static enum torg_err put_geojson(struct list *list, uint8_t collection)
 {
     struct http_exchange *exchange = list->exchange;
     uint64_t before = exchange->reply.listings;
-    enum torg_err err = exchange->reply.more ? TORG_OK : begin_geojson(list);
+    enum torg_err err;
 
+    expect_hits(list);
+    err = exchange->reply.more ? TORG_OK : begin_geojson(list);
     if (!err)
         err = put_hits(list);
     if (!err && exchange->params.all) {
@@ -311,6 +319,17 @@ static enum torg_err put_geojson(struct list *list, uint8_t collection)
     return list->out->err;
 }
 
+static void put_next_url(const struct list *list, struct buffer *out)
+{
+    struct buffer cursor = {0};
+
+    put_cursor(list, &cursor);
+    http_link_put_again(list->exchange, without_in_next, "cursor", buffer_span(&cursor), out);
+    if (cursor.err && !out->err)
+        out->err = cursor.err;
+    buffer_done(&cursor);
+}
+
 /* The same facts as fields, for formats that have no place for them. */
 static enum torg_err put_plain(struct list *list, uint8_t collection)
 {
@@ -325,6 +344,7 @@ static enum torg_err put_plain(struct list *list, uint8_t collection)
     }
     if (http_formats_mine(exchange->params.format))
         http_formats_begin(exchange);
+    expect_hits(list);
     err = put_hits(list);
     if (err)
         return err;

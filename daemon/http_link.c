@@ -7,6 +7,7 @@
 #include "daemon/http_formats.h"
 #include "daemon/http_router.h"
 #include "daemon/json_out.h"
+#include "protocol/listing_geojson.h"
 
 #define HREF_BYTES_MAX 1024
 
@@ -28,69 +29,87 @@ void http_link_put_base(const struct http_exchange *exchange, struct buffer *out
     buffer_put_str(out, exchange->node->config->base_path);
 }
 
-static void put_link(struct buffer *out, const char *rel, const char *type, const char *title,
-                     const struct buffer *href)
+/* {"rel":"...","href":" : the caller goes on with the URL. Words of ours need no escape. */
+static void begin_link(struct buffer *out, const char *rel)
 {
     json_out_begin(out, NULL, '{');
-    json_out_text(out, "rel", rel);
-    json_out_span(out, "href", buffer_span(href));
-    if (type)
-        json_out_text(out, "type", type);
+    buffer_put_str(out, "\"rel\":\"");
+    buffer_put_str(out, rel);
+    buffer_put_str(out, "\",\"href\":\"");
+}
+
+static void end_link(struct buffer *out, const char *type, const char *title)
+{
+    buffer_put_u8(out, '"');
+    if (type) {
+        buffer_put_str(out, ",\"type\":\"");
+        buffer_put_str(out, type);
+        buffer_put_u8(out, '"');
+    }
     if (title)
         json_out_text(out, "title", title);
     json_out_end(out, '}');
-    if (href->err && !out->err)
-        out->err = href->err;
+}
+
+/* The same URLs as http_link_put_root and _base, as a part of a JSON string. */
+static void put_root_text(const struct http_exchange *exchange, struct buffer *out)
+{
+    const char *configured = exchange->node->config->base_url;
+
+    if (configured[0]) {
+        json_put_text(out, span_of_str(configured));
+    } else if (exchange->client.host.size > 0) {
+        buffer_put_str(out, exchange->client.https ? "https://" : "http://");
+        json_put_text(out, exchange->client.host);
+    }
 }
 
 void http_link_put(const struct http_exchange *exchange, struct buffer *out, const char *rel,
                    const char *type, const char *title, const char *format, ...)
 {
     char text[HREF_BYTES_MAX];
-    struct buffer href = {0};
     va_list args;
 
     va_start(args, format);
     (void)vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    http_link_put_base(exchange, &href);
-    buffer_put_str(&href, text);
-    put_link(out, rel, type, title, &href);
-    buffer_done(&href);
+    begin_link(out, rel);
+    put_root_text(exchange, out);
+    json_put_text(out, span_of_str(exchange->node->config->base_path));
+    json_put_text(out, span_of_str(text));
+    end_link(out, type, title);
 }
 
 void http_link_self(const struct http_exchange *exchange, struct buffer *out, const char *type)
 {
-    struct buffer href = {0};
-
-    http_link_put_root(exchange, &href);
-    buffer_put_span(&href, exchange->request.path);
+    begin_link(out, "self");
+    put_root_text(exchange, out);
+    json_put_text(out, exchange->request.path);
     if (exchange->request.query.size > 0) {
-        buffer_put_u8(&href, '?');
-        buffer_put_span(&href, exchange->request.query);
+        buffer_put_u8(out, '?');
+        json_put_text(out, exchange->request.query);
     }
-    put_link(out, "self", exchange->html ? http_params_format_type(HTTP_FORMAT_HTML) : type, NULL,
-             &href);
-    buffer_done(&href);
+    end_link(out, exchange->html ? http_params_format_type(HTTP_FORMAT_HTML) : type, NULL);
     http_link_alternates(exchange, out);
 }
 
 static bool is_left_out(struct span name, uint64_t without)
 {
-    for (enum http_param i = 0; i < HTTP_PARAM_COUNT; i++) {
-        if ((without >> i & 1) && span_equal(name, span_of_str(http_params_text(i)->name)))
+    for (uint64_t left = without; left; left &= left - 1) {
+        enum http_param param = (enum http_param)__builtin_ctzll(left);
+
+        if (span_equal(name, span_of_str(http_params_text(param)->name)))
             return true;
     }
     return false;
 }
 
-void http_link_put_again(const struct http_exchange *exchange, uint64_t without, const char *name,
-                         struct span value, struct buffer *out)
+/* What of the request's query stays, and one more. Escaped as URLs are, it needs no other. */
+static void put_query_again(const struct http_exchange *exchange, uint64_t without,
+                            const char *name, struct span value, struct buffer *out)
 {
     char separator = '?';
 
-    http_link_put_root(exchange, out);
-    buffer_put_span(out, exchange->request.path);
     for (size_t i = 0; i < exchange->query.count; i++) {
         const struct http_pair *pair = &exchange->query.pairs[i];
 
@@ -102,37 +121,57 @@ void http_link_put_again(const struct http_exchange *exchange, uint64_t without,
         http_request_put_escaped(out, pair->value);
         separator = '&';
     }
-    if (name) {
-        buffer_printf(out, "%c%s=", separator, name);
-        http_request_put_escaped(out, value);
+    if (!name)
+        return;
+    buffer_put_u8(out, (uint8_t)separator);
+    buffer_put_str(out, name);
+    buffer_put_u8(out, '=');
+    http_request_put_escaped(out, value);
+}
+
+void http_link_put_again(const struct http_exchange *exchange, uint64_t without, const char *name,
+                         struct span value, struct buffer *out)
+{
+    http_link_put_root(exchange, out);
+    buffer_put_span(out, exchange->request.path);
+    put_query_again(exchange, without, name, value, out);
+}
+
+void http_link_again(const struct http_exchange *exchange, const char *rel, const char *type,
+                     uint64_t without, const char *name, struct span value, struct buffer *out)
+{
+    begin_link(out, rel);
+    put_root_text(exchange, out);
+    json_put_text(out, exchange->request.path);
+    put_query_again(exchange, without, name, value, out);
+    end_link(out, type, NULL);
+}
+
+/* In a link that was written before, between its ends. */
+struct written {
+    uint64_t without; /* what it leaves out */
+    size_t at, size;  /* of the URL up to "f=" in the buffer; size 0: none was written */
+};
+
+static void put_alternate(const struct http_exchange *exchange, uint64_t without,
+                          enum http_format format, struct written *written, struct buffer *out)
+{
+    size_t from;
+
+    begin_link(out, "alternate");
+    from = out->size;
+    if (written->size > 0 && written->without == without) {
+        if (buffer_reserve(out, written->size)) /* Its own bytes may move. */
+            return;
+        buffer_put(out, out->data + written->at, written->size);
+    } else {
+        put_root_text(exchange, out);
+        json_put_text(out, exchange->request.path);
+        put_query_again(exchange, without, "f", (struct span){0}, out);
+        *written = (struct written){.without = without, .at = from, .size = out->size - from};
     }
-}
-
-/* The same link but for the format, as JSON without its closing quote, ready for "f=". */
-static void put_again_json(const struct http_exchange *exchange, uint64_t without,
-                           struct buffer *scratch, struct buffer *out)
-{
-    buffer_clear(scratch);
-    buffer_clear(out);
-    http_link_put_again(exchange, without, "f", (struct span){0}, scratch);
-    json_out_span(out, NULL, buffer_span(scratch));
-    if (scratch->err && !out->err)
-        out->err = scratch->err;
-    if (!out->err)
-        out->size--;
-}
-
-static void put_alternate(struct buffer *out, const struct buffer *link, enum http_format format)
-{
-    json_out_begin(out, NULL, '{');
-    json_out_text(out, "rel", "alternate");
-    json_out_raw(out, "href", buffer_span(link));
     buffer_put_str(out, http_params_format_name(format)); /* Letters only. */
-    buffer_put_u8(out, '"');
-    json_out_text(out, "type", http_params_format_type(format));
-    json_out_end(out, '}');
-    if (link->err && !out->err)
-        out->err = link->err;
+    end_link(out, http_params_format_type(format), NULL);
 }
 
 void http_link_alternates(const struct http_exchange *exchange, struct buffer *out)
@@ -141,8 +180,7 @@ void http_link_alternates(const struct http_exchange *exchange, struct buffer *o
     static const uint64_t beside =
         HTTP_PARAM_BIT(F) | HTTP_PARAM_BIT(FACETS) | HTTP_PARAM_BIT(EXPLAIN);
     enum http_format own = exchange->html ? HTTP_FORMAT_HTML : exchange->params.format;
-    struct buffer scratch = {0}, link = {0};
-    uint64_t written = 0; /* what link leaves out; 0: it is empty */
+    struct written written = {0};
 
     for (unsigned i = HTTP_FORMAT_JSON; i <= HTTP_FORMAT_LAST; i <<= 1) {
         enum http_format format = (enum http_format)i;
@@ -155,11 +193,6 @@ void http_link_alternates(const struct http_exchange *exchange, struct buffer *o
             continue;
         if (!(exchange->params.given & HTTP_PARAM_BIT(CRS)))
             without = beside; /* Nothing to leave out: the link as it is. */
-        if (without != written)
-            put_again_json(exchange, without, &scratch, &link);
-        written = without;
-        put_alternate(out, &link, format);
+        put_alternate(exchange, without, format, &written, out);
     }
-    buffer_done(&scratch);
-    buffer_done(&link);
 }

@@ -24,5 +24,8 @@ void http_link_self(const struct http_exchange *exchange, struct buffer *out, co
 /* The request again, without the parameters in the mask, and with "name=value" behind. */
 void http_link_put_again(const struct http_exchange *exchange, uint64_t without, const char *name,
                          struct span value, struct buffer *out);
+/* The same as a link object. */
+void http_link_again(const struct http_exchange *exchange, const char *rel, const char *type,
+                     uint64_t without, const char *name, struct span value, struct buffer *out);
 
 #endif

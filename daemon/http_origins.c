@@ -212,7 +212,7 @@ void http_origins_reply_as_of(struct http_exchange *exchange, const struct http_
     num_put_time(&time, oldest_ms);
     buffer_put_u8(&time, 0);
     if (!time.err)
-        http_reply_field(exchange, "torg-as-of", "%s; origin=%s", (const char *)time.data,
-                         oldest->hex);
+        http_reply_field_of(exchange, "torg-as-of", (const char *)time.data,
+                            "; origin=", oldest->hex, NULL);
     buffer_done(&time);
 }

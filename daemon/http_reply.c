@@ -11,8 +11,10 @@
 
 #include "daemon/http_page.h"
 #include "daemon/http_router.h"
+#include "daemon/http_workers.h"
 #include "daemon/log.h"
 #include "protocol/listing_geojson.h"
+#include "protocol/num.h"
 
 #define HEAD_BYTES_USUAL 1024
 #define GZIP_BYTES_MIN 1024
@@ -102,11 +104,10 @@ void http_reply_begin(struct http_exchange *exchange, int status, const char *ty
     buffer_clear(&exchange->reply.body);
 }
 
-static void put_field(struct buffer *out, const char *name, const char *value)
+/* No value may begin a line of its own. */
+static void put_value(struct buffer *out, const char *value)
 {
-    buffer_put_str(out, name);
-    buffer_put_str(out, ": ");
-    while (*value) { /* No value may begin a line of its own. */
+    while (*value) {
         size_t run = 0;
 
         while ((unsigned char)value[run] >= 0x20 && value[run] != 0x7f)
@@ -114,7 +115,29 @@ static void put_field(struct buffer *out, const char *name, const char *value)
         buffer_put(out, value, run);
         value += run + (value[run] ? 1 : 0);
     }
+}
+
+static void put_field(struct buffer *out, const char *name, const char *value)
+{
+    buffer_put_str(out, name);
+    buffer_put_str(out, ": ");
+    put_value(out, value);
     buffer_put_str(out, "\r\n");
+}
+
+void http_reply_field_of(struct http_exchange *exchange, const char *name, ...)
+{
+    struct buffer *fields = &exchange->reply.fields;
+    const char *part;
+    va_list args;
+
+    buffer_put_str(fields, name);
+    buffer_put_str(fields, ": ");
+    va_start(args, name);
+    while ((part = va_arg(args, const char *)))
+        put_value(fields, part);
+    va_end(args);
+    buffer_put_str(fields, "\r\n");
 }
 
 void http_reply_field(struct http_exchange *exchange, const char *name, const char *format, ...)
@@ -354,6 +377,22 @@ static void put_security_fields(const struct http_exchange *exchange, struct buf
                             "OGC-NumberMatched, OGC-NumberReturned\r\n");
 }
 
+/* The date now. It is the same for a second, and all answers of that second. */
+static void put_now(struct buffer *out, const struct http_exchange *exchange)
+{
+    struct http_worker *worker = exchange->worker;
+    int64_t second = exchange->now_ms / 1000;
+
+    if (worker->date.size == 0 || worker->date_s != second) {
+        buffer_clear(&worker->date);
+        put_date(&worker->date, exchange->now_ms);
+        worker->date_s = second;
+    }
+    buffer_put_span(out, buffer_span(&worker->date));
+    if (worker->date.err)
+        out->err = worker->date.err;
+}
+
 enum torg_err http_reply_finish(struct http_exchange *exchange, struct buffer *ret_head)
 {
     struct http_reply *reply = &exchange->reply;
@@ -363,15 +402,21 @@ enum torg_err http_reply_finish(struct http_exchange *exchange, struct buffer *r
         http_router_accepts_gzip(&exchange->request))
         compressed = compress_body(&reply->body);
     (void)buffer_reserve(ret_head, HEAD_BYTES_USUAL);
-    buffer_printf(ret_head, "HTTP/1.1 %d %s\r\nDate: ", reply->status,
-                  http_reply_status_text(reply->status));
-    put_date(ret_head, exchange->now_ms);
+    buffer_put_str(ret_head, "HTTP/1.1 ");
+    num_put_int(ret_head, reply->status);
+    buffer_put_u8(ret_head, ' ');
+    buffer_put_str(ret_head, http_reply_status_text(reply->status));
+    buffer_put_str(ret_head, "\r\nDate: ");
+    put_now(ret_head, exchange);
     buffer_put_str(ret_head, "\r\nVary: Accept, Accept-Encoding, Accept-Language\r\n");
     if (reply->status != 304 && reply->status != 204) {
-        if (!reply->more)
-            buffer_printf(ret_head, "Content-Length: %zu\r\n", reply->body.size);
-        else if (exchange->request.minor > 0)
+        if (!reply->more) {
+            buffer_put_str(ret_head, "Content-Length: ");
+            num_put_int(ret_head, (int64_t)reply->body.size);
+            buffer_put_str(ret_head, "\r\n");
+        } else if (exchange->request.minor > 0) {
             buffer_put_str(ret_head, "Transfer-Encoding: chunked\r\n");
+        }
         if (reply->body.size > 0)
             put_field(ret_head, "Content-Type", reply->type);
     }

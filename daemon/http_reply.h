@@ -11,6 +11,9 @@ void http_reply_begin(struct http_exchange *exchange, int status, const char *ty
 /* One field; what format makes may hold no control characters, which are left out. */
 void http_reply_field(struct http_exchange *exchange, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* The same of strings that are put together, the last one followed by NULL. */
+void http_reply_field_of(struct http_exchange *exchange, const char *name, ...)
+    __attribute__((sentinel));
 
 void http_reply_last_modified(struct http_exchange *exchange, int64_t ms);
 

@@ -377,7 +377,9 @@ static void thread_done(struct thread *thread)
         event_free(thread->timer);
     loop_free(worker->loop);
     http_origins_free(worker->origins);
-    free(worker->spare);
+    http_exchange_free_spare(worker->spare);
+    buffer_done(&worker->head);
+    buffer_done(&worker->date);
     http_theme_texts_free(worker->theme_texts);
 }
 

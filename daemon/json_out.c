@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include "daemon/json_out.h"
 
-#include <string.h>
-
 #include "protocol/listing_geojson.h"
 #include "protocol/num.h"
 
 static void put_name(struct buffer *out, const char *name)
 {
-    if (out->size > 0 && !strchr("{[:", out->data[out->size - 1]))
+    uint8_t last = out->size > 0 ? out->data[out->size - 1] : '{';
+
+    if (last != '{' && last != '[' && last != ':')
         buffer_put_u8(out, ',');
     if (name) {
         json_put_string(out, span_of_str(name));

@@ -83,6 +83,12 @@ enum torg_err catalogue_shown(const struct kv *kv, uint32_t number, struct docum
     return TORG_OK;
 }
 
+void catalogue_shown_expect(const struct kv *kv, uint32_t number)
+{
+    if (kv->table)
+        rtree_table_expect(kv->table, RTREE_TABLE_DOCUMENTS, number);
+}
+
 void catalogue_shown_soon(const struct kv *kv, uint32_t number)
 {
     struct span value = {0};

@@ -38,7 +38,11 @@ enum torg_err catalogue_document(const struct kv *kv, uint32_t number, struct do
  * zero (places, themes, times but created and modified, codes, texts).
  */
 enum torg_err catalogue_shown(const struct kv *kv, uint32_t number, struct document *ret);
-/* It is asked for soon: begin to load it, if it is known where it lies. */
+/*
+ * It is asked for soon: begin to load it, if it is known where it lies. Expect
+ * comes some documents before soon, and begins to load where that is written.
+ */
+void catalogue_shown_expect(const struct kv *kv, uint32_t number);
 void catalogue_shown_soon(const struct kv *kv, uint32_t number);
 /* As catalogue_shown. TORG_E_NOT_FOUND: the origin has no such listing in the collection. */
 enum torg_err catalogue_find_of(const struct kv *kv, uint32_t origin_number, uint8_t collection,

@@ -64,21 +64,35 @@ struct rtree_table {
     _Atomic(struct rtree_table_space *) spaces[RTREE_TABLE_SPACES];
 };
 
-static inline uint64_t rtree_table_word(const struct rtree_table *table, uint8_t space,
-                                        uint32_t number)
+/* Where the word of a number stands; NULL if there is none. */
+static inline const _Atomic uint64_t *rtree_table_place(const struct rtree_table *table,
+                                                        uint8_t space, uint32_t number)
 {
     struct rtree_table_space *chunks;
     struct rtree_table_chunk *chunk;
 
     if (space >= RTREE_TABLE_SPACES)
-        return 0;
+        return NULL;
     chunks = atomic_load_explicit(&table->spaces[space], memory_order_acquire);
     if (!chunks || number / RTREE_TABLE_CHUNK >= chunks->capacity)
-        return 0;
+        return NULL;
     chunk = atomic_load_explicit(&chunks->chunks[number / RTREE_TABLE_CHUNK], memory_order_acquire);
-    if (!chunk)
-        return 0;
-    return atomic_load_explicit(&chunk->at[number % RTREE_TABLE_CHUNK], memory_order_acquire);
+    return chunk ? &chunk->at[number % RTREE_TABLE_CHUNK] : NULL;
+}
+
+static inline uint64_t rtree_table_word(const struct rtree_table *table, uint8_t space,
+                                        uint32_t number)
+{
+    const _Atomic uint64_t *place = rtree_table_place(table, space, number);
+
+    return place ? atomic_load_explicit(place, memory_order_acquire) : 0;
+}
+
+/* It will be asked for soon: have it loaded meanwhile. */
+static inline void rtree_table_expect(const struct rtree_table *table, uint8_t space,
+                                      uint32_t number)
+{
+    __builtin_prefetch((const void *)(uintptr_t)rtree_table_place(table, space, number));
 }
 
 /* The address of a node that was checked, or NULL. Any reader of table's snapshot. */

@@ -6,16 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct span span_of(const void *data, size_t size)
-{
-    return (struct span){.data = data, .size = size};
-}
-
-struct span span_of_str(const char *text)
-{
-    return span_of(text, strlen(text));
-}
-
 bool span_equal(struct span a, struct span b)
 {
     return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
@@ -29,11 +19,6 @@ int span_compare(struct span a, struct span b)
     if (order)
         return order;
     return (a.size > b.size) - (a.size < b.size);
-}
-
-struct span buffer_span(const struct buffer *buffer)
-{
-    return span_of(buffer->data, buffer->size);
 }
 
 void buffer_done(struct buffer *buffer)
@@ -67,29 +52,6 @@ enum torg_err buffer_reserve(struct buffer *buffer, size_t extra)
     buffer->data = data;
     buffer->capacity = capacity;
     return TORG_OK;
-}
-
-void buffer_put(struct buffer *buffer, const void *data, size_t size)
-{
-    if (size == 0 || buffer_reserve(buffer, size))
-        return;
-    memcpy(buffer->data + buffer->size, data, size);
-    buffer->size += size;
-}
-
-void buffer_put_span(struct buffer *buffer, struct span bytes)
-{
-    buffer_put(buffer, bytes.data, bytes.size);
-}
-
-void buffer_put_str(struct buffer *buffer, const char *text)
-{
-    buffer_put(buffer, text, strlen(text));
-}
-
-void buffer_put_u8(struct buffer *buffer, uint8_t value)
-{
-    buffer_put(buffer, &value, 1);
 }
 
 void buffer_put_u16be(struct buffer *buffer, uint16_t value)

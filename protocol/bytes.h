@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "protocol/err.h"
 
@@ -38,23 +39,58 @@ struct reader {
     enum torg_err err;
 };
 
-struct span span_of(const void *data, size_t size);
+static inline struct span span_of(const void *data, size_t size)
+{
+    return (struct span){.data = (const uint8_t *)data, .size = size};
+}
+
 /* The bytes of a C string, without its terminating zero. */
-struct span span_of_str(const char *text);
+static inline struct span span_of_str(const char *text)
+{
+    return span_of(text, strlen(text));
+}
+
 bool span_equal(struct span a, struct span b);
 /* Order by unsigned bytes, a shorter prefix first: <0, 0 or >0. */
 int span_compare(struct span a, struct span b);
 
-struct span buffer_span(const struct buffer *buffer);
+static inline struct span buffer_span(const struct buffer *buffer)
+{
+    return span_of(buffer->data, buffer->size);
+}
+
 void buffer_done(struct buffer *buffer);
 /* Empty it and forget its error, keeping its memory. */
 void buffer_clear(struct buffer *buffer);
 /* Room for extra more bytes; on success they may be written at data + size. */
 enum torg_err buffer_reserve(struct buffer *buffer, size_t extra);
-void buffer_put(struct buffer *buffer, const void *data, size_t size);
-void buffer_put_span(struct buffer *buffer, struct span bytes);
-void buffer_put_str(struct buffer *buffer, const char *text);
-void buffer_put_u8(struct buffer *buffer, uint8_t value);
+
+/* An answer is made of hundreds of small appends: here, so that they cost no calls. */
+static inline void buffer_put(struct buffer *buffer, const void *data, size_t size)
+{
+    if (size == 0 || buffer->err)
+        return;
+    if (size > buffer->capacity - buffer->size && buffer_reserve(buffer, size))
+        return;
+    memcpy(buffer->data + buffer->size, data, size);
+    buffer->size += size;
+}
+
+static inline void buffer_put_span(struct buffer *buffer, struct span bytes)
+{
+    buffer_put(buffer, bytes.data, bytes.size);
+}
+
+static inline void buffer_put_str(struct buffer *buffer, const char *text)
+{
+    buffer_put(buffer, text, strlen(text));
+}
+
+static inline void buffer_put_u8(struct buffer *buffer, uint8_t value)
+{
+    buffer_put(buffer, &value, 1);
+}
+
 void buffer_put_u16be(struct buffer *buffer, uint16_t value);
 void buffer_put_u32be(struct buffer *buffer, uint32_t value);
 void buffer_put_u64be(struct buffer *buffer, uint64_t value);

@@ -40,14 +40,37 @@ static void put_escape(struct buffer *out, uint8_t c)
     }
 }
 
+/*
+ * Is one of eight bytes a control character, a quotation mark or a backslash? A
+ * byte is zero where it takes the borrow of 1 while its top bit is not set; the
+ * bytes of other letters than ASCII's have it set (Hacker's Delight, 6-1).
+ */
+static bool any_escape(const uint8_t *bytes)
+{
+    static const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t word, quote, backslash;
+
+    memcpy(&word, bytes, sizeof(word));
+    quote = word ^ ones * '"';
+    backslash = word ^ ones * '\\';
+    return (((word - ones * 0x20) & ~word) | ((quote - ones) & ~quote) |
+            ((backslash - ones) & ~backslash)) &
+           ones * 0x80;
+}
+
 /* Text that is known to be UTF-8: what needs no escape is copied in runs. */
 static void put_escaped(struct buffer *out, struct span text)
 {
     size_t run = 0;
 
     for (size_t i = 0; i < text.size; i++) {
-        uint8_t c = text.data[i];
+        uint8_t c;
 
+        while (text.size - i >= sizeof(uint64_t) && !any_escape(text.data + i))
+            i += sizeof(uint64_t);
+        if (i == text.size)
+            break;
+        c = text.data[i];
         if (c >= 0x20 && c != '"' && c != '\\')
             continue;
         buffer_put(out, text.data + run, i - run);
@@ -68,13 +91,13 @@ static void put_quoted(struct buffer *out, struct span text)
     buffer_put_u8(out, '"');
 }
 
-void json_put_string(struct buffer *out, struct span text)
+void json_put_text(struct buffer *out, struct span text)
 {
-    if (text.size == 0 || utf8_valid(text)) {
-        put_quoted(out, text);
+    if (utf8_valid(text)) {
+        if (text.size > 0)
+            put_escaped(out, text);
         return;
     }
-    buffer_put_u8(out, '"');
     for (size_t i = 0; i < text.size;) {
         size_t size = 1;
 
@@ -88,6 +111,12 @@ void json_put_string(struct buffer *out, struct span text)
             i++;
         }
     }
+}
+
+void json_put_string(struct buffer *out, struct span text)
+{
+    buffer_put_u8(out, '"');
+    json_put_text(out, text);
     buffer_put_u8(out, '"');
 }
 

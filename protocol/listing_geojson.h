@@ -55,5 +55,7 @@ enum torg_err listing_put_value(const struct listing_property *property, struct 
 
 /* Append text as a JSON string, quoted; bytes that are not UTF-8 become U+FFFD. */
 void json_put_string(struct buffer *out, struct span text);
+/* The same without the quotes: a part of a string. */
+void json_put_text(struct buffer *out, struct span text);
 
 #endif

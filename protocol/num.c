@@ -2,7 +2,6 @@
 #include "protocol/num.h"
 
 #include <assert.h>
-#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -267,6 +267,37 @@ static void test_json_strings(void **state)
     buffer_done(&out);
 }
 
+/* Eight bytes are looked at together: whatever stands where, the text comes back as it was. */
+static void test_json_strings_of_all_bytes_at_all_places(void **state)
+{
+    static const char *const letters[] = {"a", "\xc3\xa5", "\xef\xbc\x82", "\xf0\x9f\x98\x80"};
+    struct buffer text = {0}, out = {0};
+
+    (void)state;
+    for (unsigned c = 1; c < 0x80; c++) {
+        for (size_t at = 0; at < 20; at++) {
+            json_t *json;
+
+            buffer_clear(&text);
+            buffer_clear(&out);
+            for (size_t i = 0; i < 20; i++) {
+                if (i == at)
+                    buffer_put_u8(&text, (uint8_t)c);
+                else
+                    buffer_put_str(&text, letters[(i + c) % ARRAY_SIZE(letters)]);
+            }
+            json_put_string(&out, buffer_span(&text));
+            json = json_loadb((const char *)out.data, out.size, JSON_DECODE_ANY, NULL);
+            assert_non_null(json);
+            assert_int_equal(json_string_length(json), text.size);
+            assert_memory_equal(json_string_value(json), text.data, text.size);
+            json_decref(json);
+        }
+    }
+    buffer_done(&text);
+    buffer_done(&out);
+}
+
 /* Deep nesting must not reach a parser that recurses. */
 static void test_json_is_parsed_strictly(void **state)
 {
@@ -311,6 +342,7 @@ int main(void)
         cmocka_unit_test(test_what_strangers_put_in),
         cmocka_unit_test(test_what_cannot_be_shown_leaves_nothing),
         cmocka_unit_test(test_json_strings),
+        cmocka_unit_test(test_json_strings_of_all_bytes_at_all_places),
         cmocka_unit_test(test_json_is_parsed_strictly),
     };
 
