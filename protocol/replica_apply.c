@@ -4,7 +4,7 @@
 
 #include "protocol/replica_internal.h"
 
-/* Tombstones that one write may drop beyond those that it adds. */
+/* Tombstones, and rows of the log, that one write may drop beyond those that it adds. */
 #define TRIM_BUDGET 64
 
 static enum torg_err origin_find(const struct kv *kv, const struct origin_id *id,
@@ -56,6 +56,8 @@ static enum torg_err commit_write(const struct replica_write *write,
         err = replica_floor_raise(writing);
     if (!err)
         err = replica_tombstones_trim(writing, write->entry_count + TRIM_BUDGET);
+    if (!err)
+        err = replica_log_trim(writing, write->entry_count + TRIM_BUDGET);
     if (!err)
         err = replica_origin_save(writing->kv, writing->origin);
     return err;
@@ -142,6 +144,8 @@ static enum torg_err part_write(const struct replica_write *write, const struct 
         err = replica_floor_raise(writing);
     if (!err)
         err = replica_plan_write(plan, writing);
+    if (!err)
+        err = replica_log_trim(writing, write->entry_count + TRIM_BUDGET);
     if (!err)
         err = replica_origin_save(writing->kv, origin);
     return err;

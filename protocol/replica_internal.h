@@ -37,7 +37,9 @@ static inline struct span replica_key_span(const struct replica_key *key)
 
 /* KV_BYSEQ holds three things of an origin, each in a range of its own. */
 enum replica_byseq {
-    REPLICA_BYSEQ_LIVE = 0,      /* seq, collection, k -> nothing: the header is in KV_LIVE */
+    /* seq, collection, k -> nothing: the header is in KV_LIVE. Above the floor each live listing
+     * has one; at or below it a row may have stayed behind, also of an older version. */
+    REPLICA_BYSEQ_LIVE = 0,
     REPLICA_BYSEQ_TOMBSTONE = 1, /* seq, collection, k -> header */
     REPLICA_BYSEQ_ERASED = 2,    /* collection, k -> seq of its tombstone */
 };
@@ -174,6 +176,8 @@ enum torg_err replica_head_write(struct replica_writing *writing, const struct s
                                  int64_t now_ms);
 /* No delta may begin before the record's head: its tombstones go. */
 enum torg_err replica_floor_raise(struct replica_writing *writing);
+/* Rows of the log at or below the floor go, at most budget of them: nobody reads them. */
+enum torg_err replica_log_trim(struct replica_writing *writing, size_t budget);
 /* Keep at most REPLICA_TOMBSTONES_MAX; cheap when called after each write. */
 enum torg_err replica_tombstones_trim(struct replica_writing *writing, size_t budget);
 

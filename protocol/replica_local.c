@@ -301,6 +301,8 @@ static enum torg_err commit_write(struct kv *kv, struct local_commit *commit,
     if (!err)
         err = replica_tombstones_trim(&writing, commit->entry_count);
     if (!err)
+        err = replica_log_trim(&writing, commit->entry_count);
+    if (!err)
         err = replica_origin_save(kv, &commit->origin);
     buffer_done(&writing.scratch);
     return err;

@@ -221,6 +221,45 @@ enum torg_err replica_tombstones_trim(struct replica_writing *writing, size_t bu
     return TORG_OK;
 }
 
+/* The oldest row of a live listing, if no delta can need it any more; *ret_dropped tells. */
+static enum torg_err log_drop_oldest(struct replica_writing *writing, bool *ret_dropped)
+{
+    static const struct listing_key lowest;
+    struct replica_key from =
+        replica_key_byseq(writing->origin->number, REPLICA_BYSEQ_LIVE, 0, 0, &lowest);
+    struct replica_byseq_key at;
+    struct kv_cursor *cursor;
+    struct span key, value;
+    enum torg_err err;
+
+    *ret_dropped = false;
+    err = kv_cursor_open(writing->kv, KV_BYSEQ, &cursor);
+    if (err)
+        return err;
+    err = kv_cursor_seek(writing->kv, cursor, replica_key_span(&from), &key, &value);
+    if (!err && key.size >= 5 && memcmp(key.data, from.bytes, 5) == 0) {
+        err = replica_byseq_key_read(key, &at);
+        *ret_dropped = !err && at.seq <= writing->origin->floor_seq;
+    }
+    kv_cursor_close(writing->kv, cursor);
+    if (*ret_dropped) {
+        from = replica_key_byseq(writing->origin->number, REPLICA_BYSEQ_LIVE, at.seq, at.collection,
+                                 &at.key);
+        err = kv_del(writing->kv, KV_BYSEQ, replica_key_span(&from));
+    }
+    return err == TORG_E_NOT_FOUND ? TORG_OK : err;
+}
+
+enum torg_err replica_log_trim(struct replica_writing *writing, size_t budget)
+{
+    bool more = writing->origin->floor_seq > 0;
+    enum torg_err err = TORG_OK;
+
+    while (!err && more && budget-- > 0)
+        err = log_drop_oldest(writing, &more);
+    return replica_fatal(err);
+}
+
 enum torg_err replica_floor_raise(struct replica_writing *writing)
 {
     uint64_t seq;
@@ -232,7 +271,10 @@ enum torg_err replica_floor_raise(struct replica_writing *writing)
         if (err)
             return replica_fatal(err);
     }
-    writing->origin->floor_seq = writing->origin->head.seq;
+    /* Never down, also when a new epoch begins below a branch that is left: above the floor the
+     * log is whole. */
+    if (writing->origin->floor_seq < writing->origin->head.seq)
+        writing->origin->floor_seq = writing->origin->head.seq;
     return TORG_OK;
 }
 
@@ -385,12 +427,31 @@ static enum torg_err live_put(struct replica_writing *writing, const struct repl
     return kv_put(writing->kv, KV_LIVE, replica_key_span(&key), buffer_span(&writing->scratch));
 }
 
+/*
+ * The log's row of a live listing. No delta begins below the floor, so there the
+ * log has none: a first copy comes in the order of keys, and would scatter a
+ * row over the whole table for each of its listings. One that is from before
+ * the floor rose is left to replica_log_trim.
+ */
+static enum torg_err log_put(struct replica_writing *writing, const struct replica_edit *edit,
+                             uint64_t seq)
+{
+    struct replica_key key = replica_key_byseq(writing->origin->number, REPLICA_BYSEQ_LIVE, seq,
+                                               edit->collection, &edit->key);
+
+    if (seq <= writing->origin->floor_seq)
+        return TORG_OK;
+    return kv_put(writing->kv, KV_BYSEQ, replica_key_span(&key), (struct span){0});
+}
+
 static enum torg_err log_delete(struct replica_writing *writing, const struct replica_edit *edit,
                                 uint64_t seq)
 {
     struct replica_key key = replica_key_byseq(writing->origin->number, REPLICA_BYSEQ_LIVE, seq,
                                                edit->collection, &edit->key);
 
+    if (seq <= writing->origin->floor_seq)
+        return TORG_OK;
     return kv_del(writing->kv, KV_BYSEQ, replica_key_span(&key));
 }
 
@@ -398,9 +459,6 @@ static enum torg_err log_delete(struct replica_writing *writing, const struct re
 static enum torg_err version_replace(struct replica_writing *writing,
                                      const struct replica_edit *edit, const struct held *held)
 {
-    struct replica_key key =
-        replica_key_byseq(writing->origin->number, REPLICA_BYSEQ_LIVE, edit->entry->header.seq,
-                          edit->collection, &edit->key);
     enum torg_err err;
 
     if (held->live)
@@ -410,7 +468,7 @@ static enum torg_err version_replace(struct replica_writing *writing,
     if (!err)
         err = live_put(writing, edit);
     if (!err)
-        err = kv_put(writing->kv, KV_BYSEQ, replica_key_span(&key), (struct span){0});
+        err = log_put(writing, edit, edit->entry->header.seq);
     return err;
 }
 
