@@ -5,6 +5,8 @@
 #include <geodesic.h>
 #include <math.h>
 
+#include "index/geo_series.h"
+
 #define WGS84_A_M 6378137.0
 #define WGS84_F (1.0 / 298.257223563)
 #define WGS84_E2 (WGS84_F * (2.0 - WGS84_F))
@@ -33,9 +35,9 @@
 #define RAD_OF_DEG (M_PI / 180.0)
 /* Circles up to this are decided by chords: all of them are within CHORD_NEAR_M_MAX. */
 #define CIRCLE_NEAR_M_MAX 8000000.0
-/* Where the series of apart_near are as exact as libm. */
-#define SERIES_LAT_RAD_MAX 0.06
-#define SERIES_HALF_LON_RAD_MAX 0.15
+/* Where the series of geo_series.h are as exact as libm. */
+#define SERIES_LAT_RAD_MAX GEO_SERIES_RAD_MAX
+#define SERIES_HALF_LON_RAD_MAX GEO_SERIES_SINE_RAD_MAX
 
 static struct geod_geodesic wgs84;
 
@@ -106,15 +108,24 @@ struct geo_radii geo_radii_of(double lat_deg)
 
 /* ---- bounds between points ---- */
 
-/* The meridian's radius of curvature at the latitude closest to the equator within reach. */
-static double meridian_m_min(double lat_rad, double reach_rad)
+static double sine_of(double rad)
 {
-    double lowest = fabs(lat_rad) - reach_rad;
+    return fabs(rad) <= GEO_SERIES_SINE_RAD_MAX ? geo_series_sine(rad) : sin(rad);
+}
+
+/* The meridian's radius of curvature at the latitude closest to the equator within reach. */
+static double meridian_m_min(const struct geo_centre *centre, double reach_rad)
+{
+    double lowest = fabs(centre->point.lat_deg) * RAD_OF_DEG - reach_rad;
     double sine, w;
 
     if (lowest <= 0.0)
         return CURVATURE_M_MIN;
-    sine = sin(fmin(lowest, M_PI / 2));
+    if (reach_rad <= GEO_SERIES_RAD_MAX)
+        sine = fabs(centre->sin_lat) * geo_series_cosine(reach_rad) -
+               centre->cos_lat * geo_series_sine(reach_rad);
+    else
+        sine = sin(lowest);
     w = 1.0 - WGS84_E2 * sine * sine;
     return WGS84_A_M * (1.0 - WGS84_E2) / (w * sqrt(w));
 }
@@ -122,19 +133,16 @@ static double meridian_m_min(double lat_rad, double reach_rad)
 struct geo_centre geo_centre_of(struct geo_point point)
 {
     struct geo_centre centre = {.point = point};
-    double lat = point.lat_deg * RAD_OF_DEG, lon = point.lon_deg * RAD_OF_DEG;
+    double lat = point.lat_deg * RAD_OF_DEG;
     double vertical_m;
 
     centre.sin_lat = sin(lat);
     centre.cos_lat = cos(lat);
-    centre.x = centre.cos_lat * cos(lon);
-    centre.y = centre.cos_lat * sin(lon);
-    centre.z = centre.sin_lat;
     vertical_m = WGS84_A_M / sqrt(1.0 - WGS84_E2 * centre.sin_lat * centre.sin_lat);
     centre.axis_m = vertical_m * centre.cos_lat;
     centre.plane_m = vertical_m * (1.0 - WGS84_E2) * centre.sin_lat;
     centre.meridian_near_m =
-        meridian_m_min(lat, GEO_NEAR_RAD_MAX * (CURVATURE_M_MAX / CURVATURE_M_MIN));
+        meridian_m_min(&centre, GEO_NEAR_RAD_MAX * (CURVATURE_M_MAX / CURVATURE_M_MIN));
     return centre;
 }
 
@@ -160,14 +168,17 @@ static double chord2_m2(const struct geo_centre *centre, struct geo_apart apart)
 }
 
 /* Far apart the chord says little; the angle between the two normals says it within 1 %. */
-static double normals_angle(const struct geo_centre *a, double lat, double lon)
+static double normals_angle(const struct geo_centre *centre, double lat, double lon)
 {
-    double bx = cos(lat) * cos(lon), by = cos(lat) * sin(lon), bz = sin(lat);
-    double x = a->y * bz - a->z * by;
-    double y = a->z * bx - a->x * bz;
-    double z = a->x * by - a->y * bx;
+    double centre_lon = centre->point.lon_deg * RAD_OF_DEG;
+    double ax = centre->cos_lat * cos(centre_lon), ay = centre->cos_lat * sin(centre_lon);
+    double bx = cos(lat) * cos(lon), by = cos(lat) * sin(lon);
+    double az = centre->sin_lat, bz = sin(lat);
+    double x = ay * bz - az * by;
+    double y = az * bx - ax * bz;
+    double z = ax * by - ay * bx;
 
-    return atan2(sqrt(x * x + y * y + z * z), a->x * bx + a->y * by + a->z * bz);
+    return atan2(sqrt(x * x + y * y + z * z), ax * bx + ay * by + az * bz);
 }
 
 /*
@@ -179,18 +190,15 @@ static bool apart_near(const struct geo_centre *centre, struct geo_point point,
 {
     double lat = (point.lat_deg - centre->point.lat_deg) * RAD_OF_DEG;
     double half_lon = (point.lon_deg - centre->point.lon_deg) * (RAD_OF_DEG / 2);
-    double lat2 = lat * lat, half_lon2 = half_lon * half_lon;
-    double sine, cosine, half_lon_sine;
+    double sine, cosine;
 
     if (!(fabs(lat) <= SERIES_LAT_RAD_MAX && fabs(half_lon) <= SERIES_HALF_LON_RAD_MAX))
         return false;
-    sine = lat * (1 - lat2 / 6 * (1 - lat2 / 20 * (1 - lat2 / 42)));
-    cosine = 1 - lat2 / 2 * (1 - lat2 / 12 * (1 - lat2 / 30 * (1 - lat2 / 56)));
-    half_lon_sine =
-        half_lon *
-        (1 - half_lon2 / 6 * (1 - half_lon2 / 20 * (1 - half_lon2 / 42 * (1 - half_lon2 / 72))));
-    *ret_apart = apart_of(centre->sin_lat * cosine + centre->cos_lat * sine,
-                          centre->cos_lat * cosine - centre->sin_lat * sine, half_lon_sine);
+    sine = geo_series_sine(lat);
+    cosine = geo_series_cosine(lat);
+    *ret_apart =
+        apart_of(centre->sin_lat * cosine + centre->cos_lat * sine,
+                 centre->cos_lat * cosine - centre->sin_lat * sine, geo_series_sine(half_lon));
     return true;
 }
 
@@ -377,23 +385,29 @@ static int32_t e7_clamped(double degrees, int32_t limit, double away)
     return (int32_t)fmax(fmin(degrees * 1e7 + away, limit), -(double)limit);
 }
 
-struct geo_window geo_window_of_circle(struct geo_point centre, double radius_m)
+/* At least the arc sine less 3e-11: far below what window_of_circle adds. */
+static double arc_sine(double sine)
+{
+    return sine <= GEO_SERIES_SINE_RAD_MAX ? geo_series_arc_sine(sine) : asin(sine);
+}
+
+static struct geo_window window_of_circle(const struct geo_centre *centre, double radius_m)
 {
     struct geo_window window = geo_window_all();
-    double lat = centre.lat_deg * RAD_OF_DEG;
+    double lat = centre->point.lat_deg * RAD_OF_DEG;
     double angle, sine, lon_deg, west_deg, east_deg;
 
     if (!(radius_m < CURVATURE_M_MIN)) /* Beyond a radian it is not worth the trouble. */
         return window;
-    angle = radius_m / meridian_m_min(lat, radius_m / CURVATURE_M_MIN) * (1 + 1e-12) + 1e-9;
+    angle = radius_m / meridian_m_min(centre, radius_m / CURVATURE_M_MIN) * (1 + 1e-12) + 1e-9;
     window.south_e7 = e7_clamped((lat - angle) / RAD_OF_DEG, GEO_LAT_E7_MAX, -2);
     window.north_e7 = e7_clamped((lat + angle) / RAD_OF_DEG, GEO_LAT_E7_MAX, 2);
-    sine = sin(angle) / cos(lat);
+    sine = sine_of(angle) / centre->cos_lat;
     if (fabs(lat) + angle >= M_PI / 2 || !(sine < 1.0))
-        return window;                          /* Over a pole there are all meridians. */
-    lon_deg = (asin(sine) + 1e-7) / RAD_OF_DEG; /* The arc sine loses digits near 1. */
-    west_deg = centre.lon_deg - lon_deg;
-    east_deg = centre.lon_deg + lon_deg;
+        return window;                              /* Over a pole there are all meridians. */
+    lon_deg = (arc_sine(sine) + 1e-7) / RAD_OF_DEG; /* It loses digits near 1. */
+    west_deg = centre->point.lon_deg - lon_deg;
+    east_deg = centre->point.lon_deg + lon_deg;
     if (east_deg - west_deg >= 360.0)
         return window;
     if (west_deg < -180.0)
@@ -403,6 +417,13 @@ struct geo_window geo_window_of_circle(struct geo_point centre, double radius_m)
     window_set_lon(&window, e7_clamped(west_deg, GEO_LON_E7_MAX, -2),
                    e7_clamped(east_deg, GEO_LON_E7_MAX, 2), west_deg > east_deg);
     return window;
+}
+
+struct geo_window geo_window_of_circle(struct geo_point point, double radius_m)
+{
+    struct geo_centre centre = geo_centre_of(point);
+
+    return window_of_circle(&centre, radius_m);
 }
 
 bool geo_window_overlaps(const struct geo_window *window, struct position min, struct position max)
@@ -431,16 +452,16 @@ struct geo_circle geo_circle_of(struct geo_point centre, double radius_m)
     struct geo_circle circle = {.centre = geo_centre_of(centre), .radius_m = radius_m};
     double inner_m = radius_m - MARGIN_M, outer_m = radius_m + MARGIN_M;
 
-    circle.window = geo_window_of_circle(centre, radius_m);
+    circle.window = window_of_circle(&circle.centre, radius_m);
     circle.chord2_in_m2 = -1.0;
     circle.chord2_out_m2 = INFINITY;
     if (radius_m > CIRCLE_NEAR_M_MAX)
         return circle;
     if (inner_m > 0.0)
         circle.chord2_in_m2 =
-            pow(2.0 * CURVATURE_M_MIN * sin(inner_m / (2.0 * CURVATURE_M_MIN)), 2);
+            pow(2.0 * CURVATURE_M_MIN * sine_of(inner_m / (2.0 * CURVATURE_M_MIN)), 2);
     circle.chord2_out_m2 =
-        pow(2.0 * CURVATURE_TWISTED_M_MAX * sin(outer_m / (2.0 * CURVATURE_TWISTED_M_MAX)), 2);
+        pow(2.0 * CURVATURE_TWISTED_M_MAX * sine_of(outer_m / (2.0 * CURVATURE_TWISTED_M_MAX)), 2);
     return circle;
 }
 

@@ -59,7 +59,6 @@ struct geo_radii geo_radii_of(double lat_deg);
  */
 struct geo_centre {
     struct geo_point point;
-    double x, y, z;          /* unit vector of the geodetic position */
     double sin_lat, cos_lat; /* of the centre */
     double axis_m, plane_m;  /* metres from the earth's axis, and from the equator's plane */
     double meridian_near_m;  /* the least meridional radius of curvature near the centre */

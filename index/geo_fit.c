@@ -3,13 +3,15 @@
 
 #include <math.h>
 
+#include "index/geo_series.h"
+
 #define WGS84_A_M 6378137.0
 #define WGS84_E2 (6.69437999014131699614e-3)
 #define RAD_OF_DEG (M_PI / 180.0)
 #define RAD_OF_E7 (RAD_OF_DEG / 1e7)
 #define RADIUS_M_MIN 1.0
 /* Within these the error bounds hold. */
-#define HALF_HEIGHT_RAD_MAX 0.06
+#define HALF_HEIGHT_RAD_MAX GEO_SERIES_RAD_MAX
 #define HALF_WIDTH_RAD_MAX 0.3
 /* Of s: all rounding in single precision is below 2e-6 where s is near 1. */
 #define ROUNDING 4e-6
@@ -25,20 +27,20 @@
 static const double zeros[GEO_FIT_TERMS] = {-ZERO_OUTER, -ZERO_INNER, 0, ZERO_INNER, ZERO_OUTER};
 
 /*
- * The polynomial through five values at those zeros, times half (1/2 to 1): its
+ * The polynomial through five values at those zeros, divided by step (1 to 2): its
  * terms in y. Even and odd powers are found apart, from sums and differences of
  * the values on both sides.
  */
-static void interpolate(const double values[GEO_FIT_TERMS], double half, double scale,
+static void interpolate(const double values[GEO_FIT_TERMS], double step, double scale,
                         float terms[GEO_FIT_TERMS])
 {
-    double even_outer = ((values[4] + values[0]) / 2 - values[2]) / ZERO_OUTER2;
-    double even_inner = ((values[3] + values[1]) / 2 - values[2]) / ZERO_INNER2;
-    double odd_outer = (values[4] - values[0]) / (2 * ZERO_OUTER);
-    double odd_inner = (values[3] - values[1]) / (2 * ZERO_INNER);
-    double fourth = (even_outer - even_inner) / (ZERO_OUTER2 - ZERO_INNER2);
-    double third = (odd_outer - odd_inner) / (ZERO_OUTER2 - ZERO_INNER2);
-    double step = 1 / half, step2 = step * step;
+    double even_outer = ((values[4] + values[0]) / 2 - values[2]) * (1 / ZERO_OUTER2);
+    double even_inner = ((values[3] + values[1]) / 2 - values[2]) * (1 / ZERO_INNER2);
+    double odd_outer = (values[4] - values[0]) * (1 / (2 * ZERO_OUTER));
+    double odd_inner = (values[3] - values[1]) * (1 / (2 * ZERO_INNER));
+    double fourth = (even_outer - even_inner) * (1 / (ZERO_OUTER2 - ZERO_INNER2));
+    double third = (odd_outer - odd_inner) * (1 / (ZERO_OUTER2 - ZERO_INNER2));
+    double step2 = step * step;
 
     terms[0] = (float)(values[2] * scale);
     terms[1] = (float)((odd_outer - third * ZERO_OUTER2) * step * scale);
@@ -66,9 +68,7 @@ static bool fit_possible(const struct geo_circle *circle)
  */
 static void fit_values(const struct geo_centre *centre, double lat, double *ret_a, double *ret_b)
 {
-    double lat2 = lat * lat;
-    double sine = lat * (1 - lat2 / 6 * (1 - lat2 / 20 * (1 - lat2 / 42)));
-    double cosine = 1 - lat2 / 2 * (1 - lat2 / 12 * (1 - lat2 / 30 * (1 - lat2 / 56)));
+    double sine = geo_series_sine(lat), cosine = geo_series_cosine(lat);
     double sin_lat = centre->sin_lat * cosine + centre->cos_lat * sine;
     double cos_lat = centre->cos_lat * cosine - centre->sin_lat * sine;
     double vertical_m = WGS84_A_M / sqrt(1 - WGS84_E2 * sin_lat * sin_lat);
@@ -83,7 +83,7 @@ struct geo_fit geo_fit_of(const struct geo_circle *circle)
 {
     const struct geo_centre *centre = &circle->centre;
     struct geo_fit fit = {.usable = fit_possible(circle), .window = circle->window};
-    double a[GEO_FIT_TERMS], b[GEO_FIT_TERMS], half, part, lon_e7, scale, rad, margin;
+    double a[GEO_FIT_TERMS], b[GEO_FIT_TERMS], half, part, step, lon_e7, scale, rad, margin;
     int exponent;
 
     if (!fit.usable)
@@ -100,8 +100,9 @@ struct geo_fit geo_fit_of(const struct geo_circle *circle)
     for (unsigned k = 0; k < GEO_FIT_TERMS; k++)
         fit_values(centre, (part + half * zeros[k]) * RAD_OF_E7, &a[k], &b[k]);
     scale = 1 / circle->chord2_out_m2;
-    interpolate(a, ldexp(half, -exponent), scale, fit.a);
-    interpolate(b, ldexp(half, -exponent), scale * rad * rad / 4, fit.b);
+    step = ldexp(1, exponent) / half;
+    interpolate(a, step, scale, fit.a);
+    interpolate(b, step, scale * rad * rad / 4, fit.b);
     fit.lon_4 = (float)(rad * rad / 12);
     fit.lon_6 = (float)(rad * rad * rad * rad / 360);
     half *= RAD_OF_E7;

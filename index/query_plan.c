@@ -36,21 +36,28 @@ static bool query_valid(const struct query *query)
            (query->has_near || query->text.size > 0) == (query->cursor.distance_m >= 0);
 }
 
-static void plan_themes(struct query_plan *plan)
+static enum torg_err plan_themes(struct query_plan *plan)
 {
     const struct query *query = plan->query;
     bool exact;
 
     plan->themes_exact = true;
-    plan->tree.group_count = query->group_count;
+    if (query->group_count == 0)
+        return TORG_OK;
+    plan->groups = malloc(query->group_count * sizeof(*plan->groups));
+    if (!plan->groups)
+        return TORG_E_NOMEM;
     for (size_t i = 0; i < query->group_count; i++) {
-        plan->tree.groups[i].count = query->groups[i].count;
+        plan->groups[i].count = query->groups[i].count;
         for (size_t j = 0; j < query->groups[i].count; j++) {
-            plan->tree.groups[i].sets[j] =
+            plan->groups[i].sets[j] =
                 theme_query_set(plan->themes, query->groups[i].slugs[j], &exact);
             plan->themes_exact = plan->themes_exact && exact;
         }
     }
+    plan->tree.group_count = query->group_count;
+    plan->tree.groups = plan->groups;
+    return TORG_OK;
 }
 
 static enum torg_err plan_count(struct query_plan *plan, struct query_part *part)
@@ -178,11 +185,11 @@ enum torg_err query_plan_init(struct query_plan *plan, const struct kv *kv,
     plan->tree.has_centre = query->has_near;
     plan->tree.centre = query->near;
     plan->tree.radius_m = query->radius_m;
-    plan_themes(plan);
+    err = plan_themes(plan);
     plan->rows = !plan->themes_exact || query->filter || query->has_open;
     plan->filter_before = query->filter ? filter_work(query->filter) : 0;
     plan->count_themes = plan_counts_themes(plan, facets);
-    if (query->text.size > 0)
+    if (!err && query->text.size > 0)
         err = text_query_new(kv, query->text, QUERY_WORK_MAX, &plan->text);
     if (!err && (query->has_near || query->region))
         err = shape_query_new(kv, query->region, query->has_near ? &query->near : NULL,
@@ -202,6 +209,7 @@ void query_plan_done(struct query_plan *plan)
     plan->part_count = 0;
     postings_set_done(&plan->set);
     text_query_free(plan->text);
+    free(plan->groups);
 }
 
 bool query_plan_counted(const struct query_plan *plan, const struct query_part *part)

@@ -34,7 +34,8 @@ struct query_plan {
     struct query_part parts[QUERY_PARTS_MAX]; /* those in which something may match */
     size_t part_count;
     struct rtree_query tree;
-    bool themes_exact;                  /* the sets of tree.groups say it all */
+    struct rtree_theme_group *groups;   /* owned: the tree's; NULL without themes */
+    bool themes_exact;                  /* their sets say it all */
     struct geo_window window;           /* of the box, for rows */
     struct shape_query *shapes;         /* with near or a region: where lines and areas are */
     struct shape_query_work shape_work; /* noted already */

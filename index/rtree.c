@@ -135,6 +135,10 @@ static enum torg_err walk_leaf(struct walk *walk, const struct rtree_node *leaf,
 
 static void walk_push(struct walk *walk, struct walk_place place)
 {
+    const struct rtree_table *table = walk->filter.kv->table;
+
+    if (table)
+        rtree_table_ahead(table, walk->collection, place.number);
     assert(walk->depth < STACK_MAX); /* Levels only go down, at most RTREE_LEVELS_MAX. */
     walk->stack[walk->depth++] = place;
 }
@@ -243,19 +247,29 @@ static void walk_load(struct walk *walk)
     }
 }
 
-static enum torg_err walk_run(struct walk *walk, const struct rtree_start *start)
+/* The root is the first to be looked at. */
+static void walk_push_root(struct walk *walk, const struct rtree_start *start)
+{
+    if (start->height == 0)
+        return;
+    walk_push(walk, (struct walk_place){
+                        .number = start->root,
+                        .level = (uint8_t)(start->height - 1),
+                        .inside = start->inside,
+                    });
+    walk_load(walk);
+}
+
+static enum torg_err walk_run(struct walk *walk)
 {
     struct rtree_node node;
     enum torg_err err;
 
-    walk->stack[walk->depth++] = (struct walk_place){
-        .number = start->root,
-        .level = (uint8_t)(start->height - 1),
-        .inside = start->inside,
-    };
     while (walk->depth > 0 && !walk->stopped) {
         struct walk_place place = walk->stack[--walk->depth];
 
+        if (!place.loading)
+            walk_ahead(walk, &place); /* All of it at once, not line by line. */
         walk_load(walk);
         err = rtree_filter_visit(&walk->filter, place.level);
         if (!err)
@@ -308,12 +322,15 @@ static enum torg_err walk_tree(struct walk *walk, const struct kv *kv,
     if (err)
         return err;
     err = rtree_filter_start(&walk->filter, walk->collection, !walk->themes, &start);
-    if (!err)
+    if (!err) {
+        walk_push_root(walk, &start);
+        rtree_filter_circle(&walk->filter);
         err = rtree_pending_get(kv, walk->collection, &pending);
+    }
     if (!err && pending.gone.count > 0)
         err = walk_gone(walk, &pending.gone);
-    if (!err && start.height > 0)
-        err = walk_run(walk, &start);
+    if (!err)
+        err = walk_run(walk);
     if (!err && !walk->stopped && pending.added.count > 0)
         err = walk_added(walk, &pending.added);
     if (work)

@@ -100,9 +100,9 @@ struct rtree_query {
     struct geo_point centre; /* valid */
     double radius_m;         /* with has_centre: items at most this far; INFINITY for all */
     uint8_t group_count;
-    struct rtree_theme_group groups[RTREE_THEME_GROUPS_MAX];
-    int64_t time_from_ms, time_through_ms; /* overlap; INT64_MIN and INT64_MAX for all */
-    uint64_t work_max;                     /* nodes that may be visited; 0 without limit */
+    const struct rtree_theme_group *groups; /* borrowed: that many; they outlive every walk */
+    int64_t time_from_ms, time_through_ms;  /* overlap; INT64_MIN and INT64_MAX for all */
+    uint64_t work_max;                      /* nodes that may be visited; 0 without limit */
     /*
      * Nearest: may distances of points be such as geo_short_rounds them? Their order is
      * the exact one nonetheless.

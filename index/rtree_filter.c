@@ -95,11 +95,17 @@ enum torg_err rtree_filter_init(struct rtree_filter *filter, const struct kv *kv
         filter->box = geo_window_of_box(&query->box);
     else
         filter->box = geo_window_all();
-    if (query->has_centre) {
-        filter->circle = geo_circle_of(query->centre, query->radius_m);
-        filter->fit = geo_fit_of(&filter->circle);
-    }
     return TORG_OK;
+}
+
+void rtree_filter_circle(struct rtree_filter *filter)
+{
+    const struct rtree_query *query = filter->query;
+
+    if (!query->has_centre)
+        return;
+    filter->circle = geo_circle_of(query->centre, query->radius_m);
+    filter->fit = geo_fit_of(&filter->circle);
 }
 
 void rtree_filter_done(struct rtree_filter *filter)

@@ -36,9 +36,15 @@ enum rtree_inside {
     RTREE_INSIDE_ALL = 31,
 };
 
-/* TORG_E_INVALID for a box, a centre or a radius out of range. */
+/*
+ * TORG_E_INVALID for a box, a centre or a radius out of range. The circle is left
+ * to rtree_filter_circle: making it ready takes as long as a root's way from
+ * memory, which can be asked for before.
+ */
 enum torg_err rtree_filter_init(struct rtree_filter *filter, const struct kv *kv,
                                 const struct rtree_query *query);
+/* To be called once, before anything is compared. */
+void rtree_filter_circle(struct rtree_filter *filter);
 void rtree_filter_done(struct rtree_filter *filter);
 
 /* What holds for all items, since the query does not ask it. */

@@ -341,8 +341,11 @@ static enum torg_err near_open(struct rtree_near *near, const struct rtree_place
         err = rtree_pending_get(near->filter.kv, place->collection, &pending);
         return err ? err : near_push_leaf(near, place, &pending.added);
     }
-    if (!err)
-        err = rtree_read(near->filter.kv, place->collection, place->number, place->level, &node);
+    if (err)
+        return err;
+    rtree_read_ahead(near->filter.kv, place->collection, place->number, 0,
+                     place->level > 0 ? RTREE_INNER_ITEMS_AT : RTREE_LEAF_DOCUMENT_AT);
+    err = rtree_read(near->filter.kv, place->collection, place->number, place->level, &node);
     if (err)
         return err;
     return place->level == 0 ? near_push_leaf(near, place, &node)
@@ -442,8 +445,10 @@ enum torg_err rtree_near_new(const struct kv *kv, uint32_t collection_mask,
     near->collection_mask = collection_mask;
     near->last.distance_m = -INFINITY;
     err = rtree_filter_init(&near->filter, kv, &near->query);
-    if (!err)
+    if (!err) {
+        rtree_filter_circle(&near->filter);
         near->reach = geo_reach_of(&near->filter.circle.centre);
+    }
     if (!err)
         err = near_begin(near, query->near_hint < WANTED_MAX ? query->near_hint : WANTED_MAX);
     if (err) {

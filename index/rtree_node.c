@@ -9,8 +9,8 @@
 /* Field offsets in a node's header. */
 #define AT_VERSION 0
 #define AT_LEVEL RTREE_NODE_LEVEL_AT
-#define AT_COUNT 2
-#define AT_NUMBER 4
+#define AT_COUNT RTREE_NODE_COUNT_AT
+#define AT_NUMBER RTREE_NODE_NUMBER_AT
 #define AT_COLLECTION 8
 #define AT_EDITS 12
 /* In the tree's record: fields, then columns with one entry for each theme. */
@@ -258,38 +258,6 @@ struct span rtree_node_free_write(uint32_t next, uint8_t *out)
 }
 
 /* ---- reading ---- */
-
-struct rtree_node rtree_node_view(const uint8_t *bytes)
-{
-    struct rtree_node node = {
-        .bytes = bytes,
-        .number = rtree_node_u32(bytes + AT_NUMBER, 0),
-        .level = bytes[AT_LEVEL],
-        .count = rtree_node_u16(bytes + AT_COUNT, 0),
-    };
-
-    if (node.level == 0) {
-        node.lon = bytes + RTREE_LEAF_LON_AT;
-        node.lat = bytes + RTREE_LEAF_LAT_AT;
-        node.document = bytes + RTREE_LEAF_DOCUMENT_AT;
-        node.from = bytes + RTREE_LEAF_FROM_AT;
-        node.through = bytes + RTREE_LEAF_THROUGH_AT;
-        node.theme = bytes + RTREE_LEAF_THEME_AT;
-        return node;
-    }
-    node.min_lon = bytes + RTREE_INNER_MIN_LON_AT;
-    node.min_lat = bytes + RTREE_INNER_MIN_LAT_AT;
-    node.max_lon = bytes + RTREE_INNER_MAX_LON_AT;
-    node.max_lat = bytes + RTREE_INNER_MAX_LAT_AT;
-    node.child = bytes + RTREE_INNER_CHILD_AT;
-    node.items = bytes + RTREE_INNER_ITEMS_AT;
-    node.from_min = bytes + RTREE_INNER_FROM_MIN_AT;
-    node.from_max = bytes + RTREE_INNER_FROM_MAX_AT;
-    node.through_min = bytes + RTREE_INNER_THROUGH_MIN_AT;
-    node.through_max = bytes + RTREE_INNER_THROUGH_MAX_AT;
-    node.themes = bytes + RTREE_INNER_THEMES_AT;
-    return node;
-}
 
 /* Without branches, so that the check of a whole column costs next to nothing. */
 static bool column_within(const uint8_t *column, unsigned count, int32_t limit)

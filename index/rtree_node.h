@@ -31,6 +31,8 @@
 #define RTREE_FORMAT 2
 #define RTREE_NODE_HEADER_BYTES 16
 #define RTREE_NODE_LEVEL_AT 1
+#define RTREE_NODE_COUNT_AT 2
+#define RTREE_NODE_NUMBER_AT 4
 #define RTREE_LEAF_MAX 184
 #define RTREE_INNER_MAX 63
 #define RTREE_LEVELS_MAX 12
@@ -200,8 +202,38 @@ static inline unsigned rtree_node_level(const uint8_t *bytes)
 {
     return bytes[RTREE_NODE_LEVEL_AT];
 }
-/* A view of RTREE_NODE_BYTES_MAX bytes that were checked before. */
-struct rtree_node rtree_node_view(const uint8_t *bytes);
+/*
+ * A view of RTREE_NODE_BYTES_MAX bytes that were checked before. Each visit makes
+ * one: every field is named, so that nothing is zeroed first.
+ */
+static inline struct rtree_node rtree_node_view(const uint8_t *bytes)
+{
+    bool leaf = rtree_node_level(bytes) == 0;
+
+    return (struct rtree_node){
+        .bytes = bytes,
+        .number = rtree_node_u32(bytes + RTREE_NODE_NUMBER_AT, 0),
+        .level = rtree_node_level(bytes),
+        .count = rtree_node_u16(bytes + RTREE_NODE_COUNT_AT, 0),
+        .lon = leaf ? bytes + RTREE_LEAF_LON_AT : NULL,
+        .lat = leaf ? bytes + RTREE_LEAF_LAT_AT : NULL,
+        .document = leaf ? bytes + RTREE_LEAF_DOCUMENT_AT : NULL,
+        .from = leaf ? bytes + RTREE_LEAF_FROM_AT : NULL,
+        .through = leaf ? bytes + RTREE_LEAF_THROUGH_AT : NULL,
+        .theme = leaf ? bytes + RTREE_LEAF_THEME_AT : NULL,
+        .min_lon = leaf ? NULL : bytes + RTREE_INNER_MIN_LON_AT,
+        .min_lat = leaf ? NULL : bytes + RTREE_INNER_MIN_LAT_AT,
+        .max_lon = leaf ? NULL : bytes + RTREE_INNER_MAX_LON_AT,
+        .max_lat = leaf ? NULL : bytes + RTREE_INNER_MAX_LAT_AT,
+        .child = leaf ? NULL : bytes + RTREE_INNER_CHILD_AT,
+        .items = leaf ? NULL : bytes + RTREE_INNER_ITEMS_AT,
+        .from_min = leaf ? NULL : bytes + RTREE_INNER_FROM_MIN_AT,
+        .from_max = leaf ? NULL : bytes + RTREE_INNER_FROM_MAX_AT,
+        .through_min = leaf ? NULL : bytes + RTREE_INNER_THROUGH_MIN_AT,
+        .through_max = leaf ? NULL : bytes + RTREE_INNER_THROUGH_MAX_AT,
+        .themes = leaf ? NULL : bytes + RTREE_INNER_THEMES_AT,
+    };
+}
 /* Is everything zero that no entry uses? What was taken out must not stay in the file. */
 bool rtree_node_rest_zero(const struct rtree_node *node);
 /* The i-th entry of an inner node. */

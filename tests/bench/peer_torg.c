@@ -118,7 +118,8 @@ static void torg_near(const struct kv *kv, const struct rtree_query *query,
     rtree_near_free(near);
 }
 
-static struct rtree_query query_of(const struct bench_query *query)
+/* group: of the theme, and has to outlive the query */
+static struct rtree_query query_of(const struct bench_query *query, struct rtree_theme_group *group)
 {
     struct rtree_query asked = {.time_from_ms = INT64_MIN, .time_through_ms = INT64_MAX};
 
@@ -133,9 +134,11 @@ static struct rtree_query query_of(const struct bench_query *query)
         asked.near_hint = BENCH_NEAREST;
     }
     if (query->theme != BENCH_THEME_ANY) {
+        group->count = 1;
+        group->sets[0] = (struct theme_set){{0}};
+        theme_set_add(&group->sets[0], query->theme);
         asked.group_count = 1;
-        asked.groups[0].count = 1;
-        theme_set_add(&asked.groups[0].sets[0], query->theme);
+        asked.groups = group;
     }
     return asked;
 }
@@ -143,7 +146,8 @@ static struct rtree_query query_of(const struct bench_query *query)
 static void torg_run(void *tree, const struct bench_query *query, struct bench_answer *answer)
 {
     struct torg *torg = tree;
-    struct rtree_query asked = query_of(query);
+    struct rtree_theme_group group;
+    struct rtree_query asked = query_of(query, &group);
     struct kv kv;
 
     check(store_read_begin(torg->store, &kv), "begin");

@@ -30,6 +30,7 @@ struct world {
     bool *alive;              /* owned */
     size_t count, capacity;
     /* of the query in hand: a disc in the plane of degrees, and where distances begin */
+    struct rtree_theme_group groups[RTREE_THEME_GROUPS_MAX];
     struct rtree_shapes shapes;
     struct geo_point region_centre, centre;
     double region_deg;
@@ -397,9 +398,11 @@ static void query_random_groups(struct world *world, struct rtree_query *query)
     uint64_t *seed = &world->seed;
 
     query->group_count = (uint8_t)(1 + test_random_below(seed, 3));
+    query->groups = world->groups;
     for (unsigned g = 0; g < query->group_count; g++) {
-        struct rtree_theme_group *group = &query->groups[g];
+        struct rtree_theme_group *group = &world->groups[g];
 
+        *group = (struct rtree_theme_group){0};
         group->count = (uint8_t)(1 + test_random_below(seed, 2));
         for (unsigned s = 0; s < group->count; s++) {
             uint64_t bits = 1 + test_random_below(seed, test_random_below(seed, 4) ? 3 : 100);

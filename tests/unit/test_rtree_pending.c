@@ -25,6 +25,7 @@ struct town {
     struct kv_mem *mem;
     struct kv kv;
     struct rtree tree;
+    struct rtree_theme_group group; /* of the query in hand */
 };
 
 static struct rtree_item random_item(uint64_t *seed, uint32_t document)
@@ -199,8 +200,10 @@ static struct rtree_query random_query(struct town *town)
                                      at.lat_deg + half};
     }
     if (test_random_below(&town->seed, 2) == 0) {
-        query.group_count = query.groups[0].count = 1;
-        theme_set_add(&query.groups[0].sets[0], (unsigned)test_random_below(&town->seed, 9));
+        town->group = (struct rtree_theme_group){.count = 1};
+        theme_set_add(&town->group.sets[0], (unsigned)test_random_below(&town->seed, 9));
+        query.group_count = 1;
+        query.groups = &town->group;
     }
     if (test_random_below(&town->seed, 3) == 0)
         query.time_from_ms = (int64_t)test_random_below(&town->seed, 1000) * 86400000;

@@ -145,13 +145,14 @@ static uint64_t visits(const struct kv *kv, bool themed)
                                     .radius_m = pow(10, 3 + 2 * test_random_unit(&seed)),
                                     .time_from_ms = INT64_MIN,
                                     .time_through_ms = INT64_MAX};
+        struct rtree_theme_group group = {.count = 1, .sets = {near.themes}};
         struct rtree_work work;
         uint64_t count;
 
         if (themed) {
-            query.group_count = query.groups[0].count = 1;
-            query.groups[0].sets[0] = near.themes;
-            query.groups[0].sets[0].words[1] = 0;
+            group.sets[0].words[1] = 0;
+            query.group_count = 1;
+            query.groups = &group;
         }
         assert_ok(rtree_count(kv, COLLECTION, &query, &count, &work));
         total += work.nodes + work.leaves;
