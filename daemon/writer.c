@@ -12,6 +12,15 @@
 #include "daemon/writer_internal.h"
 #include "protocol/limits.h"
 
+/*
+ * Mending trees must not stand between the batches of somebody who waits for
+ * each answer before he sends the next: it begins when nothing has come for a
+ * while. Where writes never pause for so long, an eighth of their time is its.
+ */
+#define WRITER_REPACK_QUIET_MS 250
+#define WRITER_REPACK_FRACTION 8
+#define WRITER_REPACK_CREDIT_US_MAX 1000000
+
 /* ---- the queue ---- */
 
 /* mutex held. Take from the queue what makes the next transaction; the rest keeps its order. */
@@ -160,6 +169,23 @@ static void upkeep(struct writer *writer, struct writer_group *group)
     }
 }
 
+/* A group took so long: mending waits anew, and has earned its part. */
+static void repack_earn(struct writer *writer, int64_t took_us)
+{
+    int64_t credit_us = writer->repack_credit_us + took_us / WRITER_REPACK_FRACTION;
+
+    writer->repack_due = true;
+    writer->repack_quiet_ms = clock_monotonic_ms() + WRITER_REPACK_QUIET_MS;
+    writer->repack_credit_us =
+        credit_us < WRITER_REPACK_CREDIT_US_MAX ? credit_us : WRITER_REPACK_CREDIT_US_MAX;
+}
+
+static bool repack_may_begin(const struct writer *writer)
+{
+    return writer->repack_due &&
+           (writer->repack_credit_us > 0 || clock_monotonic_ms() >= writer->repack_quiet_ms);
+}
+
 /*
  * While nobody waits: one small step that keeps the trees like packed ones. A
  * write that comes meanwhile waits for this one transaction at most.
@@ -167,6 +193,7 @@ static void upkeep(struct writer *writer, struct writer_group *group)
 static void repack(struct writer *writer)
 {
     struct catalogue_repacked repacked = {.quiet = true};
+    int64_t started_us = clock_monotonic_us();
     struct kv kv;
     enum torg_err err = store_write_begin(writer->options.store, &kv);
 
@@ -182,6 +209,8 @@ static void repack(struct writer *writer)
     else if (err)
         log_event(LOG_WARN, "writer.repack", "err=\"%s\"", torg_err_text(err));
     writer->repack_due = !err && !repacked.quiet;
+    if (writer->repack_credit_us > 0)
+        writer->repack_credit_us -= clock_monotonic_us() - started_us;
     if (err || repacked.quiet)
         return;
     pthread_mutex_lock(&writer->mutex);
@@ -203,8 +232,11 @@ static void wait_for_work(struct writer *writer)
         due = writer->beat_due_ms;
     if (due < now_ms + 1000)
         due = now_ms + 1000; /* a beat that may not be yet: look again soon */
+    if (writer->repack_due && due > writer->repack_quiet_ms)
+        due = writer->repack_quiet_ms;
     until = (struct timespec){.tv_sec = due / 1000, .tv_nsec = due % 1000 * 1000000};
-    while (!writer->queue.first && !writer->stop && !writer->settle_due && !writer->repack_due)
+    while (!writer->queue.first && !writer->stop && !writer->settle_due &&
+           !repack_may_begin(writer))
         if (pthread_cond_timedwait(&writer->wake, &writer->mutex, &until) == ETIMEDOUT)
             break;
 }
@@ -216,6 +248,7 @@ static void *writer_thread(void *context)
     struct writer_touched *touched = malloc(sizeof(*touched));
     bool settle_due, more = true;
     enum torg_err local_err;
+    int64_t started_us;
 
     group.changes = calloc(COMMIT_CHANGES_MAX, sizeof(*group.changes));
     if (!touched || !group.changes)
@@ -235,11 +268,12 @@ static void *writer_thread(void *context)
         refuse_local(writer, &group.jobs, local_err);
         group.now_ms = clock_wall_ms();
         if (group.jobs.first) {
+            started_us = clock_monotonic_us();
             writer_group_run_together(&group);
-            writer->repack_due = true;
-        } else if (writer->repack_due && more && !writer_state_is_failed(writer)) {
+            repack_earn(writer, clock_monotonic_us() - started_us);
+        } else if (repack_may_begin(writer) && more && !writer_state_is_failed(writer)) {
             repack(writer);
-        } else {
+        } else if (!more || writer_state_is_failed(writer)) {
             writer->repack_due = false;
         }
     }
