@@ -288,10 +288,13 @@ static double lag_of(const struct node *node, const struct replica_origin *held)
 static enum torg_err put_origins(struct http_exchange *exchange, const struct kv *kv)
 {
     static const char *const names[] = {"torg_origin_age_seconds", "torg_origin_lag_heads",
-                                        "torg_origin_listings", "torg_origin_complete"};
+                                        "torg_origin_listings", "torg_origin_complete",
+                                        "torg_origin_ancestry_unproven"};
     static const char *const helps[] = {"Since the newest head or beat of the origin.",
                                         "Heads that a peer claims beyond ours.", "Listings held.",
-                                        "1 when all that is wanted of it is held."};
+                                        "1 when all that is wanted of it is held.",
+                                        "1 while its newest head is not shown to descend from "
+                                        "the one held before."};
     struct replica_origin *held = malloc(sizeof(*held));
     const struct http_origins *origins;
     enum torg_err err = held ? http_origins_get(exchange, kv, &origins) : TORG_E_NOMEM;
@@ -312,6 +315,7 @@ static enum torg_err put_origins(struct http_exchange *exchange, const struct kv
             for (uint8_t c = 1; c < COLLECTIONS_MAX; c++)
                 values[2] += held->held[c].count;
             mask = http_federation_collections(exchange->node, &held->id);
+            values[4] = held->unproven_hno != 0;
             values[3] = held->has_head && replica_complete_mask(held, mask) == mask;
             (void)snprintf(labels, sizeof(labels), "origin=\"%.16s\",name=\"%s\"", origin->hex,
                            metrics_label(name, origin->name));

@@ -58,6 +58,8 @@ static void put_flags(struct buffer *out, const struct replica_origin *held,
         json_out_text(out, NULL, "disputed");
     if (origin->flags & REPLICA_FLAG_FAULTY)
         json_out_text(out, NULL, "faulty");
+    if (held->unproven_hno)
+        json_out_text(out, NULL, "ancestry-unproven");
     if (!held->has_head || replica_complete_mask(held, wanted) != wanted)
         json_out_text(out, NULL, "partial");
     if (is_subset(held, wanted))

@@ -258,6 +258,7 @@ static enum torg_err proof_apply(struct kv *kv, const struct replica_write *writ
     if (err)
         return err;
     origin.flags |= REPLICA_FLAG_DISPUTED;
+    origin.unproven_hno = 0; /* it is shown not to descend from what was held */
     return replica_origin_save(kv, &origin);
 }
 
@@ -287,14 +288,19 @@ static bool holds_head(struct span stored, struct span bytes)
     return !replica_signed_read(stored, HEAD_BYTES_MAX, &held) && span_equal(held.bytes, bytes);
 }
 
-/* Walk the path; write what is missing, or only judge when kv is NULL. */
+/*
+ * Walk the path; write what is missing, or only judge when kv is NULL. Does it come by the
+ * head that was held before?
+ */
 static enum torg_err ancestry_walk(const struct kv *read, struct kv *kv,
                                    const struct replica_origin *origin,
-                                   const struct replica_write *write, size_t *ret_missing)
+                                   const struct replica_write *write, size_t *ret_missing,
+                                   bool *ret_proves)
 {
     struct head at = origin->head;
 
     *ret_missing = 0;
+    *ret_proves = false;
     for (size_t i = 0; i < write->ancestry_count; i++) {
         struct span held;
         enum torg_err err = replica_path_step(&at, write->ancestry[i], &at);
@@ -302,8 +308,10 @@ static enum torg_err ancestry_walk(const struct kv *read, struct kv *kv,
         if (err)
             return err;
         err = replica_head_get(read, origin->number, at.epoch, at.hno, &held);
-        if (!err && holds_head(held, write->ancestry[i]))
+        if (!err && holds_head(held, write->ancestry[i])) {
+            *ret_proves = *ret_proves || at.hno == origin->unproven_hno;
             continue;
+        }
         if (!err || err == TORG_E_NOT_FOUND)
             err = kv ? ancestor_put(kv, origin->number, &at, write->ancestry[i]) : TORG_OK;
         if (err)
@@ -316,6 +324,7 @@ static enum torg_err ancestry_walk(const struct kv *read, struct kv *kv,
 static enum torg_err ancestry_apply(struct kv *kv, const struct replica_write *write)
 {
     struct replica_origin origin;
+    bool proves;
     size_t missing;
     enum torg_err err = origin_find(kv, &write->origin, &origin);
 
@@ -325,10 +334,16 @@ static enum torg_err ancestry_apply(struct kv *kv, const struct replica_write *w
         return TORG_E_GAP;
     if (write->ancestry_count > ANCESTRY_HEADS_MAX)
         return TORG_E_TOO_BIG;
-    err = ancestry_walk(kv, NULL, &origin, write, &missing);
-    if (!err && missing == 0)
+    err = ancestry_walk(kv, NULL, &origin, write, &missing, &proves);
+    if (!err && missing == 0 && !proves)
         err = TORG_E_KNOWN;
-    return err ? err : ancestry_walk(kv, kv, &origin, write, &missing);
+    if (err)
+        return err;
+    err = ancestry_walk(kv, kv, &origin, write, &missing, &proves);
+    if (err || !proves)
+        return err;
+    origin.unproven_hno = 0;
+    return replica_origin_save(kv, &origin);
 }
 
 /* ---- FAULTY ---- */

@@ -183,7 +183,8 @@ enum torg_err replica_live_read(struct span bytes, struct replica_live *ret_live
 
 /* ---- the record of an origin ---- */
 
-#define RECORD_VERSION 1
+#define RECORD_VERSION 2
+#define RECORD_VERSION_MIN 1 /* without unproven_hno */
 
 void replica_record_pack(const struct replica_origin *origin, struct buffer *out)
 {
@@ -204,6 +205,7 @@ void replica_record_pack(const struct replica_origin *origin, struct buffer *out
     buffer_put_u64be(out, origin->floor_seq);
     buffer_put_u64be(out, origin->tombstones);
     buffer_put_u32be(out, origin->flags);
+    buffer_put_u64be(out, origin->unproven_hno);
     for (unsigned i = 1; i < COLLECTIONS_MAX; i++)
         count += origin->held[i].count != 0;
     buffer_put_u8(out, count);
@@ -245,6 +247,8 @@ static bool record_is_sound(const struct replica_origin *origin)
         return false;
     if (origin->head.epoch > origin->charter_epoch || origin->head.hno > INTEGER_MAX)
         return false;
+    if (origin->unproven_hno && origin->unproven_hno >= origin->head.hno)
+        return false;
     return origin->floor_seq <= INTEGER_MAX && origin->has_head == (origin->head.hno != 0);
 }
 
@@ -268,8 +272,11 @@ enum torg_err replica_record_read(struct span bytes, struct replica_origin *ret_
     origin.floor_seq = reader_u64be(&in);
     origin.tombstones = reader_u64be(&in);
     origin.flags = reader_u32be(&in);
+    if (version > RECORD_VERSION_MIN)
+        origin.unproven_hno = reader_u64be(&in);
     record_collections_read(&in, &origin);
-    if (in.err || reader_left(&in) || version != RECORD_VERSION || !record_is_sound(&origin))
+    if (in.err || reader_left(&in) || version < RECORD_VERSION_MIN || version > RECORD_VERSION ||
+        !record_is_sound(&origin))
         return TORG_E_CORRUPT;
     *ret_origin = origin;
     return TORG_OK;

@@ -294,6 +294,7 @@ static enum torg_err commit_write(struct kv *kv, struct local_commit *commit,
 
     commit->origin.flags |= REPLICA_FLAG_OWN;
     err = replica_head_write(&writing, head, &commit->head, &hash, now_ms);
+    commit->origin.unproven_hno = 0; /* who signs it says what it descends from */
     if (!err)
         err = replica_plan_write(&commit->plan, &writing);
     if (!err && writing.cut)

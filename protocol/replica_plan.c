@@ -297,12 +297,15 @@ static bool is_skipped_to(uint64_t newest, uint64_t hno)
  * head skips to one of them or to a newer one, so an origin that lost its disk
  * can get from its neighbours what its next head must name.
  */
-static bool head_may_go(const struct head *newest, uint64_t epoch, uint64_t hno)
+static bool head_may_go(const struct head *newest, uint64_t unproven_hno, uint64_t epoch,
+                        uint64_t hno)
 {
     if (newest->hno <= REPLICA_HEADS_KEPT)
         return false;
     if (epoch < newest->epoch)
         return true;
+    if (hno == unproven_hno)
+        return false; /* what a path is to be compared with */
     return hno <= newest->hno - REPLICA_HEADS_KEPT && !is_skipped_to(newest->hno, hno);
 }
 
@@ -331,7 +334,7 @@ static enum torg_err heads_prune(struct replica_writing *writing)
         if (epoch == origin->head.epoch && hno + REPLICA_HEADS_KEPT > origin->head.hno)
             break;
         from = replica_key_head(origin->number, epoch, hno); /* A write ends what was borrowed. */
-        if (head_may_go(&origin->head, epoch, hno)) {
+        if (head_may_go(&origin->head, origin->unproven_hno, epoch, hno)) {
             err = kv_del(writing->kv, KV_HEAD, replica_key_span(&from));
             dropped++;
         }
@@ -339,6 +342,27 @@ static enum torg_err heads_prune(struct replica_writing *writing)
     }
     kv_cursor_close(writing->kv, cursor);
     return err == TORG_E_NOT_FOUND ? TORG_OK : err;
+}
+
+/*
+ * The head moves on. If the new one does not itself name the one held until
+ * now, only a path can show whether it descends from that.
+ */
+static void ancestry_note(struct replica_origin *origin, const struct head *head)
+{
+    const struct head *before = &origin->head;
+
+    if (!origin->has_head || before->epoch != head->epoch || before->hno >= head->hno) {
+        origin->unproven_hno = 0;
+        return;
+    }
+    if (origin->unproven_hno ||
+        (head->hno == before->hno + 1 &&
+         memcmp(&head->prev, &origin->head_hash, sizeof(head->prev)) == 0) ||
+        (head_jump(head->hno) == before->hno &&
+         memcmp(&head->skip, &origin->head_hash, sizeof(head->skip)) == 0))
+        return;
+    origin->unproven_hno = before->hno;
 }
 
 enum torg_err replica_head_write(struct replica_writing *writing, const struct signed_span *head,
@@ -361,6 +385,7 @@ enum torg_err replica_head_write(struct replica_writing *writing, const struct s
     if (new_epoch)
         origin->flags &= ~REPLICA_FLAG_DISPUTED;
     origin->flags &= ~REPLICA_FLAG_FAULTY;
+    ancestry_note(origin, parsed);
     origin->has_head = true;
     origin->head = *parsed;
     origin->head_hash = *hash;

@@ -34,38 +34,57 @@ static uint32_t peer_choose(const struct sync *sync, uint32_t index)
     return best;
 }
 
+#define PATHS_MAX 3
+
 /*
- * Down to which head a path is wanted; 0: to none. The heads that the skips come
- * by, and a path to the head that was held when the newest one came, by turns if
- * one of them cannot be had.
+ * Down to which heads a path is wanted; 0: to none. The heads that the skips come
+ * by, the head that was held when the newest one came, and one that somebody's word
+ * is about.
  */
-static enum torg_err gap_of(const struct sync *sync, uint32_t index, uint64_t *ret_to)
+static enum torg_err paths_wanted(const struct sync *sync, uint32_t index,
+                                  uint64_t ret_to[PATHS_MAX])
 {
     const struct sync_origin *origin = &sync->origins[index];
     struct replica_origin record;
     enum torg_err err = replica_origin_get(sync->read, &origin->id, &record);
 
     if (!err)
-        err = replica_ancestry_gap(sync->read, &record, ret_to);
-    if (!err && origin->unproven_hno && (!*ret_to || origin->ancestry_failures % 2 == 0))
-        *ret_to = origin->unproven_hno;
-    return err;
+        err = replica_ancestry_gap(sync->read, &record, &ret_to[0]);
+    if (err)
+        return err;
+    ret_to[1] = origin->unproven_hno;
+    ret_to[2] = origin->look_hno;
+    return TORG_OK;
+}
+
+/* One of them, by turns, so that one that cannot be had does not keep the others waiting. */
+static uint64_t path_choose(const struct sync_origin *origin, const uint64_t to[PATHS_MAX])
+{
+    for (unsigned i = 0; i < PATHS_MAX; i++) {
+        uint64_t chosen = to[(origin->ancestry_turn + i) % PATHS_MAX];
+
+        if (chosen)
+            return chosen;
+    }
+    return 0;
 }
 
 enum torg_err sync_ancestry_begin(struct sync *sync, uint32_t index, bool *ret_asked)
 {
     struct sync_origin *origin = &sync->origins[index];
     struct frame frame = {.type = FRAME_ANCESTRY_REQ};
+    uint64_t wanted[PATHS_MAX];
     struct sync_job *job;
-    uint64_t to = 0;
+    uint64_t to;
     uint32_t peer;
     enum torg_err err;
 
     *ret_asked = false;
     if (!origin->has_head || origin->epoch != origin->charter_epoch)
         return TORG_OK;
-    err = gap_of(sync, index, &to);
-    if (err || !to)
+    err = paths_wanted(sync, index, wanted);
+    to = err ? 0 : path_choose(origin, wanted);
+    if (!to)
         return err;
     if (sync->now_ms < origin->ancestry_retry_ms) {
         sync_origin_attend_at(sync, index, origin->ancestry_retry_ms);
@@ -82,9 +101,30 @@ enum torg_err sync_ancestry_begin(struct sync *sync, uint32_t index, bool *ret_a
     frame.ancestry_req.from_hno = origin->hno;
     frame.ancestry_req.to_hno = to;
     job->parsed.hno = origin->hno;
+    job->path_to = to;
+    origin->ancestry_turn++;
     sync->peers[peer].rows[index].ancestry_ms = sync->now_ms;
     *ret_asked = true;
     return sync_job_ask(sync, job, &frame);
+}
+
+/* May a path be asked for on somebody's word? One at a time, and not at once after one in vain. */
+static bool may_look(const struct sync *sync, const struct sync_origin *origin)
+{
+    return !origin->own && !origin->look_hno && sync->now_ms >= origin->look_after_ms;
+}
+
+static void look_begin(struct sync_origin *origin, uint64_t hno)
+{
+    origin->look_hno = hno;
+    origin->look_failures = 0;
+}
+
+static void look_end(struct sync_origin *origin)
+{
+    origin->look_hno = 0;
+    origin->look_failures = 0;
+    buffer_clear(&origin->suspect);
 }
 
 /* Later, and another peer: if nobody has it, nothing is gained by haste. */
@@ -94,6 +134,11 @@ static void ask_later(struct sync *sync, struct sync_job *job)
 
     if (origin->ancestry_failures < SYNC_ANCESTRY_DOUBLINGS_MAX)
         origin->ancestry_failures++;
+    if (job->path_to == origin->look_hno && ++origin->look_failures >= SYNC_LOOKS_MAX) {
+        /* It was only somebody's word. */
+        look_end(origin);
+        origin->look_after_ms = sync->now_ms + SYNC_LOOK_AGAIN_MS;
+    }
     origin->ancestry_retry_ms =
         sync->now_ms + ((int64_t)SYNC_DIAL_MS_MIN << (origin->ancestry_failures - 1));
     sync_job_end(sync, job, SYNC_NEITHER);
@@ -134,7 +179,7 @@ static enum torg_err lineage_look(struct sync *sync, struct sync_job *job,
     enum torg_err err;
 
     *ret_forked = false;
-    if (!origin->unproven_hno || origin->hno != job->parsed.hno)
+    if ((!origin->unproven_hno && !origin->look_hno) || origin->hno != job->parsed.hno)
         return TORG_OK;
     err = replica_head_get(sync->read, origin->number, origin->epoch, origin->hno, &stored);
     if (err)
@@ -145,8 +190,8 @@ static enum torg_err lineage_look(struct sync *sync, struct sync_job *job,
     if (err)
         return sync_job_is_trouble(err) ? err : TORG_OK; /* no path: the writer says so, too */
     if (*ret_forked ||
-        (!head_parse(store->write.ancestry[count - 1], &last) && last.hno <= origin->unproven_hno))
-        origin->unproven_hno = 0; /* it is shown to descend from it, or not to */
+        (!head_parse(store->write.ancestry[count - 1], &last) && last.hno <= origin->look_hno))
+        origin->look_hno = 0; /* the newest is shown to descend from it, or not to */
     return TORG_OK;
 }
 
@@ -156,13 +201,12 @@ enum torg_err sync_ancestry_suspect(struct sync *sync, uint32_t index, struct sp
     struct sync_origin *origin = &sync->origins[index];
     struct span stored;
 
-    if (origin->own || origin->suspect.size || origin->unproven_hno ||
-        origin->flags & REPLICA_FLAG_DISPUTED ||
+    if (!may_look(sync, origin) || origin->suspect.size || origin->flags & REPLICA_FLAG_DISPUTED ||
         replica_head_get(sync->read, origin->number, parsed->epoch, parsed->hno, &stored) !=
             TORG_E_NOT_FOUND)
         return TORG_OK;
     buffer_put_span(&origin->suspect, head);
-    origin->unproven_hno = parsed->hno;
+    look_begin(origin, parsed->hno);
     sync_origin_attend(sync, index);
     return origin->suspect.err;
 }
@@ -173,10 +217,10 @@ void sync_ancestry_wanted(struct sync *sync, const struct sync_origin *asked, ui
     uint32_t index = (uint32_t)(asked - sync->origins);
     struct sync_origin *origin = &sync->origins[index];
 
-    if (origin->own || origin->unproven_hno || !origin->has_head || epoch != origin->epoch ||
-        to == 0 || to >= origin->hno)
+    if (!may_look(sync, origin) || !origin->has_head || epoch != origin->epoch || to == 0 ||
+        to >= origin->hno)
         return;
-    origin->unproven_hno = to;
+    look_begin(origin, to);
     sync_origin_attend(sync, index);
 }
 
@@ -184,7 +228,7 @@ void sync_ancestry_place(struct sync *sync, uint32_t index)
 {
     struct sync_origin *origin = &sync->origins[index];
 
-    if (origin->own || origin->unproven_hno || origin->flags & REPLICA_FLAG_DISPUTED)
+    if (!may_look(sync, origin) || origin->flags & REPLICA_FLAG_DISPUTED)
         return;
     for (uint32_t i = 0; i < sync->peer_count; i++) {
         const struct sync_peer *peer = &sync->peers[i];
@@ -201,7 +245,7 @@ void sync_ancestry_place(struct sync *sync, uint32_t index)
             continue;
         }
         row->placed_ms = sync->now_ms;
-        origin->unproven_hno = row->hno;
+        look_begin(origin, row->hno);
         return;
     }
 }
@@ -214,7 +258,7 @@ static enum torg_err suspect_look(struct sync *sync, struct sync_job *job)
     struct signed_span head;
     enum torg_err err;
 
-    if (origin->unproven_hno || !suspect.size)
+    if (origin->look_hno || !suspect.size)
         return TORG_OK;
     origin->suspect = (struct buffer){0};
     head = frame_head(buffer_span(&suspect));
@@ -255,9 +299,12 @@ enum torg_err sync_ancestry_answer(struct sync *sync, struct sync_job *job,
 enum torg_err sync_ancestry_stored(struct sync *sync, struct sync_job *job, enum torg_err err)
 {
     struct sync_origin *origin = &sync->origins[job->origin];
-    uint64_t to = 0;
-    enum torg_err read = gap_of(sync, job->origin, &to);
+    uint64_t wanted[PATHS_MAX];
+    enum torg_err read = paths_wanted(sync, job->origin, wanted);
+    bool still_wanted = false;
 
+    for (unsigned i = 0; i < PATHS_MAX && !read; i++)
+        still_wanted = still_wanted || (wanted[i] && wanted[i] == job->path_to);
     if (!read && (!err || err == TORG_E_KNOWN)) {
         sync_origin_compare_unplaced(sync, job->origin);
         read = suspect_look(sync, job);
@@ -266,7 +313,7 @@ enum torg_err sync_ancestry_stored(struct sync *sync, struct sync_job *job, enum
         sync_job_end(sync, job, SYNC_AGAIN);
     } else if (err && err != TORG_E_KNOWN && err != TORG_E_GAP && origin->hno == job->parsed.hno) {
         sync_job_end(sync, job, SYNC_DISTRUST); /* it is no path down from the head */
-    } else if (to && origin->hno == job->parsed.hno) {
+    } else if (still_wanted && origin->hno == job->parsed.hno) {
         ask_later(sync, job); /* not far enough */
     } else {
         origin->ancestry_failures = 0;

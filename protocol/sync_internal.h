@@ -32,7 +32,10 @@
 #define SYNC_SIMULTANEOUS_MS 10000 /* two connections within this are one meeting */
 #define SYNC_SUMMARY_MS 60000
 #define SYNC_UNPLACED_MS 2000 /* who is so much behind has had time to catch up */
-#define SYNC_PLACE_MS 60000   /* a peer's claim costs one path in so long */
+#define SYNC_LOOKS_MAX                                                                             \
+    8 /* paths asked for, in vain, to a head that only somebody's word is about */
+#define SYNC_LOOK_AGAIN_MS 60000
+#define SYNC_PLACE_MS 60000 /* a peer's claim costs one path in so long */
 #define SYNC_ANSWER_MS_MAX 10000
 #define SYNC_GRAFT_MS_MIN 50
 #define SYNC_STRIKES_MAX 3
@@ -164,9 +167,12 @@ struct sync_origin {
     unsigned failures;
     uint32_t failed_peer;
     struct buffer suspect; /* an old head, signed, to be compared once a path leads to its number */
-    uint64_t unproven_hno; /* this head was held; that the newest descends from it is not shown */
+    uint64_t unproven_hno; /* as in the record: a path to that head is wanted */
+    uint64_t look_hno;     /* another that a path is wanted to: a claim, a suspect, a peer asks */
+    unsigned look_failures;
+    int64_t look_after_ms; /* after a look in vain, none before this */
     int64_t ancestry_retry_ms;
-    unsigned ancestry_failures;
+    unsigned ancestry_failures, ancestry_turn;
     int64_t missing_retry_ms;
     uint32_t missing_peer; /* who is asked for missing payloads */
     uint8_t missing_collection;
@@ -259,6 +265,7 @@ struct sync_job {
     size_t frontier_count, frontier_capacity;
     struct sync_region asked_regions[TRIE_PREFIXES_MAX];
     size_t asked_count;
+    uint64_t path_to; /* ANCESTRY: down to which head */
     uint32_t whole;
     struct listing_key *removed;
     size_t removed_count, removed_capacity;

@@ -84,30 +84,18 @@ static enum torg_err public_mask(struct sync *sync, const struct replica_origin 
     return TORG_OK;
 }
 
-/*
- * The head moves on. If it does not name the one held until now, only a path
- * can show whether it descends from that.
- */
+/* A path to the head that was held before is wanted while that is not shown to be its ancestor. */
 static void ancestry_note(struct sync_origin *origin, const struct replica_origin *record)
 {
-    const struct head *head = &record->head;
-
-    if (!origin->has_head || !record->has_head || head->epoch != origin->epoch) {
-        origin->unproven_hno = 0;
+    if (!origin->has_head || !record->has_head || record->head.epoch != origin->epoch) {
+        origin->look_hno = 0;
         buffer_clear(&origin->suspect);
-        return;
     }
-    if (head->hno == origin->hno || origin->unproven_hno)
-        return;
-    if (head->hno == origin->hno + 1 &&
-        memcmp(&head->prev, &origin->head_hash, sizeof(head->prev)) == 0)
-        return;
-    if (head_jump(head->hno) == origin->hno &&
-        memcmp(&head->skip, &origin->head_hash, sizeof(head->skip)) == 0)
-        return;
-    origin->unproven_hno = origin->hno;
-    origin->ancestry_failures = 0;
-    origin->ancestry_retry_ms = 0;
+    if (record->unproven_hno && !origin->unproven_hno) {
+        origin->ancestry_failures = 0;
+        origin->ancestry_retry_ms = 0;
+    }
+    origin->unproven_hno = record->unproven_hno;
 }
 
 static void take_head(struct sync_origin *origin, const struct replica_origin *record)
