@@ -160,7 +160,8 @@ static void put_properties(const struct api *api, const struct http_route *route
         const struct cql2_property *item = &api->queryables->items[i];
         char name[PROPERTY_BYTES_MAX], text[2 * PROPERTY_BYTES_MAX];
 
-        if (item->type == CQL2_GEOMETRY || is_parameter(route, item->name))
+        if (item->type == CQL2_GEOMETRY || item->type == CQL2_ARRAY ||
+            is_parameter(route, item->name))
             continue;
         (void)snprintf(name, sizeof(name), "%.*s", (int)item->name.size,
                        (const char *)item->name.data);

@@ -32,6 +32,7 @@ static const char *const classes[] = {
     CQL2 "basic-spatial-functions-plus",
     CQL2 "spatial-functions",
     CQL2 "temporal-functions",
+    CQL2 "array-functions",
     CQL2 "arithmetic",
     CQL2 "property-property",
     CQL2 "basic-spatial-operators", /* its name in drafts, which QGIS looks for */

@@ -26,7 +26,7 @@ static void add_unknown(const struct http_exchange *exchange, struct span name,
     http_params_put_names(exchange->route->params, &list);
     buffer_put_str(&list, "; and properties:");
     for (size_t i = 0; i < queryables->count; i++) {
-        if (queryables->items[i].type == CQL2_GEOMETRY)
+        if (queryables->items[i].type == CQL2_GEOMETRY || queryables->items[i].type == CQL2_ARRAY)
             continue;
         buffer_put_u8(&list, ' ');
         buffer_put_span(&list, queryables->items[i].name);
@@ -130,7 +130,8 @@ static void read_sort(struct http_exchange *exchange, struct problems *problems)
             problems_add(problems, "sortby", "names more than %d properties", QUERY_SORT_KEYS_MAX);
             return;
         }
-        if (property == queryables->count || queryables->items[property].type == CQL2_GEOMETRY) {
+        if (property == queryables->count || queryables->items[property].type == CQL2_GEOMETRY ||
+            queryables->items[property].type == CQL2_ARRAY) {
             problems_add(problems, "sortby",
                          "\"%.*s\" is nothing to sort by: take properties of queryables, such as "
                          "name,-modified",

@@ -219,6 +219,10 @@ void http_queryables_put_type(struct buffer *out, const struct cql2_property *it
     case CQL2_GEOMETRY:
         json_out_text(out, "format", GEOMETRY_ANY);
         break;
+    case CQL2_ARRAY:
+        json_out_text(out, "type", "array");
+        json_out_raw(out, "items", span_of_str("{\"type\":\"string\"}"));
+        break;
     default:
         json_out_text(out, "type", "string");
     }

@@ -57,6 +57,7 @@ static const struct {
     {"start", {"Börjar", "Begins"}},
     {"end", {"Slutar", "Ends"}},
     {"recurrence", {"Upprepning", "Recurrence"}},
+    {"recurrence.exceptions", {"Undantag", "Exceptions"}},
     {"recurrence.rule", {"Upprepningsregel", "Recurrence rule"}},
     {"status", {"Läge", "Status"}},
     {"outcome", {"Utfall", "Outcome"}},

@@ -20,7 +20,7 @@
 
 #define EDGE_DEG 2e-7 /* boxes for the index are wider by two of its units */
 
-enum kind { NOTHING, TRUTH, NUMBER, STRING, PERIOD, SHAPE };
+enum kind { NOTHING, TRUTH, NUMBER, STRING, PERIOD, SHAPE, LIST };
 struct value {
     enum kind kind;
     union {
@@ -98,6 +98,8 @@ static struct value property_value(struct filter *filter, uint16_t used)
     switch (filter->types[used]) {
     case CQL2_GEOMETRY:
         return shape_value(filter, used);
+    case CQL2_ARRAY: /* What is in it, list_of reads. */
+        return json.data[0] == '[' ? (struct value){.kind = LIST, .text = json} : nothing();
     case CQL2_BOOLEAN:
         if (span_equal(json, span_of_str("true")) || span_equal(json, span_of_str("false")))
             return (struct value){.kind = TRUTH, .truth = json.data[0] == 't'};
@@ -222,6 +224,7 @@ static struct value value_of(struct filter *filter, uint16_t number)
     case CQL2_OP_ACCENTI:
         return folded_value(filter, number);
     case CQL2_OP_OPEN:
+    case CQL2_OP_ARRAY:
         return nothing();
     default:
         break;
@@ -349,6 +352,66 @@ static enum filter_truth judge_like(struct filter *filter, const struct value *t
     return truth_of(is_like);
 }
 
+/* One element that a filter's array names; false: nobody knows what it is. */
+static bool add_element(struct filter *filter, uint16_t number, struct filter_list *list)
+{
+    struct value value;
+
+    if (node_of(filter, number)->op == CQL2_OP_ARRAY) {
+        filter_list_add_other(list);
+        return true;
+    }
+    value = value_of(filter, number);
+    switch (value.kind) {
+    case NOTHING:
+        return false;
+    case STRING:
+        filter_list_add_text(list, value.text);
+        break;
+    case NUMBER:
+        filter_list_add_number(list, value.number);
+        break;
+    case TRUTH:
+        filter_list_add_truth(list, value.truth);
+        break;
+    default:
+        filter_list_add_other(list);
+    }
+    return true;
+}
+
+/* A property's list, or the filter's own. */
+static bool list_of(struct filter *filter, uint16_t number, struct filter_list *list)
+{
+    const struct cql2_node *node = node_of(filter, number);
+    struct value value;
+    bool known = true;
+
+    if (node->op != CQL2_OP_ARRAY) {
+        value = value_of(filter, number);
+        return value.kind == LIST && filter_list_add_json(list, value.text);
+    }
+    for (uint16_t i = node->first; i && known && !list->err; i = node_of(filter, i)->next)
+        known = add_element(filter, i, list);
+    return known;
+}
+
+static enum filter_truth judge_lists(struct filter *filter, const struct cql2_node *node)
+{
+    struct filter_list a = {0}, b = {0};
+    bool known =
+        list_of(filter, node->first, &a) && list_of(filter, node_of(filter, node->first)->next, &b);
+    enum filter_truth truth = FILTER_UNKNOWN;
+
+    if (a.err || b.err)
+        filter->err = TORG_E_NOMEM;
+    else if (known)
+        truth = truth_of(filter_list_related(node->op, &a, &b, &filter->work));
+    filter_list_done(&a);
+    filter_list_done(&b);
+    return truth;
+}
+
 static enum filter_truth judge_two(struct filter *filter, const struct cql2_node *node)
 {
     struct value a = value_of(filter, node->first);
@@ -394,6 +457,11 @@ static enum filter_truth judge(struct filter *filter, uint16_t number)
     case CQL2_OP_PROPERTY:
         value = value_of(filter, number);
         return value.kind == TRUTH ? truth_of(value.truth) : FILTER_UNKNOWN;
+    case CQL2_OP_A_EQUALS:
+    case CQL2_OP_A_CONTAINS:
+    case CQL2_OP_A_CONTAINED_BY:
+    case CQL2_OP_A_OVERLAPS:
+        return judge_lists(filter, node);
     default:
         return judge_two(filter, node);
     }
@@ -643,5 +711,37 @@ size_t filter_values(const struct filter *filter, const char *property, struct s
 
     for (size_t i = 0; !count && (number = conjunct_at(filter, i)) != 0; i++)
         count = equals(filter, node_of(filter, number), span_of_str(property), values, max);
+    return count;
+}
+
+/* a_contains(property, ('value', ...)): the strings among them. */
+static size_t elements(const struct filter *filter, const struct cql2_node *node,
+                       struct span property, struct span *values, size_t max)
+{
+    const struct cql2_node *subject, *array;
+    size_t count = 0;
+
+    if (node->op != CQL2_OP_A_CONTAINS)
+        return 0;
+    subject = node_of(filter, node->first);
+    array = node_of(filter, subject->next);
+    if (subject->op != CQL2_OP_PROPERTY || array->op != CQL2_OP_ARRAY ||
+        !span_equal(filter->paths[subject->property].name, property))
+        return 0;
+    for (uint16_t i = array->first; i && count < max; i = node_of(filter, i)->next) {
+        if (node_of(filter, i)->op == CQL2_OP_STRING)
+            values[count++] = cql2_text(&filter->tree, node_of(filter, i));
+    }
+    return count;
+}
+
+size_t filter_elements(const struct filter *filter, const char *property, struct span *values,
+                       size_t max)
+{
+    size_t count = 0;
+    uint16_t number;
+
+    for (size_t i = 0; !count && (number = conjunct_at(filter, i)) != 0; i++)
+        count = elements(filter, node_of(filter, number), span_of_str(property), values, max);
     return count;
 }

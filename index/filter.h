@@ -54,5 +54,8 @@ uint64_t filter_work(const struct filter *filter);
 bool filter_box(const struct filter *filter, struct geo_box *ret_box);
 size_t filter_values(const struct filter *filter, const char *property, struct span *values,
                      size_t max);
+/* The list property holds all of these, and perhaps more: the first max that A_CONTAINS names. */
+size_t filter_elements(const struct filter *filter, const char *property, struct span *values,
+                       size_t max);
 
 #endif

@@ -23,6 +23,44 @@ enum torg_err filter_json_find(struct span feature, const struct filter_path *pa
 /* A JSON string, or the Swedish (else first) one of a language map, without its escapes. */
 bool filter_json_string(struct span value, struct buffer *scratch, struct span *ret_text);
 
+/*
+ * The elements of a JSON array whose opening bracket has been passed, one after
+ * the other; false at its end, and where it is broken.
+ */
+bool filter_json_element(struct span *left, struct span *ret_value);
+
+/* ---- lists ---- */
+
+/* A list of values, taken as a set. All zero is an empty one. */
+enum filter_item_kind {
+    FILTER_ITEM_TEXT,
+    FILTER_ITEM_NUMBER,
+    FILTER_ITEM_TRUTH,
+    FILTER_ITEM_OTHER, /* a time, a geometry, a list: no property of ours holds any in its lists */
+};
+struct filter_item {
+    enum filter_item_kind kind;
+    bool truth;
+    double number;
+    size_t at, size; /* in text */
+};
+struct filter_list {
+    struct filter_item *items; /* owned */
+    size_t count, capacity;
+    struct buffer text;
+    enum torg_err err; /* TORG_E_NOMEM */
+};
+void filter_list_add_text(struct filter_list *list, struct span text);
+void filter_list_add_number(struct filter_list *list, double number);
+void filter_list_add_truth(struct filter_list *list, bool truth);
+void filter_list_add_other(struct filter_list *list);
+/* All of a JSON array; false: it is none. */
+bool filter_list_add_json(struct filter_list *list, struct span array);
+void filter_list_done(struct filter_list *list);
+/* One of CQL2_OP_A_...; adds to *work what it costs. */
+bool filter_list_related(enum cql2_op op, const struct filter_list *a, const struct filter_list *b,
+                         uint64_t *work);
+
 /* ---- strings ---- */
 
 enum torg_err filter_casei(struct span text, struct buffer *out);

@@ -166,6 +166,18 @@ enum torg_err filter_json_find(struct span feature, const struct filter_path *pa
     return walk.broken ? TORG_E_CORRUPT : TORG_OK;
 }
 
+bool filter_json_element(struct span *left, struct span *ret_value)
+{
+    struct walk walk = {.at = left->data, .end = left->data + left->size};
+
+    (void)take(&walk, ','); /* before all but the first */
+    if (walk.broken || take(&walk, ']'))
+        return false;
+    *ret_value = take_value(&walk);
+    *left = span_of(walk.at, (size_t)(walk.end - walk.at));
+    return !walk.broken;
+}
+
 /* ---- some properties only ---- */
 
 static bool is_chosen(struct span name, const struct span *names, size_t count)

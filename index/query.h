@@ -165,7 +165,7 @@ enum torg_err query_cursor_at(const struct kv *kv, const struct query *query,
 
 /*
  * Ask the trees and the postings for what the query's filter implies: the box
- * of a geometry, municipalities. What the query says already is left alone.
+ * of a geometry, municipalities, themes. What the query says already is left alone.
  */
 void query_narrow(struct query *query);
 

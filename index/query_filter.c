@@ -256,12 +256,29 @@ enum torg_err query_filter_part(struct query_plan *plan, struct query_part *part
 
 #define MUNICIPALITY_BYTES_MAX 7 /* of a row's; a longer one is in no list */
 
+/* A listing that has a theme is found by it. What is no slug, nothing has: the filter says so. */
+static void narrow_themes(struct query *query)
+{
+    struct query_theme_group *group = &query->groups[0];
+    struct span slugs[RTREE_THEME_SETS_MAX];
+    size_t count = filter_elements(query->filter, "themes", slugs, RTREE_THEME_SETS_MAX);
+
+    group->count = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (theme_slug_valid(slugs[i]))
+            group->slugs[group->count++] = slugs[i];
+    }
+    query->group_count = group->count > 0;
+}
+
 void query_narrow(struct query *query)
 {
     size_t count;
 
     if (!query->filter)
         return;
+    if (query->group_count == 0)
+        narrow_themes(query);
     if (!query->has_box)
         query->has_box = filter_box(query->filter, &query->box);
     if (query->municipality_count > 0)

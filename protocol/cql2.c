@@ -27,6 +27,8 @@ const char *cql2_type_name(enum cql2_type type)
         return "a geometry";
     case CQL2_INTERVAL:
         return "an interval";
+    case CQL2_ARRAY:
+        return "an array";
     }
     return "nothing";
 }
@@ -35,6 +37,10 @@ static const struct {
     const char *name;
     enum cql2_op op;
 } functions[] = {
+    {"a_equals", CQL2_OP_A_EQUALS},
+    {"a_contains", CQL2_OP_A_CONTAINS},
+    {"a_containedBy", CQL2_OP_A_CONTAINED_BY},
+    {"a_overlaps", CQL2_OP_A_OVERLAPS},
     {"s_intersects", CQL2_OP_S_INTERSECTS},
     {"s_disjoint", CQL2_OP_S_DISJOINT},
     {"s_equals", CQL2_OP_S_EQUALS},
@@ -68,6 +74,11 @@ enum cql2_op cql2_function(struct span name)
             return functions[i].op;
     }
     return 0;
+}
+
+bool cql2_takes_arrays(enum cql2_op op)
+{
+    return op >= CQL2_OP_A_EQUALS && op <= CQL2_OP_A_OVERLAPS;
 }
 
 static const char *function_name(enum cql2_op op)
@@ -330,7 +341,8 @@ static bool is_time(enum cql2_type type)
 /* Days and moments can be compared: a moment lies before, in, or after a day. */
 static bool comparable(enum cql2_type a, enum cql2_type b)
 {
-    return (a == b && a != CQL2_GEOMETRY && a != CQL2_INTERVAL) || (is_time(a) && is_time(b));
+    return (a == b && a != CQL2_GEOMETRY && a != CQL2_INTERVAL && a != CQL2_ARRAY) ||
+           (is_time(a) && is_time(b));
 }
 
 static uint16_t check_each(struct cql2_maker *maker, uint16_t node, enum cql2_type type,
@@ -414,6 +426,19 @@ static uint16_t check_spatial(struct cql2_maker *maker, uint16_t node)
     return node;
 }
 
+/* The standard lets a server want a property first: then nothing compares two lists of a filter. */
+static uint16_t check_array(struct cql2_maker *maker, uint16_t node)
+{
+    const struct cql2_node *nodes = maker->tree->nodes;
+    uint16_t first = nodes[node].first;
+
+    if (nodes[first].type == CQL2_ARRAY && nodes[first].op != CQL2_OP_PROPERTY)
+        return cql2_fail(maker,
+                         "%s wants a property first, then an array such as ('food', 'crafts')",
+                         function_name(nodes[node].op));
+    return check_each(maker, node, CQL2_ARRAY, function_name(nodes[node].op));
+}
+
 /* One flat switch: what each operator takes, and what it is. */
 uint16_t cql2_check(struct cql2_maker *maker, uint16_t node)
 {
@@ -461,6 +486,15 @@ uint16_t cql2_check(struct cql2_maker *maker, uint16_t node)
     case CQL2_OP_INTERVAL:
         self->type = CQL2_INTERVAL;
         return check_interval(maker, node);
+    case CQL2_OP_ARRAY:
+        self->type = CQL2_ARRAY;
+        return node; /* of anything */
+    case CQL2_OP_A_EQUALS:
+    case CQL2_OP_A_CONTAINS:
+    case CQL2_OP_A_CONTAINED_BY:
+    case CQL2_OP_A_OVERLAPS:
+        self->type = CQL2_BOOLEAN;
+        return check_array(maker, node);
     default:
         self->type = CQL2_BOOLEAN;
         return self->op >= CQL2_OP_T_AFTER ? check_temporal(maker, node)
@@ -514,6 +548,8 @@ static uint16_t equal_value(struct cql2_maker *maker, uint16_t subject, enum cql
         if (span_equal(value, span_of_str("..")))
             return cql2_fail(maker, "must be a time, or an interval start/end");
         return equal_time(maker, subject, value);
+    case CQL2_ARRAY:
+        return cql2_fail(maker, "is a list; use filter with a_contains");
     default:
         return cql2_fail(maker, "is a geometry; use bbox, or filter with s_intersects");
     }

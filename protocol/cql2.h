@@ -8,7 +8,7 @@
  * CQL2 (OGC 21-065): a filter in its text or its JSON form becomes a tree whose
  * types have been checked against the properties that there are. Nothing is
  * evaluated here; index/filter.h does that. Known are basic CQL2, LIKE, BETWEEN
- * and IN, CASEI and ACCENTI, the spatial and the temporal functions,
+ * and IN, CASEI and ACCENTI, the spatial, the temporal and the array functions,
  * arithmetic, and expressions on either side of a comparison.
  */
 #define CQL2_BYTES_MAX 8192      /* of a filter's text */
@@ -25,6 +25,7 @@ enum cql2_type {
     CQL2_TIMESTAMP, /* a moment */
     CQL2_GEOMETRY,
     CQL2_INTERVAL, /* of a tree's nodes only */
+    CQL2_ARRAY,    /* of strings, as a property */
 };
 const char *cql2_type_name(enum cql2_type type);
 
@@ -51,6 +52,7 @@ enum cql2_op {
     CQL2_OP_AND,
     CQL2_OP_OR,
     CQL2_OP_IN, /* the first is looked for in the others */
+    CQL2_OP_ARRAY,
     /* of one */
     CQL2_OP_NOT,
     CQL2_OP_IS_NULL,
@@ -74,6 +76,10 @@ enum cql2_op {
     CQL2_OP_MODULO,
     CQL2_OP_POWER,
     CQL2_OP_INTERVAL,
+    CQL2_OP_A_EQUALS,
+    CQL2_OP_A_CONTAINS,
+    CQL2_OP_A_CONTAINED_BY,
+    CQL2_OP_A_OVERLAPS,
     CQL2_OP_S_INTERSECTS,
     CQL2_OP_S_DISJOINT,
     CQL2_OP_S_EQUALS,

@@ -48,6 +48,8 @@ enum torg_err cql2_made(struct cql2_maker *maker, uint16_t root);
 
 /* The operator of two arguments that a function's name means, in any case; 0. */
 enum cql2_op cql2_function(struct span name);
+/* Is it one of the array functions, whose arguments may be arrays? */
+bool cql2_takes_arrays(enum cql2_op op);
 
 /* Is there well-known text of a geometry, or BBOX, at the start of text? */
 bool cql2_wkt_begins(struct span text);

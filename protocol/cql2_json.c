@@ -95,6 +95,21 @@ static uint16_t read_in(struct cql2_maker *maker, const json_t *args)
     return cql2_check(maker, node);
 }
 
+static uint16_t read_array(struct cql2_maker *maker, const json_t *json)
+{
+    uint16_t node = cql2_make(maker, CQL2_OP_ARRAY), last = 0;
+
+    for (size_t i = 0; i < json_array_size(json) && !maker->err; i++) {
+        size_t size = path_push(maker, "", i);
+        uint16_t value = read_value(maker, json_array_get(json, i));
+
+        path_pop(maker, size);
+        cql2_argue(maker, node, last, value);
+        last = value;
+    }
+    return cql2_check(maker, node);
+}
+
 static uint16_t read_operation(struct cql2_maker *maker, const json_t *json)
 {
     const json_t *name = json_object_get(json, "op");
@@ -201,8 +216,10 @@ static uint16_t read_value(struct cql2_maker *maker, const json_t *json)
         node = cql2_make_number(maker, json_number_value(json));
     else if (json_is_boolean(json))
         node = cql2_make_boolean(maker, json_is_true(json));
+    else if (json_is_array(json))
+        node = read_array(maker, json);
     else
-        cql2_fail(maker, "a string, a number, true, false or an object was expected");
+        cql2_fail(maker, "a string, a number, true, false, a list or an object was expected");
     maker->depth--;
     return node;
 }

@@ -246,16 +246,46 @@ static uint16_t parse_interval(struct parser *parser)
     return cql2_make_of(parser->maker, CQL2_OP_INTERVAL, from, through, 0);
 }
 
+/*
+ * The opening bracket has been taken. Within it another one begins an array, not an expression in
+ * parentheses.
+ */
+static uint16_t parse_array(struct parser *parser)
+{
+    uint16_t node = cql2_make(parser->maker, CQL2_OP_ARRAY), last = 0;
+
+    if (take_sign(parser, ")"))
+        return cql2_check(parser->maker, node);
+    if (parser->maker->depth == CQL2_DEPTH_MAX)
+        return cql2_fail(parser->maker, "arrays stand too deep in each other");
+    parser->maker->depth++;
+    do {
+        uint16_t value = take_sign(parser, "(") ? parse_array(parser) : parse_or(parser);
+
+        cql2_argue(parser->maker, node, last, value);
+        last = value;
+    } while (take_sign(parser, ","));
+    parser->maker->depth--;
+    return want_sign(parser, ")") ? cql2_check(parser->maker, node) : 0;
+}
+
+static uint16_t parse_argument(struct parser *parser, enum cql2_op op)
+{
+    if (cql2_takes_arrays(op) && take_sign(parser, "("))
+        return parse_array(parser);
+    return parse_sum(parser);
+}
+
 static uint16_t parse_call(struct parser *parser, enum cql2_op op, bool two)
 {
     uint16_t a, b = 0;
 
     next(parser); /* The parenthesis has been seen. */
-    a = parse_sum(parser);
+    a = parse_argument(parser, op);
     if (two) {
         if (!want_sign(parser, ","))
             return 0;
-        b = parse_sum(parser);
+        b = parse_argument(parser, op);
     }
     if (!want_sign(parser, ")"))
         return 0;
@@ -316,7 +346,7 @@ static uint16_t parse_name(struct parser *parser)
     return cql2_fail(parser->maker,
                      "there is no function \"%.*s\"; there are casei, accenti, date, timestamp, "
                      "interval, s_intersects and the other spatial, t_intersects and the other "
-                     "temporal functions",
+                     "temporal functions, a_contains, a_containedBy, a_equals and a_overlaps",
                      (int)(name.size < 60 ? name.size : 60), (const char *)name.data);
 }
 

@@ -59,6 +59,10 @@ static enum cql2_type simple_type(enum listing_type type)
         return CQL2_BOOLEAN;
     case LISTING_TYPE_GEOMETRY:
         return CQL2_GEOMETRY;
+    case LISTING_TYPE_SLUGS:
+    case LISTING_TYPE_IDS:
+    case LISTING_TYPE_STRINGS:
+        return CQL2_ARRAY;
     default:
         return 0;
     }

@@ -8,8 +8,8 @@
 /*
  * What can be asked of a collection by the name of a property: every simple
  * property, members of maps as "address.locality", texts in Swedish (else in
- * the first language that there is), and the geometry. Lists are not among
- * them, nor personal data.
+ * the first language that there is), lists of strings, and the geometry. Lists
+ * of maps are not among them, nor personal data.
  */
 #define QUERYABLES_MAX 512
 #define QUERYABLES_NAMES_MAX 40960

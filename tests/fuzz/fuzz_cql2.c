@@ -14,13 +14,13 @@ static const struct cql2_property properties[] = {
     {{(const uint8_t *)"geometry", 8}, CQL2_GEOMETRY}, {{(const uint8_t *)"name", 4}, CQL2_STRING},
     {{(const uint8_t *)"size", 4}, CQL2_NUMBER},       {{(const uint8_t *)"on", 2}, CQL2_DATE},
     {{(const uint8_t *)"at", 2}, CQL2_TIMESTAMP},      {{(const uint8_t *)"open", 4}, CQL2_BOOLEAN},
-    {{(const uint8_t *)"a.b", 3}, CQL2_STRING},
+    {{(const uint8_t *)"a.b", 3}, CQL2_STRING},        {{(const uint8_t *)"of", 2}, CQL2_ARRAY},
 };
 static const char feature[] =
     "{\"type\":\"Feature\",\"id\":\"1\",\"geometry\":{\"type\":\"Point\",\"coordinates\":[20.26,"
     "63.83]},\"properties\":{\"name\":{\"en\":\"Boat\",\"sv\":\"B\\u00e5t\"},\"size\":-1.5e3,"
     "\"on\":\"2022-04-16\",\"at\":\"2022-04-16T10:13:19+02:00[Europe/Stockholm]\",\"open\":true,"
-    "\"a\":{\"b\":\"x\"}}}";
+    "\"a\":{\"b\":\"x\"},\"of\":[\"x\",\"y\\n\",2,true,[]]}}";
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

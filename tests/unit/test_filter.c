@@ -433,6 +433,144 @@ static void put_repeated(struct buffer *out, const char *text, size_t count)
         buffer_put_str(out, text);
 }
 
+/* What a list may hold, as the feature has it, as text and as JSON of a filter. */
+static const struct {
+    const char *json, *text, *in_json;
+} members[] = {
+    {"\"food/cafe\"", "'food/cafe'", "\"food/cafe\""},
+    {"\"b\\u00e5t\"", "'båt'", "\"båt\""},
+    {"\"it's \\\"a\\\"\"", "'it''s \"a\"'", "\"it's \\\"a\\\"\""},
+    {"-2.50", "-2.5", "-25e-1"},
+    {"true", "true", "true"},
+    {"\"\"", "''", "\"\""},
+};
+
+/* A list of those in set, in any order, some of them twice. */
+static void put_members(struct buffer *out, uint64_t *seed, unsigned set, int form)
+{
+    size_t begin = test_random_below(seed, ARRAY_SIZE(members));
+    bool any = false;
+
+    buffer_put_str(out, form == 1 ? "(" : "[");
+    for (size_t n = 0; n < 2 * ARRAY_SIZE(members); n++) {
+        size_t i = (begin + n) % ARRAY_SIZE(members);
+
+        if (!(set >> i & 1) || (n >= ARRAY_SIZE(members) && test_random_below(seed, 2)))
+            continue;
+        buffer_printf(out, "%s%s", any ? ", " : "",
+                      form == 0   ? members[i].json
+                      : form == 1 ? members[i].text
+                                  : members[i].in_json);
+        any = true;
+    }
+    buffer_put_str(out, form == 1 ? ")" : "]");
+}
+
+static const struct cql2_property array_properties[] = {
+    {{(const uint8_t *)"of", 2}, CQL2_ARRAY},
+    {{(const uint8_t *)"name", 4}, CQL2_STRING},
+};
+
+/* -1: it is refused, and fault says why. */
+static int judge_array(struct span text, struct span feature, struct cql2_fault *fault)
+{
+    const struct cql2_schema schema = {array_properties, ARRAY_SIZE(array_properties)};
+    struct filter *filter;
+    struct cql2 tree;
+    bool passes = false;
+
+    if (text.data[0] == '{' ? cql2_parse_json(text, &schema, &tree, fault)
+                            : cql2_parse_text(text, &schema, &tree, fault))
+        return -1;
+    assert_ok(filter_new(&tree, &schema, NULL, &filter, fault));
+    assert_ok(filter_passes(filter, feature, &passes));
+    filter_free(filter);
+    return passes;
+}
+
+/* As sets, whatever the order and however often: against the same of bits. */
+static void test_arrays_are_sets(void **state)
+{
+    static const char *const names[] = {"A_EQUALS", "a_contains", "A_ContainedBy", "a_overlaps"};
+    uint64_t seed = 0xa77a;
+
+    (void)state;
+    for (int round = 0; round < 3000; round++) {
+        unsigned a = (unsigned)test_random_below(&seed, 1u << ARRAY_SIZE(members));
+        unsigned b = test_random_below(&seed, 3)
+                         ? a & (unsigned)test_random_below(&seed, 1u << ARRAY_SIZE(members))
+                         : (unsigned)test_random_below(&seed, 1u << ARRAY_SIZE(members));
+        const bool expected[] = {a == b, (a & b) == b, (a & b) == a, (a & b) != 0};
+        size_t op = test_random_below(&seed, ARRAY_SIZE(names));
+        struct buffer feature = {0}, text = {0}, json = {0};
+        struct cql2_fault fault = {""};
+
+        buffer_put_str(&feature, "{\"geometry\":null,\"properties\":{\"name\":null,\"of\":");
+        put_members(&feature, &seed, a, 0);
+        buffer_put_str(&feature, "}}");
+        buffer_printf(&text, "%s(of, ", names[op]);
+        put_members(&text, &seed, b, 1);
+        buffer_put_str(&text, ")");
+        buffer_printf(&json, "{\"op\":\"%s\",\"args\":[{\"property\":\"of\"},", names[op]);
+        put_members(&json, &seed, b, 2);
+        buffer_put_str(&json, "]}");
+        if (judge_array(buffer_span(&text), buffer_span(&feature), &fault) != expected[op] ||
+            judge_array(buffer_span(&json), buffer_span(&feature), &fault) != expected[op])
+            fail_msg("%.*s of %.*s: %s", (int)text.size, (const char *)text.data, (int)feature.size,
+                     (const char *)feature.data, fault.text);
+        buffer_done(&feature);
+        buffer_done(&text);
+        buffer_done(&json);
+    }
+}
+
+static void test_arrays_that_are_not_known(void **state)
+{
+    static const char absent[] = "{\"geometry\":null,\"properties\":{\"name\":\"x\"}}";
+    static const char there[] =
+        "{\"geometry\":null,\"properties\":{\"of\":[\"x\",[\"y\"],{\"z\":1},null]}}";
+    static const struct {
+        const char *text;
+        int absent, there; /* -1: refused */
+    } cases[] = {
+        {"a_contains(of, ('x'))", 0, 1},
+        {"not a_contains(of, ('x'))", 0, 0},
+        {"of is null", 1, 0},
+        {"a_contains(of, (name))", 0, 0}, /* known of neither: the other has no name */
+        {"a_containedby(of, ('x', name))", 0, 0},
+        {"a_contains(of, ())", 0, 1},
+        {"a_equals(of, ())", 0, 0},
+        {"a_contains(of, (('y')))", 0, 0}, /* a list in a list of ours means nothing */
+        {"a_overlaps(of, (DATE('2026-11-21'), POINT(1 2), 1 + 1, casei('X')))", 0, 1},
+        {"a_equals(of, of)", 0, 0}, /* what is in it that nobody knows is not equal */
+        {"a_contains(('x'), of)", -1, -1},
+        {"a_contains(name, ('x'))", -1, -1},
+        {"a_contains(of, 'x')", -1, -1},
+        {"a_contains(of, ('x')", -1, -1},
+        {"a_contains(of, ('x',))", -1, -1},
+        {"a_contains(of)", -1, -1},
+        {"a_contains(of, ('x'), ('y'))", -1, -1},
+        {"of = of", -1, -1},
+        {"of", -1, -1},
+        {"of in ('x')", -1, -1},
+        {"name in (('x'))", 1, 0},
+        {"{\"op\":\"=\",\"args\":[[1],[1]]}", -1, -1},
+        {"{\"op\":\"a_contains\",\"args\":[{\"property\":\"of\"},{\"a\":1}]}", -1, -1},
+        {"{\"op\":\"a_contains\",\"args\":[{\"property\":\"of\"},[\"x\",[[]]]]}", 0, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct cql2_fault fault = {""};
+
+        if (judge_array(span_of_str(cases[i].text), span_of_str(absent), &fault) !=
+                cases[i].absent ||
+            judge_array(span_of_str(cases[i].text), span_of_str(there), &fault) != cases[i].there)
+            fail_msg("%s (%s)", cases[i].text, fault.text);
+        assert_int_equal(fault.text[0] != '\0', cases[i].there < 0);
+    }
+}
+
 /* A short filter must not do much that does not count. */
 static void test_what_is_costly_counts(void **state)
 {
@@ -595,6 +733,8 @@ int main(void)
         cmocka_unit_test(test_what_the_suite_leaves_out),
         cmocka_unit_test(test_mistakes_are_told),
         cmocka_unit_test(test_limits_hold),
+        cmocka_unit_test(test_arrays_are_sets),
+        cmocka_unit_test(test_arrays_that_are_not_known),
         cmocka_unit_test(test_what_is_costly_counts),
         cmocka_unit_test(test_one_feature_has_a_limit),
         cmocka_unit_test(test_the_planner_is_told_no_more_than_is_true),

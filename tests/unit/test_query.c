@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "tests/support/test.h"
 #include "tests/support/world.h"
@@ -240,6 +241,71 @@ static void test_later_pages_need_not_count(void **state)
     kv_mem_read_end(&kv);
     world_done(&world);
     filter_free(filter);
+}
+
+static bool has_theme(const struct world_listing *listing, const char *theme)
+{
+    for (unsigned i = 0; i < listing->theme_count; i++) {
+        if (strcmp(listing->themes[i], theme) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The index is asked for themes that a filter implies: with narrower ones, which the filter drops.
+ */
+static void test_filters_by_themes_are_narrowed(void **state)
+{
+    static const struct cql2_property themes = {{(const uint8_t *)"themes", 6}, CQL2_ARRAY};
+    static const struct cql2_schema schema = {&themes, 1};
+    struct world world;
+    struct kv kv;
+    size_t found = 0;
+
+    (void)state;
+    world_init(&world, 0x7e3e);
+    world_change(&world, 700, 100);
+    read_begin(&world, &kv);
+    for (unsigned n = 0; n < 60; n++) {
+        const struct world_listing *like =
+            &world.listings[test_random_below(&world.random, world.count)];
+        const char *first = like->themes[0], *last = like->themes[like->theme_count - 1];
+        struct query query = {.collections = COLLECTION_MASK_PUBLIC,
+                              .now_ms = world.now_ms,
+                              .limit = QUERY_LIMIT_MAX};
+        struct cql2_fault fault = {""};
+        struct rtree_hit *answer;
+        struct query_page page;
+        struct buffer text = {0};
+        struct filter *filter;
+        struct cql2 tree;
+        size_t count, expected = 0;
+
+        count = world_answer(&world, &query, &answer);
+        for (size_t i = 0; i < count; i++) {
+            for (size_t j = 0; j < world.count; j++)
+                expected += world.listings[j].number == answer[i].document &&
+                            has_theme(&world.listings[j], first) &&
+                            has_theme(&world.listings[j], last);
+        }
+        buffer_printf(&text, "A_CONTAINS(themes, ('%s','%s'))", first, last);
+        assert_ok(cql2_parse_text(buffer_span(&text), &schema, &tree, &fault));
+        assert_ok(filter_new(&tree, &schema, NULL, &filter, &fault));
+        query.filter = filter;
+        query_narrow(&query);
+        assert_int_equal(query.group_count, 1);
+        assert_ok(query_run(&kv, world.themes, &query, &page));
+        assert_int_equal(page.matched, expected);
+        assert_int_equal(page.count, expected);
+        found += expected;
+        query_page_done(&page);
+        filter_free(filter);
+        buffer_done(&text);
+        free(answer);
+    }
+    assert_true(found > 100);
+    kv_mem_read_end(&kv);
+    world_done(&world);
 }
 
 /* Number of the document -> its place in world.listings. */
@@ -530,6 +596,7 @@ int main(void)
         cmocka_unit_test(test_large_world),
         cmocka_unit_test(test_pages_are_the_answer),
         cmocka_unit_test(test_later_pages_need_not_count),
+        cmocka_unit_test(test_filters_by_themes_are_narrowed),
         cmocka_unit_test(test_pages_while_writing),
         cmocka_unit_test(test_theme_counts),
         cmocka_unit_test(test_extents),
