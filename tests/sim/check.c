@@ -42,6 +42,7 @@ struct place {
 struct check {
     struct world *world;
     struct place places[WORLD_NODES_MAX][WORLD_NODES_MAX]; /* by node, origin's node */
+    uint64_t payloads_sent;
     unsigned invariant;
     char text[256];
 };
@@ -347,6 +348,21 @@ static void have_check(struct check *check, struct world_node *node,
     place->promised_mask = row->mask;
 }
 
+static uint64_t payloads_in(const struct frame_list *entries)
+{
+    struct profile_reader in = frame_list_reader(entries);
+    uint64_t count = 0;
+
+    for (uint32_t i = 0; i < entries->count; i++)
+        count += frame_read_entry(&in).has_payload;
+    return count;
+}
+
+uint64_t check_payloads_sent(const struct check *check)
+{
+    return check->payloads_sent;
+}
+
 static void on_sending(void *context, struct world_node *node, uint8_t type, struct span body)
 {
     struct check *check = context;
@@ -359,6 +375,9 @@ static void on_sending(void *context, struct world_node *node, uint8_t type, str
                       frame_type_name(type), torg_err_text(err));
         return;
     }
+    if (type == FRAME_BATCH || type == FRAME_ENTRIES)
+        check->payloads_sent +=
+            payloads_in(type == FRAME_BATCH ? &frame.batch.entries : &frame.entries.entries);
     if (type != FRAME_HAVE)
         return;
     in = frame_list_reader(&frame.have.rows);

@@ -17,9 +17,12 @@
  *   6  a fork is known to all nodes in the end, and no origin is called forked that is not
  *   7  nothing that a hostile node sends stops an honest writer
  *   8  what waits for a peer is bounded, however slow it is
+ *   9  a payload that was deleted or replaced is in no store
  *  10  a clock that is wrong by years changes nothing
  *  11  after the faults, every node reaches the newest head of every origin
  *  12  the same, from whatever state it was left in
+ *  13  who was away for long is sent what differs, not what happened
+ *  14  in quiet at most 1.1 copies of a payload for each node, on average
  *  15  a slow peer delays nobody else
  *  16  a stalled peer is shown on both sides
  *  17  a new epoch heals a fork everywhere
@@ -34,6 +37,10 @@ void check_free(struct check *check);
 void check_forget(struct check *check, uint32_t node);
 /* Everything that every node holds, once more and in full. */
 void check_all(struct check *check);
+/* Payloads in what honest nodes have sent so far. */
+uint64_t check_payloads_sent(const struct check *check);
+/* Once everybody holds everything: what is dead by then is in nobody's store. */
+void check_erased(struct check *check, struct world *world);
 /* The first invariant that was broken: its number and what was seen; 0 if none was. */
 unsigned check_violation(const struct check *check, const char **ret_text);
 void check_violate(struct check *check, unsigned invariant, const char *format, ...)

@@ -43,6 +43,10 @@ static const struct {
     {"hoard", FAULT_HOARD, {8}},
     {"blind", FAULT_BLIND, {16}},
     {"clock-purge", FAULT_CLOCK_PURGE, {10}},
+    {"keep-erased", FAULT_KEEP_ERASED, {9}},
+    {"amnesia", FAULT_AMNESIA, {13}},
+    {"flood", FAULT_FLOOD, {14}},
+    {"coward", FAULT_COWARD, {7}},
     {"strict", FAULT_STRICT, {11}},
     {"any-version", FAULT_ANY_VERSION, {16}},
 };

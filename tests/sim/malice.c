@@ -306,8 +306,8 @@ static void invent(struct world_node *node, struct buffer *bytes)
     struct head parsed;
 
     /* A greeting is left alone, or there would be nobody to tell anything. */
-    if (bytes->data[FRAME_LENGTH_BYTES] == FRAME_HELLO || !world_chance(world, 5) ||
-        !head_invent(node, &parsed, &head))
+    if (bytes->data[FRAME_LENGTH_BYTES] == FRAME_HELLO ||
+        !world_chance(world, world->invent_percent) || !head_invent(node, &parsed, &head))
         goto done;
     frame.head.head = buffer_span(&head);
     switch (world_below(world, 4)) {
@@ -370,8 +370,9 @@ void malice_do(struct world_node *node, struct buffer *bytes)
         replay(world, node, bytes);
         break;
     case WORLD_BOASTS:
-        malice_boast(bytes, world_chance(world, 10) ? 1 + world_below(world, 1000) : 0,
-                     world_chance(world, 20) ? COLLECTION_MASK_ALL : 0);
+        malice_boast(
+            bytes, world_chance(world, world->coward ? 60 : 10) ? 1 + world_below(world, 1000) : 0,
+            world_chance(world, 20) ? COLLECTION_MASK_ALL : 0);
         break;
     case WORLD_LIES:
         lie(world, bytes);

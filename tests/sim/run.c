@@ -69,6 +69,8 @@ static enum world_malice malice_draw(struct run *run)
 
     if (later < 2)
         kind = later ? WORLD_TRUNCATES : WORLD_INVENTS;
+    if (run->settings->fault == FAULT_COWARD)
+        return WORLD_BOASTS;
     return run->settings->fault == FAULT_GULLIBLE ? WORLD_INVENTS : (enum world_malice)kind;
 }
 
@@ -82,8 +84,15 @@ static void hostile_add(struct run *run)
     for (unsigned i = 0; i < 2; i++) {
         uint32_t victim = (uint32_t)world_below(run->world, run->nodes);
 
+        if (i == 0 && run->settings->fault == FAULT_COWARD)
+            victim = 0; /* who writes must hear it */
         world_peer(run->world, hostile, victim, true);
     }
+}
+
+static bool needs_hostile(enum fault fault)
+{
+    return fault == FAULT_PATIENCE || fault == FAULT_GULLIBLE || fault == FAULT_COWARD;
 }
 
 /* By up to three years, forwards or back. */
@@ -102,7 +111,8 @@ static void world_build(struct run *run)
         topology_random,
     };
     const struct settings *settings = run->settings;
-    unsigned topology = (unsigned)world_below(run->world, ARRAY_SIZE(topologies));
+    unsigned drawn = (unsigned)world_below(run->world, ARRAY_SIZE(topologies));
+    unsigned topology = settings->fault == FAULT_FLOOD ? 2 : drawn; /* a ring: two ways to all */
     uint32_t spread = settings->nodes_max - settings->nodes_min + 1;
 
     bool hostile, hostile_first;
@@ -111,9 +121,10 @@ static void world_build(struct run *run)
     for (uint32_t i = 0; i < run->nodes; i++)
         world_node_add(run->world, i == 0 || world_chance(run->world, 70));
     dial_only_choose(run, topology);
-    hostile = run->settings->fault == FAULT_PATIENCE || run->settings->fault == FAULT_GULLIBLE ||
-              world_chance(run->world, 40);
+    hostile = needs_hostile(run->settings->fault) || world_chance(run->world, 40);
     hostile_first = world_chance(run->world, 50);
+    if (run->settings->fault == FAULT_FLOOD)
+        hostile = false;
     if (hostile && hostile_first)
         hostile_add(run); /* of peers that are as good the first is preferred */
     topologies[topology](run);
@@ -138,7 +149,7 @@ static struct world_options options_draw(const struct settings *settings, uint64
     options.trace = settings->trace;
     options.delay_max_ms = (int64_t[]){5, 40, 300, 1500}[bits & 3];
     options.commit_max_ms = (int64_t[]){2, 12, 200, 12}[bits >> 2 & 3];
-    if ((bits >> 4 & 3) == 0) {
+    if ((bits >> 4 & 3) == 0 && settings->fault != FAULT_FLOOD) {
         options.limits.live_credit_bytes = 1; /* raised to the least that is allowed */
         options.limits.sync_credit_bytes = 1;
         options.limits.output_queue_bytes = 1;
@@ -230,6 +241,10 @@ static void fault_do(struct run *run)
     case FAULT_HOARD:
     case FAULT_BLIND:
     case FAULT_CLOCK_PURGE:
+    case FAULT_KEEP_ERASED:
+    case FAULT_AMNESIA:
+    case FAULT_FLOOD:
+    case FAULT_COWARD:
     case FAULT_STRICT:
     case FAULT_ANY_VERSION:
         break;
@@ -445,6 +460,13 @@ static bool stories_due(const struct run *run)
            (fault == FAULT_NONE && run->world->options.seed % 8 == 3);
 }
 
+static bool away_due(const struct run *run)
+{
+    return !check_violation(run->check, NULL) &&
+           (run->settings->fault == FAULT_AMNESIA ||
+            (run->settings->fault == FAULT_NONE && run->world->options.seed % 8 == 6));
+}
+
 /* Nothing that anybody sends who has no key may stop who writes. */
 static void writers_check(struct run *run)
 {
@@ -453,6 +475,31 @@ static void writers_check(struct run *run)
             check_violate(run->check, 7, "%s was stopped, though nobody else signs with its keys",
                           run->world->nodes[i].name);
     }
+}
+
+/* No quiet where somebody is hostile, or where credit is so short that batches must be dropped. */
+static bool quiet_due(const struct run *run)
+{
+    struct sync_limits limits = sync_limits_default();
+
+    for (uint32_t i = 0; i < run->world->node_count; i++) {
+        if (run->world->nodes[i].malice)
+            return false;
+    }
+    return !check_violation(run->check, NULL) &&
+           run->world->options.limits.live_credit_bytes == limits.live_credit_bytes &&
+           (run->settings->fault == FAULT_FLOOD ||
+            (run->settings->fault == FAULT_NONE && run->world->options.seed % 4 == 1));
+}
+
+/* What is on its way comes first. */
+static void erased_check(struct run *run)
+{
+    run_settle(run, 11);
+    if (run->settings->fault == FAULT_KEEP_ERASED)
+        sabotage_keep_erased(run->world, 1, 0);
+    if (!check_violation(run->check, NULL))
+        check_erased(run->check, run->world);
 }
 
 static void heal(struct run *run, struct result *result)
@@ -477,11 +524,18 @@ static void heal(struct run *run, struct result *result)
     run_settle(run, 11);
     result->heal_ms = world->now_ms - from_ms;
     world_run(world, world->now_ms + 5 * SECOND);
+    if (!check_violation(run->check, NULL))
+        writers_check(run);
     origin_restore(run);
     if (!check_violation(run->check, NULL))
         run_versions_check(run);
+    erased_check(run);
+    if (quiet_due(run))
+        run_quiet(run);
     if (stories_due(run))
         run_stories(run);
+    if (away_due(run))
+        run_away(run);
     if (!check_violation(run->check, NULL))
         writers_check(run);
     if ((run->forks || run->settings->fault == FAULT_CLOCK_PURGE) &&
@@ -506,6 +560,8 @@ struct result run_seed(const struct settings *settings, uint64_t seed, bool prin
     world_init(world, &options);
     run.check = check_new(world);
     memo_gullible(settings->fault == FAULT_GULLIBLE);
+    world->invent_percent = settings->fault == FAULT_GULLIBLE ? 50 : world->invent_percent;
+    world->coward = settings->fault == FAULT_COWARD;
     run.forks = (settings->fault >= FAULT_MUTE_PROOF && settings->fault <= FAULT_NO_CURE) ||
                 (settings->fault == FAULT_NONE && seed * UINT64_C(0xd1342543de82ef95) >> 62 == 0);
     world_build(&run);

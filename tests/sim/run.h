@@ -36,6 +36,10 @@ enum fault {
     FAULT_HOARD,         /* output has no limit */
     FAULT_BLIND,         /* nodes that stand still do not see what is wrong */
     FAULT_CLOCK_PURGE,   /* a listing goes because a clock says that it is old */
+    FAULT_KEEP_ERASED,   /* what was deleted is still in a store */
+    FAULT_AMNESIA,       /* who comes back has forgotten all, and is sent all */
+    FAULT_FLOOD,         /* copies that nobody needs go on coming */
+    FAULT_COWARD,        /* a mere claim stops an origin */
     FAULT_STRICT,        /* what a later version adds is taken for a mistake */
     FAULT_ANY_VERSION,   /* nodes whose versions do not meet talk all the same */
 };
@@ -86,6 +90,10 @@ void run_stories(struct run *run);
 /* Nodes of later versions are among the others; one may speak none of ours: both sides say so. */
 void run_versions_mix(struct run *run);
 void run_versions_check(struct run *run);
+/* A small world: who was away is sent what differs. */
+void run_away(struct run *run);
+/* In quiet nobody is sent much twice. */
+void run_quiet(struct run *run);
 /* In quiet a node's clock goes wrong by years: nothing may come of it. */
 void run_clock(struct run *run);
 

@@ -128,6 +128,22 @@ bool sabotage_resurrect(struct world *world, uint32_t node, uint32_t origin)
     return version != NULL;
 }
 
+bool sabotage_keep_erased(struct world *world, uint32_t node, uint32_t origin)
+{
+    static const uint8_t key[] = "rubbish";
+    const struct world_version *version = NULL;
+    struct replica_origin record;
+    struct kv kv;
+
+    MUST(kv_mem_write_begin(world->nodes[node].store, &kv));
+    if (!replica_origin_get(&kv, &world->nodes[origin].own, &record) && record.has_head)
+        version = dead_version(&kv, &world->nodes[origin], &record);
+    if (version)
+        MUST(kv_put(&kv, KV_META, span_of(key, sizeof(key)), buffer_span(&version->payload)));
+    MUST(kv_mem_write_commit(&kv));
+    return version != NULL;
+}
+
 bool sabotage_forge_charter(struct world *world, uint32_t node, uint32_t origin)
 {
     struct replica_origin record;

@@ -14,6 +14,8 @@ bool sabotage_lose_row(struct world *world, uint32_t node, uint32_t origin);
 bool sabotage_forge_payload(struct world *world, uint32_t node, uint32_t origin);
 /* A listing that was deleted is back. */
 bool sabotage_resurrect(struct world *world, uint32_t node, uint32_t origin);
+/* The payload of a listing that was deleted or replaced lies where nobody looks for it. */
+bool sabotage_keep_erased(struct world *world, uint32_t node, uint32_t origin);
 /* The newest charter's last signature changes. */
 bool sabotage_forge_charter(struct world *world, uint32_t node, uint32_t origin);
 

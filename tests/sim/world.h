@@ -74,6 +74,7 @@ struct world_node {
     struct buffer replays[8]; /* frames that it sent before */
     uint32_t bytes_per_ms;    /* of its line, in each connection */
     int64_t sent_ms;          /* when the last of what it sent leaves it */
+    uint64_t bytes_in;        /* that were sent to it */
     int64_t frozen_until_ms;  /* it does nothing, as if stopped by a signal */
     struct origin_id own;
     struct replica_signer signer;
@@ -161,6 +162,8 @@ struct world {
     char **lines; /* the newest ones */
     size_t line_next;
     int64_t clock_offset_ms[WORLD_NODES_MAX];
+    unsigned invent_percent; /* of what inventors send has an invention beside it */
+    bool coward;       /* --break: a peer that does not deliver what it claims stops who writes */
     bool convoy;       /* --break: nothing is sent to one while something is sent to another */
     uint8_t mute_type; /* --break: frames of this type never arrive */
     uint64_t dropped_frames;
@@ -203,6 +206,8 @@ uint8_t world_collection(unsigned i);
 void world_write(struct world *world, uint32_t node, unsigned count);
 /* The same with sized payloads and no deletes. */
 void world_write_sized(struct world *world, uint32_t node, unsigned count, size_t payload_size);
+/* New versions of the count listings of its first collection whose ids are least. */
+void world_rewrite(struct world *world, uint32_t node, unsigned count, size_t payload_size);
 /* A next charter: a new signing key, or with new_epoch also a new epoch; then an empty commit. */
 void world_rotate(struct world *world, uint32_t node, bool new_epoch);
 void world_beat(struct world *world, uint32_t node);

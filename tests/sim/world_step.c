@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include "tests/sim/world_internal.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include <inttypes.h>
 
 #include "tests/sim/malice.h"
@@ -47,6 +50,16 @@ static void action_close(struct world_node *node, const struct sync_action *acti
         world_wire_leave(node->world, wire, end);
 }
 
+/* Notes name an origin by the first four bytes of its id. */
+static bool node_names_own(const struct world_node *node, const char *text)
+{
+    char name[32];
+
+    snprintf(name, sizeof(name), "origin=%02x%02x%02x%02x", node->own.bytes[0], node->own.bytes[1],
+             node->own.bytes[2], node->own.bytes[3]);
+    return node->has_own && strstr(text, name);
+}
+
 static void action_do(struct world_node *node, struct sync_action *action)
 {
     struct world *world = node->world;
@@ -76,6 +89,9 @@ static void action_do(struct world_node *node, struct sync_action *action)
         world_trace(world, "%s notes %s%s", node->name, action->event, action->text);
         break;
     case SYNC_ACTION_NOTE:
+        if (world->coward && strcmp(action->event, "fetch.failed") == 0 &&
+            node_names_own(node, action->text))
+            node->stopped = true;
         world_trace(world, "%s notes %s%s", node->name, action->event, action->text);
         break;
     }

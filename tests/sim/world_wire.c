@@ -187,6 +187,7 @@ void world_wire_send(struct world *world, struct world_wire *wire, unsigned end,
     world->nodes[wire->nodes[end]].sent_ms = left_ms;
     world_event_wire(world, WORLD_DRAINED, left_ms, wire, end);
     world->bytes += bytes.size;
+    world->nodes[wire->nodes[other]].bytes_in += bytes.size;
 }
 
 void world_wire_dial(struct world *world, struct world_node *node, uint32_t peer)

@@ -104,6 +104,53 @@ void world_write_sized(struct world *world, uint32_t node, unsigned count, size_
     write_draw(world, node, count, payload_size, false);
 }
 
+/* The least id after *after of a listing that lives; NULL: there is none. */
+static const struct world_version *version_after(const struct world_node *node, uint8_t collection,
+                                                 const struct listing_id *after)
+{
+    const struct world_version *least = NULL;
+
+    for (size_t i = 0; i < node->version_count; i++) {
+        const struct world_version *version = &node->versions[i];
+
+        if (version->collection == collection && version->to == 0 &&
+            (!after || memcmp(&version->id, after, sizeof(*after)) > 0) &&
+            (!least || memcmp(&version->id, &least->id, sizeof(least->id)) < 0))
+            least = version;
+    }
+    return least;
+}
+
+void world_rewrite(struct world *world, uint32_t index, unsigned count, size_t payload_size)
+{
+    struct world_job *job = world_alloc(1, sizeof(*job));
+    const struct world_version *version = NULL;
+    size_t at = 0;
+
+    job->changes = world_alloc(count + 1, sizeof(*job->changes));
+    for (unsigned i = 0; i < count; i++) {
+        struct local_change *change = &job->changes[i];
+
+        version = version_after(world->nodes[index].book, world_collection(0),
+                                version ? &version->id : NULL);
+        if (!version)
+            break;
+        change->collection = version->collection;
+        change->id = version->id;
+        payload_draw(world, payload_size, &job->bytes);
+        change->payload.size = job->bytes.size - at;
+        at = job->bytes.size;
+        job->change_count++;
+    }
+    MUST(job->bytes.err);
+    at = 0;
+    for (size_t i = 0; i < job->change_count; i++) {
+        job->changes[i].payload.data = job->bytes.data + at;
+        at += job->changes[i].payload.size;
+    }
+    world_job_add(&world->nodes[index], job);
+}
+
 void world_rotate(struct world *world, uint32_t index, bool new_epoch)
 {
     struct world_node *node = &world->nodes[index];
