@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include "daemon/admin.h"
+#include "daemon/admin_collections.h"
 #include "daemon/admin_import.h"
 
 #include <errno.h>
@@ -567,6 +568,16 @@ static const struct http_route routes[] = {
      .place = HTTP_AT_ROOT,
      .path = "/tokens/{id}",
      .handler = tokens_delete,
+     .access = HTTP_ACCESS_OPERATOR},
+    {.method = HTTP_GET,
+     .place = HTTP_AT_ROOT,
+     .path = "/collections",
+     .handler = admin_collections_get,
+     .access = HTTP_ACCESS_OPERATOR},
+    {.method = HTTP_DELETE,
+     .place = HTTP_AT_ROOT,
+     .path = "/collections/{name}",
+     .handler = admin_collections_delete,
      .access = HTTP_ACCESS_OPERATOR},
     {.method = HTTP_POST,
      .place = HTTP_AT_ROOT,

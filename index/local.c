@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
-#include "index/local.h"
+#include "index/local_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,43 +8,35 @@
 #include "protocol/listing_geojson.h"
 #include "protocol/seal.h"
 
-/* What stands under a key begins with one of these. */
-enum { ROW_COLLECTION = 1, ROW_FEATURE = 2, ROW_ID = 3 };
 #define RECORD_FORMAT 1
 #define HASH_DOMAIN "torg/local-feature/1"
-#define FEATURE_KEY_BYTES 9 /* kind, collection, feature */
-#define WORK_SORT 4         /* of reading a feature for its order */
-#define ID_KEY_BYTES 21     /* kind, collection, hash of the id */
+#define WORK_SORT 4 /* of reading a feature for its order */
 
-struct feature_key {
-    uint8_t bytes[FEATURE_KEY_BYTES];
-};
-
-static struct feature_key feature_key(uint32_t collection, uint32_t feature)
+struct local_feature_key local_feature_key(uint32_t collection, uint32_t feature)
 {
-    struct feature_key key = {{ROW_FEATURE}};
+    struct local_feature_key key = {{LOCAL_ROW_FEATURE}};
 
     put_u32be(key.bytes + 1, collection);
     put_u32be(key.bytes + 5, feature);
     return key;
 }
 
-static struct span key_span(const struct feature_key *key)
+static struct span key_span(const struct local_feature_key *key)
 {
     return span_of(key->bytes, sizeof(key->bytes));
 }
 
-static struct span id_key(uint32_t collection, struct span id, uint8_t bytes[ID_KEY_BYTES])
+struct span local_id_key(uint32_t collection, struct span id, uint8_t bytes[LOCAL_ID_KEY_BYTES])
 {
-    bytes[0] = ROW_ID;
+    bytes[0] = LOCAL_ROW_ID;
     put_u32be(bytes + 1, collection);
     seal_hash16("torg/local-id/1", id, bytes + 5);
-    return span_of(bytes, ID_KEY_BYTES);
+    return span_of(bytes, LOCAL_ID_KEY_BYTES);
 }
 
-static struct span name_key(struct span name, uint8_t bytes[LOCAL_NAME_BYTES_MAX + 1])
+struct span local_name_key(struct span name, uint8_t bytes[LOCAL_NAME_KEY_BYTES_MAX])
 {
-    bytes[0] = ROW_COLLECTION;
+    bytes[0] = LOCAL_ROW_COLLECTION;
     if (name.size)
         memcpy(bytes + 1, name.data, name.size);
     return span_of(bytes, name.size + 1);
@@ -96,7 +88,7 @@ static enum torg_err record_read(struct span name, struct span value,
 
 enum torg_err local_save(struct kv *kv, const struct local_collection *collection)
 {
-    uint8_t bytes[LOCAL_NAME_BYTES_MAX + 1];
+    uint8_t bytes[LOCAL_NAME_KEY_BYTES_MAX];
     struct buffer out = {0};
     enum torg_err err;
 
@@ -117,8 +109,8 @@ enum torg_err local_save(struct kv *kv, const struct local_collection *collectio
     }
     err = out.err;
     if (!err)
-        err =
-            kv_put(kv, KV_LOCAL, name_key(span_of_str(collection->name), bytes), buffer_span(&out));
+        err = kv_put(kv, KV_LOCAL, local_name_key(span_of_str(collection->name), bytes),
+                     buffer_span(&out));
     buffer_done(&out);
     return err;
 }
@@ -146,28 +138,28 @@ static enum torg_err collection_new(struct span name, struct span value,
 
 enum torg_err local_get(const struct kv *kv, struct span name, struct local_collection **ret)
 {
-    uint8_t bytes[LOCAL_NAME_BYTES_MAX + 1];
+    uint8_t bytes[LOCAL_NAME_KEY_BYTES_MAX];
     struct span value;
     enum torg_err err;
 
     if (!local_name_valid(name))
         return TORG_E_NOT_FOUND;
-    err = kv_get(kv, KV_LOCAL, name_key(name, bytes), &value);
+    err = kv_get(kv, KV_LOCAL, local_name_key(name, bytes), &value);
     return err ? err : collection_new(name, value, ret);
 }
 
 enum torg_err local_next(const struct kv *kv, struct span after, struct local_collection **ret)
 {
-    uint8_t bytes[LOCAL_NAME_BYTES_MAX + 1];
+    uint8_t bytes[LOCAL_NAME_KEY_BYTES_MAX];
     struct kv_cursor *cursor = NULL;
-    struct span key, value, from = name_key(after, bytes);
+    struct span key, value, from = local_name_key(after, bytes);
     enum torg_err err = kv_cursor_open(kv, KV_LOCAL, &cursor);
 
     if (!err)
         err = kv_cursor_seek(kv, cursor, from, &key, &value);
     if (!err && after.size && span_equal(key, from))
         err = kv_cursor_next(kv, cursor, &key, &value);
-    if (!err && (key.size < 2 || key.data[0] != ROW_COLLECTION))
+    if (!err && (key.size < 2 || key.data[0] != LOCAL_ROW_COLLECTION))
         err = TORG_E_NOT_FOUND;
     if (!err)
         err = collection_new(span_of(key.data + 1, key.size - 1), value, ret);
@@ -248,9 +240,9 @@ static void grow_box(struct local_collection *collection, const struct local_fea
 static enum torg_err number_find(const struct kv *kv, uint32_t collection, struct span id,
                                  uint32_t *ret_feature)
 {
-    uint8_t bytes[ID_KEY_BYTES];
+    uint8_t bytes[LOCAL_ID_KEY_BYTES];
     struct span value;
-    enum torg_err err = kv_get(kv, KV_LOCAL, id_key(collection, id, bytes), &value);
+    enum torg_err err = kv_get(kv, KV_LOCAL, local_id_key(collection, id, bytes), &value);
 
     if (err)
         return err;
@@ -263,14 +255,14 @@ static enum torg_err number_find(const struct kv *kv, uint32_t collection, struc
 static enum torg_err number_new(struct kv *kv, struct local_collection *collection,
                                 const struct local_feature *feature, uint32_t *ret_number)
 {
-    uint8_t bytes[ID_KEY_BYTES], value[4];
+    uint8_t bytes[LOCAL_ID_KEY_BYTES], value[4];
 
     if (collection->count >= LOCAL_FEATURES_MAX || collection->next == UINT32_MAX)
         return TORG_E_TOO_BIG;
     *ret_number = collection->next++;
     collection->count++;
     put_u32be(value, *ret_number);
-    return kv_put(kv, KV_LOCAL, id_key(collection->number, span_of_str(feature->id), bytes),
+    return kv_put(kv, KV_LOCAL, local_id_key(collection->number, span_of_str(feature->id), bytes),
                   span_of(value, sizeof(value)));
 }
 
@@ -298,7 +290,7 @@ enum torg_err local_put(struct kv *kv, struct local_collection *collection,
                         const struct local_feature *feature, enum local_action *ret_action)
 {
     struct buffer value = {0};
-    struct feature_key key;
+    struct local_feature_key key;
     uint8_t hash[16];
     uint32_t number;
     enum torg_err err = local_compare(kv, collection, feature, ret_action, &number);
@@ -316,7 +308,7 @@ enum torg_err local_put(struct kv *kv, struct local_collection *collection,
     seal_hash16(HASH_DOMAIN, buffer_span(&feature->json), hash);
     buffer_put(&value, hash, sizeof(hash));
     buffer_put_span(&value, buffer_span(&feature->json));
-    key = feature_key(collection->number, number);
+    key = local_feature_key(collection->number, number);
     err = value.err;
     if (!err)
         err = kv_put(kv, KV_LOCAL, key_span(&key), buffer_span(&value));
@@ -327,7 +319,7 @@ enum torg_err local_put(struct kv *kv, struct local_collection *collection,
 enum torg_err local_feature_get(const struct kv *kv, const struct local_collection *collection,
                                 uint32_t feature, struct span *ret_json)
 {
-    struct feature_key key = feature_key(collection->number, feature);
+    struct local_feature_key key = local_feature_key(collection->number, feature);
     struct stored stored;
     struct span value;
     enum torg_err err = kv_get(kv, KV_LOCAL, key_span(&key), &value);
@@ -352,7 +344,7 @@ typedef enum torg_err stored_visit(void *context, uint32_t number, const struct 
 static enum torg_err each_stored(const struct kv *kv, uint32_t collection, stored_visit *visit,
                                  void *context)
 {
-    struct feature_key from = feature_key(collection, 0);
+    struct local_feature_key from = local_feature_key(collection, 0);
     struct kv_cursor *cursor = NULL;
     struct span key, value;
     struct stored stored;
@@ -360,7 +352,7 @@ static enum torg_err each_stored(const struct kv *kv, uint32_t collection, store
 
     if (!err)
         err = kv_cursor_seek(kv, cursor, key_span(&from), &key, &value);
-    while (!err && key.size == FEATURE_KEY_BYTES && memcmp(key.data, from.bytes, 5) == 0) {
+    while (!err && key.size == LOCAL_FEATURE_KEY_BYTES && memcmp(key.data, from.bytes, 5) == 0) {
         err = stored_read(value, &stored);
         if (!err)
             err = visit(context, get_u32be(key.data + 5), &stored);
@@ -529,7 +521,7 @@ static enum torg_err check_visit(void *context, uint32_t number, const struct st
 
 static uint32_t count_ids(const struct kv *kv, uint32_t collection)
 {
-    uint8_t from[5] = {ROW_ID};
+    uint8_t from[5] = {LOCAL_ROW_ID};
     struct kv_cursor *cursor = NULL;
     struct span key, value;
     uint32_t count = 0;

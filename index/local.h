@@ -47,6 +47,14 @@ enum torg_err local_put(struct kv *kv, struct local_collection *collection,
 /* After the last put of a transaction. */
 enum torg_err local_save(struct kv *kv, const struct local_collection *collection);
 
+/*
+ * Delete the first features of a collection, at most max of them, and with the
+ * last one the collection: its count is 0 then. What is left is whole at any
+ * time. TORG_E_CORRUPT: a feature cannot be read.
+ */
+enum torg_err local_delete(struct kv *kv, struct local_collection *collection, size_t max,
+                           size_t *ret_deleted);
+
 /* Its JSON, borrowed. TORG_E_NOT_FOUND. */
 enum torg_err local_feature_get(const struct kv *kv, const struct local_collection *collection,
                                 uint32_t feature, struct span *ret_json);

@@ -28,6 +28,7 @@ struct cli_command {
 
 int cmd_card(int argc, char **argv);
 int cmd_charter(int argc, char **argv);
+int cmd_collection(int argc, char **argv);
 int cmd_export(int argc, char **argv);
 int cmd_generate(int argc, char **argv);
 int cmd_import(int argc, char **argv);

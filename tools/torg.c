@@ -13,6 +13,8 @@ static const struct cli_command commands[] = {
     {"peer", "add, list and remove neighbours", cmd_peer},
     {"token", "create, list and revoke bearer tokens for writing over HTTP", cmd_token},
     {"import", "publish listings from GeoJSON, GeoJSON-seq or CSV", cmd_import},
+    {"collection", "list and delete local collections, which this node alone shows",
+     cmd_collection},
     {"export", "write listings as GeoJSON, GeoJSON-seq or CSV", cmd_export},
     {"query", "ask a node: near, theme, text, time", cmd_query},
     {"snapshot", "write and read the states of all municipalities as one file", cmd_snapshot},
@@ -30,7 +32,7 @@ static void print_help(FILE *out)
           "commands:\n",
           out);
     for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-        fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);
+        fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
     fputs("\n"
           "torg COMMAND --help tells more. A command that concerns one node finds it by\n"
           "--config FILE, or TORG_CONFIG in the environment, or ./federation.conf, or\n"

@@ -24,6 +24,8 @@ offers import snapshot i
 offers --new-epoch charter new --new-
 offers service-points export --collection s
 offers revoke token r
+offers delete collection d
+offers --openAt query --open
 offers csv import --format c
 offers rank query --order r
 offers municipality query --facets m

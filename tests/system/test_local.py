@@ -177,4 +177,35 @@ def test_importing():
         node.stop()
 
 
-run(test_the_standards_own_suite, test_what_is_shown, test_importing)
+def test_deleting():
+    """More than one step: gone with all that was in it, and the name can be used again."""
+    count = 12000
+    with Federation() as federation:
+        node = imported(federation, PLACES)
+        many = federation.directory / "many.geojsonseq"
+        many.write_text("".join(json.dumps({"type": "Feature", "id": i, "properties": {"n": i}, "geometry": {
+            "type": "Point", "coordinates": [20, 63]}}) + "\n" for i in range(count)))
+        torg("import", "--config", str(node.conf), "--collection", "many", "--quiet", str(many))
+        listed = torg("collection", "list", "--config", str(node.conf)).stdout
+        assert f"many" in listed and str(count) in listed and PLACES in listed, listed
+        told = torg("collection", "delete", "many", "--config", str(node.conf))
+        assert f"its {count} features are deleted" in told.stderr, told.stderr
+        assert node.get("/torg/v1/collections/many").status == 404
+        assert node.get("/torg/v1/collections/many/items").status == 404
+        again = torg("collection", "delete", "many", "--config", str(node.conf), check=False)
+        assert again.returncode == 1 and "no local collection" in again.stderr, again.stderr
+        refused = torg("collection", "delete", "offers", "--config", str(node.conf), check=False)
+        assert refused.returncode == 2 and "NAME of a local collection" in refused.stderr, refused.stderr
+        assert Client(node).matched(PLACES) == 243
+        small = federation.directory / "small.geojson"
+        small.write_text(json.dumps({"type": "FeatureCollection", "features": [
+            {"type": "Feature", "id": 1, "geometry": None, "properties": {"n": "other"}}]}))
+        torg("import", "--config", str(node.conf), "--collection", "many", str(small))
+        assert node.api("/collections/many/items")["features"][0]["properties"] == {"n": "other"}
+        stranger = node.request("DELETE", "/collections/many", port=node.admin_port)
+        assert stranger.status == 401, stranger
+        assert "all is right" in torg("verify", "--config", str(node.conf)).stdout
+        node.stop()
+
+
+run(test_the_standards_own_suite, test_what_is_shown, test_importing, test_deleting)

@@ -287,6 +287,50 @@ static void test_times(void **state)
     local_feature_done(&feature);
 }
 
+static void refuse_report(void *context, const char *what)
+{
+    (void)context;
+    fail_msg("%s", what);
+}
+
+/* Stopped between any two steps, what is left is whole, and the neighbour is as it was. */
+static void test_deleting_in_steps(void **state)
+{
+    struct world *world = *state;
+    struct local_collection *lakes = world->collection, *again;
+    size_t deleted, sum = 0;
+    uint64_t features;
+    uint32_t number;
+
+    assert_ok(local_get_or_new(&world->kv, span_of_str("rivers"), &world->collection));
+    assert_int_equal(put(world, "{\"type\":\"Feature\",\"id\":1,\"geometry\":null,\"properties\":{"
+                                "\"depth\":1}}"),
+                     LOCAL_CREATED);
+    assert_ok(local_save(&world->kv, world->collection));
+    for (unsigned step = 1; lakes->count > 0; step++) {
+        assert_ok(local_delete(&world->kv, lakes, step, &deleted));
+        sum += deleted;
+        assert_int_equal(lakes->count, COUNT - sum);
+        assert_ok(local_verify(&world->kv, refuse_report, NULL, &features));
+        assert_int_equal(features, COUNT - sum + 1);
+        assert_err(local_find(&world->kv, lakes, span_of_str("0"), &number), TORG_E_NOT_FOUND);
+    }
+    assert_int_equal(sum, COUNT);
+    assert_err(local_get(&world->kv, span_of_str("lakes"), &again), TORG_E_NOT_FOUND);
+    assert_ok(local_get(&world->kv, span_of_str("rivers"), &again));
+    assert_ok(local_find(&world->kv, again, span_of_str("1"), &number));
+    local_free(again);
+    /* One that is made anew has nothing of the old one. */
+    local_free(lakes);
+    assert_ok(local_get_or_new(&world->kv, span_of_str("lakes"), &lakes));
+    assert_int_equal(lakes->count + lakes->has_box, 0);
+    assert_ok(local_save(&world->kv, lakes));
+    assert_ok(local_delete(&world->kv, lakes, 10, &deleted));
+    assert_int_equal(deleted, 0);
+    assert_err(local_get(&world->kv, span_of_str("lakes"), &again), TORG_E_NOT_FOUND);
+    local_free(lakes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -296,6 +340,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_damage_is_noticed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_does_not_fit_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_times, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_deleting_in_steps, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

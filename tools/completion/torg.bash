@@ -31,6 +31,7 @@ _torg() {
         snapshot) words="export import" ;;
         peer) words="add remove list" ;;
         token) words="create list revoke" ;;
+        collection) words="list delete" ;;
         charter) words="show new" ;;
         esac
     fi
