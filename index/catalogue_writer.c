@@ -155,6 +155,56 @@ static enum torg_err writer_del(struct kv *kv, enum kv_table table, const void *
     return err == TORG_E_NOT_FOUND ? TORG_E_CORRUPT : err;
 }
 
+static struct catalogue_source_key source_key_of(const struct catalogue_record *record)
+{
+    return catalogue_source_key(record->origin_number, record->collection, record->source,
+                                &record->id);
+}
+
+static enum torg_err source_put(struct kv *kv, const struct catalogue_record *record)
+{
+    struct catalogue_source_key source;
+
+    if (!record->has_source)
+        return TORG_OK;
+    source = source_key_of(record);
+    return kv_put(kv, KV_SOURCE, span_of(source.bytes, sizeof(source.bytes)), (struct span){0});
+}
+
+/*
+ * Most edits leave a listing's source as it was, and where it is counted. Then
+ * nothing of that is written: in a small commit each table costs three pages.
+ */
+static enum torg_err source_change(struct kv *kv, const struct writer_before *before,
+                                   const struct catalogue_record *after)
+{
+    enum torg_err err = TORG_OK;
+
+    if (before->has_source && after && after->has_source) {
+        struct catalogue_source_key source = source_key_of(after);
+
+        if (memcmp(source.bytes, before->source.bytes, sizeof(source.bytes)) == 0)
+            return TORG_OK;
+    }
+    if (before->has_source)
+        err = writer_del(kv, KV_SOURCE, before->source.bytes, sizeof(before->source.bytes));
+    return err || !after ? err : source_put(kv, after);
+}
+
+static enum torg_err counts_change(struct kv *kv, const struct writer_before *before,
+                                   const struct catalogue_row *after)
+{
+    const struct catalogue_row *row = &before->row;
+    enum torg_err err;
+
+    if (after && after->collection == row->collection &&
+        after->origin_number == row->origin_number && after->placed == row->placed &&
+        catalogue_row_regular(after) == before->regular)
+        return TORG_OK;
+    err = writer_count(kv, row, -1);
+    return err || !after ? err : writer_count(kv, after, 1);
+}
+
 /* Take away what hangs on the old row, and the row unless the new one takes its key. */
 static enum torg_err writer_row_drop(struct catalogue_writer *writer, struct kv *kv,
                                      const struct writer_before *before,
@@ -165,28 +215,23 @@ static enum torg_err writer_row_drop(struct catalogue_writer *writer, struct kv 
     struct catalogue_extent extent;
     enum torg_err err;
 
-    err = writer_count(kv, row, -1);
-    if (!err)
-        err = catalogue_extent_get(kv, row->collection, &extent);
+    err = catalogue_extent_get(kv, row->collection, &extent);
     if (err)
         return err;
     if (catalogue_extent_touches(&extent, row))
         writer->shrunk |= UINT32_C(1) << row->collection;
     if (!after || after->placed != row->placed)
         err = writer_del(kv, KV_TEXT, key.bytes, sizeof(key.bytes));
-    if (!err && before->has_source)
-        err = writer_del(kv, KV_SOURCE, before->source.bytes, sizeof(before->source.bytes));
     return err;
 }
 
-enum torg_err catalogue_writer_store(struct kv *kv, const struct catalogue_derived *derived,
-                                     uint32_t number)
+/* Row, document and extent. */
+static enum torg_err writer_document_put(struct kv *kv, const struct catalogue_derived *derived,
+                                         uint32_t number)
 {
     const struct catalogue_row *row = &derived->row;
-    const struct catalogue_record *record = &derived->record;
     struct catalogue_row_key key = catalogue_row_key(row->collection, row->placed, number);
     struct catalogue_extent before, extent;
-    struct catalogue_source_key source;
     uint8_t document_key[4];
     enum torg_err err;
 
@@ -196,13 +241,6 @@ enum torg_err catalogue_writer_store(struct kv *kv, const struct catalogue_deriv
     if (!err)
         err = kv_put(kv, KV_DOCUMENT, span_of(document_key, sizeof(document_key)),
                      buffer_span(&derived->record_value));
-    if (!err && record->has_source) {
-        source = catalogue_source_key(record->origin_number, record->collection, record->source,
-                                      &record->id);
-        err = kv_put(kv, KV_SOURCE, span_of(source.bytes, sizeof(source.bytes)), (struct span){0});
-    }
-    if (!err)
-        err = writer_count(kv, row, 1);
     if (!err)
         err = catalogue_extent_get(kv, row->collection, &before);
     if (err)
@@ -212,6 +250,16 @@ enum torg_err catalogue_writer_store(struct kv *kv, const struct catalogue_deriv
     return catalogue_extent_equal(&before, &extent)
                ? TORG_OK
                : catalogue_extent_put(kv, row->collection, &extent);
+}
+
+enum torg_err catalogue_writer_store(struct kv *kv, const struct catalogue_derived *derived,
+                                     uint32_t number)
+{
+    enum torg_err err = writer_document_put(kv, derived, number);
+
+    if (!err)
+        err = source_put(kv, &derived->record);
+    return err ? err : writer_count(kv, &derived->row, 1);
 }
 
 static enum torg_err writer_tree_edit(struct catalogue_writer *writer,
@@ -245,6 +293,10 @@ static enum torg_err writer_replace(struct catalogue_writer *writer, struct kv *
 
     if (before->exists) {
         err = writer_row_drop(writer, kv, before, &derived->row);
+        if (!err)
+            err = source_change(kv, before, &derived->record);
+        if (!err)
+            err = counts_change(kv, before, &derived->row);
     } else {
         err = catalogue_writer_number(kv, writer->themes, &number);
         put_u32be(value, number);
@@ -255,7 +307,8 @@ static enum torg_err writer_replace(struct catalogue_writer *writer, struct kv *
     if (err)
         return err;
     derived->row.number = number;
-    err = catalogue_writer_store(kv, derived, number);
+    err = before->exists ? writer_document_put(kv, derived, number)
+                         : catalogue_writer_store(kv, derived, number);
     if (!err)
         err = catalogue_terms_change(&writer->postings, kv, number, buffer_span(&derived->terms));
     return err ? err : writer_tree_edit(writer, before, &derived->row);
@@ -270,6 +323,10 @@ static enum torg_err writer_drop(struct catalogue_writer *writer, struct kv *kv,
 
     put_u32be(key, before->number);
     err = writer_row_drop(writer, kv, before, NULL);
+    if (!err)
+        err = source_change(kv, before, NULL);
+    if (!err)
+        err = counts_change(kv, before, NULL);
     if (!err)
         err = writer_del(kv, KV_DOCUMENT, key, sizeof(key));
     if (!err)
