@@ -13,6 +13,8 @@
  * store in memory has no free pages: it is what a compacting copy of LMDB is.)
  */
 #define NEEDLE_BYTES 8
+#define PAYLOAD_HEAD "\x93\xc4\x10"
+#define SHORT_BYTES 512                         /* payloads without that head are shorter */
 #define NONCE_AT 3                              /* after the array's and the bin's heads */
 #define FILTER_BITS 16                          /* two needles of a run seldom share a bit */
 #define FILTER_MIX UINT64_C(0x9e3779b97f4a7c15) /* Fibonacci hashing */
@@ -46,7 +48,7 @@ static void needle_add(struct haystack *hay, const struct world_node *origin,
                        const struct world_version *version)
 {
     struct span payload = buffer_span(&version->payload);
-    bool framed = payload.size > NONCE_AT && payload.data[0] == 0x93 && payload.data[1] == 0xc4;
+    bool framed = payload.size > NONCE_AT && memcmp(payload.data, PAYLOAD_HEAD, NONCE_AT) == 0;
     size_t at = framed ? NONCE_AT : 0;
     uint64_t value;
 
@@ -60,21 +62,34 @@ static void needle_add(struct haystack *hay, const struct world_node *origin,
     hay->filter[filter_bit(value) / 8] |= (uint8_t)(1u << filter_bit(value) % 8);
 }
 
+static void needle_look(struct haystack *hay, uint64_t value)
+{
+    const struct needle key = {.value = value};
+    const struct needle *found;
+
+    if (!(hay->filter[filter_bit(value) / 8] >> filter_bit(value) % 8 & 1))
+        return;
+    found = bsearch(&key, hay->needles, hay->count, sizeof(key), needle_order);
+    if (found)
+        check_violate(hay->check, 9, "%s still has a payload that %s has erased", hay->node->name,
+                      found->origin->name);
+}
+
+/* At each place of a short value; in a long one, where a nonce may begin. */
 static void value_search(struct haystack *hay, struct span value)
 {
-    struct needle key = {0};
+    const uint8_t *end = value.data + value.size, *at = value.data;
+    uint64_t last = 0;
 
-    for (size_t i = 0; i < value.size; i++) {
-        const struct needle *found;
-
-        key.value = key.value << 8 | value.data[i];
-        if (i + 1 < NEEDLE_BYTES ||
-            !(hay->filter[filter_bit(key.value) / 8] >> filter_bit(key.value) % 8 & 1))
-            continue;
-        found = bsearch(&key, hay->needles, hay->count, sizeof(key), needle_order);
-        if (found)
-            check_violate(hay->check, 9, "%s still has a payload that %s has erased",
-                          hay->node->name, found->origin->name);
+    for (size_t i = 0; i < value.size && i < SHORT_BYTES; i++) {
+        last = last << 8 | value.data[i];
+        if (i + 1 >= NEEDLE_BYTES)
+            needle_look(hay, last);
+    }
+    while (value.size > SHORT_BYTES && (at = memmem(at, (size_t)(end - at), PAYLOAD_HEAD, 3))) {
+        at += NONCE_AT;
+        if (end - at >= NEEDLE_BYTES)
+            needle_look(hay, get_u64be(at));
     }
 }
 

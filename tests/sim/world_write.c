@@ -5,6 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Nils, up to that size of all. */
+static void padding_put(struct buffer *out, size_t size)
+{
+    uint8_t nils[1024];
+
+    memset(nils, 0xc0, sizeof(nils));
+    while (out->size < size && !out->err)
+        buffer_put(out, nils, size - out->size < sizeof(nils) ? size - out->size : sizeof(nils));
+}
+
 static void payload_draw(struct world *world, size_t size, struct buffer *out)
 {
     uint8_t nonce[16];
@@ -23,8 +33,7 @@ static void payload_draw(struct world *world, size_t size, struct buffer *out)
     pack_str(&body, span_of_str("name"));
     pack_uint(&body, world_below(world, 1000));
     payload_pack(nonce, world_chance(world, 20) ? 77 : PAYLOAD_SCHEMA, buffer_span(&body), out);
-    while (out->size < before + size)
-        buffer_put_u8(out, 0xc0);
+    padding_put(out, before + size);
     buffer_done(&body);
 }
 
