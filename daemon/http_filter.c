@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/http_local.h"
 #include "daemon/http_reply.h"
 #include "daemon/http_router.h"
 
@@ -37,6 +38,47 @@ static void add_unknown(const struct http_exchange *exchange, struct span name,
     problems_add(problems, shown, "is no parameter here; allowed: %s",
                  list.err ? "" : (const char *)list.data);
     buffer_done(&list);
+}
+
+/* The properties of what the path names. NULL: it is no collection, or an error (*ret_err). */
+static struct queryables *named_queryables(struct http_exchange *exchange, enum torg_err *ret_err)
+{
+    struct span name = exchange->captures[0];
+    uint32_t collections = UINT32_C(1) << collection_of_name(name);
+    struct local_collection *local = http_local_find(exchange, ret_err);
+    struct queryables *out = NULL;
+
+    if (name.size == 0) /* a search */
+        collections = exchange->params.query.collections ? exchange->params.query.collections
+                                                         : COLLECTION_MASK_PUBLIC;
+    if (!*ret_err && (local || collections & COLLECTION_MASK_PUBLIC)) {
+        out = calloc(1, sizeof(*out));
+        *ret_err = out ? TORG_OK : TORG_E_NOMEM;
+    }
+    for (size_t i = 0; out && local && i < local->types.count; i++)
+        (void)queryables_add(out, local->types.items[i].name, local->types.items[i].type, NULL);
+    if (out && !local)
+        queryables_of_listings(collections & COLLECTION_MASK_PUBLIC, out);
+    local_free(local);
+    return out;
+}
+
+enum torg_err http_filter_add_unknown(struct http_exchange *exchange, struct problems *problems)
+{
+    struct http_params *params = &exchange->params;
+    enum torg_err err = TORG_OK;
+
+    if (params->property_count == 0)
+        return TORG_OK;
+    params->queryables = named_queryables(exchange, &err);
+    for (size_t i = 0; params->queryables && i < params->property_count; i++) {
+        if (queryables_find(params->queryables, params->properties[i]->name) ==
+            params->queryables->count)
+            add_unknown(exchange, params->properties[i]->name, problems);
+    }
+    free(params->queryables);
+    params->queryables = NULL;
+    return err;
 }
 
 /* One parameter named like a property; several must all hold. */

@@ -12,4 +12,10 @@
  */
 enum torg_err http_filter_read(struct http_exchange *exchange, bool *ret_good);
 
+/*
+ * Other parameters of the query are wrong: name what besides is neither a
+ * parameter nor a property, which otherwise http_filter_read would do.
+ */
+enum torg_err http_filter_add_unknown(struct http_exchange *exchange, struct problems *problems);
+
 #endif

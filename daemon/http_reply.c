@@ -302,7 +302,9 @@ void http_reply_error(struct http_exchange *exchange, enum torg_err err)
         return;
     case TORG_E_FULL:
         http_reply_problem(exchange, 507, "storage-full",
-                           "The store is full: nothing was changed. Reading goes on.");
+                           "The store is full: nothing was changed, and reading goes on. Delete "
+                           "listings; or the operator frees disk space, or raises map-size in the "
+                           "section [limits] of federation.conf.");
         return;
     case TORG_E_RECOVERING:
         http_reply_problem(exchange, 503, "recovering", "No writes now: %s.",

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include "daemon/http_router.h"
+#include "daemon/http_filter.h"
 #include "daemon/http_html.h"
 #include "daemon/http_reply.h"
 
@@ -408,6 +409,8 @@ static bool read_params(struct http_exchange *exchange)
     }
     err = http_params_read(&exchange->query, route->params, route->formats, route->form,
                            &exchange->params, &problems);
+    if (err == TORG_E_INVALID && http_filter_add_unknown(exchange, &problems))
+        err = TORG_E_NOMEM;
     if (err && err != TORG_E_INVALID) {
         http_reply_error(exchange, err);
         return false;

@@ -197,7 +197,24 @@ static enum torg_err own_origin(struct export *export, struct origin_id *ret_own
     return err;
 }
 
-static enum torg_err export_all(struct export *export, size_t *ret_origins)
+/* Is there any that is wanted? Known before anything is written. */
+static enum torg_err any_wanted(struct export *export, bool *ret_any)
+{
+    struct origin_id own = {{0}}, last;
+    const struct origin_id *after = NULL;
+    enum torg_err err = own_origin(export, &own);
+
+    *ret_any = false;
+    while (!err && !*ret_any) {
+        err = next_origin(export, after, &own);
+        *ret_any = !err && origin_wanted(export, &export->from, &own);
+        last = export->from.id;
+        after = &last;
+    }
+    return err == TORG_E_NOT_FOUND ? TORG_OK : err;
+}
+
+static enum torg_err export_all(struct export *export)
 {
     struct origin_id own = {{0}};
     const struct origin_id *after = NULL;
@@ -212,7 +229,6 @@ static enum torg_err export_all(struct export *export, size_t *ret_origins)
         after = &last;
         if (!origin_wanted(export, &export->from, &own))
             continue;
-        ++*ret_origins;
         for (uint8_t c = 1; c < COLLECTIONS_MAX && !err; c++) {
             export->now_collection = c;
             if (COLLECTION_MASK_PUBLIC >> c & 1 && (!export->collection || export->collection == c))
@@ -224,8 +240,7 @@ static enum torg_err export_all(struct export *export, size_t *ret_origins)
 
 static int write_all(struct export *export)
 {
-    size_t origins = 0;
-    enum torg_err err;
+    enum torg_err err = TORG_OK;
 
     if (export->format == FEATURE_CSV) {
         csv_put_header(export->collection, &export->text);
@@ -233,20 +248,41 @@ static int write_all(struct export *export)
     } else if (export->format == FEATURE_GEOJSON) {
         fputs("{\"type\":\"FeatureCollection\",\"features\":[\n", export->out);
     }
-    err = export_all(export, &origins);
+    if (!err)
+        err = export_all(export);
     if (export->format == FEATURE_GEOJSON)
         fputs("\n]}\n", export->out);
     if (!err && (fflush(export->out) != 0 || ferror(export->out)))
         err = TORG_E_IO;
     if (err)
         return cli_fail(COMMAND, "%s", err == TORG_E_IO ? strerror(errno) : torg_err_text(err));
-    if (origins == 0)
-        return cli_fail(COMMAND, "no origin whose id begins with \"%s\" is held here",
-                        export->origin ? export->origin : "");
     if (export->unshowable)
         fprintf(stderr, "%" PRIu64 " listings were left out: this version cannot show them\n",
                 export->unshowable);
     return CLI_OK;
+}
+
+static int export_to_output(struct export *export)
+{
+    bool any;
+    enum torg_err err = any_wanted(export, &any);
+    int result;
+
+    if (err)
+        return cli_fail(COMMAND, "%s", torg_err_text(err));
+    if (!any && export->origin)
+        return cli_fail(COMMAND, "no origin whose id begins with \"%s\" is held here",
+                        export->origin);
+    if (!any)
+        return cli_fail(COMMAND, "this node publishes nothing itself; --origin all gives what it "
+                                 "holds of others");
+    export->out = export->output ? fopen(export->output, "wbe") : stdout;
+    if (!export->out)
+        return cli_fail(COMMAND, "%s: %s", export->output, strerror(errno));
+    result = write_all(export);
+    if (export->output && fclose(export->out) != 0 && !result)
+        result = cli_fail(COMMAND, "%s: %s", export->output, strerror(errno));
+    return result;
 }
 
 static int run(struct export *export)
@@ -260,15 +296,7 @@ static int run(struct export *export)
         return CLI_FAILED;
     options.read_only = true;
     err = store_open(config.directory, &options, &export->store);
-    if (err) {
-        result = cli_fail_store(COMMAND, config.directory, err);
-    } else {
-        export->out = export->output ? fopen(export->output, "wbe") : stdout;
-        result = export->out ? write_all(export)
-                             : cli_fail(COMMAND, "%s: %s", export->output, strerror(errno));
-    }
-    if (export->output && export->out && fclose(export->out) != 0 && !result)
-        result = cli_fail(COMMAND, "%s: %s", export->output, strerror(errno));
+    result = err ? cli_fail_store(COMMAND, config.directory, err) : export_to_output(export);
     store_close(export->store);
     buffer_done(&export->text);
     buffer_done(&export->scratch);

@@ -225,6 +225,14 @@ def test_errors_are_problems_that_say_what_to_do():
             extra = {} if name == "near" else {"near": "20,63"} if name == "radius" else {}
             detail = problem(node.get(API + "/search", **{name: value}, **extra), 400)
             assert name in json.dumps(detail), (name, detail)
+        # One wrong parameter does not hide another, nor what is no parameter at all.
+        for path, known in (("/search", "name"), ("/collections/offers/items", "kind")):
+            several = problem(node.get(API + path, near="1", limit="x", colour="red", taste="sweet",
+                                       **{known: "x"}), 400)
+            assert {error["path"] for error in several["errors"]} == \
+                {"near", "limit", "colour", "taste"}, several
+        several = problem(node.get(API + "/collections/nothing/items", near="1", colour="red"), 400)
+        assert [error["path"] for error in several["errors"]] == ["near"], several
         post = API + "/collections/offers/items"
         problem(node.request("POST", post, body=feature("X"),
                              headers={"Content-Type": "application/geo+json"}), 401)

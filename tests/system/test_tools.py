@@ -220,6 +220,11 @@ def test_export_can_be_imported_elsewhere():
         torg("generate", "--count", "300", "--seed", "7", "--output", str(path))
         done = importing(a, path)
         assert counts(done)["created"] == 300, done
+        nobody = federation.directory / "nobody.geojson"
+        refused = torg("export", "--config", str(a.conf), "--origin", "zz", check=False)
+        assert refused.returncode == 1 and refused.stdout == "" and '"zz"' in refused.stderr, refused
+        refused = torg("export", "--config", str(a.conf), "--origin", "zz", "--output", str(nobody), check=False)
+        assert refused.returncode == 1 and not nobody.exists(), refused
         for form in ("geojson", "geojsonseq"):
             out = federation.directory / f"out.{form}"
             torg("export", "--config", str(a.conf), "--format", form, "--output", str(out))
