@@ -4,20 +4,15 @@
 #include "daemon/http_reply.h"
 
 #include <assert.h>
-#include <event2/buffer.h>
-#include <event2/bufferevent.h>
-#include <event2/bufferevent_ssl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
 #include <time.h>
 
 #include "daemon/http_rate.h"
+#include "daemon/http_stream.h"
 #include "daemon/http_tls.h"
 #include "daemon/log.h"
 
-#define BODY_PIECE_BYTES 16384
 /* Who sends many requests at once has so much done before others get their turn. */
 #define TURN_REQUESTS_MAX 16
 #define TURN_US_MAX 10000
@@ -34,8 +29,10 @@ enum conn_state {
 struct http_conn {
     struct http_worker *worker;
     struct http_conn *before, *after;
-    struct bufferevent *bev;
+    struct http_stream stream;
     struct event *timer, *turn;
+    uint64_t deadline_us; /* monotonic; 0: none */
+    uint64_t armed_us;    /* when the timer looks at it, never later; 0: it is not running */
     uint64_t ticket;
     struct http_conn_source source;
     enum conn_state state;
@@ -53,91 +50,27 @@ static void count(struct http_conn *conn, enum metrics_counter counter, uint64_t
     metrics_add(conn->worker->options->node->metrics, counter, value);
 }
 
+/*
+ * Every request has its deadlines, and hardly any comes to pass: the timer is
+ * left as it is when it looks in time anyway, and then waits for the rest.
+ */
+static void set_deadline_at(struct http_conn *conn, uint64_t deadline_us)
+{
+    uint64_t now_us = (uint64_t)clock_monotonic_us();
+    uint64_t wait_us = deadline_us > now_us ? deadline_us - now_us : 0;
+    struct timeval tv = {.tv_sec = (time_t)(wait_us / 1000000),
+                         .tv_usec = (suseconds_t)(wait_us % 1000000)};
+
+    conn->deadline_us = deadline_us;
+    if (conn->armed_us && conn->armed_us <= deadline_us)
+        return;
+    if (event_add(conn->timer, &tv) == 0)
+        conn->armed_us = deadline_us;
+}
+
 static void set_deadline(struct http_conn *conn, uint64_t timeout_ms)
 {
-    struct timeval tv = {.tv_sec = (time_t)(timeout_ms / 1000),
-                         .tv_usec = (suseconds_t)(timeout_ms % 1000 * 1000)};
-
-    (void)event_add(conn->timer, &tv);
-}
-
-/* ---- exchanges ---- */
-
-/* Memory that the next answer can use as it is; small enough to be kept. */
-static struct buffer spare_buffer(struct buffer *used)
-{
-    struct buffer kept = {0};
-
-    if (used->capacity <= HTTP_SPARE_BYTES_MAX) {
-        kept = *used;
-        buffer_clear(&kept);
-    } else {
-        buffer_done(used);
-    }
-    *used = (struct buffer){0};
-    return kept;
-}
-
-static struct http_exchange *exchange_new(struct http_conn *conn)
-{
-    struct http_exchange *exchange = conn->worker->spare;
-    struct buffer fields = {0}, body = {0};
-
-    if (exchange) {
-        fields = exchange->reply.fields;
-        body = exchange->reply.body;
-    } else {
-        exchange = malloc(sizeof(*exchange));
-    }
-    conn->worker->spare = NULL;
-    if (!exchange)
-        return NULL;
-    memset(exchange, 0, HTTP_EXCHANGE_ZEROED);
-    exchange->reply.fields = fields;
-    exchange->reply.body = body;
-    exchange->query.count = 0;
-    exchange->path.count = 0;
-    exchange->worker = conn->worker;
-    exchange->conn = conn;
-    exchange->node = conn->worker->options->node;
-    exchange->service = conn->worker->options->service;
-    exchange->now_ms = clock_wall_ms();
-    exchange->started_us = conn->started_us;
-    conn->worker->exchanges++;
-    conn->exchange = exchange;
-    return exchange;
-}
-
-void http_exchange_free_spare(struct http_exchange *exchange)
-{
-    if (!exchange)
-        return;
-    buffer_done(&exchange->reply.fields);
-    buffer_done(&exchange->reply.body);
-    free(exchange);
-}
-
-static void exchange_free(struct http_exchange *exchange)
-{
-    struct http_worker *worker;
-
-    if (!exchange)
-        return;
-    worker = exchange->worker;
-    http_params_done(&exchange->params);
-    buffer_done(&exchange->body);
-    exchange->reply.fields = spare_buffer(&exchange->reply.fields);
-    exchange->reply.body = spare_buffer(&exchange->reply.body);
-    worker->exchanges--;
-    if (worker->spare)
-        http_exchange_free_spare(exchange);
-    else
-        worker->spare = exchange;
-}
-
-struct loop *http_exchange_loop(const struct http_exchange *exchange)
-{
-    return exchange->worker->loop;
+    set_deadline_at(conn, (uint64_t)clock_monotonic_us() + timeout_ms * 1000);
 }
 
 /* ---- the end of a connection ---- */
@@ -168,7 +101,7 @@ void http_conn_close(struct http_conn *conn)
     if (conn->exchange && conn->exchange->pending)
         conn->exchange->conn = NULL; /* The write goes on; nobody hears of it. */
     else
-        exchange_free(conn->exchange);
+        http_exchange_free(conn->exchange);
     if (conn->after)
         conn->after->before = conn->before;
     if (conn->before)
@@ -182,81 +115,45 @@ void http_conn_close(struct http_conn *conn)
         event_free(conn->timer);
     if (conn->turn)
         event_free(conn->turn);
-    bufferevent_free(conn->bev);
+    http_stream_close(&conn->stream);
     free(conn);
     http_worker_check_drained(worker);
 }
 
 static void linger(struct http_conn *conn)
 {
-    if (conn->source.tls)
-        (void)SSL_shutdown(bufferevent_openssl_get_ssl(conn->bev)); /* no truncation */
-    (void)shutdown(bufferevent_getfd(conn->bev), SHUT_WR);
+    http_stream_end(&conn->stream);
     conn->state = CONN_LINGER;
     http_gate_waiting(conn->worker->gate, conn->ticket); /* It may give way to a new one. */
     set_deadline(conn, HTTP_LINGER_TIMEOUT_MS);
-    (void)evbuffer_drain(bufferevent_get_input(conn->bev), SIZE_MAX);
-    (void)bufferevent_enable(conn->bev, EV_READ);
+    http_stream_read(&conn->stream, true);
+    http_stream_take(&conn->stream, http_stream_input(&conn->stream).size);
 }
 
 static void linger_read(struct http_conn *conn)
 {
-    struct evbuffer *input = bufferevent_get_input(conn->bev);
+    size_t size = http_stream_input(&conn->stream).size;
 
-    conn->lingered_bytes += evbuffer_get_length(input);
-    (void)evbuffer_drain(input, SIZE_MAX);
+    conn->lingered_bytes += size;
+    http_stream_take(&conn->stream, size);
     if (conn->lingered_bytes > HTTP_LINGER_BYTES_MAX)
         http_conn_close(conn);
 }
 
 /* ---- answers ---- */
 
-static void free_body(const void *data, size_t size, void *context)
-{
-    (void)data;
-    (void)size;
-    free(context);
-}
-
-/*
- * Most answers fit into the socket's buffer: they leave in one call, without a
- * wait, a timer or a look at the descriptor. Returns how many bytes did; what is
- * wrong with the socket shows when the rest is written.
- */
-static size_t send_now(struct http_conn *conn, const struct buffer *head, const struct buffer *body)
-{
-    struct iovec parts[2] = {{.iov_base = head->data, .iov_len = head->size}};
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 1};
-    ssize_t sent;
-
-    if (conn->source.tls || evbuffer_get_length(bufferevent_get_output(conn->bev)) > 0)
-        return 0;
-    if (body && body->size > 0)
-        parts[message.msg_iovlen++] = (struct iovec){.iov_base = body->data, .iov_len = body->size};
-    sent = sendmsg(bufferevent_getfd(conn->bev), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    return sent > 0 ? (size_t)sent : 0;
-}
-
 /* From here on the connection writes what is left after sent bytes; true on success. */
 static bool start_writing(struct http_conn *conn, struct buffer *head, struct buffer *body,
                           size_t sent)
 {
-    struct evbuffer *output = bufferevent_get_output(conn->bev);
-    size_t of_head = sent < head->size ? sent : head->size, of_body = sent - of_head;
     uint64_t size = head->size + (body ? body->size : 0) - sent;
 
-    if (head->size > of_head && evbuffer_add(output, head->data + of_head, head->size - of_head))
+    if (http_stream_queue(&conn->stream, head, body, sent))
         return false;
-    if (body && body->size > of_body) {
-        if (evbuffer_add_reference(output, body->data + of_body, body->size - of_body, free_body,
-                                   body->data))
-            return false;
-        *body = (struct buffer){0}; /* The output owns its bytes now. */
-    }
     conn->state = CONN_WRITING;
     conn->queued_bytes = size;
     conn->worker->queued_bytes += size;
-    (void)bufferevent_disable(conn->bev, EV_READ);
+    http_stream_read(&conn->stream, false);
     set_deadline(conn, HTTP_WRITE_TIMEOUT_MS + size * 1000 / HTTP_WRITE_BYTES_PER_S_MIN);
     return true;
 }
@@ -366,7 +263,7 @@ static bool send_reply(struct http_conn *conn)
     }
     size = head->size + (body ? body->size : 0);
     count(conn, METRIC_HTTP_BYTES_SENT, size);
-    sent = send_now(conn, head, body);
+    sent = http_stream_send_now(&conn->stream, head, body);
     if (sent < size && !start_writing(conn, head, body, sent)) {
         http_conn_close(conn);
         return false;
@@ -388,7 +285,7 @@ void http_exchange_finish(struct http_exchange *exchange)
             advance(conn);
         return;
     }
-    exchange_free(exchange);
+    http_exchange_free(exchange);
     http_worker_check_drained(worker);
 }
 
@@ -402,14 +299,13 @@ static bool run(struct http_conn *conn)
     http_router_run(exchange);
     if (!exchange->pending)
         return send_reply(conn);
-    (void)event_del(conn->timer);
-    (void)bufferevent_disable(conn->bev, EV_READ);
+    conn->deadline_us = 0;
+    http_stream_read(&conn->stream, false);
     return false;
 }
 
 static bool begin_body(struct http_conn *conn)
 {
-    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
     struct http_exchange *exchange = conn->exchange;
 
     if (exchange->reply.status) {
@@ -420,7 +316,7 @@ static bool begin_body(struct http_conn *conn)
     if (exchange->request.framing == HTTP_BODY_NONE)
         return run(conn);
     if (exchange->request.expect_continue)
-        (void)bufferevent_write(conn->bev, go_on, sizeof(go_on) - 1);
+        http_stream_write(&conn->stream, span_of_str("HTTP/1.1 100 Continue\r\n\r\n"));
     conn->state = CONN_BODY;
     conn->chunked = (struct http_chunked){0};
     set_deadline(conn, HTTP_BODY_TIMEOUT_MS);
@@ -448,23 +344,25 @@ static void check_rate(struct http_exchange *exchange)
     http_reply_field(exchange, "Retry-After", "%u", wait_s);
 }
 
-static bool take_head(struct http_conn *conn, const uint8_t *data, size_t size)
+static bool take_head(struct http_conn *conn, struct span head)
 {
     static const struct http_refusal no_memory = {503, "there is no memory for this request now"};
-    struct http_exchange *exchange = exchange_new(conn);
+    struct http_exchange *exchange = http_exchange_new(conn->worker, conn, conn->started_us);
     struct http_refusal refusal;
 
     if (!exchange) {
         refuse(conn, &no_memory);
         return false;
     }
-    memcpy(exchange->head, data, size);
-    exchange->head_size = size;
-    (void)evbuffer_drain(bufferevent_get_input(conn->bev), size);
+    conn->exchange = exchange;
+    memcpy(exchange->head, head.data, head.size);
+    exchange->head_size = head.size;
+    http_stream_take(&conn->stream, head.size);
     conn->head_at = 0;
-    if (http_request_parse(span_of(exchange->head, size), &exchange->request, &refusal)) {
+    if (http_request_parse(span_of(exchange->head, exchange->head_size), &exchange->request,
+                           &refusal)) {
         conn->exchange = NULL;
-        exchange_free(exchange);
+        http_exchange_free(exchange);
         refuse(conn, &refusal);
         return false;
     }
@@ -478,35 +376,27 @@ static bool take_head(struct http_conn *conn, const uint8_t *data, size_t size)
 
 static bool step_head(struct http_conn *conn)
 {
-    struct evbuffer *input = bufferevent_get_input(conn->bev);
-    size_t size = evbuffer_get_length(input);
+    struct span input = http_stream_input(&conn->stream);
     struct http_refusal refusal;
-    const uint8_t *data;
     size_t head_size;
     enum torg_err err;
 
-    if (size == 0)
+    if (input.size == 0)
         return false;
-    if (conn->state == CONN_IDLE) {
-        conn->state = CONN_HEAD;
+    if (conn->state == CONN_IDLE)
         conn->started_us = (uint64_t)clock_monotonic_us();
+    if (input.size > HTTP_HEAD_BYTES_MAX)
+        input.size = HTTP_HEAD_BYTES_MAX;
+    err = http_request_head_find(input, &conn->head_at, &head_size, &refusal);
+    if (!err)
+        return take_head(conn, span_of(input.data, head_size));
+    if (err != TORG_E_TRUNCATED) {
+        refuse(conn, &refusal);
+    } else if (conn->state == CONN_IDLE) {
+        conn->state = CONN_HEAD; /* Few heads come in pieces. */
         set_deadline(conn, HTTP_HEAD_TIMEOUT_MS);
     }
-    if (size > HTTP_HEAD_BYTES_MAX)
-        size = HTTP_HEAD_BYTES_MAX;
-    data = evbuffer_pullup(input, (ev_ssize_t)size);
-    if (!data) {
-        http_conn_close(conn);
-        return false;
-    }
-    err = http_request_head_find(span_of(data, size), &conn->head_at, &head_size, &refusal);
-    if (err == TORG_E_TRUNCATED)
-        return false;
-    if (err) {
-        refuse(conn, &refusal);
-        return false;
-    }
-    return take_head(conn, data, head_size);
+    return false;
 }
 
 static bool body_failed(struct http_conn *conn, enum torg_err err)
@@ -524,43 +414,33 @@ static bool body_failed(struct http_conn *conn, enum torg_err err)
     return send_reply(conn);
 }
 
-static enum torg_err read_sized(struct http_exchange *exchange, struct evbuffer *input, bool *done)
+static enum torg_err read_sized(struct http_conn *conn, bool *done)
 {
-    size_t left = (size_t)exchange->request.content_length - exchange->body.size;
-    size_t size = evbuffer_get_length(input);
-    enum torg_err err;
+    struct buffer *body = &conn->exchange->body;
+    size_t left = (size_t)conn->exchange->request.content_length - body->size;
+    struct span input = http_stream_input(&conn->stream);
 
-    if (size > left)
-        size = left;
-    err = buffer_reserve(&exchange->body, size);
-    if (err)
-        return err;
-    if (size > 0 &&
-        evbuffer_remove(input, exchange->body.data + exchange->body.size, size) != (int)size)
-        return TORG_E_INTERNAL;
-    exchange->body.size += size;
-    *done = size == left;
-    return TORG_OK;
+    if (input.size > left)
+        input.size = left;
+    buffer_put_span(body, input);
+    http_stream_take(&conn->stream, input.size);
+    *done = input.size == left;
+    return body->err;
 }
 
-static enum torg_err read_chunked(struct http_conn *conn, struct evbuffer *input, bool *done)
+static enum torg_err read_chunked(struct http_conn *conn, bool *done)
 {
+    struct span input = http_stream_input(&conn->stream);
     enum torg_err err = TORG_OK;
 
-    while (!err && !conn->chunked.done && evbuffer_get_length(input) > 0) {
-        size_t size = evbuffer_get_length(input);
-        const uint8_t *data;
+    while (!err && !conn->chunked.done && input.size > 0) {
         size_t used;
 
-        if (size > BODY_PIECE_BYTES)
-            size = BODY_PIECE_BYTES;
-        data = evbuffer_pullup(input, (ev_ssize_t)size);
-        if (!data)
-            return TORG_E_NOMEM;
-        err = http_request_chunked_read(&conn->chunked, span_of(data, size),
+        err = http_request_chunked_read(&conn->chunked, input,
                                         http_router_body_max(conn->exchange->route),
                                         &conn->exchange->body, &used);
-        (void)evbuffer_drain(input, used);
+        http_stream_take(&conn->stream, used);
+        input = http_stream_input(&conn->stream);
     }
     *done = conn->chunked.done;
     return err;
@@ -568,14 +448,13 @@ static enum torg_err read_chunked(struct http_conn *conn, struct evbuffer *input
 
 static bool step_body(struct http_conn *conn)
 {
-    struct evbuffer *input = bufferevent_get_input(conn->bev);
     bool done = false;
     enum torg_err err;
 
     if (conn->exchange->request.framing == HTTP_BODY_LENGTH)
-        err = read_sized(conn->exchange, input, &done);
+        err = read_sized(conn, &done);
     else
-        err = read_chunked(conn, input, &done);
+        err = read_chunked(conn, &done);
     if (err)
         return body_failed(conn, err);
     return done ? run(conn) : false;
@@ -593,6 +472,7 @@ static void advance(struct http_conn *conn)
         if (again && conn->state == CONN_IDLE &&
             (++answers == TURN_REQUESTS_MAX ||
              (uint64_t)clock_monotonic_us() - begun_us > TURN_US_MAX)) {
+            http_stream_read(&conn->stream, false);
             (void)event_add(conn->turn, &at_once); /* after whatever else has come */
             return;
         }
@@ -606,7 +486,7 @@ static bool answered(struct http_conn *conn)
     conn->queued_bytes = 0;
     metrics_http_time_us(conn->worker->options->node->metrics,
                          (uint64_t)clock_monotonic_us() - conn->started_us);
-    exchange_free(conn->exchange);
+    http_exchange_free(conn->exchange);
     conn->exchange = NULL;
     if (conn->worker->draining) {
         http_conn_close(conn);
@@ -619,17 +499,16 @@ static bool answered(struct http_conn *conn)
     conn->state = CONN_IDLE;
     http_gate_waiting(conn->worker->gate, conn->ticket);
     set_deadline(conn, HTTP_IDLE_TIMEOUT_MS);
-    (void)bufferevent_enable(conn->bev, EV_READ);
+    http_stream_read(&conn->stream, true);
     return true;
 }
 
-/* ---- libevent's callbacks ---- */
+/* ---- what the stream and the clock say ---- */
 
-static void on_read(struct bufferevent *bev, void *context)
+static void on_input(void *context)
 {
     struct http_conn *conn = context;
 
-    (void)bev;
     if (conn->state == CONN_LINGER)
         linger_read(conn);
     else if (conn->state != CONN_RUNNING && conn->state != CONN_WRITING)
@@ -642,25 +521,23 @@ static void on_turn(evutil_socket_t fd, short what, void *context)
 
     (void)fd;
     (void)what;
-    on_read(conn->bev, conn);
+    http_stream_read(&conn->stream, true);
+    on_input(conn);
 }
 
-static void on_written(struct bufferevent *bev, void *context)
+static void on_written(void *context)
 {
     struct http_conn *conn = context;
 
-    (void)bev;
     if (conn->state == CONN_WRITING && conn->exchange && conn->exchange->reply.more)
         go_on(conn);
     else if (conn->state == CONN_WRITING && answered(conn)) /* not for 100 Continue */
         advance(conn); /* Bytes that came before would not call back again. */
 }
 
-static void on_event(struct bufferevent *bev, short what, void *context)
+static void on_ended(void *context)
 {
-    (void)bev;
-    if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR))
-        http_conn_close(context);
+    http_conn_close(context);
 }
 
 static void on_deadline(evutil_socket_t fd, short what, void *context)
@@ -670,6 +547,13 @@ static void on_deadline(evutil_socket_t fd, short what, void *context)
 
     (void)fd;
     (void)what;
+    conn->armed_us = 0;
+    if (conn->deadline_us == 0)
+        return;
+    if (conn->deadline_us > (uint64_t)clock_monotonic_us()) {
+        set_deadline_at(conn, conn->deadline_us);
+        return;
+    }
     if (conn->state != CONN_LINGER && conn->state != CONN_IDLE)
         count(conn, METRIC_HTTP_TIMEOUTS, 1);
     if (conn->state == CONN_HEAD) {
@@ -683,22 +567,20 @@ static void on_deadline(evutil_socket_t fd, short what, void *context)
     }
 }
 
-static struct bufferevent *stream_new(struct http_worker *worker, evutil_socket_t fd, bool tls)
+static enum torg_err open_stream(struct http_conn *conn, evutil_socket_t fd)
 {
-    struct event_base *base = loop_base(worker->loop);
-    struct bufferevent *bev;
-    SSL *session;
+    static const struct http_stream_events events = {on_input, on_written, on_ended};
+    struct event_base *base = loop_base(conn->worker->loop);
+    SSL *session = NULL;
 
-    if (!tls)
-        return bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
-    session = http_tls_session(worker->options->tls);
-    if (!session)
-        return NULL;
-    bev = bufferevent_openssl_socket_new(base, fd, session, BUFFEREVENT_SSL_ACCEPTING,
-                                         BEV_OPT_CLOSE_ON_FREE);
-    if (!bev)
-        SSL_free(session);
-    return bev;
+    if (conn->source.tls) {
+        session = http_tls_session(conn->worker->options->tls);
+        if (!session) {
+            evutil_closesocket(fd);
+            return TORG_E_NOMEM;
+        }
+    }
+    return http_stream_open(&conn->stream, base, fd, session, &events, conn);
 }
 
 enum torg_err http_conn_open(struct http_worker *worker, evutil_socket_t fd, uint64_t ticket,
@@ -707,11 +589,8 @@ enum torg_err http_conn_open(struct http_worker *worker, evutil_socket_t fd, uin
     struct event_base *base = loop_base(worker->loop);
     struct http_conn *conn = calloc(1, sizeof(*conn));
 
-    if (conn)
-        conn->bev = stream_new(worker, fd, source->tls);
-    if (!conn || !conn->bev) {
+    if (!conn) {
         evutil_closesocket(fd);
-        free(conn);
         http_gate_leave(worker->gate, ticket);
         return TORG_E_NOMEM;
     }
@@ -725,13 +604,11 @@ enum torg_err http_conn_open(struct http_worker *worker, evutil_socket_t fd, uin
     worker->connections++;
     conn->timer = evtimer_new(base, on_deadline, conn);
     conn->turn = evtimer_new(base, on_turn, conn);
-    if (!conn->timer || !conn->turn) {
+    if (open_stream(conn, fd) || !conn->timer || !conn->turn) {
         http_conn_close(conn);
         return TORG_E_NOMEM;
     }
     count(conn, METRIC_HTTP_CONNECTIONS, 1);
-    bufferevent_setcb(conn->bev, on_read, on_written, on_event, conn);
-    (void)bufferevent_enable(conn->bev, EV_READ | EV_WRITE);
     set_deadline(conn, HTTP_HEAD_TIMEOUT_MS); /* The first head counts from here. */
     return TORG_OK;
 }

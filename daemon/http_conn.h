@@ -23,8 +23,6 @@
 #define HTTP_LINGER_TIMEOUT_MS 2000
 #define HTTP_LINGER_BYTES_MAX 1048576
 
-#define HTTP_SPARE_BYTES_MAX 131072 /* of each buffer that a worker keeps for its next answer */
-
 struct http_conn_source {
     uint8_t address[16]; /* IPv4 as ::ffff:a.b.c.d */
     bool tls;            /* the client begins with a handshake */
@@ -40,7 +38,5 @@ struct http_conn *http_conn_find(struct http_worker *worker, uint64_t ticket);
 /* Nothing is being asked or answered on it. */
 bool http_conn_idle(const struct http_conn *conn);
 struct http_conn *http_conn_next(const struct http_conn *conn);
-/* What a worker keeps for its next exchange, when it ends. NULL is accepted. */
-void http_exchange_free_spare(struct http_exchange *exchange);
 
 #endif

@@ -18,6 +18,7 @@
 #define HTTP_BODY_BYTES_MAX 1048576
 #define HTTP_ANSWER_BYTES_MAX 67108864 /* of a list: pages are cut there */
 #define HTTP_CAPTURES_MAX 3
+#define HTTP_SPARE_BYTES_MAX 131072 /* of each buffer that a worker keeps for its next answer */
 
 struct http_conn;
 struct http_worker;
@@ -73,6 +74,16 @@ struct http_exchange {
     struct http_query query;
     uint8_t head[HTTP_HEAD_BYTES_MAX];
 };
+
+/*
+ * For http_conn.c: an exchange in the memory that the worker kept of the last
+ * one, if it has any, and the end of one. NULL: no memory; free accepts it.
+ */
+struct http_exchange *http_exchange_new(struct http_worker *worker, struct http_conn *conn,
+                                        uint64_t started_us);
+void http_exchange_free(struct http_exchange *exchange);
+/* What a worker keeps, when it ends. NULL is accepted. */
+void http_exchange_free_spare(struct http_exchange *exchange);
 
 /* The answer of a pending exchange is complete. Ends the exchange. */
 void http_exchange_finish(struct http_exchange *exchange);

@@ -1191,6 +1191,7 @@ static enum torg_err big_answer(struct http_exchange *exchange)
 {
     exchange->reply.status = 200;
     exchange->reply.type = "application/json";
+    buffer_done(&exchange->reply.body);               /* what the last answer has left */
     exchange->reply.body.data = calloc(1, BIG_BYTES); /* untouched, it costs address space only */
     assert_non_null(exchange->reply.body.data);
     exchange->reply.body.size = exchange->reply.body.capacity = BIG_BYTES;
