@@ -174,6 +174,23 @@ enum torg_err replica_payload_write(struct replica_writing *writing,
 enum torg_err replica_head_write(struct replica_writing *writing, const struct signed_span *head,
                                  const struct head *parsed, const struct hash *hash,
                                  int64_t now_ms);
+/* ---- replica_log.c: KV_BYSEQ ---- */
+
+enum torg_err replica_tombstone_put(struct replica_writing *writing,
+                                    const struct replica_entry *entry);
+/* A listing has one row in the log: a tombstone goes when something newer comes. */
+enum torg_err replica_tombstone_replace(struct replica_writing *writing, uint8_t collection,
+                                        const struct listing_key *key);
+/*
+ * The row of a live listing, or of the version of it that goes. No delta begins
+ * below the floor, so there the log has none: a first copy comes in the order of
+ * keys, and would scatter a row over the whole table for each of its listings.
+ * One that is from before the floor rose is left to replica_log_trim.
+ */
+enum torg_err replica_log_put(struct replica_writing *writing, const struct replica_edit *edit,
+                              uint64_t seq);
+enum torg_err replica_log_delete(struct replica_writing *writing, const struct replica_edit *edit,
+                                 uint64_t seq);
 /* No delta may begin before the record's head: its tombstones go. */
 enum torg_err replica_floor_raise(struct replica_writing *writing);
 /* Rows of the log at or below the floor go, at most budget of them: nobody reads them. */

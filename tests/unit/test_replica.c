@@ -815,14 +815,14 @@ static void test_heads_are_pruned(void **state)
     (void)state;
     town_init(&town, 60);
     mem = follower_new(&town);
-    for (unsigned i = 0; i < REPLICA_HEADS_KEPT + 40; i++) {
+    for (unsigned i = 0; i < REPLICA_HEADS_KEPT + 48; i++) {
         assert_ok(town_commit(&town, NULL, 0));
         assert_ok(catch_up(&town, mem, MODEL_MASK));
     }
     origin_read(mem, &town.id, &origin);
     assert_ok(kv_mem_read_begin(mem, &kv));
-    assert_ok(replica_head_get(&kv, origin.number, 1, 41, &head));
-    assert_err(replica_head_get(&kv, origin.number, 1, 40, &head), TORG_E_NOT_FOUND);
+    assert_ok(replica_head_get(&kv, origin.number, 1, 49, &head));
+    assert_err(replica_head_get(&kv, origin.number, 1, 48, &head), TORG_E_NOT_FOUND);
     /* But not what the newest skips to: the origin may need it, if it loses all. */
     for (uint64_t hno = head_jump(origin.head.hno); hno > 0; hno = head_jump(hno))
         assert_ok(replica_head_get(&kv, origin.number, 1, hno, &head));
