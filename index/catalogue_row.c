@@ -15,6 +15,10 @@
 #define DOCUMENT_PLACED 1u
 #define DOCUMENT_SOURCE 2u
 
+/* See catalogue_source_hash: ids that differ in their last two bytes stand together. */
+#define SOURCE_TAIL_BYTES 2
+#define SOURCE_GROUP_BYTES 6
+
 #define EXTENT_BOX 1u
 #define EXTENT_TIME 2u
 
@@ -407,17 +411,28 @@ struct catalogue_source_key catalogue_source_key(uint32_t origin_number, uint8_t
     return key;
 }
 
+/*
+ * The first part leaves the end of the id out: the ids of one system are often
+ * numbers, and listings that are imported together then lie together, some on
+ * each page instead of each on one of its own. The second part tells them apart.
+ */
 enum torg_err catalogue_source_hash(struct span system, struct span id, uint8_t ret_hash[16])
 {
+    size_t tail = id.size < SOURCE_TAIL_BYTES ? id.size : SOURCE_TAIL_BYTES;
     struct buffer both = {0};
+    uint8_t group[16], own[16];
     enum torg_err err;
 
     buffer_put_u32be(&both, (uint32_t)system.size);
     buffer_put_span(&both, system);
     buffer_put_span(&both, id);
     err = both.err;
-    if (!err)
-        seal_hash16("torg/source/1", buffer_span(&both), ret_hash);
+    if (!err) {
+        seal_hash16("torg/source/1", span_of(both.data, both.size - tail), group);
+        seal_hash16("torg/source/1", buffer_span(&both), own);
+        memcpy(ret_hash, group, SOURCE_GROUP_BYTES);
+        memcpy(ret_hash + SOURCE_GROUP_BYTES, own, 16 - SOURCE_GROUP_BYTES);
+    }
     buffer_done(&both);
     return err;
 }

@@ -225,6 +225,20 @@ static enum torg_err writer_row_drop(struct catalogue_writer *writer, struct kv 
     return err;
 }
 
+/* A row is often the same after an edit: then its page need not be written. */
+static enum torg_err writer_row_put(struct kv *kv, const struct catalogue_row_key *key,
+                                    struct span value)
+{
+    struct span stored;
+    enum torg_err err = kv_get(kv, KV_TEXT, span_of(key->bytes, sizeof(key->bytes)), &stored);
+
+    if (err && err != TORG_E_NOT_FOUND)
+        return err;
+    if (!err && span_equal(stored, value))
+        return TORG_OK;
+    return kv_put(kv, KV_TEXT, span_of(key->bytes, sizeof(key->bytes)), value);
+}
+
 /* Row, document and extent. */
 static enum torg_err writer_document_put(struct kv *kv, const struct catalogue_derived *derived,
                                          uint32_t number)
@@ -236,8 +250,7 @@ static enum torg_err writer_document_put(struct kv *kv, const struct catalogue_d
     enum torg_err err;
 
     put_u32be(document_key, number);
-    err = kv_put(kv, KV_TEXT, span_of(key.bytes, sizeof(key.bytes)),
-                 buffer_span(&derived->row_value));
+    err = writer_row_put(kv, &key, buffer_span(&derived->row_value));
     if (!err)
         err = kv_put(kv, KV_DOCUMENT, span_of(document_key, sizeof(document_key)),
                      buffer_span(&derived->record_value));

@@ -13,6 +13,19 @@ static bool is_words(uint8_t kind)
     return kind == POSTINGS_NAME || kind == POSTINGS_PLACE || kind == POSTINGS_DESCRIPTION;
 }
 
+/*
+ * A number is found whole and by its beginning. Nobody who asks for 345 means
+ * 17345, and where names are numbered each would bring its parts into the table.
+ */
+static bool is_number(struct span folded)
+{
+    for (size_t i = 0; i < folded.size; i++) {
+        if (folded.data[i] < '0' || folded.data[i] > '9')
+            return false;
+    }
+    return true;
+}
+
 /* A stem that is too long for an entry is one of no real word. */
 static enum torg_err visit_entry(struct buffer *entry, text_form_visit *visit, void *context)
 {
@@ -122,7 +135,7 @@ enum torg_err text_forms(struct text_stemmer *stemmer, uint8_t kind, struct span
 
     if (kind == POSTINGS_MUNICIPALITY)
         return municipality_forms(key, visit, context);
-    if (!is_words(kind) || !text_key_read(key, &word, &language))
+    if (!is_words(kind) || !text_key_read(key, &word, &language) || is_number(word.folded))
         return TORG_OK;
     err = stem_forms(stemmer, kind, key, &word, language, visit, context);
     if (!err && kind == POSTINGS_NAME)

@@ -47,6 +47,7 @@ static const char *const vocabulary[] = {
     "Arjeplog",     "Árjepluovve", "Москва",        "日本",        "x",
     "xy",           "xyz",         "A\xcc\x8asele", "Åsele",       "kaféer",
     "kafé",         "cafe",        "båtuthyrning",  "båt",         "uthyrning",
+    "17345",        "345",         "173",
 };
 static const char *const languages[] = {"sv", "sv", "fi", "en", "se", "nb", "de", "sv-SE"};
 static const char *const localities[] = {NULL, "Umeå", "Hörnefors", "Bredbyn", "Ume"};
@@ -253,6 +254,15 @@ static bool starts(struct span text, struct span with)
     return text.size >= with.size && memcmp(text.data, with.data, with.size) == 0;
 }
 
+static bool is_number(struct span text)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        if (!strchr("0123456789", text.data[i]))
+            return false;
+    }
+    return text.size > 0;
+}
+
 static enum way way_of(struct corpus *corpus, const struct text_word *asked,
                        const struct text_word *word, enum text_language language)
 {
@@ -262,11 +272,12 @@ static enum way way_of(struct corpus *corpus, const struct text_word *asked,
         return WORD;
     if (span_equal(asked->folded, word->folded))
         return FOLDED;
-    if (same_stem(corpus, language, asked->letters, word->letters))
+    if (!is_number(word->folded) && same_stem(corpus, language, asked->letters, word->letters))
         return STEM;
     if (letters >= 2 && starts(word->folded, asked->folded))
         return BEGINS;
-    return letters >= 3 && contains(word->folded, asked->folded) ? PART : NONE;
+    return letters >= 3 && !is_number(word->folded) && contains(word->folded, asked->folded) ? PART
+                                                                                             : NONE;
 }
 
 static enum way best_way(struct corpus *corpus, const struct text_word *asked, const char *language,
