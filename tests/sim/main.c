@@ -47,6 +47,7 @@ static const struct {
     {"amnesia", FAULT_AMNESIA, {13}},
     {"flood", FAULT_FLOOD, {14}},
     {"coward", FAULT_COWARD, {7}},
+    {"greedy", FAULT_GREEDY, {11}},
     {"strict", FAULT_STRICT, {11}},
     {"any-version", FAULT_ANY_VERSION, {16}},
 };

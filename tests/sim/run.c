@@ -112,7 +112,9 @@ static void world_build(struct run *run)
     };
     const struct settings *settings = run->settings;
     unsigned drawn = (unsigned)world_below(run->world, ARRAY_SIZE(topologies));
-    unsigned topology = settings->fault == FAULT_FLOOD ? 2 : drawn; /* a ring: two ways to all */
+    unsigned topology = settings->fault == FAULT_FLOOD    ? 2 /* a ring: two ways to all */
+                        : settings->fault == FAULT_GREEDY ? 1 /* a star: many edges */
+                                                          : drawn;
     uint32_t spread = settings->nodes_max - settings->nodes_min + 1;
 
     bool hostile, hostile_first;
@@ -131,6 +133,7 @@ static void world_build(struct run *run)
     if (hostile && !hostile_first)
         hostile_add(run);
     run_versions_mix(run);
+    run_parts_choose(run);
     run->large = world_chance(run->world, 10);
     run->restores = run->settings->fault == FAULT_UNGUARDED || world_chance(run->world, 40);
     for (uint32_t i = 0; i < run->world->node_count; i++) {
@@ -245,6 +248,7 @@ static void fault_do(struct run *run)
     case FAULT_AMNESIA:
     case FAULT_FLOOD:
     case FAULT_COWARD:
+    case FAULT_GREEDY:
     case FAULT_STRICT:
     case FAULT_ANY_VERSION:
         break;
@@ -367,6 +371,7 @@ static void chaos_step(struct run *run)
     } else if (kind < 91) {
         restore_some(run, node);
     } else if (!world->nodes[node].up) {
+        run_parts_change(run, node);
         world_start(world, node);
     }
 }
@@ -562,6 +567,7 @@ struct result run_seed(const struct settings *settings, uint64_t seed, bool prin
     memo_gullible(settings->fault == FAULT_GULLIBLE);
     world->invent_percent = settings->fault == FAULT_GULLIBLE ? 50 : world->invent_percent;
     world->coward = settings->fault == FAULT_COWARD;
+    world->greedy = settings->fault == FAULT_GREEDY;
     run.forks = (settings->fault >= FAULT_MUTE_PROOF && settings->fault <= FAULT_NO_CURE) ||
                 (settings->fault == FAULT_NONE && seed * UINT64_C(0xd1342543de82ef95) >> 62 == 0);
     world_build(&run);

@@ -40,6 +40,7 @@ enum fault {
     FAULT_AMNESIA,       /* who comes back has forgotten all, and is sent all */
     FAULT_FLOOD,         /* copies that nobody needs go on coming */
     FAULT_COWARD,        /* a mere claim stops an origin */
+    FAULT_GREEDY,        /* who wants a part of an origin takes all of it */
     FAULT_STRICT,        /* what a later version adds is taken for a mistake */
     FAULT_ANY_VERSION,   /* nodes whose versions do not meet talk all the same */
 };
@@ -90,6 +91,9 @@ void run_stories(struct run *run);
 /* Nodes of later versions are among the others; one may speak none of ours: both sides say so. */
 void run_versions_mix(struct run *run);
 void run_versions_check(struct run *run);
+/* Some nodes at the edges want only some collections; later perhaps others. */
+void run_parts_choose(struct run *run);
+void run_parts_change(struct run *run, uint32_t node);
 /* A small world: who was away is sent what differs. */
 void run_away(struct run *run);
 /* In quiet nobody is sent much twice. */

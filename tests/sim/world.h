@@ -93,6 +93,7 @@ struct world_node {
     struct world_end *ends; /* by link */
     uint32_t next_link, end_capacity;
     uint32_t subscribe_mask;
+    uint64_t part; /* of others' origins it wants only what this decides; 0: all */
     uint64_t seed;
     uint64_t restarts;
 
@@ -164,6 +165,7 @@ struct world {
     int64_t clock_offset_ms[WORLD_NODES_MAX];
     unsigned invent_percent; /* of what inventors send has an invention beside it */
     bool coward;       /* --break: a peer that does not deliver what it claims stops who writes */
+    bool greedy;       /* --break: who wants a part is told to want all */
     bool convoy;       /* --break: nothing is sent to one while something is sent to another */
     uint8_t mute_type; /* --break: frames of this type never arrive */
     uint64_t dropped_frames;
@@ -224,6 +226,8 @@ bool world_is_origin(const struct world_node *node);
 /* Newest head that a node holds of an origin; false if none. */
 bool world_head(struct world *world, uint32_t node, const struct origin_id *origin,
                 struct replica_origin *ret_record);
+/* The collections that a node wants of the origin at from. */
+uint32_t world_mask(const struct world *world, uint32_t node, uint32_t from);
 /* What the sync at a node says of its peer that is node; zeros if it is down or has none such. */
 struct sync_peer_status world_peer_status(const struct world *world, uint32_t at, uint32_t node);
 /* Does node hold all of the newest head of the origin at from? why as below, never NULL. */

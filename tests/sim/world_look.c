@@ -52,6 +52,19 @@ bool world_head(struct world *world, uint32_t node, const struct origin_id *orig
     return ret_record->has_head;
 }
 
+uint32_t world_mask(const struct world *world, uint32_t index, uint32_t from)
+{
+    const struct world_node *node = &world->nodes[index];
+    uint64_t bits = (node->part ^ (from + 1)) * UINT64_C(0x9e3779b97f4a7c15) >> 32;
+    uint32_t mask = 0;
+
+    if (!node->part || world->nodes[from].book == node->book)
+        return node->subscribe_mask;
+    for (unsigned i = 0; i < WORLD_COLLECTIONS; i++)
+        mask |= (uint32_t)(bits >> i & 1) << world_collection(i);
+    return mask ? mask : UINT32_C(1) << world_collection(0);
+}
+
 struct sync_peer_status world_peer_status(const struct world *world, uint32_t at, uint32_t node)
 {
     const struct world_node *self = &world->nodes[at];
@@ -69,7 +82,7 @@ bool world_holds_all(struct world *world, uint32_t from, uint32_t index, char *w
     const struct world_node *origin = &world->nodes[from];
     const struct world_node *node = &world->nodes[index];
     struct replica_origin theirs, ours;
-    uint32_t mask = node->subscribe_mask;
+    uint32_t mask = world_mask(world, index, from);
 
     if (!world_head(world, from, &origin->own, &theirs))
         return true; /* nothing published yet */
@@ -90,6 +103,11 @@ bool world_holds_all(struct world *world, uint32_t from, uint32_t index, char *w
         return false;
     }
     for (unsigned c = 1; c < COLLECTIONS_MAX; c++) {
+        if (ours.held[c].count && !(mask >> c & 1)) {
+            snprintf(why, why_size, "%s still holds what it does not want of %s", node->name,
+                     origin->name);
+            return false;
+        }
         if (ours.missing[c]) {
             snprintf(why, why_size, "%s lacks payloads of %s", node->name, origin->name);
             return false;

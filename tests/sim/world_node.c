@@ -178,6 +178,7 @@ void world_start(struct world *world, uint32_t index)
 {
     struct world_node *node = &world->nodes[index];
     struct origin_id trusted[WORLD_NODES_MAX];
+    uint32_t masks[WORLD_NODES_MAX];
     struct sync_config config = {
         .node_key = node->node_key,
         .has_own = node->has_own,
@@ -185,6 +186,7 @@ void world_start(struct world *world, uint32_t index)
         .peers = node->peers,
         .peer_count = node->peer_count,
         .trusted = trusted,
+        .trusted_masks = world->greedy ? NULL : masks,
         .subscribe_mask = node->subscribe_mask,
         .software = "sim 1",
         .version_min = node->version_min,
@@ -196,8 +198,10 @@ void world_start(struct world *world, uint32_t index)
 
     assert(!node->up);
     for (uint32_t i = 0; i < world->node_count; i++) {
-        if (world_is_origin(&world->nodes[i]) && world->nodes[i].book != node->book)
-            trusted[config.trusted_count++] = world->nodes[i].own;
+        if (!world_is_origin(&world->nodes[i]) || world->nodes[i].book == node->book)
+            continue;
+        masks[config.trusted_count] = world_mask(world, index, i);
+        trusted[config.trusted_count++] = world->nodes[i].own;
     }
     node->recovering = node->has_own && !node->unguarded && world_behind_guard(node);
     config.recovering = node->recovering;

@@ -183,8 +183,8 @@ static void answer(struct world_node *node, const struct world_job *job, enum to
 
 static const char *job_name(const struct world_job *job)
 {
-    static const char *const names[] = {"charters", "commit", "part",     "payloads",
-                                        "beat",     "proof",  "ancestry", "faulty"};
+    static const char *const names[] = {"charters", "commit",   "part",   "payloads", "beat",
+                                        "proof",    "ancestry", "faulty", "drop"};
 
     if (!job->store)
         return job->beat ? "own beat" : job->charter ? "own charter" : "own commit";
