@@ -10,6 +10,7 @@
 #include "daemon/http_formats.h"
 #include "daemon/http_origins.h"
 #include "daemon/http_personal.h"
+#include "daemon/http_tag.h"
 #include "daemon/json_out.h"
 
 #define ETAG_TEXT_SIZE 36 /* 32 hex digits in quotes, and what names the system */
@@ -81,22 +82,6 @@ bool http_item_etag_matches(struct span field, const uint8_t etag[16])
     return false;
 }
 
-/* Does the client hold these very bytes? A weak tag (W/) will do for that. */
-static bool is_known(const struct http_exchange *exchange, const char *etag)
-{
-    const struct span *known = http_request_field(&exchange->request, "if-none-match");
-    struct span field = known ? *known : (struct span){0};
-    struct span element;
-
-    while (http_request_list_next(&field, &element)) {
-        if (element.size > 2 && memcmp(element.data, "W/", 2) == 0)
-            element = span_of(element.data + 2, element.size - 2);
-        if (span_equal(element, span_of_str("*")) || span_equal(element, span_of_str(etag)))
-            return true;
-    }
-    return false;
-}
-
 static void put_one(struct http_exchange *exchange, const struct document *document, const char *id)
 {
     struct buffer *out = &exchange->reply.body;
@@ -124,7 +109,7 @@ static void reply_document(struct http_exchange *exchange, const struct http_ori
 
     etag_put(document->etag, exchange->params.crs, etag);
     feature_id_format(id, text);
-    if (status == 200 && !exchange->html && is_known(exchange, etag)) {
+    if (status == 200 && !exchange->html && http_tag_known(exchange, etag)) {
         http_reply_begin(exchange, 304, NULL);
     } else {
         http_reply_begin(exchange, status, http_params_format_type(HTTP_FORMAT_GEOJSON));

@@ -14,6 +14,7 @@
 #include "daemon/http_origins.h"
 #include "daemon/http_personal.h"
 #include "daemon/http_router.h"
+#include "daemon/http_tag.h"
 #include "daemon/json_out.h"
 #include "index/feature_select.h"
 #include "index/store.h"
@@ -458,6 +459,10 @@ static enum torg_err read_list(struct http_exchange *exchange, const struct kv *
         return err;
     list.origins = origins;
     http_origins_resolve(origins, params);
+    if (http_tag_list(exchange, kv, origins)) {
+        http_origins_reply_as_of(exchange, origins, &params->query);
+        return TORG_OK;
+    }
     err = http_item_open_transform(exchange, &list.transform);
     if (err)
         return err;
@@ -548,8 +553,11 @@ static enum torg_err read_local(struct http_exchange *exchange, const struct kv 
                         .query = &params->query,
                         .local = collection,
                         .out = &exchange->reply.body};
-    enum torg_err err = http_item_open_transform(exchange, &list.transform);
+    enum torg_err err;
 
+    if (http_tag_list(exchange, kv, NULL))
+        return TORG_OK;
+    err = http_item_open_transform(exchange, &list.transform);
     if (err)
         return err;
     if (!params->never)

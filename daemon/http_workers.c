@@ -36,6 +36,7 @@ struct thread {
 struct http_workers {
     struct http_workers_options options;
     struct http_gate *gate;
+    uint8_t tag_key[HTTP_TAG_KEY_BYTES];
     size_t count;
     struct thread *threads;
     size_t listener_count;
@@ -115,6 +116,7 @@ static enum torg_err thread_init(struct http_workers *workers, struct thread *th
     thread->worker.all = workers;
     thread->worker.options = &workers->options;
     thread->worker.gate = workers->gate;
+    memcpy(thread->worker.tag_key, workers->tag_key, sizeof(workers->tag_key));
     err = loop_new(MAILBOX_MAX, &thread->worker.loop);
     if (err)
         return err;
@@ -131,6 +133,7 @@ enum torg_err http_workers_new(const struct http_workers_options *options,
     if (!workers)
         return TORG_E_NOMEM;
     workers->options = *options;
+    http_tag_key_new(workers->tag_key);
     workers->count = options->threads ? options->threads : processors > 0 ? (size_t)processors : 1;
     workers->listener_count = options->address_count + options->tls_address_count;
     if (workers->listener_count == 0)

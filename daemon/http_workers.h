@@ -4,6 +4,7 @@
 
 #include "daemon/http_gate.h"
 #include "daemon/http_router.h"
+#include "daemon/http_tag.h"
 #include "daemon/loop.h"
 
 /*
@@ -52,9 +53,10 @@ struct http_worker {
     size_t exchanges;      /* alive, their connections or not */
     uint64_t queued_bytes; /* of answers that are not yet sent whole */
     bool draining;
-    struct http_exchange *spare; /* memory for the next one; NULL */
-    struct buffer head;          /* the same for an answer's head */
-    struct buffer date;          /* the field Date, of the second date_s */
+    struct http_exchange *spare;         /* memory for the next one; NULL */
+    uint8_t tag_key[HTTP_TAG_KEY_BYTES]; /* the same in all of them; see http_tag.h */
+    struct buffer head;                  /* the same for an answer's head */
+    struct buffer date;                  /* the field Date, of the second date_s */
     int64_t date_s;
     struct http_origins *origins;         /* cache of this thread; see http_origins.h */
     struct http_theme_texts *theme_texts; /* the same; see http_theme_texts.h */

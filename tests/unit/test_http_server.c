@@ -632,6 +632,69 @@ static void write_request(struct http_world *world, const char *method_and_targe
     http_client_request(world, method_and_target, fields, body, answer);
 }
 
+/* The tag of a list, and that it is not sent again. The node may write of itself, and a minute end.
+ */
+static void assert_known_again(struct http_world *world, const char *target, char etag[64])
+{
+    struct http_answer answer = {0};
+    char line[300], fields[200];
+
+    (void)snprintf(line, sizeof(line), "GET %s", target);
+    for (unsigned attempts = 0; attempts < 10; attempts++) {
+        http_client_request(world, line, "", NULL, &answer);
+        assert_int_equal(answer.status, 200);
+        (void)snprintf(etag, 64, "%s", http_answer_field(&answer, "ETag"));
+        assert_int_equal(strncmp(etag, "W/\"", 3), 0);
+        (void)snprintf(fields, sizeof(fields), "If-None-Match: \"x\", %s\r\n", etag);
+        http_client_request(world, line, fields, NULL, &answer);
+        if (answer.status == 304)
+            break;
+    }
+    assert_int_equal(answer.status, 304);
+    assert_int_equal(answer.body.size, 0);
+    assert_string_equal(http_answer_field(&answer, "ETag"), etag);
+    http_answer_done(&answer);
+}
+
+/* A list that changed and was not sent again would never be seen. */
+static void test_lists_have_tags(void **state)
+{
+    static const char *const others[] = {
+        BASE "/collections/offers/items?datetime=../2150-01-01T00:00:00Z&limit=3",
+        BASE "/collections/offers/items?datetime=../2150-01-01T00:00:00Z&f=csv",
+        BASE "/collections/needs/items?datetime=../2150-01-01T00:00:00Z",
+        BASE "/search?datetime=../2150-01-01T00:00:00Z",
+        BASE "/collections/offers/items",
+    };
+    static const char target[] = BASE "/collections/offers/items?datetime=../2150-01-01T00:00:00Z";
+    struct http_answer answer = {0};
+    struct http_world *world = *state;
+    char etag[64], other[64], line[300], fields[200];
+
+    assert_known_again(world, target, etag);
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+        assert_known_again(world, others[i], other);
+        assert_string_not_equal(other, etag);
+        (void)snprintf(line, sizeof(line), "GET %s", others[i]);
+        (void)snprintf(fields, sizeof(fields), "If-None-Match: %s\r\n", etag);
+        http_client_request(world, line, fields, NULL, &answer);
+        assert_int_equal(answer.status, 200);
+    }
+    write_request(world, "POST " BASE "/collections/offers/items", "", CAFE, &answer);
+    assert_int_equal(answer.status, 201);
+    (void)snprintf(line, sizeof(line), "GET %s", target);
+    http_client_request(world, line, fields, NULL, &answer);
+    assert_int_equal(answer.status, 200);
+    assert_string_not_equal(http_answer_field(&answer, "ETag"), etag);
+    http_client_request(world, line, "Accept: text/html\r\n", NULL, &answer);
+    assert_int_equal(answer.status, 200);
+    assert_null(http_answer_field(&answer, "ETag")); /* A page has other words. */
+    http_client_request(world, "GET " BASE "/search?limit=x", "If-None-Match: *\r\n", NULL,
+                        &answer);
+    assert_problem(&answer, 400);
+    http_answer_done(&answer);
+}
+
 static void test_a_listing_lives_and_dies(void **state)
 {
     struct http_answer answer = {0};
@@ -1446,6 +1509,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_long_query_comes_back_whole, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_gzip, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_federation, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_lists_have_tags, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_listing_lives_and_dies, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_writing_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_too_large_a_body, set_up, tear_down),

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include "daemon/http_tag.h"
+
+#include <sodium.h>
+#include <string.h>
+
+#include "daemon/http_reply.h"
+#include "daemon/http_workers.h"
+#include "index/store.h"
+
+#define HASH_BYTES crypto_shorthash_siphashx24_BYTES
+#define MS_PER_MINUTE 60000
+static_assert(HTTP_TAG_KEY_BYTES == crypto_shorthash_siphashx24_KEYBYTES, "SipHash's key");
+
+bool http_tag_known(const struct http_exchange *exchange, const char *quoted)
+{
+    const struct span *known = http_request_field(&exchange->request, "if-none-match");
+    struct span field = known ? *known : (struct span){0};
+    struct span element;
+
+    while (http_request_list_next(&field, &element)) {
+        if (element.size > 2 && memcmp(element.data, "W/", 2) == 0)
+            element = span_of(element.data + 2, element.size - 2);
+        if (span_equal(element, span_of_str("*")) || span_equal(element, span_of_str(quoted)))
+            return true;
+    }
+    return false;
+}
+
+void http_tag_key_new(uint8_t ret_key[HTTP_TAG_KEY_BYTES])
+{
+    randombytes_buf(ret_key, HTTP_TAG_KEY_BYTES);
+}
+
+/* Fixed sizes only: no two lists have the same material. */
+struct material {
+    uint64_t snapshot;
+    int64_t minute; /* 0: the clock decides nothing */
+    uint64_t expired;
+    uint64_t form; /* format, language and scheme */
+    uint8_t path[HASH_BYTES], query[HASH_BYTES], host[HASH_BYTES];
+};
+static_assert(sizeof(struct material) == 4 * sizeof(uint64_t) + 3 * HASH_BYTES, "no holes");
+
+/* Which origins' personal data are no longer shown. */
+static uint64_t expired(const struct http_origins *origins, int64_t now_ms)
+{
+    static const uint64_t factor = UINT64_C(0x9e3779b97f4a7c15); /* 2^64 by the golden ratio */
+    uint64_t mixed = 0;
+
+    for (size_t i = 0; i < origins->count; i++) {
+        if (http_origins_expired(&origins->items[i], now_ms))
+            mixed = (mixed + origins->items[i].number + 1) * factor;
+    }
+    return mixed;
+}
+
+static void hash(const uint8_t *key, struct span text, uint8_t ret_hash[HASH_BYTES])
+{
+    (void)crypto_shorthash_siphashx24(ret_hash, text.data, text.size, key);
+}
+
+bool http_tag_list(struct http_exchange *exchange, const struct kv *kv,
+                   const struct http_origins *origins)
+{
+    const uint8_t *key = exchange->worker->tag_key;
+    const struct http_params *params = &exchange->params;
+    uint8_t digest[HASH_BYTES];
+    char quoted[2 * HASH_BYTES + 3] = "\"";
+    struct material material = {
+        .snapshot = store_snapshot(kv),
+        .form = (uint64_t)params->format << 32 | (uint64_t)(uint8_t)params->language[0] << 8 |
+                exchange->client.https,
+    };
+
+    /* A page has other bytes; and what is sent in pieces has more than one snapshot. */
+    if (exchange->html || params->explain || params->all || exchange->reply.more)
+        return false;
+    if (origins) {
+        material.expired = expired(origins, exchange->now_ms);
+        material.minute = params->query.has_datetime ? 0 : exchange->now_ms / MS_PER_MINUTE;
+    }
+    hash(key, exchange->request.path, material.path);
+    hash(key, exchange->request.query, material.query);
+    hash(key, exchange->client.host, material.host);
+    hash(key, span_of(&material, sizeof(material)), digest);
+    hex_encode(digest, sizeof(digest), quoted + 1);
+    quoted[2 * HASH_BYTES + 1] = '"';
+    quoted[2 * HASH_BYTES + 2] = '\0';
+    http_reply_field_of(exchange, "ETag", "W/", quoted, NULL);
+    if (!http_tag_known(exchange, quoted))
+        return false;
+    http_reply_begin(exchange, 304, NULL);
+    return true;
+}
