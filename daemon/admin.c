@@ -185,6 +185,14 @@ static double peer_bytes_in(const struct sync_peer_status *status)
 {
     return (double)status->bytes_in;
 }
+static double peer_saved_in(const struct sync_peer_status *status)
+{
+    return (double)status->saved_in;
+}
+static double peer_saved_out(const struct sync_peer_status *status)
+{
+    return (double)status->saved_out;
+}
 static double peer_bytes_out(const struct sync_peer_status *status)
 {
     return (double)status->bytes_out;
@@ -218,6 +226,10 @@ static const struct peer_metric peer_metrics[] = {
     {"torg_peer_up", "gauge", "1 while the peer is connected.", peer_up},
     {"torg_peer_received_bytes_total", "counter", "Bytes from the peer.", peer_bytes_in},
     {"torg_peer_sent_bytes_total", "counter", "Bytes to the peer.", peer_bytes_out},
+    {"torg_peer_received_saved_bytes_total", "counter",
+     "Bytes that the peer did not have to send, for frames were packed.", peer_saved_in},
+    {"torg_peer_sent_saved_bytes_total", "counter",
+     "Bytes that did not have to be sent, for frames were packed.", peer_saved_out},
     {"torg_peer_received_frames_total", "counter", "Frames from the peer.", peer_frames_in},
     {"torg_peer_sent_frames_total", "counter", "Frames to the peer.", peer_frames_out},
     {"torg_peer_errors_total", "counter", "Connections that ended in an error.", peer_errors},

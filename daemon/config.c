@@ -58,6 +58,7 @@ enum value_kind {
     VALUE_BYTES64,
     VALUE_SECONDS,
     VALUE_LEVEL,
+    VALUE_YES_NO,
     VALUE_COLLECTIONS,
     VALUE_PEER_ADDRESS,
     VALUE_PEER_KEY,
@@ -171,6 +172,7 @@ static const struct key keys[] = {
           1, 256, "1 to 256 sessions", "16"),
     RANGE(SECTION_LIMITS, "limits", "store-queue", VALUE_NUMBER, sync.store_queue_writes,
           1, 1024, "1 to 1024 writes", "64"),
+    FIXED(SECTION_LIMITS, "limits", "compress", VALUE_YES_NO, sync.compress, "yes or no", "no"),
 
     FIXED(SECTION_LOG, "log", "level", VALUE_LEVEL, log_level, "error, warn, info or debug",
           "info"),
@@ -196,6 +198,7 @@ static size_t value_size(const struct key *key)
     case VALUE_SECONDS:
     case VALUE_LEVEL:
     case VALUE_COLLECTIONS:
+    case VALUE_YES_NO:
         return sizeof(uint32_t);
     case VALUE_PEER_ADDRESS:
     case VALUE_PEER_KEY:
@@ -303,6 +306,23 @@ static bool set_number(struct config *config, const struct key *key, const char 
     return true;
 }
 
+/* Values that are words and stand for a number of 32 bits. */
+static bool set_word(const struct key *key, const char *text, uint8_t *field)
+{
+    uint32_t value = 0;
+    bool read;
+
+    if (key->kind == VALUE_COLLECTIONS)
+        read = config_read_collections(text, &value);
+    else if (key->kind == VALUE_YES_NO)
+        read = config_read_yes_no(text, &value);
+    else
+        read = config_read_level(text, &value);
+    if (read)
+        memcpy(field, &value, sizeof(value));
+    return read;
+}
+
 static bool set_value(const char *file, struct config *config, const struct key *key,
                       const char *text)
 {
@@ -342,22 +362,10 @@ static bool set_value(const char *file, struct config *config, const struct key 
         return config_read_base_path(text, (char *)field, key->size);
     case VALUE_BASE_URL:
         return config_read_base_url(text, (char *)field, key->size);
-    case VALUE_COLLECTIONS: {
-        uint32_t mask;
-
-        if (!config_read_collections(text, &mask))
-            return false;
-        memcpy(field, &mask, sizeof(mask));
-        return true;
-    }
-    case VALUE_LEVEL: {
-        uint32_t level;
-
-        if (!config_read_level(text, &level))
-            return false;
-        memcpy(field, &level, sizeof(level));
-        return true;
-    }
+    case VALUE_COLLECTIONS:
+    case VALUE_YES_NO:
+    case VALUE_LEVEL:
+        return set_word(key, text, field);
     default:
         return set_number(config, key, text);
     }

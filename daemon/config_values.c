@@ -243,6 +243,14 @@ bool config_read_base_url(const char *text, char *out, size_t size)
     return true;
 }
 
+bool config_read_yes_no(const char *text, uint32_t *ret_yes)
+{
+    if (strcmp(text, "yes") != 0 && strcmp(text, "no") != 0)
+        return false;
+    *ret_yes = text[0] == 'y';
+    return true;
+}
+
 bool config_read_level(const char *text, uint32_t *ret_level)
 {
     static const char *const names[] = {

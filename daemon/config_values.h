@@ -31,6 +31,7 @@ bool config_read_base_path(const char *text, char *out, size_t size);
 bool config_read_base_url(const char *text, char *out, size_t size);
 /* "all", or names (numbers for those without one) of collections; never none. */
 bool config_read_collections(const char *text, uint32_t *ret_mask);
+bool config_read_yes_no(const char *text, uint32_t *ret_yes);
 bool config_read_level(const char *text, uint32_t *ret_level);
 
 #endif

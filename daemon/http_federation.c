@@ -187,8 +187,10 @@ static void put_peer(struct http_exchange *exchange, const struct peer_view *pee
     json_out_text(out, "name", peer->name);
     json_out_text(out, "state", sync_peer_state_name(status->state));
     json_out_int(out, "since_s", (clock_monotonic_ms() - status->since_ms) / 1000);
-    if (status->state == SYNC_PEER_OPEN)
+    if (status->state == SYNC_PEER_OPEN) {
         json_out_text(out, "software", status->software);
+        json_out_bool(out, "compressed", status->zips);
+    }
     if (status->rtt_ms >= 0)
         json_out_int(out, "rtt_ms", status->rtt_ms);
     if (status->last_error[0])

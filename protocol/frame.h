@@ -76,7 +76,7 @@ const char *frame_code_name(uint64_t code);
 #define FRAME_LENGTH_BYTES 4
 #define FRAME_PREFIX_BYTES 6 /* length, type, flags */
 #define FRAME_FLAG_ZSTD 1u   /* only after both offered FRAME_CAP_ZSTD */
-#define FRAME_CAP_ZSTD 1u    /* not offered by this version */
+#define FRAME_CAP_ZSTD 1u
 
 /*
  * How many bytes of rows a sender may put into one frame: what is left when

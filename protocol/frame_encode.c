@@ -277,7 +277,7 @@ enum torg_err frame_encode(const struct frame *frame, struct buffer *out)
     assert(frame_field_count(frame->type) > 0);
     buffer_put_u32be(out, 0);
     buffer_put_u8(out, frame->type);
-    buffer_put_u8(out, 0); /* flags: nothing is compressed by this version */
+    buffer_put_u8(out, 0); /* flags: see frame_zip_pack */
     pack_array(out, frame_field_count(frame->type));
     pack_fields(out, frame);
     if (out->err)

@@ -78,7 +78,8 @@ static void overflow_check(struct session *session)
         session_close(session, TORG_E_BUSY, FRAME_CODE_BUSY, "output is not read");
 }
 
-static void sent(struct session *session, uint8_t type, size_t bytes)
+/* bytes: as it is charged; wire_bytes: as it leaves. */
+static void sent(struct session *session, uint8_t type, size_t bytes, size_t wire_bytes)
 {
     enum frame_class class = frame_class_of(type);
 
@@ -87,8 +88,27 @@ static void sent(struct session *session, uint8_t type, size_t bytes)
         session->credit_out[class] -= bytes;
     }
     session->frames_out++;
-    session->bytes_out += bytes;
+    session->bytes_out += wire_bytes;
+    session->saved_out += bytes - wire_bytes;
     overflow_check(session);
+}
+
+/* The frame that stands in the output from start on, packed in its place if that pays. */
+static enum torg_err output_zip(struct session *session, uint8_t type, size_t start)
+{
+    struct buffer *output = &session->output;
+    struct span zipped;
+    enum torg_err err;
+
+    if (!session->zips || !frame_zip_pays(type))
+        return TORG_OK;
+    err = frame_zip_pack(session->config.zip, span_of(output->data + start, output->size - start),
+                         &zipped);
+    if (err)
+        return err == TORG_E_TOO_BIG ? TORG_OK : err;
+    output->size = start;
+    buffer_put_span(output, zipped);
+    return output->err;
 }
 
 enum torg_err session_send(struct session *session, const struct frame *frame, int64_t now_ms)
@@ -109,22 +129,28 @@ enum torg_err session_send(struct session *session, const struct frame *frame, i
         return TORG_E_BUSY;
     }
     session->output.size = before + bytes;
-    sent(session, frame->type, bytes);
-    return TORG_OK;
+    err = output_zip(session, frame->type, before);
+    if (err)
+        session->output.size = before;
+    else
+        sent(session, frame->type, bytes, session->output.size - before);
+    return err;
 }
 
-enum torg_err session_send_packed(struct session *session, struct span packed, int64_t now_ms)
+enum torg_err session_send_encoded(struct session *session, struct span encoded, struct span zipped,
+                                   int64_t now_ms)
 {
+    struct span leaves = session->zips && zipped.size ? zipped : encoded;
     uint8_t type;
 
-    assert(packed.size > FRAME_PREFIX_BYTES);
-    type = packed.data[FRAME_LENGTH_BYTES];
-    if (!session_may_send(session, frame_class_of(type), packed.size, now_ms))
+    assert(encoded.size > FRAME_PREFIX_BYTES);
+    type = encoded.data[FRAME_LENGTH_BYTES];
+    if (!session_may_send(session, frame_class_of(type), encoded.size, now_ms))
         return TORG_E_BUSY;
-    buffer_put_span(&session->output, packed);
+    buffer_put_span(&session->output, leaves);
     if (session->output.err)
         return session->output.err;
-    sent(session, type, packed.size);
+    sent(session, type, encoded.size, leaves.size);
     return TORG_OK;
 }
 
@@ -262,6 +288,7 @@ static void greet(struct session *session, const struct frame_hello *hello, int6
     }
     session->version = version;
     session->state = SESSION_OPEN;
+    session->zips = config->zip && hello->caps & FRAME_CAP_ZSTD;
     session->credit_out[FRAME_CLASS_LIVE] = hello->live_credit_bytes;
     session->credit_out[FRAME_CLASS_SYNC] = hello->sync_credit_bytes;
     session->peer_has_origin = hello->has_origin;
@@ -387,6 +414,8 @@ static enum torg_err cut(struct session *session, struct frame_prefix *ret_prefi
             buffer_clear(&session->partial);
         session->partial_taken = false;
     }
+    if (session->plain.capacity > FRAME_BYTES_MAX / 8)
+        buffer_done(&session->plain);
     if (session->partial.size == 0 && session->input.size == 0)
         return TORG_E_TRUNCATED;
     if (session->partial.size == 0) {
@@ -416,6 +445,25 @@ static enum torg_err cut(struct session *session, struct frame_prefix *ret_prefi
     return TORG_OK;
 }
 
+/* A packed frame is charged what it will take when unpacked, before that is done. */
+static enum torg_err zip_check(struct session *session, const struct frame_prefix *prefix,
+                               struct span body, int64_t now_ms)
+{
+    size_t plain_bytes;
+    enum torg_err err;
+
+    if (prefix->flags != FRAME_FLAG_ZSTD || !session->zips || !frame_zip_allowed(prefix->type))
+        return TORG_E_INVALID; /* it was not agreed on; other flags do not exist */
+    err = frame_zip_size(body, &plain_bytes);
+    if (err)
+        return err == TORG_E_TOO_BIG ? TORG_E_INVALID : err;
+    session->frame_bytes = FRAME_PREFIX_BYTES + plain_bytes;
+    session->saved_in += plain_bytes > body.size ? plain_bytes - body.size : 0;
+    if (session->frame_class == FRAME_CLASS_CONTROL || session->frame_class == FRAME_CLASS_REQUEST)
+        session_charge(session, (unsigned)(plain_bytes / FRAME_ZIP_CHARGE_BYTES), now_ms);
+    return session->state == SESSION_CLOSED ? session->close_err : TORG_OK;
+}
+
 static enum torg_err next_frame(struct session *session, int64_t now_ms, struct frame *ret_frame)
 {
     struct frame_prefix prefix = {0};
@@ -430,12 +478,17 @@ static enum torg_err next_frame(struct session *session, int64_t now_ms, struct 
     session->frame_bytes = FRAME_PREFIX_BYTES + prefix.body_size;
     session->frame_body = body;
     session->frames_in++;
-    if (prefix.flags)
-        return TORG_E_INVALID; /* compression was not agreed on; other flags do not exist */
+    if (prefix.flags) {
+        err = zip_check(session, &prefix, body, now_ms);
+        if (err)
+            return err;
+    }
     err = charge_frame(session, now_ms);
-    if (err)
-        return err;
-    return frame_decode(prefix.type, body, ret_frame);
+    if (!err && prefix.flags) {
+        err = frame_zip_unpack(session->config.zip, body, &session->plain);
+        session->frame_body = buffer_span(&session->plain);
+    }
+    return err ? err : frame_decode(prefix.type, session->frame_body, ret_frame);
 }
 
 enum torg_err session_next(struct session *session, int64_t now_ms, int64_t clock_ms,
@@ -564,6 +617,7 @@ enum torg_err session_init(struct session *session, const struct session_config 
     frame.hello = (struct frame_hello){
         .version_min = config->version_min,
         .version_max = config->version_max,
+        .caps = config->zip ? FRAME_CAP_ZSTD : 0,
         .has_origin = config->has_origin,
         .origin = config->origin,
         .live_credit_bytes = config->live_credit_bytes,
@@ -582,6 +636,7 @@ enum torg_err session_init(struct session *session, const struct session_config 
 void session_done(struct session *session)
 {
     buffer_done(&session->partial);
+    buffer_done(&session->plain);
     buffer_done(&session->output);
     session->input = (struct span){0};
 }

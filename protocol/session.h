@@ -2,7 +2,7 @@
 #ifndef TORG_PROTOCOL_SESSION_H
 #define TORG_PROTOCOL_SESSION_H
 
-#include "protocol/frame.h"
+#include "protocol/frame_zip.h"
 
 /*
  * One connection: bytes in, whole frames out, and everything that is the same
@@ -40,8 +40,9 @@ struct session_config {
     uint32_t live_credit_bytes; /* what the peer may send before we grant more */
     uint32_t sync_credit_bytes;
     uint32_t output_queue_bytes;
-    struct span software; /* copied into the HELLO */
-    uint64_t id;          /* at most INTEGER_MAX */
+    struct frame_zip *zip; /* to pack and unpack with; borrowed. NULL: neither is offered */
+    struct span software;  /* copied into the HELLO */
+    uint64_t id;           /* at most INTEGER_MAX */
 };
 
 #define SESSION_CLASSES 2 /* FRAME_CLASS_LIVE, FRAME_CLASS_SYNC: those with credit */
@@ -50,10 +51,12 @@ struct session {
     struct session_config config;
     enum session_state state;
     uint64_t version; /* once open */
+    bool zips;        /* both sides have offered it: frames may be packed, both ways */
 
     struct span input;     /* borrowed: what is left of this step's bytes */
     struct buffer partial; /* the beginning of a frame, at most one */
     bool partial_taken;    /* the frame given out last stands in partial */
+    struct buffer plain;   /* the array of the frame given out last, if it was packed */
     struct buffer output;
 
     size_t unsent_bytes;                       /* given to the caller, not yet on the wire */
@@ -83,11 +86,12 @@ struct session {
 
     /* The frame that session_next gave last. */
     uint8_t frame_type;
-    size_t frame_bytes;
+    size_t frame_bytes; /* what it is charged: as if it had not been packed */
     struct span frame_body;
     enum frame_class frame_class;
 
     uint64_t bytes_in, bytes_out, frames_in, frames_out;
+    uint64_t saved_in, saved_out; /* bytes that packing has saved */
 
     enum torg_err close_err;
     enum frame_code close_code;
@@ -125,8 +129,12 @@ bool session_may_send(struct session *session, enum frame_class class, size_t by
                       int64_t now_ms);
 /* Queue a frame. TORG_E_BUSY: no credit, or the queue is full; nothing was queued. */
 enum torg_err session_send(struct session *session, const struct frame *frame, int64_t now_ms);
-/* What session_send would be asked for, packed already: a batch to many peers. */
-enum torg_err session_send_packed(struct session *session, struct span packed, int64_t now_ms);
+/*
+ * What session_send would be asked for, encoded already: a batch to many peers. zipped is the same
+ * by frame_zip_pack, or empty; it is sent to a peer that takes such.
+ */
+enum torg_err session_send_encoded(struct session *session, struct span encoded, struct span zipped,
+                                   int64_t now_ms);
 
 /* Count something cheap to ask and dear to answer against the peer's rate. Closes on excess. */
 void session_charge(struct session *session, unsigned frames, int64_t now_ms);

@@ -35,6 +35,7 @@ struct sync_limits {
     /* What catching up may take of a peer's time: see docs/protocol.md, "Catching up". */
     uint32_t answer_bytes_per_s_min; /* 16 KiB/s: who answers slower is not waited for */
     uint32_t turn_ms;                /* 60 s: then another peer that can help has its turn */
+    uint32_t compress;               /* 1: offer packed frames to peers; 0: do not */
 };
 struct sync_limits sync_limits_default(void);
 
@@ -183,6 +184,8 @@ struct sync_peer_status {
     int64_t since_ms;     /* now_ms of the last change of state */
     int64_t next_dial_ms; /* when down and dialling; else 0 */
     uint64_t bytes_in, bytes_out, frames_in, frames_out, errors;
+    uint64_t saved_in, saved_out; /* bytes that packing the frames has saved */
+    bool zips;                    /* frames are packed on this connection */
     uint64_t queued_bytes;
     int64_t rtt_ms;          /* of the last PING; -1 if none */
     int64_t clock_offset_ms; /* its clock less ours, at HELLO */

@@ -143,7 +143,9 @@ enum torg_err sync_new(const struct sync_config *config, struct sync **ret_sync)
     sync->next_serial = 1;
     sync->next_ticket = 1;
     sync->origins_due_ms = INT64_MAX;
-    err = origins_make(config, &sync->origins, &sync->origin_count);
+    err = frame_zip_new(&sync->zip);
+    if (!err)
+        err = origins_make(config, &sync->origins, &sync->origin_count);
     if (!err)
         err = peers_make(config, &sync->peers);
     if (err)
@@ -178,6 +180,7 @@ void sync_free(struct sync *sync)
     free(sync->attention);
     free(sync->jobs);
     free(sync->pending);
+    frame_zip_free(sync->zip);
     buffer_done(&sync->scratch);
     frame_rows_done(&sync->rows);
     free(sync);

@@ -283,6 +283,7 @@ struct sync {
     struct sync_limits limits;
     uint64_t random;
     struct sync_counters counters;
+    struct frame_zip *zip; /* for all connections */
 
     struct sync_peer *peers;
     uint32_t peer_count;

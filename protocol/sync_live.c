@@ -13,7 +13,9 @@ struct outgoing {
     struct head head;
     struct span head_bytes; /* signed */
     const struct frame_list *entries;
-    struct buffer frame; /* for mask; empty: does not fit, only HAVE tells of it */
+    struct buffer frame;  /* for mask; empty: does not fit, only HAVE tells of it */
+    struct buffer zipped; /* the same, packed; empty if that does not pay */
+    bool zip_tried;
     uint32_t mask;
     bool made;
 };
@@ -47,7 +49,9 @@ static enum torg_err outgoing_make(struct sync *sync, struct outgoing *out, uint
         return TORG_OK;
     out->made = true;
     out->mask = mask;
+    out->zip_tried = false;
     buffer_clear(&out->frame);
+    buffer_clear(&out->zipped);
     err = entries_filter(out->entries, mask, &sync->rows);
     if (err)
         return err;
@@ -62,6 +66,28 @@ static enum torg_err outgoing_make(struct sync *sync, struct outgoing *out, uint
     if (err == TORG_E_TOO_BIG)
         buffer_clear(&out->frame);
     return err == TORG_E_TOO_BIG ? TORG_OK : err;
+}
+
+/* Once for all peers that take it so. */
+static enum torg_err outgoing_zip(struct sync *sync, struct outgoing *out)
+{
+    struct span zipped;
+    enum torg_err err;
+
+    if (out->zip_tried || !frame_zip_pays(out->frame.data[FRAME_LENGTH_BYTES]))
+        return TORG_OK;
+    out->zip_tried = true;
+    err = frame_zip_pack(sync->zip, buffer_span(&out->frame), &zipped);
+    if (err)
+        return err == TORG_E_TOO_BIG ? TORG_OK : err;
+    buffer_put_span(&out->zipped, zipped);
+    return out->zipped.err;
+}
+
+static void outgoing_done(struct outgoing *out)
+{
+    buffer_done(&out->frame);
+    buffer_done(&out->zipped);
 }
 
 /* Does the peer lack the head, and want it pushed? */
@@ -107,7 +133,12 @@ static enum torg_err outgoing_send(struct sync *sync, struct outgoing *out, uint
             sync, out, peer->rows[out->origin].sub_mask & sync->origins[out->origin].public_mask);
         if (err || out->frame.size == 0)
             continue;
-        err = session_send_packed(&peer->link->session, buffer_span(&out->frame), sync->now_ms);
+        if (peer->link->session.zips)
+            err = outgoing_zip(sync, out);
+        if (err)
+            return err;
+        err = session_send_encoded(&peer->link->session, buffer_span(&out->frame),
+                                   buffer_span(&out->zipped), sync->now_ms);
         if (!err)
             peer->link->lagging = false;
         if (err == TORG_E_BUSY) {
@@ -135,7 +166,7 @@ enum torg_err sync_live_relay(struct sync *sync, const struct sync_pending *pend
     err = head_parse(signed_head.bytes, &out.head);
     if (!err)
         err = outgoing_send(sync, &out, pending->link);
-    buffer_done(&out.frame);
+    outgoing_done(&out);
     return err;
 }
 
@@ -209,7 +240,7 @@ static enum torg_err own_push(struct sync *sync, uint32_t index, uint64_t hno, u
     }
     *seq = out.head.seq;
     frame_rows_done(&commit.rows);
-    buffer_done(&out.frame);
+    outgoing_done(&out);
     return err;
 }
 

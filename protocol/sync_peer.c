@@ -144,6 +144,8 @@ static void traffic_add(struct sync_peer_status *status, const struct session *s
     status->bytes_out += session->bytes_out;
     status->frames_in += session->frames_in;
     status->frames_out += session->frames_out;
+    status->saved_in += session->saved_in;
+    status->saved_out += session->saved_out;
 }
 
 /* What the peer claimed ends with its connection; strikes and distrust do not. */
@@ -361,6 +363,7 @@ static enum torg_err link_make(struct sync *sync, struct sync_peer *peer,
         .live_credit_bytes = sync->limits.live_credit_bytes,
         .sync_credit_bytes = sync->limits.sync_credit_bytes,
         .output_queue_bytes = sync->limits.output_queue_bytes,
+        .zip = sync->limits.compress ? sync->zip : NULL,
         .software = span_of_str(sync->software),
         .id = sync_random(sync) & INTEGER_MAX,
     };
@@ -505,6 +508,7 @@ void sync_peer_status(const struct sync *sync, uint32_t index, struct sync_peer_
         status.rtt_ms = session->rtt_ms;
         status.clock_offset_ms = session->peer_clock_offset_ms;
         status.answered = peer->link->answered;
+        status.zips = session->zips;
         status.holds_back = peer->link->holds_back;
         status.lagging = peer->link->lagging;
         if (session->state == SESSION_OPEN)

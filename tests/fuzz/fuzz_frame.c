@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include <assert.h>
 
-#include "protocol/frame.h"
+#include "protocol/frame_zip.h"
 
 /*
  * A stream of frames. Whatever decodes can be read row by row without a
@@ -126,8 +126,21 @@ static void check_again(const struct frame *frame)
     buffer_done(&twice);
 }
 
+/* The array inside a packed one; empty if it is none. */
+static struct span unpacked(struct frame_zip *zip, struct span body, struct buffer *out)
+{
+    size_t size = 0;
+    enum torg_err err = frame_zip_unpack(zip, body, out);
+
+    assert(err || (!frame_zip_size(body, &size) && out->size == size));
+    assert(out->size <= FRAME_ZIP_PLAIN_BYTES_MAX);
+    return err ? (struct span){0} : buffer_span(out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static struct frame_zip *zip;
+    static struct buffer plain;
     struct span left = span_of(data, size);
     struct frame_prefix prefix;
 
@@ -139,6 +152,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             break;
         body = span_of(left.data + FRAME_PREFIX_BYTES, prefix.body_size);
         left = span_of(body.data + body.size, left.size - FRAME_PREFIX_BYTES - body.size);
+        if (!zip && frame_zip_new(&zip))
+            return 0;
+        if (prefix.flags & FRAME_FLAG_ZSTD)
+            body = unpacked(zip, body, &plain);
         if (frame_decode(prefix.type, body, &frame))
             continue;
         read_lists(&frame);

@@ -103,6 +103,7 @@ static void node_init(struct node *node)
     town_init(&node->other, 2);
     config.own = node->own.id;
     config.trusted = &node->other.id;
+    config.limits.compress = 1; /* if its HELLO wants it */
     err = sync_new(&config, &node->sync);
     assert(!err);
     step(node, (struct sync_event){.kind = SYNC_EVENT_TICK});

@@ -37,6 +37,8 @@ refuse "only index/filter_text.c sees utf8proc" "protocol index daemon tools" 'u
     'index/filter_text\.c'
 refuse "only index/text_stem.c sees libstemmer" "protocol index daemon tools" 'libstemmer\.h' \
     'index/text_stem\.c'
+refuse "only protocol/frame_zip.c sees zstd" "protocol index daemon tools" 'zstd\.h' \
+    'protocol/frame_zip\.c'
 refuse "only daemon sees libevent" "protocol index tools" 'event2?/'
 refuse "no socket, thread or TLS below daemon" "protocol index" \
     '(sys/socket|netinet/[a-z]+|arpa/inet|netdb|poll|sys/epoll|pthread|threads|openssl/[a-z0-9]+)\.h' \

@@ -54,6 +54,7 @@ static void test_defaults(void **state)
     assert_int_equal(config.sync.live_credit_bytes, 1048576);
     assert_int_equal(config.sync.sync_credit_bytes, 4194304);
     assert_int_equal(config.sync.output_queue_bytes, 2097152);
+    assert_int_equal(config.sync.compress, 0);
     assert_int_equal(config.log_level, LOG_INFO);
     config_done(&config);
 }
@@ -85,6 +86,7 @@ static void test_whole_file(void **state)
                                "map-size = 512MiB\n"
                                "ask-peers = 2 min\n"
                                "live-credit = 600000\n"
+                               "compress = yes\n"
                                "[log]\n"
                                "level = debug";
     struct config config;
@@ -119,6 +121,7 @@ static void test_whole_file(void **state)
     assert_int_equal(config.map_bytes, (uint64_t)512 << 20);
     assert_int_equal(config.ask_peers_s, 120);
     assert_int_equal(config.sync.live_credit_bytes, 600000);
+    assert_int_equal(config.sync.compress, 1);
     assert_int_equal(config.log_level, LOG_DEBUG);
     config_done(&config);
 }
@@ -156,6 +159,7 @@ static void test_mistakes_name_line_and_remedy(void **state)
         {"[http]\nthreads = 99999999999999999999999\n", 2, "to 64"},
         {"[http]\nconnections = 0\n", 2, "1 to 100000"},
         {"[trust]\ncollections = offers, gifts\n", 2, "names of collections"},
+        {"[limits]\ncompress = 1\n", 2, "yes or no"},
         {"[trust]\ncollections =\n", 2, "names of collections"},
         {"[trust]\ncollections = 2\n", 2, "names of collections"},
         {"[trust]\ncollections = 32\n", 2, "14 to 31"},

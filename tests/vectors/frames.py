@@ -107,6 +107,18 @@ FRAMES = [
     ("error", frame(0x18, 3, 8, "below the floor")),
 ]
 
+
+
+def zstd(packed):
+    """The same frame with flag 1: zstd's magic, one segment with a size of four bytes, one raw block."""
+    body = packed[6:]
+    block = (len(body) << 3 | 1).to_bytes(3, "little") + body
+    body = bytes.fromhex("28b52ffda0") + len(body).to_bytes(4, "little") + block
+    return struct.pack(">IBB", len(body) + 2, packed[4], 1) + body
+
+
+FRAMES.append(("batch-zstd", zstd(dict(FRAMES)["batch"])))
+
 print("# A frame of each type, byte for byte; docs/protocol.md says what the fields are.")
 print("# Made by frames.py; what stands inside signed objects is filling, but for the charter.")
 for name, packed in FRAMES:
