@@ -2,6 +2,8 @@
 #include "tests/sim/run.h"
 #include "tests/sim/sabotage.h"
 
+#define QUIET_TRIES 8
+
 /* Deliberate faults that are done while a world runs (--break); others are where they belong. */
 
 /* Node 1 comes up with the copy of its store that was taken earlier. */
@@ -28,6 +30,27 @@ static void damage(struct run *run)
     run->faulted = ways[run->settings->fault](run->world, 1, 0);
     if (run->faulted)
         check_all(run->check);
+}
+
+/* In chaos there may have been nothing to damage: now there is. */
+void run_fault_in_quiet(struct run *run)
+{
+    enum fault fault = run->settings->fault;
+
+    if (fault == FAULT_ACCEPT_OLD || fault == FAULT_FORGET_COMMIT) {
+        world_write(run->world, 0, 10);
+        run_settle(run, 11);
+        go_back(run);
+        return;
+    }
+    if (fault != FAULT_LOSE_ROW && fault != FAULT_FORGE_PAYLOAD && fault != FAULT_FORGE_CHARTER &&
+        fault != FAULT_RESURRECT)
+        return;
+    for (unsigned i = 0; i < QUIET_TRIES && !run->faulted; i++) {
+        world_write(run->world, 0, 10);
+        run_settle(run, 11);
+        run_fault_do(run);
+    }
 }
 
 void run_fault_do(struct run *run)

@@ -448,6 +448,7 @@ static void heal(struct run *run, struct result *result)
             world_start(world, i);
     }
     run_settle(run, 11);
+    run_fault_in_quiet(run);
     result->heal_ms = world->now_ms - from_ms;
     world_run(world, world->now_ms + 5 * SECOND);
     if (!check_violation(run->check, NULL))

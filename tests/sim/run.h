@@ -84,6 +84,7 @@ struct result run_seed(const struct settings *settings, uint64_t seed, bool prin
 
 /* Do the deliberate fault of these settings, if it is not done yet and can be. */
 void run_fault_do(struct run *run);
+void run_fault_in_quiet(struct run *run);
 /* Run until everybody holds everything, or HEAL_MS_MAX passed: a violation of that invariant. */
 void run_settle(struct run *run, unsigned invariant);
 /* A second host signs beside the first origin; its neighbours must notice, and be healed. */
