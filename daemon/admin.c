@@ -306,8 +306,7 @@ static enum torg_err put_origins(struct http_exchange *exchange, const struct kv
     static const char *const helps[] = {"Since the newest head or beat of the origin.",
                                         "Heads that a peer claims beyond ours.", "Listings held.",
                                         "1 when all that is wanted of it is held.",
-                                        "1 while its newest head is not shown to descend from "
-                                        "the one held before."};
+                                        "1 until its newest head is shown to descend."};
     struct replica_origin *held = malloc(sizeof(*held));
     const struct http_origins *origins;
     enum torg_err err = held ? http_origins_get(exchange, kv, &origins) : TORG_E_NOMEM;

@@ -120,8 +120,6 @@ static const struct http_api_words words[] = {
      "\"http://www.opengis.net/def/crs/OGC/1.3/CRS84\""},
     {"sortby", "Egenskaper att ordna efter, med - framför för fallande ordning.", "[\"name\"]"},
     {"properties", "Bara de här egenskaperna i svaret.", "[\"name\"]"},
-    {"openAt", "Bara det som har öppet då: en tid enligt RFC 3339.",
-     "\"2026-06-01T12:00:00+02:00\""},
     {"all", "Hela samlingen i ett enda svar, som ström.", "true"},
     /* parts of paths */
     {"collectionId", "Samlingens namn; /collections räknar upp dem.", "\"offers\""},
