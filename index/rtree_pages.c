@@ -241,6 +241,20 @@ enum torg_err rtree_pages_drop(struct rtree_pages *pages, uint32_t number, unsig
     return TORG_OK;
 }
 
+/* Falling, for the last is the next to be given out. */
+static int number_compare(const void *left, const void *right)
+{
+    uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
+
+    return (a < b) - (a > b);
+}
+
+void rtree_pages_dropped_sort(struct rtree_pages *pages)
+{
+    if (pages->freed_count > 0)
+        qsort(pages->freed, pages->freed_count, sizeof(*pages->freed), number_compare);
+}
+
 /* ---- counts ---- */
 
 enum torg_err rtree_pages_counts(struct rtree_pages *pages, uint32_t number, uint32_t **ret_counts)

@@ -45,6 +45,11 @@ enum torg_err rtree_pages_edit(struct rtree_pages *pages, uint32_t number, unsig
 enum torg_err rtree_pages_new(struct rtree_pages *pages, unsigned level, bool counted,
                               uint32_t *ret_number, uint8_t **ret_bytes);
 enum torg_err rtree_pages_drop(struct rtree_pages *pages, uint32_t number, unsigned level);
+/*
+ * Give out the least of the numbers dropped so far first: nodes that are made one after
+ * the other then have rising numbers, are written in that order and lie together.
+ */
+void rtree_pages_dropped_sort(struct rtree_pages *pages);
 
 /* The counts by theme of an inner node of the main tree, to be changed; until the flush. */
 enum torg_err rtree_pages_counts(struct rtree_pages *pages, uint32_t number, uint32_t **ret_counts);

@@ -27,6 +27,8 @@
 #define STORE_LOCK_FILE "torg.lock"
 #define STORE_FILE_MODE 0600
 /* A disk with less room than this is called full when LMDB only says EIO. */
+#define GATHER_PAGES 64        /* of the run that LMDB is made to look for */
+#define GATHER_ROOM_PAGES 2048 /* that must be left in the map for it */
 #define STORE_DISK_ROOM_BYTES_MIN (UINT64_C(16) << 20)
 
 struct store_txn {
@@ -184,6 +186,41 @@ static enum torg_err txn_del(void *context, enum kv_table table, struct span key
     return txn_fail(txn, mdb_del(txn->mdb, txn->store->tables[table], &key_val, NULL));
 }
 
+/* Are so many pages left beyond the last used one? */
+static bool txn_has_room(const struct store_txn *txn, uint64_t pages)
+{
+    MDB_envinfo info;
+
+    return mdb_env_info(txn->store->env, &info) == 0 &&
+           info.me_mapsize / txn->store->page_bytes > info.me_last_pgno + pages;
+}
+
+/*
+ * LMDB takes the lowest page that it knows to be free, but of its free list it knows
+ * only what it had to read: the pages that one earlier commit left, scattered over
+ * the file. A value of many pages makes it search for a run of them, and read, and
+ * merge, the list up to there; when the value is deleted, its pages are free again in
+ * this very transaction. What is then put gets the lowest free pages of the file,
+ * rising. Not close to the map's end: a put that fails would be the transaction's end.
+ */
+static enum torg_err txn_gather(void *context)
+{
+    struct store_txn *txn = context;
+    MDB_dbi table = txn->store->tables[KV_RTREE];
+    uint8_t none = 0; /* no collection's */
+    MDB_val key = {sizeof(none), &none};
+    MDB_val value = {GATHER_PAGES * txn->store->page_bytes, NULL};
+    enum torg_err err;
+
+    assert(txn->open && txn->write);
+    if (txn->err)
+        return txn->err;
+    if (!txn_has_room(txn, GATHER_ROOM_PAGES))
+        return TORG_OK;
+    err = txn_fail(txn, mdb_put(txn->mdb, table, &key, &value, MDB_RESERVE));
+    return err ? err : txn_fail(txn, mdb_del(txn->mdb, table, &key, NULL));
+}
+
 static enum torg_err txn_cursor_open(void *context, enum kv_table table,
                                      struct kv_cursor **ret_cursor)
 {
@@ -247,6 +284,7 @@ static const struct kv_ops txn_ops = {
     .cursor_close = txn_cursor_close,
     .cursor_seek = txn_cursor_seek,
     .cursor_next = txn_cursor_next,
+    .gather = txn_gather,
 };
 
 static struct store_txn *txn_of(const struct kv *kv)

@@ -21,6 +21,12 @@ enum torg_err kv_del(struct kv *kv, enum kv_table table, struct span key)
     return kv->ops->del(kv->txn, table, key);
 }
 
+enum torg_err kv_gather(struct kv *kv)
+{
+    assert(kv->writable);
+    return kv->ops->gather ? kv->ops->gather(kv->txn) : TORG_OK;
+}
+
 enum torg_err kv_cursor_open(const struct kv *kv, enum kv_table table,
                              struct kv_cursor **ret_cursor)
 {

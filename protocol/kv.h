@@ -55,6 +55,7 @@ struct kv_ops {
                                  struct span *ret_value);
     enum torg_err (*cursor_next)(struct kv_cursor *cursor, struct span *ret_key,
                                  struct span *ret_value);
+    enum torg_err (*gather)(void *txn); /* or NULL: where a value lies means nothing */
 };
 
 /* A transaction. Passed by pointer; writable only when its opener made it so. */
@@ -72,6 +73,12 @@ enum torg_err kv_get(const struct kv *kv, enum kv_table table, struct span key,
 enum torg_err kv_put(struct kv *kv, enum kv_table table, struct span key, struct span value);
 /* TORG_E_NOT_FOUND if the key is absent. */
 enum torg_err kv_del(struct kv *kv, enum kv_table table, struct span key);
+
+/*
+ * Values that are written next will be read one after the other: let them lie together,
+ * in that order, as far as the free space allows. Counts as a write; changes no entry.
+ */
+enum torg_err kv_gather(struct kv *kv);
 
 /*
  * Walk a table in key order. A cursor must be closed before its transaction

@@ -669,6 +669,108 @@ static void test_another_programs_file_is_left_alone(void **state)
     }
 }
 
+/* ---- where values lie ---- */
+
+#define LIE_VALUES 1200
+#define LIE_AGAIN 200
+
+static struct span lie_key(uint32_t number, uint8_t out[5])
+{
+    out[0] = 1;
+    put_u32be(out + 1, number);
+    return span_of(out, 5);
+}
+
+static void lie_put(struct kv *kv, uint32_t number)
+{
+    uint8_t key[5], bytes[4080];
+
+    memset(bytes, (int)(number % 251), sizeof(bytes));
+    assert_ok(kv_put(kv, KV_RTREE, lie_key(number, key), span_of(bytes, sizeof(bytes))));
+}
+
+/* How often a value lies before the one that was put before it. */
+static unsigned lie_falls(struct store *store, uint32_t first)
+{
+    uintptr_t last = 0;
+    unsigned falls = 0;
+    struct kv kv;
+
+    assert_ok(store_read_begin(store, &kv));
+    for (uint32_t i = 0; i < LIE_AGAIN; i++) {
+        uint8_t key[5];
+        struct span value;
+
+        assert_ok(kv_get(&kv, KV_RTREE, lie_key(first + i, key), &value));
+        assert_int_equal(value.size, 4080);
+        assert_int_equal(value.data[4079], (first + i) % 251);
+        falls += (uintptr_t)value.data < last;
+        last = (uintptr_t)value.data;
+    }
+    store_read_end(&kv);
+    return falls;
+}
+
+/* Pages all over the file are freed, a few by each commit; then many values are put. */
+static unsigned lie_in_order(const char *directory, bool gather)
+{
+    struct store_options options = store_options_default();
+    struct store *store;
+    unsigned falls;
+    uint64_t entries;
+    struct store_stat stat;
+    uint8_t none = 0;
+    struct span value;
+    struct kv kv;
+
+    options.map_bytes = 64 * MIB;
+    assert_ok(store_open(directory, &options, &store));
+    assert_ok(store_write_begin(store, &kv));
+    for (uint32_t i = 0; i < LIE_VALUES; i++)
+        lie_put(&kv, i);
+    assert_ok(store_write_commit(&kv));
+    for (uint32_t step = 0; step < 24; step++) {
+        assert_ok(store_write_begin(store, &kv));
+        for (uint32_t i = step * 7 % 24; i < LIE_VALUES; i += 48) {
+            uint8_t key[5];
+
+            assert_ok(kv_del(&kv, KV_RTREE, lie_key(i, key)));
+        }
+        assert_ok(store_write_commit(&kv));
+    }
+    assert_ok(store_stat(store, &stat));
+    entries = stat.entries[KV_RTREE];
+    assert_ok(store_write_begin(store, &kv));
+    if (gather)
+        assert_ok(kv_gather(&kv));
+    for (uint32_t i = 0; i < LIE_AGAIN; i++)
+        lie_put(&kv, LIE_VALUES + i);
+    assert_ok(store_write_commit(&kv));
+    falls = lie_falls(store, LIE_VALUES);
+    assert_ok(store_stat(store, &stat));
+    assert_int_equal(stat.entries[KV_RTREE], entries + LIE_AGAIN); /* It left nothing behind. */
+    assert_ok(store_read_begin(store, &kv));
+    assert_err(kv_get(&kv, KV_RTREE, span_of(&none, 1), &value), TORG_E_NOT_FOUND);
+    store_read_end(&kv);
+    store_close(store);
+    return falls;
+}
+
+static void test_gathered_values_lie_in_order(void **state)
+{
+    const struct place *place = *state;
+
+    assert_int_equal(lie_in_order(place->directory, true), 0);
+}
+
+/* Else the test above would prove nothing. */
+static void test_others_do_not(void **state)
+{
+    const struct place *place = *state;
+
+    assert_true(lie_in_order(place->directory, false) > 3);
+}
+
 int main(void)
 {
 #define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, place_setup, place_teardown)
@@ -687,6 +789,8 @@ int main(void)
         STORE_TEST(test_failed_sync_latches),
         STORE_TEST(test_failed_meta_page_latches),
         STORE_TEST(test_killed_writer),
+        STORE_TEST(test_gathered_values_lie_in_order),
+        STORE_TEST(test_others_do_not),
         STORE_TEST(test_wrong_files_are_refused),
         STORE_TEST(test_another_programs_file_is_left_alone),
     };
