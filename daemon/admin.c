@@ -300,13 +300,15 @@ static double lag_of(const struct node *node, const struct replica_origin *held)
 
 static enum torg_err put_origins(struct http_exchange *exchange, const struct kv *kv)
 {
-    static const char *const names[] = {"torg_origin_age_seconds", "torg_origin_lag_heads",
-                                        "torg_origin_listings", "torg_origin_complete",
-                                        "torg_origin_ancestry_unproven"};
+    static const char *const names[] = {"torg_origin_age_seconds",       "torg_origin_lag_heads",
+                                        "torg_origin_listings",          "torg_origin_complete",
+                                        "torg_origin_ancestry_unproven", "torg_origin_throttled"};
     static const char *const helps[] = {"Since the newest head or beat of the origin.",
-                                        "Heads that a peer claims beyond ours.", "Listings held.",
+                                        "Heads that a peer claims beyond ours.",
+                                        "Listings held.",
                                         "1 when all that is wanted of it is held.",
-                                        "1 until its newest head is shown to descend."};
+                                        "1 until its newest head is shown to descend.",
+                                        "1 while its heads come faster than they are taken."};
     struct replica_origin *held = malloc(sizeof(*held));
     const struct http_origins *origins;
     enum torg_err err = held ? http_origins_get(exchange, kv, &origins) : TORG_E_NOMEM;
@@ -328,6 +330,7 @@ static enum torg_err put_origins(struct http_exchange *exchange, const struct kv
                 values[2] += held->held[c].count;
             mask = http_federation_collections(exchange->node, &held->id);
             values[4] = held->unproven_hno != 0;
+            values[5] = http_federation_throttled(exchange->node, &held->id);
             values[3] = held->has_head && replica_complete_mask(held, mask) == mask;
             (void)snprintf(labels, sizeof(labels), "origin=\"%.16s\",name=\"%s\"", origin->hex,
                            metrics_label(name, origin->name));

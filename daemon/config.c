@@ -172,6 +172,8 @@ static const struct key keys[] = {
           1, 256, "1 to 256 sessions", "16"),
     RANGE(SECTION_LIMITS, "limits", "store-queue", VALUE_NUMBER, sync.store_queue_writes,
           1, 1024, "1 to 1024 writes", "64"),
+    RANGE(SECTION_LIMITS, "limits", "heads", VALUE_NUMBER, sync.heads_burst, 0, 1000000,
+          "0 (no limit) to 1000000 heads", "1000"),
     FIXED(SECTION_LIMITS, "limits", "compress", VALUE_YES_NO, sync.compress, "yes or no", "no"),
 
     FIXED(SECTION_LOG, "log", "level", VALUE_LEVEL, log_level, "error, warn, info or debug",

@@ -27,6 +27,13 @@ uint32_t http_federation_collections(const struct node *node, const struct origi
                                                                         : COLLECTION_MASK_ALL;
 }
 
+bool http_federation_throttled(const struct node *node, const struct origin_id *id)
+{
+    struct sync_origin_status status;
+
+    return node->peers && peers_origin_status(node->peers, id, &status) && status.throttled;
+}
+
 static bool any_missing(const struct replica_origin *held)
 {
     bool missing = false;
@@ -47,7 +54,8 @@ static bool is_subset(const struct replica_origin *held, uint32_t wanted)
 }
 
 static void put_flags(struct buffer *out, const struct replica_origin *held,
-                      const struct http_origin *origin, uint32_t wanted, int64_t now_ms)
+                      const struct http_origin *origin, uint32_t wanted, bool throttled,
+                      int64_t now_ms)
 {
     json_out_begin(out, "flags", '[');
     if (http_origins_stale(origin, now_ms))
@@ -58,6 +66,8 @@ static void put_flags(struct buffer *out, const struct replica_origin *held,
         json_out_text(out, NULL, "disputed");
     if (origin->flags & REPLICA_FLAG_FAULTY)
         json_out_text(out, NULL, "faulty");
+    if (throttled)
+        json_out_text(out, NULL, "throttled");
     if (held->unproven_hno)
         json_out_text(out, NULL, "ancestry-unproven");
     if (!held->has_head || replica_complete_mask(held, wanted) != wanted)
@@ -146,7 +156,8 @@ static void put_origin(struct http_exchange *exchange, const struct replica_orig
         put_lag(out, exchange->node, held);
     }
     json_out_text(out, "state", !held->has_head ? "empty" : complete ? "complete" : "partial");
-    put_flags(out, held, origin, wanted, exchange->now_ms);
+    put_flags(out, held, origin, wanted, http_federation_throttled(exchange->node, &held->id),
+              exchange->now_ms);
     json_out_begin(out, "collections", '[');
     for (uint8_t i = 1; i < COLLECTIONS_MAX; i++) {
         if (held->held[i].count > 0 || head_state_of(&held->head, i).count > 0)

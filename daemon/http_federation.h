@@ -11,6 +11,8 @@
  */
 http_handler http_federation;
 
+/* Do its heads come faster than they are taken here? */
+bool http_federation_throttled(const struct node *node, const struct origin_id *origin);
 /* The collections that this node wants of an origin; all of one that no configuration names. */
 uint32_t http_federation_collections(const struct node *node, const struct origin_id *origin);
 

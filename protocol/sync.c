@@ -310,6 +310,7 @@ bool sync_origin_status(const struct sync *sync, const struct origin_id *id,
     if (index == SYNC_NONE)
         return false;
     status.collections = sync->origins[index].subscribed;
+    status.throttled = sync_rate_throttled(sync, index);
     status.claimed = sync_claimed_head(sync, id, &status.claimed_epoch, &status.claimed_hno);
     *ret_status = status;
     return true;

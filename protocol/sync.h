@@ -35,6 +35,7 @@ struct sync_limits {
     /* What catching up may take of a peer's time: see docs/protocol.md, "Catching up". */
     uint32_t answer_bytes_per_s_min; /* 16 KiB/s: who answers slower is not waited for */
     uint32_t turn_ms;                /* 60 s: then another peer that can help has its turn */
+    uint32_t heads_burst;            /* 1000 heads of an origin, then one in 3.6 s; 0: no limit */
     uint32_t compress;               /* 1: offer packed frames to peers; 0: do not */
 };
 struct sync_limits sync_limits_default(void);
@@ -205,6 +206,7 @@ struct sync_counters {
 void sync_counters(const struct sync *sync, struct sync_counters *ret_counters);
 struct sync_origin_status {
     uint32_t collections; /* that the configuration wants of it */
+    bool throttled;       /* its heads come faster than they are taken: only the newest is */
     bool claimed;         /* a peer that is believed claims to hold a head */
     uint64_t claimed_epoch, claimed_hno;
 };

@@ -17,6 +17,7 @@ struct sync_limits sync_limits_default(void)
         .store_queue_writes = 64,
         .answer_bytes_per_s_min = 16384,
         .turn_ms = 60000,
+        .heads_burst = 1000,
     };
 }
 
@@ -72,6 +73,7 @@ static enum torg_err origins_make(const struct sync_config *config,
         origin->behind_since_ms = -1;
         origin->missing_collection = 1;
         origin->beat_tokens = SYNC_BEATS_BURST;
+        origin->head_tokens = config->limits.heads_burst;
     }
     *ret_origins = origins;
     *ret_count = kept;
@@ -274,6 +276,10 @@ static void origins_move(const struct sync *sync, struct sync_origin *origins, u
         origins[i].dropping = old->dropping;
         origins[i].expected_epoch = old->expected_epoch;
         origins[i].expected_hno = old->expected_hno;
+        if (old->head_tokens < origins[i].head_tokens)
+            origins[i].head_tokens = old->head_tokens;
+        origins[i].head_at_ms = old->head_at_ms;
+        origins[i].throttled = old->throttled;
         origins[i].beat_tokens = old->beat_tokens;
         origins[i].beat_at_ms = old->beat_at_ms;
         origins[i].ahead_told = old->ahead_told;

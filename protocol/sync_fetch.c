@@ -283,7 +283,7 @@ static void ancestry_gives_way(struct sync *sync, uint32_t index)
     struct sync_job *job = origin->job == SYNC_NONE ? NULL : &sync->jobs[origin->job];
 
     if (job && job->purpose == SYNC_FOR_ANCESTRY && job->asked && !takes_no_heads(origin) &&
-        choose(sync, index, NEED_HEAD) != SYNC_NONE)
+        choose(sync, index, NEED_HEAD) != SYNC_NONE && sync_rate_head_room(sync, index))
         sync_job_end(sync, job, SYNC_NEITHER);
 }
 
@@ -360,6 +360,8 @@ enum torg_err sync_fetch_attend(struct sync *sync, uint32_t index)
     if (origin->own && !sync->recovering)
         return peer == SYNC_NONE ? missing_attend(sync, index)
                                  : sync_delta_pull(sync, index, peer, SYNC_FOR_LOOK);
+    if (peer != SYNC_NONE && !sync_rate_head_room(sync, index))
+        peer = SYNC_NONE; /* later, and then the newest */
     if (peer == SYNC_NONE && !sync_origin_whole(origin))
         peer = choose(sync, index, NEED_REST);
     if (peer != SYNC_NONE) {

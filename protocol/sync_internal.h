@@ -20,6 +20,7 @@
  *   sync_charters.c, sync_delta.c, sync_trie.c, sync_missing.c, sync_ancestry.c
  *                 the ways to catch up: charters, PULL, reconcile, lost payloads
  *   sync_drop.c   collections that are held and not wanted any more
+ *   sync_rate.c   how many heads of an origin are taken
  *   sync_serve.c  answers to PULL, TRIE_REQ, FETCH, CHARTER_REQ, ANCESTRY_REQ
  *   sync_store.c  what waits for the writer
  */
@@ -57,6 +58,8 @@
 #define SYNC_PART_BYTES 1048576
 #define SYNC_STORES_MAX 8  /* parts of one job that the writer has not answered */
 #define SYNC_SCAN_MAX 4096 /* listings looked at for a missing payload in one step */
+#define SYNC_HEAD_MS 3600  /* beyond limits.heads_burst, one head of an origin in so long */
+#define SYNC_HEADS_CALM 10 /* it is not called throttled any more when so many may come */
 #define SYNC_BEATS_BURST 8
 #define SYNC_BEAT_MS 60000
 
@@ -178,6 +181,9 @@ struct sync_origin {
     uint8_t missing_collection;
     struct listing_key missing_from; /* where the search for them goes on */
     struct buffer held_beat;         /* came before the charter that it needs */
+    uint32_t head_tokens;
+    int64_t head_at_ms;
+    bool throttled; /* as noted */
     uint32_t beat_tokens;
     int64_t beat_at_ms;
     bool ahead_told; /* OWN_AHEAD has been said of this head */
@@ -502,6 +508,12 @@ enum torg_err sync_trie_begin(struct sync *sync, struct sync_job *job);
 enum torg_err sync_trie_answer(struct sync *sync, struct sync_job *job, const struct frame *frame);
 /* Everything that was asked for and stored is done: what next? */
 enum torg_err sync_trie_go_on(struct sync *sync, struct sync_job *job);
+
+/* ---- sync_rate.c ---- */
+/* May a newer head be taken now? If not, the origin is attended to when it may. */
+bool sync_rate_head_room(struct sync *sync, uint32_t origin);
+void sync_rate_head_taken(struct sync *sync, uint32_t origin);
+bool sync_rate_throttled(const struct sync *sync, uint32_t origin);
 
 /* ---- sync_serve.c ---- */
 enum torg_err sync_serve_request(struct sync *sync, uint32_t peer, const struct frame *frame,

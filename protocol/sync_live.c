@@ -459,7 +459,8 @@ static enum torg_err newer_head(struct sync *sync, uint32_t peer, uint32_t index
         sync_live_blame(sync, peer, index, head_bytes, err);
         return TORG_OK;
     }
-    if (!fits_next(sync, origin, head, !entries) || !sync_store_room(sync))
+    if (!fits_next(sync, origin, head, !entries) || !sync_store_room(sync) ||
+        !sync_rate_head_room(sync, index))
         return TORG_OK; /* its number is noted: what is missing will be asked for */
     err = commit_store(sync, peer, index, head, head_bytes, entries);
     if (!err) {

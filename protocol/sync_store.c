@@ -119,6 +119,7 @@ enum torg_err sync_store_stored(struct sync *sync, uint64_t ticket, enum torg_er
     struct sync_pending pending;
     struct sync_origin *origin;
     enum torg_err result;
+    uint64_t epoch, hno;
     uint32_t peer;
     size_t at = 0;
 
@@ -137,6 +138,8 @@ enum torg_err sync_store_stored(struct sync *sync, uint64_t ticket, enum torg_er
         return TORG_OK;
     }
     origin = &sync->origins[pending.origin];
+    epoch = origin->epoch;
+    hno = origin->hno;
     origin->pending--;
     if (pending.kind == REPLICA_WRITE_BEAT)
         origin->pending_beat = false;
@@ -144,6 +147,10 @@ enum torg_err sync_store_stored(struct sync *sync, uint64_t ticket, enum torg_er
         origin->pending_drop = false;
     result = origin->own && !pending.recovering ? sync_own_missing(sync, pending.origin)
                                                 : sync_origin_refresh(sync, pending.origin);
+    if (!err && (pending.kind == REPLICA_WRITE_COMMIT ||
+                 (pending.kind == REPLICA_WRITE_PART &&
+                  sync_number_compare(epoch, hno, origin->epoch, origin->hno) != 0)))
+        sync_rate_head_taken(sync, pending.origin);
     /* What cannot be read back is taken up again later; the books are kept all the same. */
     if (result)
         err = result;

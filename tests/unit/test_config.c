@@ -55,6 +55,7 @@ static void test_defaults(void **state)
     assert_int_equal(config.sync.sync_credit_bytes, 4194304);
     assert_int_equal(config.sync.output_queue_bytes, 2097152);
     assert_int_equal(config.sync.compress, 0);
+    assert_int_equal(config.sync.heads_burst, 1000);
     assert_int_equal(config.log_level, LOG_INFO);
     config_done(&config);
 }
