@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""Ourselves: two torgd as they are installed, with TLS between them and their usual [limits]."""
+"""Ourselves: two torgd as they are installed, with TLS between them and their usual [limits], but
+for the one on heads: a sample is a commit of one listing, and there are many a second."""
 import http.client
 import json
 import pathlib
@@ -10,6 +11,7 @@ import replication_world as world
 
 LOADERS = 4
 EXAMPLE_CONF = pathlib.Path(__file__).resolve().parents[2] / "federation.conf"
+HEADS = "heads = 0"
 
 
 class Daemon:
@@ -23,7 +25,8 @@ class Daemon:
                   "--http", f"127.0.0.1:{self.port}", "--peer-listen", listen,
                   "--admin", f"127.0.0.1:{self.admin_port}")
         conf = pathlib.Path(self.conf)  # one client asks as fast as it can
-        conf.write_text(conf.read_text().replace("[http]\n", "[http]\nrequests-per-address = 0\n", 1))
+        conf.write_text(conf.read_text().replace("[http]\n", "[http]\nrequests-per-address = 0\n", 1)
+                        + "\n[limits]\n" + HEADS + "\n")
         self.card = self.directory / "card"
         self.card.write_text(self.torg("card", "--config", self.conf))
         self.process = None
@@ -85,7 +88,7 @@ def limits():
             inside = line.strip() == "[limits]"
         elif inside and "=" in line and not line.startswith("#"):
             lines.append(line.lstrip("; ").strip())
-    return lines
+    return [HEADS if line.startswith("heads = ") else line for line in lines]
 
 
 class Torg(world.Pair):
