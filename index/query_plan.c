@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include "index/query_plan.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -165,13 +166,23 @@ static bool plan_counts_themes(const struct query_plan *plan, unsigned facets)
            query->origin_count + query->municipality_count + query->network_count == 0;
 }
 
+/* Not an initialiser: the parts need not be zeroed. */
+static void plan_begin(struct query_plan *plan, const struct kv *kv,
+                       const struct theme_tree *themes, const struct query *query)
+{
+    memset(plan, 0, offsetof(struct query_plan, parts));
+    plan->kv = kv;
+    plan->themes = themes;
+    plan->query = query;
+}
+
 enum torg_err query_plan_init(struct query_plan *plan, const struct kv *kv,
                               const struct theme_tree *themes, const struct query *query,
                               unsigned facets)
 {
     enum torg_err err = TORG_OK;
 
-    *plan = (struct query_plan){.kv = kv, .themes = themes, .query = query};
+    plan_begin(plan, kv, themes, query);
     if (!query_valid(query))
         return TORG_E_INVALID;
     if (query->text.size > QUERY_TEXT_BYTES_MAX)

@@ -31,8 +31,7 @@ struct query_plan {
     const struct kv *kv;
     const struct theme_tree *themes;
     const struct query *query;
-    struct query_part parts[QUERY_PARTS_MAX]; /* those in which something may match */
-    size_t part_count;
+    size_t part_count; /* of parts, at the end */
     struct rtree_query tree;
     struct rtree_theme_group *groups;   /* owned: the tree's; NULL without themes */
     bool themes_exact;                  /* their sets say it all */
@@ -47,6 +46,9 @@ struct query_plan {
     bool rows;         /* every row must be compared: some filter has nothing else */
     bool count_themes; /* trees are asked for these with the number: one walk for both */
     struct query_explain explain;
+    /* Those in which something may match. Kilobytes, of which most queries use
+     * a line or two: what is beyond part_count is not even zero. */
+    struct query_part parts[QUERY_PARTS_MAX];
 };
 
 /*
@@ -148,10 +150,11 @@ void query_scan_close(struct query_scan *scan);
  * without sorting, or keeping, all that matches.
  */
 struct query_top {
-    struct rtree_hit *hits; /* a heap, the last in order on top */
+    struct rtree_hit *hits; /* a heap, the last in order on top, unless sorted */
     size_t count;
     size_t capacity;
     size_t max;
+    bool sorted; /* they came in order and stand in it, first in order first */
 };
 /* max 0 keeps nothing. */
 void query_top_init(struct query_top *top, size_t max);

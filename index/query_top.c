@@ -74,11 +74,27 @@ static void top_sink(struct query_top *top)
     }
 }
 
+/* The last in order. The top is not empty. */
+static const struct rtree_hit *top_last(const struct query_top *top)
+{
+    return &top->hits[top->sorted ? top->count - 1 : 0];
+}
+
+/* What was a list, first in order first, becomes a heap: backwards it is one. */
+static void top_heap(struct query_top *top)
+{
+    if (!top->sorted)
+        return;
+    for (size_t i = 0; i < top->count / 2; i++)
+        top_swap(top, i, top->count - 1 - i);
+    top->sorted = false;
+}
+
 bool query_top_passes(const struct query_top *top, uint32_t number, double distance_m)
 {
     struct rtree_hit hit = {.document = number, .distance_m = distance_m};
 
-    return top->count == top->max && (top->max == 0 || hit_order(&hit, &top->hits[0]) >= 0);
+    return top->count == top->max && (top->max == 0 || hit_order(&hit, top_last(top)) >= 0);
 }
 
 enum torg_err query_top_add(struct query_top *top, uint32_t number, double distance_m)
@@ -89,6 +105,7 @@ enum torg_err query_top_add(struct query_top *top, uint32_t number, double dista
     if (query_top_passes(top, number, distance_m))
         return TORG_OK;
     if (top->count == top->max) {
+        top_heap(top);
         top->hits[0] = hit;
         top_sink(top);
         return TORG_OK;
@@ -98,14 +115,20 @@ enum torg_err query_top_add(struct query_top *top, uint32_t number, double dista
         if (err)
             return err;
     }
+    /* A stream gives all in order: nothing has to rise, and nothing to be sorted. */
+    if (top->count == 0)
+        top->sorted = true;
+    else if (top->sorted && hit_order(top_last(top), &hit) > 0)
+        top_heap(top);
     top->hits[top->count++] = hit;
-    top_rise(top, top->count - 1);
+    if (!top->sorted)
+        top_rise(top, top->count - 1);
     return TORG_OK;
 }
 
 void query_top_sort(struct query_top *top)
 {
-    if (top->count > 1)
+    if (top->count > 1 && !top->sorted)
         qsort(top->hits, top->count, sizeof(*top->hits), hit_compare);
 }
 
