@@ -157,7 +157,11 @@ static void derive_networks(struct span body, struct buffer *terms)
     uint32_t count = profile_map(&in);
 
     for (uint32_t i = 0; i < count && !in.in.err; i++) {
-        if (!span_equal(profile_str(&in, SIZE_MAX), span_of_str("networks"))) {
+        int order = span_compare(profile_str(&in, SIZE_MAX), span_of_str("networks"));
+
+        if (order > 0)
+            return; /* Keys ascend. */
+        if (order < 0) {
             profile_skip(&in);
             continue;
         }

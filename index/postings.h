@@ -43,8 +43,11 @@ enum postings_kind {
  * them touch the same lists. All zero is a valid beginning.
  */
 struct postings_writer {
-    struct buffer edits;
-    struct buffer keys;
+    struct buffer keys; /* of the lists: kind u8, size u8, key */
+    struct postings_pending_list *lists;
+    struct postings_pending_edit *edits;
+    uint32_t *slots; /* 1 + a list, by the hash of its key; 0: none */
+    size_t list_count, list_capacity, edit_count, edit_capacity, slot_count;
     /* Optional: a list was empty and is not any more, or the other way. May write to other tables.
      */
     enum torg_err (*turned)(void *context, struct kv *kv, uint8_t kind, struct span key, bool born);

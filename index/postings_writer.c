@@ -6,12 +6,32 @@
 #include "index/postings_internal.h"
 
 /*
- * One change. head, the first bytes of kind and key as a number, decides most
- * comparisons without a look at the key.
+ * The changes of one list lie in a chain, in the order of their coming: a commit
+ * of a thousand listings has tens of thousands of changes, but touches only a
+ * few thousand lists, and only these are sorted. head, the first bytes of kind
+ * and key as a number, decides most comparisons without a look at the key.
  */
+struct postings_pending_list {
+    uint64_t head, hash;
+    uint32_t key_at; /* in writer->keys */
+    uint32_t first, last;
+};
+
+#define EDIT_NONE UINT32_MAX
+
+struct postings_pending_edit {
+    uint32_t number;
+    uint32_t next; /* EDIT_NONE: the last */
+    bool removed;
+};
+
+/* Keys are words from outside, which may be chosen to collide: so far, and no further. */
+#define PROBES_MAX 32
+#define SLOTS_MIN 1024
+#define ARRAY_MIN 1024
+
+/* One change of a list that is worked on. */
 struct edit {
-    uint64_t head;
-    uint32_t key_at; /* in writer->keys: kind u8, size u8, key */
     uint32_t number;
     uint32_t order; /* of its coming */
     bool removed;
@@ -27,27 +47,156 @@ struct list_edits {
     struct buffer *scratch;
 };
 
-static enum torg_err edit_note(struct postings_writer *writer, uint8_t kind, struct span key,
-                               uint32_t number, bool removed)
+static uint64_t key_hash(uint8_t kind, struct span key)
 {
-    struct edit edit = {
-        .key_at = (uint32_t)writer->keys.size,
-        .number = number,
-        .order = (uint32_t)(writer->edits.size / sizeof(edit)),
-        .removed = removed,
-    };
+    uint64_t hash = (uint64_t)kind << 8 | key.size;
 
-    assert(key.size >= 1 && key.size <= POSTINGS_KEY_BYTES_MAX);
+    for (size_t at = 0; at < key.size; at += 8) {
+        uint64_t word = 0;
+
+        memcpy(&word, key.data + at, key.size - at < 8 ? key.size - at : 8);
+        hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+        hash ^= hash >> 29;
+    }
+    return hash;
+}
+
+static struct span list_key(const uint8_t *keys, const struct postings_pending_list *list)
+{
+    return span_of(keys + list->key_at + 2, keys[list->key_at + 1]);
+}
+
+/* Room for one more of an array of items of that size. */
+static enum torg_err array_reserve(void **array, size_t count, size_t *capacity, size_t size)
+{
+    size_t larger = *capacity ? 2 * *capacity : ARRAY_MIN;
+    void *moved;
+
+    if (count < *capacity)
+        return TORG_OK;
+    if (larger >= EDIT_NONE)
+        return TORG_E_NOMEM;
+    moved = realloc(*array, larger * size);
+    if (!moved)
+        return TORG_E_NOMEM;
+    *array = moved;
+    *capacity = larger;
+    return TORG_OK;
+}
+
+/* A place for the list, if there is one among the first few. */
+static void slot_take(struct postings_writer *writer, uint32_t list)
+{
+    size_t mask = writer->slot_count - 1;
+
+    for (size_t i = 0; i < PROBES_MAX; i++) {
+        uint32_t *slot = &writer->slots[(writer->lists[list].hash + i) & mask];
+
+        if (*slot)
+            continue;
+        *slot = list + 1;
+        return;
+    }
+}
+
+/* At most every second slot is taken. */
+static enum torg_err slots_reserve(struct postings_writer *writer)
+{
+    size_t count = writer->slot_count ? 2 * writer->slot_count : SLOTS_MIN;
+    uint32_t *slots;
+
+    if (writer->slot_count > 2 * writer->list_count)
+        return TORG_OK;
+    slots = calloc(count, sizeof(*slots));
+    if (!slots)
+        return TORG_E_NOMEM;
+    free(writer->slots);
+    writer->slots = slots;
+    writer->slot_count = count;
+    for (size_t i = 0; i < writer->list_count; i++)
+        slot_take(writer, (uint32_t)i);
+    return TORG_OK;
+}
+
+static bool list_find(const struct postings_writer *writer, uint8_t kind, struct span key,
+                      uint64_t hash, uint32_t *ret_list)
+{
+    size_t mask = writer->slot_count - 1;
+
+    for (size_t i = 0; i < PROBES_MAX && writer->slots[(hash + i) & mask]; i++) {
+        uint32_t at = writer->slots[(hash + i) & mask] - 1;
+        const struct postings_pending_list *list = &writer->lists[at];
+
+        if (list->hash != hash || list->head >> 56 != kind ||
+            !span_equal(list_key(writer->keys.data, list), key))
+            continue;
+        *ret_list = at;
+        return true;
+    }
+    return false;
+}
+
+static enum torg_err list_new(struct postings_writer *writer, uint8_t kind, struct span key,
+                              uint64_t hash)
+{
+    struct postings_pending_list list = {
+        .hash = hash, .key_at = (uint32_t)writer->keys.size, .first = EDIT_NONE};
+    void *lists = writer->lists;
+    enum torg_err err;
+
     if (writer->keys.size > UINT32_MAX - 2 - POSTINGS_KEY_BYTES_MAX)
         return TORG_E_NOMEM;
-    edit.head = (uint64_t)kind << 56;
+    err = array_reserve(&lists, writer->list_count, &writer->list_capacity, sizeof(list));
+    writer->lists = lists;
+    if (err)
+        return err;
+    list.head = (uint64_t)kind << 56;
     for (size_t i = 0; i < 7 && i < key.size; i++)
-        edit.head |= (uint64_t)key.data[i] << (48 - 8 * i);
+        list.head |= (uint64_t)key.data[i] << (48 - 8 * i);
     buffer_put_u8(&writer->keys, kind);
     buffer_put_u8(&writer->keys, (uint8_t)key.size);
     buffer_put_span(&writer->keys, key);
-    buffer_put(&writer->edits, &edit, sizeof(edit));
-    return writer->keys.err ? writer->keys.err : writer->edits.err;
+    if (writer->keys.err)
+        return writer->keys.err;
+    writer->lists[writer->list_count++] = list;
+    slot_take(writer, (uint32_t)writer->list_count - 1);
+    return TORG_OK;
+}
+
+/*
+ * A list that is not found among the first few slots gets another entry; the
+ * flush takes entries of equal keys together, so that costs time and no more.
+ */
+static enum torg_err edit_note(struct postings_writer *writer, uint8_t kind, struct span key,
+                               uint32_t number, bool removed)
+{
+    uint64_t hash = key_hash(kind, key);
+    struct postings_pending_list *list;
+    uint32_t at, edit = (uint32_t)writer->edit_count;
+    void *edits = writer->edits;
+    enum torg_err err;
+
+    assert(key.size >= 1 && key.size <= POSTINGS_KEY_BYTES_MAX);
+    err = slots_reserve(writer);
+    if (!err)
+        err = array_reserve(&edits, writer->edit_count, &writer->edit_capacity,
+                            sizeof(*writer->edits));
+    writer->edits = edits;
+    if (!err && !list_find(writer, kind, key, hash, &at)) {
+        err = list_new(writer, kind, key, hash);
+        at = (uint32_t)writer->list_count - 1;
+    }
+    if (err)
+        return err;
+    list = &writer->lists[at];
+    if (list->first == EDIT_NONE)
+        list->first = edit;
+    else
+        writer->edits[list->last].next = edit;
+    list->last = edit;
+    writer->edits[writer->edit_count++] =
+        (struct postings_pending_edit){.number = number, .next = EDIT_NONE, .removed = removed};
+    return TORG_OK;
 }
 
 enum torg_err postings_add(struct postings_writer *writer, uint8_t kind, struct span key,
@@ -64,34 +213,37 @@ enum torg_err postings_remove(struct postings_writer *writer, uint8_t kind, stru
 
 size_t postings_pending(const struct postings_writer *writer)
 {
-    return writer->edits.size + writer->keys.size;
+    return writer->edit_count * sizeof(*writer->edits) +
+           writer->list_count * sizeof(*writer->lists) + writer->keys.size;
 }
 
 void postings_writer_done(struct postings_writer *writer)
 {
-    buffer_done(&writer->edits);
     buffer_done(&writer->keys);
+    free(writer->lists);
+    free(writer->edits);
+    free(writer->slots);
+    *writer = (struct postings_writer){0};
 }
 
-static struct span edit_key(const uint8_t *keys, const struct edit *edit)
+static int list_compare(const void *a, const void *b, void *context)
 {
-    return span_of(keys + edit->key_at + 2, keys[edit->key_at + 1]);
-}
-
-static int edit_compare(const void *a, const void *b, void *context)
-{
-    const struct edit *left = a;
-    const struct edit *right = b;
-    int order;
+    const struct postings_pending_list *left = a;
+    const struct postings_pending_list *right = b;
 
     if (left->head != right->head)
         return left->head < right->head ? -1 : 1;
-    order = span_compare(edit_key(context, left), edit_key(context, right));
-    if (order)
-        return order;
+    return span_compare(list_key(context, left), list_key(context, right));
+}
+
+static int edit_compare(const void *a, const void *b)
+{
+    const struct edit *left = a;
+    const struct edit *right = b;
+
     if (left->number != right->number)
         return left->number < right->number ? -1 : 1;
-    return left->order < right->order ? -1 : 1;
+    return left->order < right->order ? -1 : left->order > right->order;
 }
 
 /* ---- short lists ---- */
@@ -290,11 +442,6 @@ static enum torg_err list_change(const struct postings_writer *writer,
     return writer->turned(writer->context, list->kv, list->kind, list->key, !was);
 }
 
-static bool edits_same_list(const uint8_t *keys, const struct edit *a, const struct edit *b)
-{
-    return a->head == b->head && span_equal(edit_key(keys, a), edit_key(keys, b));
-}
-
 /*
  * Of the changes of one number only the last counts, and nothing at all is left
  * of two that undo each other. Returns how many are left.
@@ -316,39 +463,69 @@ static size_t edits_settle(struct edit *edits, size_t count)
     return out;
 }
 
+/* What waits for lists of one key, ascending by number; of one number, as it came. */
+static size_t edits_gather(const struct postings_writer *writer,
+                           const struct postings_pending_list *lists, size_t list_count,
+                           struct edit *edits)
+{
+    size_t count = 0;
+    bool ascending = true;
+
+    for (size_t i = 0; i < list_count; i++) {
+        for (uint32_t at = lists[i].first; at != EDIT_NONE; at = writer->edits[at].next) {
+            const struct postings_pending_edit *edit = &writer->edits[at];
+
+            ascending = ascending && (count == 0 || edits[count - 1].number < edit->number);
+            edits[count++] =
+                (struct edit){.number = edit->number, .order = at, .removed = edit->removed};
+        }
+    }
+    if (!ascending)
+        qsort(edits, count, sizeof(*edits), edit_compare);
+    return count;
+}
+
+static void pending_clear(struct postings_writer *writer)
+{
+    buffer_clear(&writer->keys);
+    writer->list_count = 0;
+    writer->edit_count = 0;
+    memset(writer->slots, 0, writer->slot_count * sizeof(*writer->slots));
+}
+
 enum torg_err postings_flush(struct postings_writer *writer, struct kv *kv)
 {
     const uint8_t *keys = writer->keys.data;
-    size_t count = writer->edits.size / sizeof(struct edit);
     struct buffer scratch = {0};
     struct edit *edits;
-    enum torg_err err = writer->edits.err ? writer->edits.err : writer->keys.err;
+    enum torg_err err = writer->keys.err;
 
-    if (err || count == 0)
+    if (err || writer->edit_count == 0)
         return err;
-    edits = malloc(writer->edits.size);
+    edits = malloc(writer->edit_count * sizeof(*edits));
     if (!edits)
         return TORG_E_NOMEM;
-    memcpy(edits, writer->edits.data, writer->edits.size);
-    qsort_r(edits, count, sizeof(*edits), edit_compare, writer->keys.data);
-    for (size_t at = 0; at < count && !err;) {
-        struct list_edits list = {.kv = kv, .edits = edits + at, .scratch = &scratch};
+    /* After this the slots lead astray, which matters to nobody: see edit_note. */
+    qsort_r(writer->lists, writer->list_count, sizeof(*writer->lists), list_compare,
+            writer->keys.data);
+    for (size_t at = 0; at < writer->list_count && !err;) {
+        const struct postings_pending_list *first = &writer->lists[at];
+        struct list_edits list = {.kv = kv, .edits = edits, .scratch = &scratch};
         size_t end = at + 1;
 
-        while (end < count && edits_same_list(keys, &edits[at], &edits[end]))
+        while (end < writer->list_count &&
+               list_compare(first, &writer->lists[end], writer->keys.data) == 0)
             end++;
-        list.kind = keys[edits[at].key_at];
-        list.key = edit_key(keys, &edits[at]);
-        list.count = edits_settle(edits + at, end - at);
+        list.kind = keys[first->key_at];
+        list.key = list_key(keys, first);
+        list.count = edits_settle(edits, edits_gather(writer, first, end - at, edits));
         if (list.count)
             err = list_change(writer, &list);
         at = end;
     }
     free(edits);
     buffer_done(&scratch);
-    if (err)
-        return err;
-    buffer_clear(&writer->edits);
-    buffer_clear(&writer->keys);
-    return TORG_OK;
+    if (!err)
+        pending_clear(writer);
+    return err;
 }

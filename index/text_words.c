@@ -224,20 +224,50 @@ static void gather_themes(struct gather *gather, const struct theme_tree *themes
     }
 }
 
+/* All that has words, found in one pass: a listing is passed often enough. */
+struct texts {
+    struct span address, area, description, name, themes; /* packed; empty if none */
+};
+
+static struct texts texts_of(struct span body)
+{
+    struct profile_reader in = profile_reader_of(body);
+    uint32_t count = profile_map(&in);
+    struct texts texts = {0};
+
+    for (uint32_t i = 0; i < count; i++) {
+        struct span key = profile_str(&in, SIZE_MAX);
+        struct span value = profile_skip(&in);
+
+        if (in.in.err)
+            break;
+        if (span_equal(key, span_of_str("address")))
+            texts.address = value;
+        else if (span_equal(key, span_of_str("area")))
+            texts.area = value;
+        else if (span_equal(key, span_of_str("description")))
+            texts.description = value;
+        else if (span_equal(key, span_of_str("name")))
+            texts.name = value;
+        else if (span_equal(key, span_of_str("themes")))
+            texts.themes = value;
+    }
+    return texts;
+}
+
 /* What ranks highest is taken first: a long description cannot push it out. */
 void text_terms(const struct theme_tree *themes, struct span body, struct buffer *terms)
 {
     struct gather gather = {.terms = terms, .left = TEXT_LISTING_WORDS_MAX};
-    struct span name = packed_member(body, "name");
-    struct span address = packed_member(body, "address");
+    struct texts texts = texts_of(body);
 
-    gather_whole_names(&gather, name);
-    gather_map(&gather, POSTINGS_NAME, name);
+    gather_whole_names(&gather, texts.name);
+    gather_map(&gather, POSTINGS_NAME, texts.name);
     gather_text(&gather, POSTINGS_PLACE, TEXT_OTHER,
-                packed_str(packed_member(address, "locality")));
-    gather_text(&gather, POSTINGS_PLACE, TEXT_OTHER, packed_str(packed_member(body, "area")));
-    gather_themes(&gather, themes, packed_member(body, "themes"));
-    gather_map(&gather, POSTINGS_DESCRIPTION, packed_member(body, "description"));
+                packed_str(packed_member(texts.address, "locality")));
+    gather_text(&gather, POSTINGS_PLACE, TEXT_OTHER, packed_str(texts.area));
+    gather_themes(&gather, themes, texts.themes);
+    gather_map(&gather, POSTINGS_DESCRIPTION, texts.description);
     if (gather.words.err)
         terms->err = gather.words.err;
     text_words_done(&gather.words);
