@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <zlib.h>
 
 #include "daemon/http_reply.h"
 
+#include "daemon/http_gzip.h"
 #include "daemon/http_page.h"
 #include "daemon/http_router.h"
 #include "daemon/http_workers.h"
@@ -332,33 +332,15 @@ void http_reply_error(struct http_exchange *exchange, enum torg_err err)
 
 /* ---- what goes out ---- */
 
-static bool compress_body(struct buffer *body)
+static bool compress_body(struct http_exchange *exchange)
 {
-    z_stream stream = {0};
-    struct buffer packed = {0};
-    bool done = false;
+    struct http_worker *worker = exchange->worker;
 
-    /* 15 + 16: the largest window, in gzip's frame. Level 1 is most of the gain. */
-    if (body->size > UINT32_MAX ||
-        deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+    if (!worker->gzip && http_gzip_new(&worker->gzip))
         return false;
-    if (buffer_reserve(&packed, deflateBound(&stream, body->size)))
-        goto done;
-    stream.next_in = body->data;
-    stream.avail_in = (uInt)body->size;
-    stream.next_out = packed.data;
-    stream.avail_out = (uInt)(packed.capacity < UINT32_MAX ? packed.capacity : UINT32_MAX);
-    if (deflate(&stream, Z_FINISH) != Z_STREAM_END || stream.total_out >= body->size)
-        goto done;
-    packed.size = stream.total_out;
-    buffer_done(body);
-    *body = packed;
-    packed = (struct buffer){0};
-    done = true;
-done:
-    (void)deflateEnd(&stream);
-    buffer_done(&packed);
-    return done;
+    return http_gzip_body(worker->gzip, &exchange->reply.body,
+                          exchange->route && exchange->route->steady &&
+                              exchange->reply.status == 200);
 }
 
 static void put_security_fields(const struct http_exchange *exchange, struct buffer *out)
@@ -402,7 +384,7 @@ enum torg_err http_reply_finish(struct http_exchange *exchange, struct buffer *r
 
     if (reply->body.size >= GZIP_BYTES_MIN && !reply->has_etag && !reply->more &&
         http_router_accepts_gzip(&exchange->request))
-        compressed = compress_body(&reply->body);
+        compressed = compress_body(exchange);
     (void)buffer_reserve(ret_head, HEAD_BYTES_USUAL);
     buffer_put_str(ret_head, "HTTP/1.1 ");
     num_put_int(ret_head, reply->status);

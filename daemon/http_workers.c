@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "daemon/http_conn.h"
+#include "daemon/http_gzip.h"
 #include "daemon/http_origins.h"
 #include "daemon/http_reply.h"
 #include "daemon/http_theme_texts.h"
@@ -381,6 +382,7 @@ static void thread_done(struct thread *thread)
     loop_free(worker->loop);
     http_origins_free(worker->origins);
     http_exchange_free_spare(worker->spare);
+    http_gzip_free(worker->gzip);
     buffer_done(&worker->head);
     buffer_done(&worker->date);
     http_theme_texts_free(worker->theme_texts);

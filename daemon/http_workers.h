@@ -12,6 +12,7 @@
  * set of them, the admin listener another. Each thread has its own loop and its
  * own listener on every address; they share nothing but the gate.
  */
+struct http_gzip;
 struct http_origins;
 struct http_rate;
 struct http_tls;
@@ -55,6 +56,7 @@ struct http_worker {
     bool draining;
     struct http_exchange *spare;         /* memory for the next one; NULL */
     uint8_t tag_key[HTTP_TAG_KEY_BYTES]; /* the same in all of them; see http_tag.h */
+    struct http_gzip *gzip;              /* made when first needed; NULL */
     struct buffer head;                  /* the same for an answer's head */
     struct buffer date;                  /* the field Date, of the second date_s */
     int64_t date_s;
