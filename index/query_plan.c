@@ -94,8 +94,8 @@ static enum torg_err plan_part(struct query_plan *plan, uint8_t collection, bool
     struct query_part *part = &plan->parts[plan->part_count];
     enum torg_err err;
 
-    if (documents == 0 || (plan->shapes && !placed))
-        return TORG_OK; /* Near and region want a place. */
+    if (documents == 0)
+        return TORG_OK;
     *part = (struct query_part){
         .collection = collection,
         .placed = placed,
@@ -118,9 +118,10 @@ static enum torg_err plan_collection(struct query_plan *plan, uint8_t collection
     uint64_t documents, placed;
     enum torg_err err;
 
+    err = catalogue_count_get(plan->kv, CATALOGUE_COUNT_PLACED, collection, 0, &placed);
+    if (err || plan->shapes) /* Near and region want a place. */
+        return err ? err : plan_part(plan, collection, true, placed);
     err = catalogue_count_get(plan->kv, CATALOGUE_COUNT_DOCUMENTS, collection, 0, &documents);
-    if (!err)
-        err = catalogue_count_get(plan->kv, CATALOGUE_COUNT_PLACED, collection, 0, &placed);
     if (!err && placed > documents)
         err = TORG_E_CORRUPT;
     if (!err)
