@@ -180,6 +180,49 @@ static void put_properties(const struct api *api, const struct http_route *route
     }
 }
 
+/* Fields of the request that mean something to a route, besides those of HTTP itself. */
+static const struct field {
+    const char *name, *text;
+    unsigned methods;  /* of routes that write; 0: of those that show listings */
+    unsigned required; /* methods that are refused without (428) */
+} fields[] = {
+    {"If-Match", "The ETag of the version that is meant, or *.",
+     HTTP_PUT | HTTP_PATCH | HTTP_DELETE, HTTP_PUT | HTTP_PATCH},
+    {"Content-Crs",
+     "The coordinate system of the body's geometries, in angle brackets; CRS84 without.",
+     HTTP_POST | HTTP_PUT | HTTP_PATCH, 0},
+    {"Idempotency-Key",
+     "A name of the client's own for this request: sent again, it is carried out once.", HTTP_POST,
+     0},
+    {"If-None-Match", "ETags of answers that the client has: 304 if one of them still holds.", 0,
+     0},
+};
+
+static bool field_applies(const struct field *field, const struct http_route *route)
+{
+    if (field->methods == 0)
+        return route->method == HTTP_GET && (route->params >> HTTP_PARAM_CRS & 1);
+    return route->access == HTTP_ACCESS_EDITOR && (field->methods & route->method);
+}
+
+static void put_fields(const struct api *api, const struct http_route *route)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+        const struct field *field = &fields[i];
+
+        if (!field_applies(field, route))
+            continue;
+        json_out_begin(api->out, NULL, '{');
+        json_out_text(api->out, "name", field->name);
+        json_out_text(api->out, "in", "header");
+        json_out_text(api->out, "description", say(api, field->name, field->text));
+        json_out_bool(api->out, "required", field->required & route->method);
+        json_out_raw(api->out, "schema", span_of_str("{\"type\":\"string\"}"));
+        put_example(api->out, field->name);
+        json_out_end(api->out, '}');
+    }
+}
+
 static void put_parameters(const struct api *api, const struct http_route *route)
 {
     json_out_begin(api->out, "parameters", '[');
@@ -195,6 +238,7 @@ static void put_parameters(const struct api *api, const struct http_route *route
     }
     if (api->collection && (route->params >> HTTP_PARAM_FILTER & 1))
         put_properties(api, route);
+    put_fields(api, route);
     json_out_end(api->out, ']');
 }
 

@@ -124,6 +124,17 @@ static const struct http_api_words words[] = {
     /* parts of paths */
     {"collectionId", "Samlingens namn; /collections räknar upp dem.", "\"offers\""},
     {"featureId", "Uppgiftens id.", "\"aaaaaaaaaaaaa-aaaaaaaaaaaaaaaaaaaaaaaaaa\""},
+    /* fields of a request */
+    {"If-Match", "ETag för den version som avses, eller *.",
+     "\"\\\"0123456789abcdef0123456789abcdef\\\"\""},
+    {"Content-Crs",
+     "Koordinatsystemet för geometrierna i kroppen, inom vinkelparenteser; utan: CRS84.",
+     "\"<http://www.opengis.net/def/crs/EPSG/0/3006>\""},
+    {"Idempotency-Key",
+     "Klientens eget namn på denna begäran: sänds den igen så utförs den en enda gång.",
+     "\"bokning-2026-11-30-17\""},
+    {"If-None-Match", "ETag för svar som klienten har: 304 om något av dem fortfarande gäller.",
+     "\"W/\\\"0123456789abcdef0123456789abcdef\\\"\""},
 };
 
 const struct http_api_words *http_api_words(const char *name)
