@@ -16,6 +16,8 @@
 
 struct span http_stream_input(const struct http_stream *stream)
 {
+    if (stream->input.size == stream->taken)
+        return (struct span){0}; /* There may be no buffer at all. */
     return span_of(stream->input.data + stream->taken, stream->input.size - stream->taken);
 }
 

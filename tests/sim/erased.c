@@ -133,7 +133,8 @@ void check_erased(struct check *check, struct world *world)
                 needle_add(hay, origin, &origin->versions[v]);
         }
     }
-    qsort(hay->needles, hay->count, sizeof(*hay->needles), needle_order);
+    if (hay->count)
+        qsort(hay->needles, hay->count, sizeof(*hay->needles), needle_order);
     for (uint32_t i = 0; i < world->node_count && hay->count; i++) {
         hay->node = &world->nodes[i];
         if (!hay->node->malice && !hay->node->absent)
