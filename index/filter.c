@@ -703,17 +703,6 @@ static size_t equals(const struct filter *filter, const struct cql2_node *node,
     }
 }
 
-size_t filter_values(const struct filter *filter, const char *property, struct span *values,
-                     size_t max)
-{
-    size_t count = 0;
-    uint16_t number;
-
-    for (size_t i = 0; !count && (number = conjunct_at(filter, i)) != 0; i++)
-        count = equals(filter, node_of(filter, number), span_of_str(property), values, max);
-    return count;
-}
-
 /* a_contains(property, ('value', ...)): the strings among them. */
 static size_t elements(const struct filter *filter, const struct cql2_node *node,
                        struct span property, struct span *values, size_t max)
@@ -735,13 +724,29 @@ static size_t elements(const struct filter *filter, const struct cql2_node *node
     return count;
 }
 
-size_t filter_elements(const struct filter *filter, const char *property, struct span *values,
-                       size_t max)
+typedef size_t (*values_of)(const struct filter *filter, const struct cql2_node *node,
+                            struct span property, struct span *values, size_t max);
+
+/* Of the first conjunct that has any. */
+static size_t first_values(const struct filter *filter, values_of find, const char *property,
+                           struct span *values, size_t max)
 {
     size_t count = 0;
     uint16_t number;
 
     for (size_t i = 0; !count && (number = conjunct_at(filter, i)) != 0; i++)
-        count = elements(filter, node_of(filter, number), span_of_str(property), values, max);
+        count = find(filter, node_of(filter, number), span_of_str(property), values, max);
     return count;
+}
+
+size_t filter_values(const struct filter *filter, const char *property, struct span *values,
+                     size_t max)
+{
+    return first_values(filter, equals, property, values, max);
+}
+
+size_t filter_elements(const struct filter *filter, const char *property, struct span *values,
+                       size_t max)
+{
+    return first_values(filter, elements, property, values, max);
 }

@@ -138,7 +138,7 @@ static void walk_push(struct walk *walk, struct walk_place place)
     const struct rtree_table *table = walk->filter.kv->table;
 
     if (table)
-        rtree_table_ahead(table, walk->collection, place.number);
+        rtree_table_expect(table, walk->collection, place.number);
     assert(walk->depth < STACK_MAX); /* Levels only go down, at most RTREE_LEVELS_MAX. */
     walk->stack[walk->depth++] = place;
 }

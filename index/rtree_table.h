@@ -95,24 +95,6 @@ static inline void rtree_table_expect(const struct rtree_table *table, uint8_t s
     __builtin_prefetch((const void *)(uintptr_t)rtree_table_place(table, space, number));
 }
 
-/* Begin to load the word of a number that will be looked up soon. */
-static inline void rtree_table_ahead(const struct rtree_table *table, uint8_t space,
-                                     uint32_t number)
-{
-    struct rtree_table_space *chunks;
-
-    if (space >= RTREE_TABLE_SPACES)
-        return;
-    chunks = atomic_load_explicit(&table->spaces[space], memory_order_acquire);
-    if (chunks && number / RTREE_TABLE_CHUNK < chunks->capacity) {
-        struct rtree_table_chunk *chunk =
-            atomic_load_explicit(&chunks->chunks[number / RTREE_TABLE_CHUNK], memory_order_acquire);
-
-        if (chunk)
-            __builtin_prefetch(&chunk->at[number % RTREE_TABLE_CHUNK]);
-    }
-}
-
 /* The address of a node that was checked, or NULL. Any reader of table's snapshot. */
 static inline const uint8_t *rtree_table_find(const struct rtree_table *table, uint8_t space,
                                               uint32_t number)

@@ -27,9 +27,9 @@
 #define STORE_LOCK_FILE "torg.lock"
 #define STORE_FILE_MODE 0600
 /* A disk with less room than this is called full when LMDB only says EIO. */
+#define STORE_DISK_ROOM_BYTES_MIN (UINT64_C(16) << 20)
 #define GATHER_PAGES 64        /* of the run that LMDB is made to look for */
 #define GATHER_ROOM_PAGES 2048 /* that must be left in the map for it */
-#define STORE_DISK_ROOM_BYTES_MIN (UINT64_C(16) << 20)
 
 struct store_txn {
     struct store *store;

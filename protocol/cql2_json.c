@@ -73,6 +73,20 @@ static uint16_t read_all(struct cql2_maker *maker, enum cql2_op op, const json_t
     return cql2_check(maker, node);
 }
 
+/* A list's values become arguments of node behind last; at: where the list stands. */
+static void read_list(struct cql2_maker *maker, const json_t *values, const char *at, uint16_t node,
+                      uint16_t last)
+{
+    for (size_t i = 0; i < json_array_size(values) && !maker->err; i++) {
+        size_t size = path_push(maker, at, i);
+        uint16_t value = read_value(maker, json_array_get(values, i));
+
+        path_pop(maker, size);
+        cql2_argue(maker, node, last, value);
+        last = value;
+    }
+}
+
 /* {"op": "in", "args": [value, [values]]} */
 static uint16_t read_in(struct cql2_maker *maker, const json_t *args)
 {
@@ -84,29 +98,15 @@ static uint16_t read_in(struct cql2_maker *maker, const json_t *args)
         return cql2_fail(maker, "\"in\" has two args: a value, and a list of values");
     last = read_argument(maker, args, 0);
     cql2_argue(maker, node, 0, last);
-    for (size_t i = 0; i < json_array_size(values) && !maker->err; i++) {
-        size_t size = path_push(maker, "args[1]", i);
-        uint16_t value = read_value(maker, json_array_get(values, i));
-
-        path_pop(maker, size);
-        cql2_argue(maker, node, last, value);
-        last = value;
-    }
+    read_list(maker, values, "args[1]", node, last);
     return cql2_check(maker, node);
 }
 
 static uint16_t read_array(struct cql2_maker *maker, const json_t *json)
 {
-    uint16_t node = cql2_make(maker, CQL2_OP_ARRAY), last = 0;
+    uint16_t node = cql2_make(maker, CQL2_OP_ARRAY);
 
-    for (size_t i = 0; i < json_array_size(json) && !maker->err; i++) {
-        size_t size = path_push(maker, "", i);
-        uint16_t value = read_value(maker, json_array_get(json, i));
-
-        path_pop(maker, size);
-        cql2_argue(maker, node, last, value);
-        last = value;
-    }
+    read_list(maker, json, "", node, 0);
     return cql2_check(maker, node);
 }
 

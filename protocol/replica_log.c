@@ -3,6 +3,29 @@
 
 #include "protocol/replica_internal.h"
 
+#define PART_BYTES 5 /* of a row's key: the origin's number and the part */
+
+/* The origin's first row of a part; TORG_E_NOT_FOUND: it has none. */
+static enum torg_err oldest(const struct replica_writing *writing, enum replica_byseq part,
+                            struct replica_byseq_key *ret_at)
+{
+    static const struct listing_key lowest;
+    struct replica_key from = replica_key_byseq(writing->origin->number, part, 0, 0, &lowest);
+    struct kv_cursor *cursor;
+    struct span key, value;
+    enum torg_err err = kv_cursor_open(writing->kv, KV_BYSEQ, &cursor);
+
+    if (err)
+        return err;
+    err = kv_cursor_seek(writing->kv, cursor, replica_key_span(&from), &key, &value);
+    if (!err && (key.size < PART_BYTES || memcmp(key.data, from.bytes, PART_BYTES) != 0))
+        err = TORG_E_NOT_FOUND;
+    if (!err)
+        err = replica_byseq_key_read(key, ret_at);
+    kv_cursor_close(writing->kv, cursor);
+    return err;
+}
+
 /* ---- tombstones ---- */
 
 enum torg_err replica_tombstone_put(struct replica_writing *writing,
@@ -63,23 +86,11 @@ enum torg_err replica_tombstone_replace(struct replica_writing *writing, uint8_t
 /* The oldest tombstone goes; *ret_seq was its number. */
 static enum torg_err tombstone_drop_oldest(struct replica_writing *writing, uint64_t *ret_seq)
 {
-    static const struct listing_key lowest;
-    struct replica_key from =
-        replica_key_byseq(writing->origin->number, REPLICA_BYSEQ_TOMBSTONE, 0, 0, &lowest);
     struct replica_byseq_key at;
-    struct kv_cursor *cursor;
-    struct span key, value;
-    enum torg_err err;
+    enum torg_err err = oldest(writing, REPLICA_BYSEQ_TOMBSTONE, &at);
 
-    err = kv_cursor_open(writing->kv, KV_BYSEQ, &cursor);
-    if (err)
-        return err;
-    err = kv_cursor_seek(writing->kv, cursor, replica_key_span(&from), &key, &value);
-    if (!err && (key.size != from.size || memcmp(key.data, from.bytes, 5)))
-        err = TORG_E_CORRUPT; /* The record counts more than there are. */
-    if (!err)
-        err = replica_byseq_key_read(key, &at);
-    kv_cursor_close(writing->kv, cursor);
+    if (err == TORG_E_NOT_FOUND)
+        return TORG_E_CORRUPT; /* The record counts more than there are. */
     if (!err)
         err = tombstone_delete(writing, at.seq, at.collection, &at.key);
     if (!err)
@@ -106,30 +117,16 @@ enum torg_err replica_tombstones_trim(struct replica_writing *writing, size_t bu
 /* The oldest row of a live listing, if no delta can need it any more; *ret_dropped tells. */
 static enum torg_err log_drop_oldest(struct replica_writing *writing, bool *ret_dropped)
 {
-    static const struct listing_key lowest;
-    struct replica_key from =
-        replica_key_byseq(writing->origin->number, REPLICA_BYSEQ_LIVE, 0, 0, &lowest);
     struct replica_byseq_key at;
-    struct kv_cursor *cursor;
-    struct span key, value;
-    enum torg_err err;
+    struct replica_key row;
+    enum torg_err err = oldest(writing, REPLICA_BYSEQ_LIVE, &at);
 
-    *ret_dropped = false;
-    err = kv_cursor_open(writing->kv, KV_BYSEQ, &cursor);
-    if (err)
-        return err;
-    err = kv_cursor_seek(writing->kv, cursor, replica_key_span(&from), &key, &value);
-    if (!err && key.size >= 5 && memcmp(key.data, from.bytes, 5) == 0) {
-        err = replica_byseq_key_read(key, &at);
-        *ret_dropped = !err && at.seq <= writing->origin->floor_seq;
-    }
-    kv_cursor_close(writing->kv, cursor);
-    if (*ret_dropped) {
-        from = replica_key_byseq(writing->origin->number, REPLICA_BYSEQ_LIVE, at.seq, at.collection,
-                                 &at.key);
-        err = kv_del(writing->kv, KV_BYSEQ, replica_key_span(&from));
-    }
-    return err == TORG_E_NOT_FOUND ? TORG_OK : err;
+    *ret_dropped = !err && at.seq <= writing->origin->floor_seq;
+    if (!*ret_dropped)
+        return err == TORG_E_NOT_FOUND ? TORG_OK : err;
+    row = replica_key_byseq(writing->origin->number, REPLICA_BYSEQ_LIVE, at.seq, at.collection,
+                            &at.key);
+    return kv_del(writing->kv, KV_BYSEQ, replica_key_span(&row));
 }
 
 enum torg_err replica_log_trim(struct replica_writing *writing, size_t budget)

@@ -169,5 +169,7 @@ int cmd_token(int argc, char **argv)
     }
     if (optind >= argc)
         return cli_usage(COMMAND, "create, list or revoke?");
+    if (optind + 2 < argc)
+        return cli_usage(COMMAND, "\"%s\" is one word too many", argv[optind + 2]);
     return run(argv[optind], optind + 1 < argc ? argv[optind + 1] : NULL, &options);
 }

@@ -196,6 +196,9 @@ def test_deleting():
         assert again.returncode == 1 and "no local collection" in again.stderr, again.stderr
         refused = torg("collection", "delete", "offers", "--config", str(node.conf), check=False)
         assert refused.returncode == 2 and "NAME of a local collection" in refused.stderr, refused.stderr
+        for words in (("collection", "delete", "many", PLACES), ("token", "revoke", "one", "two")):
+            wordy = torg(*words, "--config", str(node.conf), check=False)
+            assert wordy.returncode == 2 and f'"{words[-1]}" is one word too many' in wordy.stderr, wordy.stderr
         assert Client(node).matched(PLACES) == 243
         small = federation.directory / "small.geojson"
         small.write_text(json.dumps({"type": "FeatureCollection", "features": [
