@@ -133,6 +133,7 @@ static const struct http_api_words words[] = {
     {"Idempotency-Key",
      "Klientens eget namn på denna begäran: sänds den igen så utförs den en enda gång.",
      "\"bokning-2026-11-30-17\""},
+    {"304", "Det som If-None-Match anger gäller fortfarande.", NULL},
     {"If-None-Match", "ETag för svar som klienten har: 304 om något av dem fortfarande gäller.",
      "\"W/\\\"0123456789abcdef0123456789abcdef\\\"\""},
 };
