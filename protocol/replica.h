@@ -45,7 +45,8 @@ struct replica_origin {
     uint32_t flags;      /* REPLICA_FLAG_* */
     /*
      * The head of this number was held when a newer one came that does not name it, and no path
-     * has shown since that the newest descends from it ("ancestry unproven"); 0: it does.
+     * has shown since that the newest descends from it ("ancestry unproven"). Of several such
+     * heads the oldest, then the next; 0: the newest descends from all.
      */
     uint64_t unproven_hno;
     struct trie_root held[COLLECTIONS_MAX]; /* by collection number; count 0 when empty */
@@ -118,13 +119,17 @@ struct replica_observer {
  *           it, the first of the held one: proved by their hashes alone, and stored
  *           without a signature where they are missing, or where another branch's
  *           stood: what is served is one line. A path by the head that was held
- *           before (unproven_hno) shows that the newest descends from it. An origin that was
- * recovered from its peers needs them to make its next head. FAULTY    head is valid and not older
- * than the one held, but no state that obeys the rules has its roots: marks the origin faulty. What
- * is held stays; the head is not taken. DROP      collections in mask are not to be held any more:
- * a stretch of the listings of the first that has any goes, at most REPLICA_DROP_LISTINGS_MAX, and
- * no tombstone stays for them; deltas are served from the head's seq on. Repeated until
- * TORG_E_KNOWN: nothing of them is left. TORG_E_INVALID for the own origin.
+ *           before (unproven_hno) shows that the newest descends from it; another that was held
+ *           since, and that nothing shows yet, takes its place. An origin that was
+ *           recovered from its peers needs them to make its next head.
+ * FAULTY    head is valid and not older than the one held, but no state that obeys
+ *           the rules has its roots: marks the origin faulty. What is held stays; the
+ *           head is not taken.
+ * DROP      collections in mask are not to be held any more: a stretch of the listings
+ *           of the first that has any goes, at most REPLICA_DROP_LISTINGS_MAX, and no
+ *           tombstone stays for them; deltas are served from the head's seq on.
+ *           Repeated until TORG_E_KNOWN: nothing of them is left. TORG_E_INVALID for
+ *           the own origin.
  */
 enum replica_write_kind {
     REPLICA_WRITE_CHARTERS,

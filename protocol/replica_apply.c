@@ -342,8 +342,9 @@ static enum torg_err ancestry_apply(struct kv *kv, const struct replica_write *w
     err = ancestry_walk(kv, kv, &origin, write, &missing, &proves);
     if (err || !proves)
         return err;
-    origin.unproven_hno = 0;
-    return replica_origin_save(kv, &origin);
+    /* Another one may have been held since, and the path have passed it by. */
+    err = replica_fork_unshown(kv, &origin, origin.unproven_hno, &origin.unproven_hno);
+    return err ? err : replica_origin_save(kv, &origin);
 }
 
 /* ---- FAULTY ---- */

@@ -91,6 +91,44 @@ static enum torg_err path_search(const struct search *search, const struct signe
     return err;
 }
 
+/* Down from the newest head, as far as heads are held, to the one that names a number. */
+struct descent {
+    struct span path[ANCESTRY_HEADS_MAX]; /* below the newest */
+    size_t count;
+    bool found;
+    struct hash named;
+};
+
+/* found false: what is held does not reach so far. */
+static enum torg_err descend(const struct search *search, uint64_t hno, struct descent *ret)
+{
+    struct head at = search->origin->head;
+    enum torg_err err = TORG_OK;
+
+    ret->count = 0;
+    ret->found = false;
+    while (!err && ret->count < ANCESTRY_HEADS_MAX) {
+        uint64_t jump = head_jump(at.hno);
+        struct signed_span next;
+        struct span stored;
+
+        if (at.hno - 1 == hno || jump == hno) {
+            ret->found = true;
+            ret->named = at.hno - 1 == hno ? at.prev : at.skip;
+            return TORG_OK;
+        }
+        err = replica_head_get(search->kv, search->origin->number, at.epoch,
+                               jump > hno ? jump : at.hno - 1, &stored);
+        if (!err)
+            err = replica_signed_read(stored, HEAD_BYTES_MAX, &next);
+        if (!err)
+            err = replica_path_step(&at, next.bytes, &at);
+        if (!err)
+            ret->path[ret->count++] = next.bytes;
+    }
+    return replica_is_storage_error(err) ? err : TORG_OK;
+}
+
 /*
  * other stands below the newest head, under a number whose own head is not held,
  * or only its hash: go down from the newest as far as that is held.
@@ -99,33 +137,18 @@ static enum torg_err past_search(const struct search *search, const struct signe
                                  const struct head *head)
 {
     struct hash hash = head_hash(other->bytes);
-    struct span path[ANCESTRY_HEADS_MAX];
-    struct head at = search->origin->head;
-    struct signed_span newest, next;
-    struct span stored;
-    size_t count = 0;
-    enum torg_err err = signed_head_held(search, at.epoch, at.hno, &newest);
+    struct signed_span newest;
+    struct descent descent;
+    enum torg_err err =
+        signed_head_held(search, search->origin->head.epoch, search->origin->head.hno, &newest);
 
-    while (!err && count < ANCESTRY_HEADS_MAX) {
-        uint64_t jump = head_jump(at.hno);
-        const struct hash *named = at.hno - 1 == head->hno ? &at.prev
-                                   : jump == head->hno     ? &at.skip
-                                                           : NULL;
-
-        if (named)
-            return memcmp(named, &hash, sizeof(hash)) == 0
-                       ? TORG_OK
-                       : convict(search, other, &newest, path, count);
-        err = replica_head_get(search->kv, search->origin->number, at.epoch,
-                               jump > head->hno ? jump : at.hno - 1, &stored);
-        if (!err)
-            err = replica_signed_read(stored, HEAD_BYTES_MAX, &next);
-        if (!err)
-            err = replica_path_step(&at, next.bytes, &at);
-        if (!err)
-            path[count++] = next.bytes;
-    }
-    return replica_is_storage_error(err) ? err : TORG_OK;
+    if (!err)
+        err = descend(search, head->hno, &descent);
+    if (err)
+        return replica_is_storage_error(err) ? err : TORG_OK;
+    if (!descent.found || memcmp(&descent.named, &hash, sizeof(hash)) == 0)
+        return TORG_OK;
+    return convict(search, other, &newest, descent.path, descent.count);
 }
 
 static enum torg_err old_head_search(const struct search *search, const struct signed_span *other,
@@ -174,4 +197,76 @@ enum torg_err replica_fork_find(const struct kv *kv, const struct replica_origin
     if (path_count || head.hno > origin->head.hno)
         return path_search(&search, other, head, path, path_count);
     return old_head_search(&search, other, &head);
+}
+
+/* ---- what has still to be shown ---- */
+
+/* Does the next number's head, held with its signature, name this one? Then that one decides. */
+static enum torg_err is_followed(const struct search *search, const struct head *head,
+                                 const struct hash *hash, bool *ret_followed)
+{
+    struct signed_span next;
+    struct head parsed;
+    enum torg_err err = signed_head_held(search, head->epoch, head->hno + 1, &next);
+
+    *ret_followed = false;
+    if (err)
+        return err == TORG_E_NOT_FOUND ? TORG_OK : err;
+    err = head_parse(next.bytes, &parsed);
+    if (err)
+        return TORG_E_CORRUPT;
+    *ret_followed = memcmp(&parsed.prev, hash, sizeof(*hash)) == 0;
+    return TORG_OK;
+}
+
+/* A head that is held: is it known by its hash alone, or shown to be the newest one's ancestor? */
+static enum torg_err is_settled(const struct search *search, uint64_t hno, bool *ret_settled)
+{
+    struct signed_span held;
+    struct descent descent;
+    struct head head;
+    struct hash hash;
+    enum torg_err err = signed_head_held(search, search->origin->head.epoch, hno, &held);
+
+    *ret_settled = true;
+    if (err)
+        return err == TORG_E_NOT_FOUND ? TORG_OK : err;
+    if (head_parse(held.bytes, &head))
+        return TORG_E_CORRUPT;
+    hash = head_hash(held.bytes);
+    err = is_followed(search, &head, &hash, ret_settled);
+    if (err || *ret_settled)
+        return err;
+    err = descend(search, hno, &descent);
+    *ret_settled = descent.found && memcmp(&descent.named, &hash, sizeof(hash)) == 0;
+    return err;
+}
+
+enum torg_err replica_fork_unshown(const struct kv *kv, const struct replica_origin *origin,
+                                   uint64_t above_hno, uint64_t *ret_hno)
+{
+    const struct search search = {.kv = kv, .origin = origin};
+    uint64_t epoch = origin->head.epoch, hno = 0;
+    struct replica_key from = replica_key_head(origin->number, epoch, above_hno + 1);
+    struct replica_key until = replica_key_head(origin->number, epoch, origin->head.hno);
+    struct kv_cursor *cursor;
+    struct span key, value;
+    bool settled = true;
+    enum torg_err err = kv_cursor_open(kv, KV_HEAD, &cursor);
+
+    if (err)
+        return err;
+    err = kv_cursor_seek(kv, cursor, replica_key_span(&from), &key, &value);
+    while (!err && key.size == until.size && memcmp(key.data, until.bytes, key.size) < 0) {
+        hno = get_u64be(key.data + key.size - 8);
+        err = is_settled(&search, hno, &settled);
+        if (err || !settled)
+            break;
+        err = kv_cursor_next(kv, cursor, &key, &value);
+    }
+    kv_cursor_close(kv, cursor);
+    if (err && err != TORG_E_NOT_FOUND)
+        return err;
+    *ret_hno = settled ? 0 : hno;
+    return TORG_OK;
 }

@@ -211,6 +211,16 @@ void replica_verify_say(struct replica_verifying *verifying, const char *format,
 /* Charters, heads and beat: chains and signatures. Storage errors only. */
 enum torg_err replica_verify_chain(struct replica_verifying *verifying);
 
+/* ---- replica_fork.c ---- */
+
+/*
+ * The first head above above_hno and below the newest that is held with its signature, and
+ * that nothing which is held shows to be the newest one's ancestor; 0: there is none. A path
+ * may pass such a head by. Of heads in a row only the last is looked at.
+ */
+enum torg_err replica_fork_unshown(const struct kv *kv, const struct replica_origin *origin,
+                                   uint64_t above_hno, uint64_t *ret_hno);
+
 /* ---- replica_drop.c ---- */
 
 enum torg_err replica_drop_apply(struct kv *kv, const struct replica_write *write,

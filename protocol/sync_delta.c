@@ -182,6 +182,12 @@ static enum torg_err delta_judge(struct sync *sync, struct sync_job *job,
     return err;
 }
 
+/* Does the peer still claim what it claimed when it was asked? */
+static bool still_claimed(const struct sync_row *row, const struct sync_job *job)
+{
+    return sync_number_compare(row->epoch, row->hno, job->claim_epoch, job->claim_hno) == 0;
+}
+
 /* Delivered or not, the claim has been looked into. */
 static enum torg_err look_answer(struct sync *sync, struct sync_job *job, struct span head_bytes)
 {
@@ -190,9 +196,11 @@ static enum torg_err look_answer(struct sync *sync, struct sync_job *job, struct
     struct head head;
     enum torg_err err;
 
-    /* A newer head of our own is what a recovery is to ask this peer for. */
-    row->useless = !origin->own || sync_number_compare(job->claim_epoch, job->claim_hno,
-                                                       origin->epoch, origin->hno) <= 0;
+    /* A newer head of our own is what a recovery is to ask this peer for. And a claim that has
+     * changed meanwhile is another one, which nobody has looked into. */
+    row->useless = still_claimed(row, job) &&
+                   (!origin->own || sync_number_compare(job->claim_epoch, job->claim_hno,
+                                                        origin->epoch, origin->hno) <= 0);
     if (origin->own) {
         sync_own_look(sync, job->origin, head_bytes);
         sync_job_end(sync, job, SYNC_STRIKE);

@@ -14,7 +14,8 @@ static void twin_init(struct town *twin)
     town_init(twin, 2);
 }
 
-static bool is_disputed(const struct table *table)
+/* What the node holds of the other town. */
+static struct replica_origin record_held(const struct table *table)
 {
     struct replica_origin record;
     struct kv read;
@@ -22,7 +23,12 @@ static bool is_disputed(const struct table *table)
     assert_ok(kv_mem_read_begin(table->own.mem, &read));
     assert_ok(replica_origin_get(&read, &table->other.id, &record));
     kv_mem_read_end(&read);
-    return record.flags & REPLICA_FLAG_DISPUTED;
+    return record;
+}
+
+static bool is_disputed(const struct table *table)
+{
+    return record_held(table).flags & REPLICA_FLAG_DISPUTED;
 }
 
 /* The other town's first count commits arrive one after another. */
@@ -147,6 +153,114 @@ static void test_a_claim_of_another_head_is_looked_into(void **state)
     assert_true(is_disputed(table));
     buffer_done(&head);
     town_done(&twin);
+}
+
+/* The node does not take what a PULL would bring, asks for everything, and gets it. */
+static void reconcile(struct table *table, const struct town *town)
+{
+    struct frame refusal = {.type = FRAME_ERROR};
+
+    refusal.error.sid = table_heard(table, FRAME_PULL)->pull.sid;
+    refusal.error.code = FRAME_CODE_NOT_HELD;
+    table_say(table, &refusal);
+    table_answer_trie(table, town);
+    table_answer_fetch(table, town, true);
+}
+
+/* What the peer claims meanwhile is another claim, which nobody has looked into. */
+static void test_a_claim_that_grows_is_not_forgotten(void **state)
+{
+    struct table *table = *state;
+    struct frame answer = {.type = FRAME_DELTA};
+    struct buffer head = {0};
+    struct town twin;
+
+    twin_init(&twin);
+    table_introduce(table);
+    batches(table, 3);
+    for (uint8_t i = 101; i <= 103; i++)
+        table_commit(&twin, i);
+    table_have(table, &twin, 0);
+    assert_int_equal(table_heard(table, FRAME_PULL)->pull.mask, 0);
+    answer.delta.sid = table_heard(table, FRAME_PULL)->pull.sid;
+    for (uint8_t i = 104; i <= 107; i++)
+        table_commit(&twin, i);
+    table_have(table, &twin, 0);
+    table_head(&twin, &head);
+    answer.delta.head = buffer_span(&head); /* head 7 names 6, of which nothing is known here */
+    table->seat->heard_count = 0;
+    table_say(table, &answer);
+    assert_false(is_disputed(table));
+    assert_non_null(table_heard(table, FRAME_PULL));
+    reconcile(table, &twin);
+    for (unsigned i = 0; i < 4 && table_heard(table, FRAME_ANCESTRY_REQ); i++) {
+        table_answer_ancestry(table, &twin, 0);
+        table_tick(table, 1000);
+    }
+    assert_true(is_disputed(table));
+    buffer_done(&head);
+    town_done(&twin);
+}
+
+/*
+ * Two heads that nobody has shown to be of one line, 1 and 4, and then one that descends from
+ * the first alone: the path to that passes the other by.
+ */
+static void test_every_head_that_was_held_is_looked_for(void **state)
+{
+    struct table *table = *state;
+    struct town twin;
+
+    twin_init(&twin);
+    table_introduce(table);
+    batches(table, 1);
+    table_commit(&twin, 1);
+    for (uint8_t i = 2; i <= 4; i++)
+        table_commit(&table->other, i);
+    table->seat->heard_count = 0;
+    table_have(table, &table->other, 0);
+    reconcile(table, &table->other);
+    assert_int_equal(record_held(table).unproven_hno, 1);
+    for (uint8_t i = 102; i <= 107; i++)
+        table_commit(&twin, i);
+    table->seat->heard_count = 0;
+    table_have(table, &twin, 0);
+    reconcile(table, &twin);
+    assert_int_equal(record_held(table).head.hno, 7);
+    assert_int_equal(record_held(table).unproven_hno, 1);
+    for (unsigned i = 0; i < 8 && !is_disputed(table); i++) {
+        if (table_heard(table, FRAME_ANCESTRY_REQ))
+            table_answer_ancestry(table, &twin, 0);
+        table_tick(table, 1000);
+    }
+    assert_true(is_disputed(table));
+    assert_int_equal(record_held(table).unproven_hno, 0);
+    town_done(&twin);
+}
+
+/* The same of one line: when both are shown, nothing is unproven. */
+static void test_heads_that_a_path_shows_are_settled(void **state)
+{
+    struct table *table = *state;
+
+    table_introduce(table);
+    batches(table, 1);
+    for (uint8_t i = 2; i <= 9; i++) {
+        table_commit(&table->other, i);
+        if (i != 4 && i != 9)
+            continue;
+        table->seat->heard_count = 0;
+        table_have(table, &table->other, 0);
+        reconcile(table, &table->other);
+        assert_int_equal(record_held(table).unproven_hno, 1);
+    }
+    for (unsigned i = 0; i < 8 && record_held(table).unproven_hno; i++) {
+        if (table_heard(table, FRAME_ANCESTRY_REQ))
+            table_answer_ancestry(table, &table->other, 0);
+        table_tick(table, 1000);
+    }
+    assert_int_equal(record_held(table).unproven_hno, 0);
+    assert_false(is_disputed(table));
 }
 
 /*
@@ -296,6 +410,12 @@ static void test_an_old_own_head_stops_writing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_a_claim_that_grows_is_not_forgotten, table_setup,
+                                        table_teardown),
+        cmocka_unit_test_setup_teardown(test_every_head_that_was_held_is_looked_for, table_setup,
+                                        table_teardown),
+        cmocka_unit_test_setup_teardown(test_heads_that_a_path_shows_are_settled, table_setup,
+                                        table_teardown),
         TEST(test_a_path_shows_a_fork),
         TEST(test_an_old_head_of_another_branch_is_evidence),
         TEST(test_an_old_head_of_this_branch_is_none),
