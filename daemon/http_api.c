@@ -2,6 +2,7 @@
 #include "daemon/http_api.h"
 #include "daemon/http_link.h"
 #include "daemon/http_reply.h"
+#include "daemon/http_texts.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -437,9 +438,11 @@ static void put_problem_response(const struct api *api, const char *name, const 
 {
     struct buffer *out = api->out;
     char type[64] = "about:blank";
+    struct buffer title = {0};
 
     if (kind)
         (void)snprintf(type, sizeof(type), "urn:torg:problem:%s", kind);
+    (void)http_texts_put(&title, api->language, span_of_str(http_reply_status_text(status)));
     json_out_begin(out, name, '{');
     json_out_text(out, "description", description);
     json_out_begin(out, "content", '{');
@@ -448,12 +451,15 @@ static void put_problem_response(const struct api *api, const char *name, const 
     if (status) {
         json_out_begin(out, "example", '{');
         json_out_text(out, "type", type);
-        json_out_text(out, "title", http_reply_status_text(status));
+        json_out_span(out, "title", buffer_span(&title));
         json_out_int(out, "status", status);
         json_out_text(out, "detail", description);
         json_out_end(out, '}');
     }
     buffer_put_str(out, "}}}");
+    if (title.err)
+        out->err = title.err;
+    buffer_done(&title);
 }
 
 static void put_responses_of_all(const struct api *api)

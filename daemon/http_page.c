@@ -9,6 +9,7 @@
 #include "daemon/html.h"
 #include "daemon/http_page_parts.h"
 #include "daemon/http_reply.h"
+#include "daemon/http_texts.h"
 #include "index/store.h"
 #include "protocol/gazetteer.h"
 
@@ -73,14 +74,27 @@ enum torg_err http_page_icon(struct http_exchange *exchange)
     return reply_file(exchange, "image/svg+xml", web_icon, web_icon_size);
 }
 
-static void put_problems(struct buffer *out, const struct problems *problems)
+static void put_text(const struct http_page_parts *page, const char *english)
 {
-    buffer_put_str(out, "<ul lang=\"en\">\n");
+    struct buffer text = {0};
+
+    (void)http_texts_put(&text, page->language, span_of_str(english));
+    html_span(page->out, buffer_span(&text));
+    if (text.err)
+        page->out->err = text.err;
+    buffer_done(&text);
+}
+
+static void put_problems(const struct http_page_parts *page, const struct problems *problems)
+{
+    struct buffer *out = page->out;
+
+    buffer_put_str(out, "<ul>\n");
     for (size_t i = 0; i < problems->count && i < PROBLEMS_MAX; i++) {
         buffer_put_str(out, "<li><b>");
         html_text(out, problems->items[i].path);
         buffer_put_str(out, "</b>: ");
-        html_text(out, problems->items[i].text);
+        put_text(page, problems->items[i].text);
         buffer_put_str(out, "</li>\n");
     }
     buffer_put_str(out, "</ul>\n");
@@ -93,13 +107,14 @@ void http_page_problem(struct http_exchange *exchange, int status, const char *d
     const char *heading = http_page_parts_word(&page, WORD_PROBLEM);
 
     http_page_parts_begin(&page, status, span_of_str(heading));
-    buffer_printf(page.out, "<div id=\"content\"><h1>%s</h1>\n<p lang=\"en\">", heading);
-    html_text(page.out, detail);
+    buffer_printf(page.out, "<div id=\"content\"><h1>%s</h1>\n<p>", heading);
+    put_text(&page, detail);
     buffer_put_str(page.out, "</p>\n");
     if (problems)
-        put_problems(page.out, problems);
-    buffer_printf(page.out, "<p lang=\"en\">%d %s</p>\n<p><a href=\"/", status,
-                  http_reply_status_text(status));
+        put_problems(&page, problems);
+    buffer_printf(page.out, "<p>%d ", status);
+    put_text(&page, http_reply_status_text(status));
+    buffer_put_str(page.out, "</p>\n<p><a href=\"/");
     http_page_parts_lang(&page, '?');
     buffer_printf(page.out, "\">%s</a></p></div>\n", http_page_parts_word(&page, WORD_BACK));
     http_page_parts_end(&page);

@@ -89,8 +89,10 @@ static bool read_all(struct http_params_reading *reading, struct span value)
 
 static bool read_lang(struct http_params_reading *reading, struct span value)
 {
-    if (!span_equal(value, span_of_str("sv")) && !span_equal(value, span_of_str("en")))
+    if (!span_equal(value, span_of_str("sv")) && !span_equal(value, span_of_str("en"))) {
+        reading->params->given &= ~HTTP_PARAM_BIT(LANG); /* The refusal is in no such language. */
         return http_params_fail(reading, "must be sv or en");
+    }
     memcpy(reading->params->language, value.data, 2);
     return true;
 }

@@ -11,6 +11,7 @@
 #include "daemon/http_gzip.h"
 #include "daemon/http_page.h"
 #include "daemon/http_router.h"
+#include "daemon/http_texts.h"
 #include "daemon/http_workers.h"
 #include "daemon/log.h"
 #include "protocol/listing_geojson.h"
@@ -18,7 +19,7 @@
 
 #define HEAD_BYTES_USUAL 1024
 #define GZIP_BYTES_MIN 1024
-#define DETAIL_BYTES_MAX 400
+#define DETAIL_BYTES_MAX 800
 
 static const struct {
     int status;
@@ -174,16 +175,40 @@ void http_reply_last_modified(struct http_exchange *exchange, int64_t ms)
 
 /* ---- errors ---- */
 
-static void put_problem_head(struct buffer *out, int status, const char *kind, const char *detail)
+enum http_language http_reply_language(const struct http_exchange *exchange)
+{
+    const struct http_params *params = &exchange->params;
+    const char *wanted = exchange->reply.page || params->given & HTTP_PARAM_BIT(LANG)
+                             ? params->language
+                             : http_router_language(&exchange->request);
+
+    if (!wanted)
+        return HTTP_ENGLISH;
+    return http_words_language(wanted);
+}
+
+static void put_text(struct buffer *out, enum http_language language, const char *english)
+{
+    struct buffer text = {0};
+
+    (void)http_texts_put(&text, language, span_of_str(english));
+    json_put_string(out, buffer_span(&text));
+    if (text.err)
+        out->err = text.err;
+    buffer_done(&text);
+}
+
+static void put_problem_head(struct buffer *out, enum http_language language, int status,
+                             const char *kind, const char *detail)
 {
     if (kind)
         buffer_printf(out, "{\"type\":\"urn:torg:problem:%s\"", kind);
     else
         buffer_put_str(out, "{\"type\":\"about:blank\"");
     buffer_put_str(out, ",\"title\":");
-    json_put_string(out, span_of_str(http_reply_status_text(status)));
+    put_text(out, language, http_reply_status_text(status));
     buffer_printf(out, ",\"status\":%d,\"detail\":", status);
-    json_put_string(out, span_of_str(detail));
+    put_text(out, language, detail);
 }
 
 /* problems: NULL, or what a page says besides; JSON gets them from the caller. */
@@ -191,17 +216,19 @@ static void begin_problem(struct http_exchange *exchange, int status, const char
                           const char *detail, const struct problems *problems)
 {
     struct http_reply *reply = &exchange->reply;
+    enum http_language language = http_reply_language(exchange);
 
     buffer_clear(&reply->fields);
     reply->more = NULL;
     reply->has_etag = false;
     reply->cache = "no-store";
+    http_reply_field(exchange, "Content-Language", "%s", language == HTTP_SWEDISH ? "sv" : "en");
     if (reply->page) {
         http_page_problem(exchange, status, detail, problems);
         return;
     }
     http_reply_begin(exchange, status, "application/problem+json");
-    put_problem_head(&reply->body, status, kind, detail);
+    put_problem_head(&reply->body, language, status, kind, detail);
     if (exchange->request.path.size > 0) {
         buffer_put_str(&reply->body, ",\"instance\":");
         json_put_string(&reply->body, exchange->request.path);
@@ -231,6 +258,7 @@ void http_reply_problems(struct http_exchange *exchange, int status, const char 
                          const char *detail, const struct problems *problems)
 {
     size_t shown = problems->count < PROBLEMS_MAX ? problems->count : PROBLEMS_MAX;
+    enum http_language language = http_reply_language(exchange);
     struct buffer *body = &exchange->reply.body;
 
     begin_problem(exchange, status, kind, detail, problems);
@@ -241,7 +269,7 @@ void http_reply_problems(struct http_exchange *exchange, int status, const char 
         buffer_put_str(body, i ? ",{\"path\":" : "{\"path\":");
         json_put_string(body, span_of_str(problems->items[i].path));
         buffer_put_str(body, ",\"detail\":");
-        json_put_string(body, span_of_str(problems->items[i].text));
+        put_text(body, language, problems->items[i].text);
         buffer_put_u8(body, '}');
     }
     buffer_put_u8(body, ']');
@@ -255,8 +283,8 @@ static void reply_expensive(struct http_exchange *exchange)
 {
     const struct http_params *params = &exchange->params;
     const struct query *query = &params->query;
-    char advice[200] = "";
-    size_t used = 0;
+    enum http_language language = http_reply_language(exchange);
+    struct buffer advice = {0};
     const struct {
         bool fits;
         const char *words;
@@ -271,17 +299,20 @@ static void reply_expensive(struct http_exchange *exchange)
         {query->municipality_count == 0, "a municipality"},
         {params->facets != 0, "fewer facets"},
         {query->offset > 0, "no offset but the next links"},
+        {false, "fewer themes"}, /* when nothing else is to be said */
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
-        if (ways[i].fits && used < sizeof(advice))
-            used += (size_t)snprintf(advice + used, sizeof(advice) - used, "%s%s", used ? "; " : "",
-                                     ways[i].words);
+        if (!ways[i].fits && (advice.size || i + 1 < ARRAY_SIZE(ways)))
+            continue;
+        buffer_put_str(&advice, advice.size ? "; " : "");
+        (void)http_texts_put(&advice, language, span_of_str(ways[i].words));
     }
     http_reply_problem(exchange, 400, "query-too-expensive",
                        "This query would look at too much: more than %d listings, rows and nodes. "
-                       "What makes it smaller: %s.",
-                       QUERY_WORK_MAX, advice[0] ? advice : "fewer themes");
+                       "What makes it smaller: %.*s.",
+                       QUERY_WORK_MAX, (int)advice.size, advice.err ? "" : (char *)advice.data);
+    buffer_done(&advice);
 }
 
 /* Flat: one line for each error that the layers below can mean. */
@@ -419,11 +450,12 @@ void http_reply_plain(const struct http_refusal *refusal, struct buffer *out)
 {
     struct buffer body = {0};
 
-    put_problem_head(&body, refusal->status, NULL, refusal->detail);
+    put_problem_head(&body, HTTP_ENGLISH, refusal->status, NULL, refusal->detail);
     buffer_put_str(&body, "}\n");
     buffer_printf(out,
                   "HTTP/1.1 %d %s\r\nContent-Length: %zu\r\n"
-                  "Content-Type: application/problem+json\r\nCache-Control: no-store\r\n"
+                  "Content-Type: application/problem+json\r\nContent-Language: en\r\n"
+                  "Cache-Control: no-store\r\n"
                   "X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n",
                   refusal->status, http_reply_status_text(refusal->status), body.size);
     buffer_put_span(out, buffer_span(&body));

@@ -3,6 +3,7 @@
 #define TORG_DAEMON_HTTP_REPLY_H
 
 #include "daemon/http_exchange.h"
+#include "daemon/http_words.h"
 
 /* Filling the reply of an exchange, and the bytes that it becomes. */
 
@@ -18,7 +19,13 @@ void http_reply_field_of(struct http_exchange *exchange, const char *name, ...)
 void http_reply_last_modified(struct http_exchange *exchange, int64_t ms);
 
 /*
- * An error (RFC 9457): kind is the last word of its type, static ("not-found");
+ * What is said to whoever asks: as lang has it, else Accept-Language, else English;
+ * on a page, as the page is.
+ */
+enum http_language http_reply_language(const struct http_exchange *exchange);
+/*
+ * An error (RFC 9457), whose texts are made in English and said in that language
+ * (http_texts.h): kind is the last word of its type, static ("not-found");
  * NULL when the status says it all. What the reply held before is dropped.
  */
 void http_reply_problem(struct http_exchange *exchange, int status, const char *kind,

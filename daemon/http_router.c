@@ -103,17 +103,17 @@ static enum http_format negotiate(const struct http_exchange *exchange)
     return best;
 }
 
-/* sv or en, whichever Accept-Language likes better; sv when it says nothing of them. */
-static void choose_language(struct http_exchange *exchange)
+const char *http_router_language(const struct http_request *request)
 {
     static const char *const tags[] = {"sv", "en"};
-    unsigned best = 0;
+    const char *best = NULL;
+    unsigned best_quality = 0;
 
-    for (size_t i = 0; i < exchange->request.field_count; i++) {
-        struct span list = exchange->request.fields[i].value;
+    for (size_t i = 0; i < request->field_count; i++) {
+        struct span list = request->fields[i].value;
         struct span element, range;
 
-        if (!http_request_name_equal(exchange->request.fields[i].name, "accept-language"))
+        if (!http_request_name_equal(request->fields[i].name, "accept-language"))
             continue;
         while (http_request_list_next(&list, &element)) {
             unsigned quality = http_request_list_quality(element, &range);
@@ -122,13 +122,22 @@ static void choose_language(struct http_exchange *exchange)
                 bool fits = http_request_name_equal(span_of(range.data, 2), tags[j]) &&
                             (range.size == 2 || range.data[2] == '-');
 
-                if (fits && quality > best) {
-                    best = quality;
-                    memcpy(exchange->params.language, tags[j], 3);
+                if (fits && quality > best_quality) {
+                    best_quality = quality;
+                    best = tags[j];
                 }
             }
         }
     }
+    return best;
+}
+
+static void choose_language(struct http_exchange *exchange)
+{
+    const char *wanted = http_router_language(&exchange->request);
+
+    if (wanted)
+        memcpy(exchange->params.language, wanted, 3);
 }
 
 /* ---- finding the route ---- */

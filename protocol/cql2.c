@@ -366,12 +366,12 @@ static uint16_t check_comparable(struct cql2_maker *maker, uint16_t node)
 
     for (uint16_t i = nodes[first].next; i; i = nodes[i].next) {
         if (!comparable(nodes[first].type, nodes[i].type))
-            return cql2_fail(maker, "%s cannot be compared with %s%s",
-                             cql2_type_name(nodes[first].type), cql2_type_name(nodes[i].type),
+            return cql2_fail(maker,
                              is_time(nodes[first].type) || is_time(nodes[i].type)
-                                 ? "; times are DATE('2026-11-21') or "
-                                   "TIMESTAMP('2026-11-21T09:00:00Z')"
-                                 : "");
+                                 ? "%s cannot be compared with %s; times are DATE('2026-11-21') "
+                                   "or TIMESTAMP('2026-11-21T09:00:00Z')"
+                                 : "%s cannot be compared with %s",
+                             cql2_type_name(nodes[first].type), cql2_type_name(nodes[i].type));
     }
     if (nodes[first].type == CQL2_BOOLEAN && op != CQL2_OP_EQ && op != CQL2_OP_NE &&
         op != CQL2_OP_IN)

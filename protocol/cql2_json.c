@@ -136,8 +136,9 @@ static uint16_t read_operation(struct cql2_maker *maker, const json_t *json)
                          "div, %%, ^, and functions such as s_intersects and t_after",
                          json_string_value(name));
     if (arguments ? json_array_size(args) != arguments : json_array_size(args) < 2)
-        return cql2_fail(maker, "\"%.60s\" takes %s%u args", json_string_value(name),
-                         arguments ? "" : "at least ", arguments ? arguments : 2);
+        return cql2_fail(maker,
+                         arguments ? "\"%.60s\" takes %u args" : "\"%.60s\" takes at least %u args",
+                         json_string_value(name), arguments ? arguments : 2);
     return read_all(maker, op, args);
 }
 

@@ -192,7 +192,8 @@ static void check_items(struct check *c, struct profile_reader *in,
     struct profile_reader first = *in;
 
     if (count == 0 && !in->in.err)
-        FAULT(c, "must have at least one entry%s", property->required ? "" : "; or leave it out");
+        FAULT(c, property->required ? "must have at least one entry"
+                                    : "must have at least one entry; or leave it out");
     if (count > property->max)
         FAULT(c, "must have at most %u entries, has %u", (unsigned)property->max, (unsigned)count);
     for (uint32_t i = 0; i < count && i < property->max && !in->in.err; i++) {

@@ -255,6 +255,45 @@ def test_errors_are_problems_that_say_what_to_do():
         problem(node.write("POST", "/collections/offers/items", b"{not json"), 400)
 
 
+def test_errors_are_told_in_the_language_that_is_asked_for():
+    with Federation() as federation:
+        node = filled(federation)
+
+        def told(language=None, path="/search", **parameters):
+            headers = {"Accept-Language": language} if language else {}
+            answer = node.get(API + path, headers=headers, **(parameters or {"limit": "x"}))
+            assert "Accept-Language" in answer.headers["Vary"], answer.headers
+            return answer.headers["Content-Language"], problem(answer, 400 if parameters else answer.status)
+
+        english, swedish = told(), told("sv")
+        assert english[0] == "en" and swedish[0] == "sv", (english, swedish)
+        assert english[1]["title"] == "Bad Request" and swedish[1]["title"] == "Felaktig begäran"
+        assert swedish[1]["detail"] == "Minst en av frågans parametrar är fel.", swedish
+        assert swedish[1]["errors"] == [{"path": "limit",
+                                         "detail": "måste vara ett heltal, 0 till 10000"}], swedish
+        # What programs read is the same.
+        for name in ("type", "status", "instance"):
+            assert english[1][name] == swedish[1][name], (english, swedish)
+        for language, expected in (("sv-SE,sv;q=0.9,en;q=0.5", "sv"), ("en-GB,sv;q=0.5", "en"),
+                                   ("fi,se", "en"), ("fi,sv;q=0.1", "sv"), ("*", "en")):
+            assert told(language)[0] == expected, language
+        # lang goes before the field, and a language that is none before nothing.
+        assert told("sv", lang="en", limit="x")[0] == "en"
+        assert told("en", lang="sv", limit="x")[0] == "sv"
+        assert told(lang="no")[0] == "en"
+        assert told("sv", path="/nothing")[1]["detail"] == "Ingenting har denna sökväg."
+        filtered = told("sv", filter="name = 7 AND")[1]["errors"][0]["detail"]
+        assert filtered.startswith("vid tecken ") and "väntades" in filtered, filtered
+        wrong = node.write("POST", "/collections/offers/items", feature("X", lon=999),
+                           headers={"Accept-Language": "sv"})
+        assert "måste vara mellan -180 och 180 grader" in json.dumps(problem(wrong, 422),
+                                                                     ensure_ascii=False)
+        # A page for people is in the language of the page.
+        for path, expected in (("/listing/x", "Det finns ingen uppgift"), ("/listing/x?lang=en", "no listing")):
+            page = node.get(path, headers={"Accept": "text/html"})
+            assert page.status == 404 and expected in page.body.decode(), page
+
+
 def test_conditional_writes():
     with Federation() as federation:
         node = federation.found("A").start()

@@ -168,6 +168,18 @@ def test_examples_are_accepted():
         node.stop()
 
 
+def in_swedish(client, english, method, target, body, headers):
+    """What was refused in English, asked again: not a sentence is left in that language."""
+    response, content = client.ask(method.upper(), target, body, {**headers, "Accept-Language": "sv"})
+    swedish = json.loads(content)
+    told = f"seed {SEED}: {method} {target} {headers} {body!r}: {swedish}"
+    assert response.headers["Content-Language"] == "sv", told
+    assert swedish["status"] == english["status"] and swedish["type"] == english["type"], told
+    for one, other in [(english, swedish), *zip(english.get("errors", []), swedish.get("errors", []))]:
+        assert one["detail"] != other["detail"], told
+        assert one.get("path") == other.get("path"), told
+
+
 def one_request(client, node, choices, ids, chance):
     path, method, parameters, operation = chance.choice(choices)
     query, headers, body = [], {}, None
@@ -195,6 +207,8 @@ def one_request(client, node, choices, ids, chance):
     if response.status >= 400 and method != "head":
         assert response.headers["Content-Type"] == "application/problem+json", told
         assert json.loads(content)["status"] == response.status, told
+        if "lang" not in target and chance.random() < 0.3:
+            in_swedish(client, json.loads(content), method, target, body, headers)
     elif response.headers.get("Content-Type", "").split(";")[0].endswith("json"):
         assert isinstance(json.loads(content), dict), told
     if response.status == 201:
