@@ -564,7 +564,7 @@ enum torg_err http_api(struct http_exchange *exchange)
     enum torg_err err;
 
     http_reply_begin(exchange, 200, http_params_format_type(HTTP_FORMAT_OPENAPI));
-    http_reply_field(exchange, "Content-Language", "%s", exchange->params.language);
+    http_reply_in_language(exchange);
     json_out_begin(api.out, NULL, '{');
     http_link_put_root(exchange, &root);
     http_link_put_base(exchange, &base);

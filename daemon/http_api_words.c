@@ -109,7 +109,11 @@ static const struct http_api_words words[] = {
      "Vad tabellens rader står för. Upprepat eller med komma: varje kombination. Utan: theme.",
      "[\"theme\"]"},
     {"place", "Ett ortnamn eller ett postnummer.", "\"Umeå\""},
-    {"lang", "Språket för titlar, beskrivningar och sidor.", "\"sv\""},
+    {"lang",
+     "Språket för titlar, beskrivningar, sidor och fel (sv eller en), och för uppgifternas texter "
+     "där "
+     "ett väljs. Utan: som Accept-Language vill, annars svenska, och fel på engelska.",
+     "\"sv\""},
     {"f", "Svarets format; går före fältet Accept.", "\"json\""},
     {"filter", "Ett villkor i CQL2, som text eller JSON enligt filter-lang.", "\"name = 'Bastu'\""},
     {"filter-lang", "Hur filter är skrivet: cql2-text (utan värde) eller cql2-json.",

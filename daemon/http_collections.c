@@ -21,6 +21,7 @@
 static struct buffer *begin_json(struct http_exchange *exchange)
 {
     http_reply_begin(exchange, 200, JSON_TYPE);
+    http_reply_in_language(exchange);
     json_out_begin(&exchange->reply.body, NULL, '{');
     return &exchange->reply.body;
 }

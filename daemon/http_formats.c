@@ -56,7 +56,7 @@ enum torg_err http_formats_put(struct http_exchange *exchange, struct span featu
     enum torg_err err;
 
     if (exchange->params.format == HTTP_FORMAT_ICS)
-        return listing_put_ical(feature, exchange->params.language, out);
+        return listing_put_ical(feature, exchange->params.text_tag, out);
     if (out->size && out->data[out->size - 1] == '}')
         buffer_put_str(out, ",\n");
     http_link_put_base(exchange, &base);

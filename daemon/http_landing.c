@@ -71,6 +71,7 @@ enum torg_err http_landing(struct http_exchange *exchange)
     enum http_language language = http_words_language(exchange->params.language);
     struct buffer *out = begin_json(exchange);
 
+    http_reply_in_language(exchange);
     json_out_text(out, "title", exchange->node->config->name);
     json_out_text(out, "description", descriptions[language]);
     json_out_begin(out, "links", '[');

@@ -189,7 +189,6 @@ static void put_themes(const struct search *search)
 {
     const struct http_page_parts *page = &search->page;
     const struct theme_tree *tree = page->exchange->node->themes;
-    const char *tag = page->language == HTTP_ENGLISH ? "en" : "sv";
 
     buffer_printf(page->out, "<label>%s<select name=\"theme\">\n",
                   http_page_parts_word(page, WORD_THEME));
@@ -200,7 +199,7 @@ static void put_themes(const struct search *search)
 
         for (const char *c = theme->slug; *c; c++)
             buffer_put_str(&label, *c == '/' ? "\u00a0\u00a0\u00a0" : "");
-        buffer_put_str(&label, theme_name(theme, tag));
+        buffer_put_str(&label, theme_name(theme, page->tag));
         buffer_put_u8(&label, 0);
         if (!label.err)
             put_option(page->out, theme->slug, (const char *)label.data,
@@ -271,8 +270,8 @@ static void put_form(const struct search *search)
     struct buffer *out = page->out;
 
     buffer_put_str(out, "<form class=\"search\" method=\"get\" action=\"/\" role=\"search\">\n");
-    if (page->language == HTTP_ENGLISH)
-        buffer_put_str(out, "<input type=\"hidden\" name=\"lang\" value=\"en\">\n");
+    if (strcmp(page->tag, "sv") != 0)
+        buffer_printf(out, "<input type=\"hidden\" name=\"lang\" value=\"%s\">\n", page->tag);
     buffer_printf(
         out,
         "<label class=\"where\">%s<input name=\"place\" type=\"search\" maxlength=\"100\" "

@@ -144,7 +144,6 @@ static void put_themes(const struct shown *shown)
 {
     const json_t *themes = json_object_get(shown->properties, "themes");
     const struct theme_tree *tree = shown->page.exchange->node->themes;
-    const char *tag = shown->page.language == HTTP_ENGLISH ? "en" : "sv";
     size_t count = json_array_size(themes);
 
     if (count == 0)
@@ -157,7 +156,7 @@ static void put_themes(const struct shown *shown)
         if (i > 0)
             buffer_put_str(shown->page.out, ", ");
         if (slug)
-            html_text(shown->page.out, theme ? theme_name(theme, tag) : slug);
+            html_text(shown->page.out, theme ? theme_name(theme, shown->page.tag) : slug);
     }
     fact_end(shown);
 }

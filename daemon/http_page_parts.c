@@ -11,12 +11,13 @@
 struct http_page_parts http_page_parts_of(struct http_exchange *exchange, const struct kv *kv,
                                           const struct http_origins *origins)
 {
-    const char *language = exchange->params.language;
+    const struct http_params *params = &exchange->params;
 
     return (struct http_page_parts){
         .exchange = exchange,
         .out = &exchange->reply.body,
-        .language = language[0] ? http_words_language(language) : HTTP_SWEDISH,
+        .language = http_words_language(params->language),
+        .tag = params->text_tag[0] ? params->text_tag : "sv",
         .kv = kv,
         .origins = origins,
     };
@@ -29,9 +30,8 @@ const char *http_page_parts_word(const struct http_page_parts *page, enum http_w
 
 void http_page_parts_lang(const struct http_page_parts *page, char separator)
 {
-    if (page->language != HTTP_ENGLISH)
-        return;
-    buffer_put_str(page->out, separator == '&' ? "&amp;lang=en" : "?lang=en");
+    if (strcmp(page->tag, "sv") != 0)
+        buffer_printf(page->out, "%slang=%s", separator == '&' ? "&amp;" : "?", page->tag);
 }
 
 /* The link to the same page in the other language. */
@@ -55,16 +55,17 @@ static void put_other_language(const struct http_page_parts *page)
 
 void http_page_parts_begin(const struct http_page_parts *page, int status, struct span title)
 {
-    static const char *const tags[] = {"sv", "en"};
     struct buffer *out = page->out;
     const char *name = page->exchange->node->config->name;
 
     http_reply_begin(page->exchange, status, "text/html; charset=utf-8");
+    if (status == 200)
+        http_reply_in_language(page->exchange);
     buffer_printf(out,
                   "<!doctype html>\n<html lang=\"%s\">\n<head>\n<meta charset=\"utf-8\">\n"
                   "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
                   "<title>",
-                  tags[page->language]);
+                  http_words_code(page->language));
     if (title.size > 0) {
         html_span(out, title);
         buffer_put_str(out, " – ");
@@ -156,14 +157,13 @@ void http_page_parts_end(const struct http_page_parts *page)
 
 const char *http_page_parts_text(const struct http_page_parts *page, const json_t *value)
 {
-    static const char *const tags[] = {"sv", "en"};
     const json_t *text;
 
     if (json_is_string(value))
         return json_string_value(value);
     if (!json_is_object(value))
         return "";
-    text = json_object_get(value, tags[page->language]);
+    text = json_object_get(value, page->tag);
     if (!text)
         text = json_object_get(value, "sv");
     if (!text)

@@ -12,8 +12,9 @@
 /* What every page for people has, and how a listing's facts are written in one. */
 struct http_page_parts {
     struct http_exchange *exchange;
-    struct buffer *out; /* the reply's body */
-    enum http_language language;
+    struct buffer *out;                 /* the reply's body */
+    enum http_language language;        /* of its words */
+    const char *tag;                    /* of listings' texts */
     const struct kv *kv;                /* NULL on pages of errors */
     const struct http_origins *origins; /* NULL on pages of errors */
 };
@@ -26,12 +27,12 @@ const char *http_page_parts_word(const struct http_page_parts *page, enum http_w
 void http_page_parts_begin(const struct http_page_parts *page, int status, struct span title);
 void http_page_parts_end(const struct http_page_parts *page);
 
-/* "&lang=en" after a '?', or "?lang=en" (separator); nothing in Swedish. */
+/* "&lang=en" after a '?', or "?lang=en" (separator), so that links keep it; nothing in Swedish. */
 void http_page_parts_lang(const struct http_page_parts *page, char separator);
 /* href="/listing/ID?lang=.." of a document */
 void http_page_parts_href(const struct http_page_parts *page, const struct document *document);
 
-/* A text of a feature in the page's language, else Swedish, else any; "" if it is none. */
+/* A text of a feature in the language of texts, else Swedish, else any; "" if it is none. */
 const char *http_page_parts_text(const struct http_page_parts *page, const json_t *value);
 /* properties of a stored feature; the caller releases *ret_feature. */
 enum torg_err http_page_parts_feature(const struct document *document, json_t **ret_feature,

@@ -89,11 +89,17 @@ static bool read_all(struct http_params_reading *reading, struct span value)
 
 static bool read_lang(struct http_params_reading *reading, struct span value)
 {
-    if (!span_equal(value, span_of_str("sv")) && !span_equal(value, span_of_str("en"))) {
-        reading->params->given &= ~HTTP_PARAM_BIT(LANG); /* The refusal is in no such language. */
-        return http_params_fail(reading, "must be sv or en");
+    struct http_params *params = reading->params;
+    const char *tag = http_words_tag(value);
+
+    if (!tag || strlen(tag) != value.size) {
+        params->given &= ~HTTP_PARAM_BIT(LANG); /* The refusal is in no such language. */
+        return http_params_fail(reading, "must be sv, en, fi, fit, se, smj, sma, sje or sju");
     }
-    memcpy(reading->params->language, value.data, 2);
+    memcpy(params->text_tag, tag, strlen(tag) + 1);
+    params->language[0] = '\0';
+    if (strcmp(tag, "sv") == 0 || strcmp(tag, "en") == 0)
+        memcpy(params->language, tag, sizeof(params->language));
     return true;
 }
 
@@ -353,9 +359,12 @@ static const struct param {
     [HTTP_PARAM_PLACE] = {{"place", false, "{\"type\":\"string\",\"maxLength\":200}",
                            "A place name or a postal code."},
                           http_params_read_place},
-    [HTTP_PARAM_LANG] = {{"lang", false, "{\"type\":\"string\",\"enum\":[\"sv\",\"en\"]}",
-                          "The language of titles, descriptions and pages; absent: as "
-                          "Accept-Language has it, else Swedish."},
+    [HTTP_PARAM_LANG] = {{"lang", false,
+                          "{\"type\":\"string\",\"enum\":[\"sv\",\"en\","
+                          "\"fi\",\"fit\",\"se\",\"smj\",\"sma\",\"sje\",\"sju\"]}",
+                          "The language of titles, descriptions, pages and errors (sv or en), and "
+                          "of texts of listings where one is chosen; absent: as Accept-Language "
+                          "has it, else Swedish, and errors in English."},
                          read_lang},
     [HTTP_PARAM_COLLECTION] = {{"collection", false, "{\"type\":\"string\"}",
                                 "The collection of features that name none."},
@@ -444,6 +453,7 @@ enum torg_err http_params_read(const struct http_query *pairs, uint64_t allowed,
     *ret_params = (struct http_params){
         .query = {.radius_m = INFINITY, .limit = HTTP_LIMIT_DEFAULT},
         .language = "sv",
+        .text_tag = "sv",
     };
     for (size_t i = 0; i < pairs->count; i++)
         read_pair(&reading, &pairs->pairs[i], allowed, form, problems);

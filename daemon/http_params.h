@@ -4,6 +4,7 @@
 
 #include <assert.h>
 
+#include "daemon/http_words.h"
 #include "index/geo_transform.h"
 #include "index/query_sort.h"
 #include "protocol/http_request.h"
@@ -113,15 +114,16 @@ struct http_params {
     size_t origin_count;
     struct span origins[QUERY_VALUES_MAX]; /* hex digits, lower case or upper */
     struct query_cursor cursor;
-    uint64_t cursor_binding; /* the query that the cursor belongs to */
-    unsigned facets;         /* QUERY_FACET_*, or-ed */
-    bool all;                /* no pages: one answer that is made while it is read */
-    bool explain;            /* for administrators */
-    unsigned by;             /* AGGREGATE_BY_*, or-ed; 0 if not given */
-    struct span place;       /* as typed */
-    char language[3];        /* "sv" or "en" */
-    uint8_t collection;      /* of an import's rows; 0 if not given */
-    struct span local;       /* the local collection of an import's rows, instead */
+    uint64_t cursor_binding;      /* the query that the cursor belongs to */
+    unsigned facets;              /* QUERY_FACET_*, or-ed */
+    bool all;                     /* no pages: one answer that is made while it is read */
+    bool explain;                 /* for administrators */
+    unsigned by;                  /* AGGREGATE_BY_*, or-ed; 0 if not given */
+    struct span place;            /* as typed */
+    char language[3];             /* of words: "sv" or "en"; "" when lang names another language */
+    char text_tag[HTTP_TAG_SIZE]; /* of texts of listings: lang's, or another that is wished */
+    uint8_t collection;           /* of an import's rows; 0 if not given */
+    struct span local;            /* the local collection of an import's rows, instead */
     char text_language[HTTP_LANGUAGE_BYTES_MAX + 1]; /* of texts that name none; "" if not given */
     bool dry_run;
     enum http_format format; /* 0 if not given */

@@ -172,6 +172,7 @@ static void begin_document(struct http_exchange *exchange, const char *resource,
     struct buffer id = {0};
 
     http_reply_begin(exchange, 200, http_params_format_type(HTTP_FORMAT_SCHEMA));
+    http_reply_in_language(exchange);
     http_link_put_base(exchange, &id);
     buffer_put_str(&id, "/collections/");
     buffer_put_span(&id, exchange->captures[0]);

@@ -178,13 +178,19 @@ void http_reply_last_modified(struct http_exchange *exchange, int64_t ms)
 enum http_language http_reply_language(const struct http_exchange *exchange)
 {
     const struct http_params *params = &exchange->params;
-    const char *wanted = exchange->reply.page || params->given & HTTP_PARAM_BIT(LANG)
+    bool chosen = params->given & HTTP_PARAM_BIT(LANG) && params->language[0];
+    const char *wanted = exchange->reply.page || chosen
                              ? params->language
-                             : http_router_language(&exchange->request);
+                             : http_router_language(&exchange->request, true);
 
-    if (!wanted)
-        return HTTP_ENGLISH;
-    return http_words_language(wanted);
+    return wanted ? http_words_language(wanted) : HTTP_ENGLISH;
+}
+
+void http_reply_in_language(struct http_exchange *exchange)
+{
+    enum http_language language = http_words_language(exchange->params.language);
+
+    http_reply_field(exchange, "Content-Language", "%s", http_words_code(language));
 }
 
 static void put_text(struct buffer *out, enum http_language language, const char *english)
@@ -222,7 +228,7 @@ static void begin_problem(struct http_exchange *exchange, int status, const char
     reply->more = NULL;
     reply->has_etag = false;
     reply->cache = "no-store";
-    http_reply_field(exchange, "Content-Language", "%s", language == HTTP_SWEDISH ? "sv" : "en");
+    http_reply_field(exchange, "Content-Language", "%s", http_words_code(language));
     if (reply->page) {
         http_page_problem(exchange, status, detail, problems);
         return;

@@ -103,9 +103,8 @@ static enum http_format negotiate(const struct http_exchange *exchange)
     return best;
 }
 
-const char *http_router_language(const struct http_request *request)
+const char *http_router_language(const struct http_request *request, bool words)
 {
-    static const char *const tags[] = {"sv", "en"};
     const char *best = NULL;
     unsigned best_quality = 0;
 
@@ -117,27 +116,30 @@ const char *http_router_language(const struct http_request *request)
             continue;
         while (http_request_list_next(&list, &element)) {
             unsigned quality = http_request_list_quality(element, &range);
+            const char *tag = http_words_tag(range);
 
-            for (size_t j = 0; j < ARRAY_SIZE(tags) && range.size >= 2; j++) {
-                bool fits = http_request_name_equal(span_of(range.data, 2), tags[j]) &&
-                            (range.size == 2 || range.data[2] == '-');
-
-                if (fits && quality > best_quality) {
-                    best_quality = quality;
-                    best = tags[j];
-                }
-            }
+            if (!tag || quality <= best_quality ||
+                (words && strcmp(tag, "sv") != 0 && strcmp(tag, "en") != 0))
+                continue;
+            best_quality = quality;
+            best = tag;
         }
     }
     return best;
 }
 
-static void choose_language(struct http_exchange *exchange)
+/* What lang has not said, Accept-Language says. */
+static void choose_languages(struct http_exchange *exchange)
 {
-    const char *wanted = http_router_language(&exchange->request);
+    struct http_params *params = &exchange->params;
+    bool given = params->given & HTTP_PARAM_BIT(LANG);
+    const char *words = http_router_language(&exchange->request, true);
+    const char *texts = http_router_language(&exchange->request, false);
 
-    if (wanted)
-        memcpy(exchange->params.language, wanted, 3);
+    if (!given || !params->language[0])
+        memcpy(params->language, words ? words : "sv", sizeof(params->language));
+    if (!given && texts)
+        memcpy(params->text_tag, texts, strlen(texts) + 1);
 }
 
 /* ---- finding the route ---- */
@@ -452,9 +454,8 @@ static bool read_params(struct http_exchange *exchange)
         if (exchange->params.query.limit > HTML_LIMIT_MAX)
             exchange->params.query.limit = HTML_LIMIT_MAX;
     }
-    if ((route->params & HTTP_PARAM_BIT(LANG)) && route->place == HTTP_UNDER_BASE &&
-        !(exchange->params.given & HTTP_PARAM_BIT(LANG)))
-        choose_language(exchange);
+    if ((route->params & HTTP_PARAM_BIT(LANG)) && route->place == HTTP_UNDER_BASE)
+        choose_languages(exchange);
     return true;
 }
 

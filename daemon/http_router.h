@@ -72,8 +72,11 @@ bool http_router_admin(struct http_exchange *exchange);
 
 /* Does the Accept field (absent: everything) take this type, and how much (0..1000)? */
 unsigned http_router_accepts(const struct http_request *request, const char *type);
-/* "sv" or "en", whichever Accept-Language likes better; NULL when it says nothing of them. */
-const char *http_router_language(const struct http_request *request);
+/*
+ * What Accept-Language likes best of the languages of texts (http_words_tag), with
+ * words of sv and en only; NULL when it names none of them.
+ */
+const char *http_router_language(const struct http_request *request, bool words);
 /* May a body of that encoding be sent? Only gzip is asked for. */
 bool http_router_accepts_gzip(const struct http_request *request);
 

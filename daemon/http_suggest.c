@@ -50,7 +50,7 @@ static enum torg_err answer(struct http_exchange *exchange, const struct kv *kv)
         .kv = kv,
         .themes = exchange->node->themes,
         .gazetteer = http_page_gazetteer(exchange->service),
-        .language = params->given & HTTP_PARAM_BIT(LANG) ? params->language : "sv",
+        .language = params->text_tag,
         .now_ms = exchange->now_ms,
     };
     size_t max = params->given & HTTP_PARAM_BIT(LIMIT) ? params->query.limit : LIMIT_DEFAULT;

@@ -60,6 +60,17 @@ static void hash(const uint8_t *key, struct span text, uint8_t ret_hash[HASH_BYT
     (void)crypto_shorthash_siphashx24(ret_hash, text.data, text.size, key);
 }
 
+/* Which languages were chosen: what the query says of them is no more than half of it. */
+static uint64_t language_bits(const struct http_params *params)
+{
+    const char *tag = params->text_tag;
+    bool english = http_words_language(params->language) == HTTP_ENGLISH;
+
+    static_assert(HTTP_TAG_SIZE == 4, "three letters of seven bits, with the words' in 22 bits");
+    return (uint64_t)english << 21 | (uint64_t)(tag[0] & 0x7f) << 14 |
+           (uint64_t)(tag[1] & 0x7f) << 7 | (uint64_t)(tag[2] & 0x7f);
+}
+
 bool http_tag_list(struct http_exchange *exchange, const struct kv *kv,
                    const struct http_origins *origins)
 {
@@ -69,8 +80,8 @@ bool http_tag_list(struct http_exchange *exchange, const struct kv *kv,
     char quoted[2 * HASH_BYTES + 3] = "\"";
     struct material material = {
         .snapshot = store_snapshot(kv),
-        .form = (uint64_t)params->format << 32 | (uint64_t)(uint8_t)params->language[0] << 8 |
-                exchange->client.https,
+        .form =
+            (uint64_t)params->format << 32 | language_bits(params) << 8 | exchange->client.https,
     };
 
     /* A page has other bytes; and what is sent in pieces has more than one snapshot. */

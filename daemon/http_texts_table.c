@@ -249,7 +249,8 @@ static const struct http_text texts[] = {
     {"must be a whole number, 0 to 10000", "måste vara ett heltal, 0 till 10000"},
     {"must be a whole number, 0 to 1000000; follow the next links instead",
      "måste vara ett heltal, 0 till 1000000; följ länkarna next i stället"},
-    {"must be sv or en", "måste vara sv eller en"},
+    {"must be sv, en, fi, fit, se, smj, sma, sje or sju",
+     "måste vara sv, en, fi, fit, se, smj, sma, sje eller sju"},
     {"must be the name of a public collection, such as offers, or of a local one: letters, digits, "
      "- and _, at most 64",
      "måste vara namnet på en öppen samling, som offers, eller på en lokal: bokstäver, siffror, - "

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static const struct http_words_collection collections[] = {
     {COLLECTION_COMPANIES,
@@ -59,6 +60,25 @@ const struct http_words_collection *http_words_collection(uint8_t collection)
 enum http_language http_words_language(const char *tag)
 {
     return strcmp(tag, "en") == 0 ? HTTP_ENGLISH : HTTP_SWEDISH;
+}
+
+const char *http_words_code(enum http_language language)
+{
+    return language == HTTP_ENGLISH ? "en" : "sv";
+}
+
+const char *http_words_tag(struct span tag)
+{
+    static const char *const tags[] = {"sv", "en", "fi", "fit", "se", "smj", "sma", "sje", "sju"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(tags); i++) {
+        size_t size = strlen(tags[i]);
+
+        if (tag.size >= size && strncasecmp((const char *)tag.data, tags[i], size) == 0 &&
+            (tag.size == size || tag.data[size] == '-'))
+            return tags[i];
+    }
+    return NULL;
 }
 
 static const char *const words[WORD_COUNT][2] = {

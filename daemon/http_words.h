@@ -8,6 +8,14 @@
 /* Words that people read, in Swedish and English. Static storage. */
 enum http_language { HTTP_SWEDISH, HTTP_ENGLISH };
 enum http_language http_words_language(const char *tag);
+const char *http_words_code(enum http_language language); /* "sv" or "en" */
+
+/*
+ * The language that texts of listings are chosen in: sv, en, fi, fit, se, smj, sma,
+ * sje or sju, when tag is one of them or one of its own (sv-SE); else NULL.
+ */
+#define HTTP_TAG_SIZE 4
+const char *http_words_tag(struct span tag);
 
 struct http_words_collection {
     uint8_t collection;

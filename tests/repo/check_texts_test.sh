@@ -22,7 +22,7 @@ changed() { # FILE SCRIPT: the sources with one thing changed by sed
 
 python3 "$here/check_texts.py" "$here/../.."
 changed daemon/http_write.c 's/The body must be a JSON object/The body must be another thing/'
-changed daemon/http_params.c 's/must be sv or en/is neither of the two/'
+changed daemon/http_params.c 's/must be true or false/is neither of the two/'
 changed protocol/listing_check.c 's/must not be negative/is below nought/'
 changed protocol/listing_value.c 's/must be digits/has letters in it/'
 changed protocol/cql2_text.c 's/"LIKE, BETWEEN or IN"/"LIKE or IN"/'

@@ -282,16 +282,70 @@ def test_errors_are_told_in_the_language_that_is_asked_for():
         assert told("en", lang="sv", limit="x")[0] == "sv"
         assert told(lang="no")[0] == "en"
         assert told("sv", path="/nothing")[1]["detail"] == "Ingenting har denna sökväg."
-        filtered = told("sv", filter="name = 7 AND")[1]["errors"][0]["detail"]
+        filtered = told("sv", filter="name = 'x' AND")[1]["errors"][0]["detail"]
         assert filtered.startswith("vid tecken ") and "väntades" in filtered, filtered
         wrong = node.write("POST", "/collections/offers/items", feature("X", lon=999),
                            headers={"Accept-Language": "sv"})
-        assert "måste vara mellan -180 och 180 grader" in json.dumps(problem(wrong, 422),
-                                                                     ensure_ascii=False)
+        told_of = problem(wrong, 422)["errors"]
+        assert [error["path"] for error in told_of] == ["geometry.coordinates"], told_of
+        assert told_of[0]["detail"].endswith("sedan latitud (-90 till 90)"), told_of
         # A page for people is in the language of the page.
-        for path, expected in (("/listing/x", "Det finns ingen uppgift"), ("/listing/x?lang=en", "no listing")):
+        for path, expected in (("/listing/x", "Något sådant finns inte här."),
+                               ("/listing/x?lang=en", "There is no such thing here.")):
             page = node.get(path, headers={"Accept": "text/html"})
             assert page.status == 404 and expected in page.body.decode(), page
+
+
+def test_lists_are_in_the_language_that_is_asked_for():
+    """As the single ones are: a list that forgot its language would look right to whoever wrote it."""
+    with Federation() as federation:
+        node = federation.found("A").start()
+        names = {"sv": "Konsert", "fi": "Konsertti", "se": "Konsearta"}
+        concert = feature("", start="2036-07-04T18:00[Europe/Stockholm]")
+        concert["properties"]["name"] = names
+        event = node.publish("events", concert)
+        for path in ("/collections", "/collections/events", "/", "/collections/events/schema",
+                     "/collections/events/queryables", "/api"):
+            for asked, headers, parameters in (("en", {}, {"lang": "en"}), ("sv", {}, {}),
+                                               ("en", {"Accept-Language": "en"}, {}),
+                                               ("en", {"Accept-Language": "fi,en;q=0.5"}, {}),
+                                               ("sv", {}, {"lang": "fi"}),
+                                               ("sv", {"Accept-Language": "en"}, {"lang": "sv"})):
+                answer = node.get(API + path, headers=headers, **parameters)
+                assert answer.headers["Content-Language"] == asked, (path, asked, answer.headers)
+                assert "Accept-Language" in answer.headers["Vary"], path
+                one = node.get(API + path, lang=asked)
+                assert drop_links(answer.json()) == drop_links(one.json()), (path, asked, parameters)
+        # Texts of listings stay in all their languages where there is a place for them all ...
+        for path in ("/collections/events/items", "/search"):
+            listed = node.api(path, lang="fi")["features"][0]["properties"]["name"]
+            assert listed == names, (path, listed)
+        # ... and where one is chosen, a list chooses as the single listing does.
+        tags = set()
+        for headers, parameters, expected in (
+                ({}, {"lang": "fi"}, "Konsertti"), ({"Accept-Language": "se"}, {}, "Konsearta"),
+                ({"Accept-Language": "sma,fi;q=0.5"}, {}, "Konsert"), ({}, {}, "Konsert"),
+                ({"Accept-Language": "en"}, {"lang": "se"}, "Konsearta")):
+            for path in ("/collections/events/items", f"/collections/events/items/{event}"):
+                calendar = node.get(API + path, f="ics", headers=headers, **parameters)
+                assert f"SUMMARY:{expected}\r\n" in calendar.body.decode(), (path, parameters, calendar)
+                page = node.get(API + path, f="html", headers=headers, **parameters).body.decode()
+                assert f">{expected}<" in page, (path, parameters, page)
+            listed = node.get(API + "/collections/events/items", f="ics", headers=headers, **parameters)
+            tags.add(listed.headers["ETag"])
+        assert len(tags) == 5, tags
+        page = node.get("/?lang=se&place=Ume%C3%A5").body.decode()
+        assert f"/listing/{event}?lang=se" in page and "Konsearta" in page, page
+        assert '<html lang="sv">' in page
+        problem(node.get(API + "/collections", lang="no"), 400)
+
+
+def drop_links(value):
+    """All but addresses, which say what was asked."""
+    if isinstance(value, dict):
+        return {name: drop_links(one) for name, one in value.items()
+                if name not in ("href", "timeStamp", "links")}
+    return [drop_links(one) for one in value] if isinstance(value, list) else value
 
 
 def test_conditional_writes():
@@ -458,7 +512,9 @@ def test_everything_in_one_answer_while_writes_go_on():
 if __name__ == "__main__":
     run(test_queries, test_pages_hold_each_listing_once, test_every_resource_and_format,
         test_the_tree_of_themes_has_each_once_below_its_parent,
-        test_errors_are_problems_that_say_what_to_do, test_conditional_writes,
+        test_errors_are_problems_that_say_what_to_do,
+        test_errors_are_told_in_the_language_that_is_asked_for,
+        test_lists_are_in_the_language_that_is_asked_for, test_conditional_writes,
         test_only_the_own_origin_can_be_written, test_doubtful_framing_is_refused_and_closed,
         test_pipelined_requests_are_answered_in_order,
         test_slow_clients_do_not_keep_others_waiting, test_readers_while_writing,
