@@ -22,6 +22,7 @@ enum conn_state {
     CONN_HEAD,    /* some bytes of a head */
     CONN_BODY,    /* the head is judged, the body is coming */
     CONN_RUNNING, /* a handler waits for the writer */
+    CONN_READY,   /* an answer waits for the end of the loop's turn */
     CONN_WRITING, /* an answer is on its way */
     CONN_LINGER,  /* closed for writing: the last answer must not be lost to a reset */
 };
@@ -110,6 +111,7 @@ void http_conn_close(struct http_conn *conn)
         worker->first = conn->after;
     worker->connections--;
     worker->queued_bytes -= conn->queued_bytes;
+    http_outbox_forget(&worker->outbox, conn);
     http_gate_leave(worker->gate, conn->ticket);
     if (conn->timer)
         event_free(conn->timer);
@@ -228,14 +230,46 @@ static void go_on(struct http_conn *conn)
     buffer_done(&head);
 }
 
+/* Sent at once, or as far as the socket takes it. true: it has left whole. */
+static bool send_whole(struct http_conn *conn, struct buffer *head, struct buffer *body)
+{
+    size_t size = head->size + (body ? body->size : 0);
+    size_t sent = http_stream_send_now(&conn->stream, head, body);
+
+    if (sent < size && !start_writing(conn, head, body, sent)) {
+        http_conn_close(conn);
+        return false;
+    }
+    return sent == size && answered(conn);
+}
+
+/*
+ * May the answer wait for the others of this turn? Not if the next request is
+ * here, which would wait, too; and what TLS makes of it leaves later anyway.
+ */
+static bool may_wait(const struct http_conn *conn, const struct buffer *body)
+{
+    return http_stream_plain(&conn->stream) && http_stream_input(&conn->stream).size == 0 &&
+           body->size <= HTTP_OUTBOX_BYTES_MAX;
+}
+
+void http_conn_send(struct http_conn *conn, struct buffer *head, struct buffer *body)
+{
+    static const struct timeval at_once = {0};
+
+    /* Bytes that came meanwhile would not call back again. */
+    if (send_whole(conn, head, body) && http_stream_input(&conn->stream).size > 0)
+        (void)event_add(conn->turn, &at_once);
+}
+
 /* true: it has left, and the next request may be taken. */
 static bool send_reply(struct http_conn *conn)
 {
     struct http_exchange *exchange = conn->exchange;
     struct http_reply *reply = &exchange->reply;
     bool with_body = exchange->request.method != HTTP_HEAD && reply->status != 304;
-    struct buffer *head = &conn->worker->head, *body = with_body ? &reply->body : NULL;
-    size_t size, sent;
+    struct http_outbox *outbox = &conn->worker->outbox;
+    struct buffer *head = http_outbox_head(outbox);
 
     /* Many who ask for much and read slowly must not take all memory. */
     if (reply->body.size > HTTP_LARGE_BYTES &&
@@ -248,27 +282,30 @@ static bool send_reply(struct http_conn *conn)
         exchange->close = true;
     conn->closing = exchange->close;
     count_status(conn, reply->status);
-    buffer_clear(head);
     if (http_reply_finish(exchange, head)) {
         http_conn_close(conn); /* No memory for 500 bytes: nothing to be said. */
         return false;
     }
     log_answer(conn, exchange, reply->body.size);
-    if (!with_body)
+    if (!with_body) {
         reply->more = NULL;
+        buffer_clear(&reply->body);
+    }
     if (reply->more) {
         if (!write_piece(conn, head))
             http_conn_close(conn);
         return false;
     }
-    size = head->size + (body ? body->size : 0);
-    count(conn, METRIC_HTTP_BYTES_SENT, size);
-    sent = http_stream_send_now(&conn->stream, head, body);
-    if (sent < size && !start_writing(conn, head, body, sent)) {
-        http_conn_close(conn);
-        return false;
-    }
-    return sent == size && answered(conn);
+    count(conn, METRIC_HTTP_BYTES_SENT, head->size + reply->body.size);
+    if (!may_wait(conn, &reply->body))
+        return send_whole(conn, head, &reply->body);
+    conn->state = CONN_READY;
+    conn->deadline_us = 0;
+    http_outbox_put(outbox, conn, &reply->body, conn->started_us);
+    http_exchange_free(exchange);
+    conn->exchange = NULL;
+    http_outbox_check(outbox, conn->started_us);
+    return false;
 }
 
 static void advance(struct http_conn *conn);
@@ -385,6 +422,7 @@ static bool step_head(struct http_conn *conn)
         return false;
     if (conn->state == CONN_IDLE)
         conn->started_us = (uint64_t)clock_monotonic_us();
+    http_outbox_check(&conn->worker->outbox, conn->started_us);
     if (input.size > HTTP_HEAD_BYTES_MAX)
         input.size = HTTP_HEAD_BYTES_MAX;
     err = http_request_head_find(input, &conn->head_at, &head_size, &refusal);
@@ -511,7 +549,7 @@ static void on_input(void *context)
 
     if (conn->state == CONN_LINGER)
         linger_read(conn);
-    else if (conn->state != CONN_RUNNING && conn->state != CONN_WRITING)
+    else if (conn->state < CONN_RUNNING)
         advance(conn);
 }
 

@@ -31,6 +31,8 @@ struct http_conn_source {
 /* Takes fd. On an error it is closed and the ticket has left the gate. */
 enum torg_err http_conn_open(struct http_worker *worker, evutil_socket_t fd, uint64_t ticket,
                              const struct http_conn_source *source);
+/* For the worker's outbox. The connection may be gone afterwards. */
+http_outbox_send http_conn_send;
 /* Close at once; a pending exchange goes on without it. */
 void http_conn_close(struct http_conn *conn);
 /* The worker's connection with that ticket; NULL if it is gone. */

@@ -89,6 +89,11 @@ static void on_tls_read(struct bufferevent *bev, void *context)
     stream->events->input(stream->context);
 }
 
+bool http_stream_plain(const struct http_stream *stream)
+{
+    return stream->readable != NULL;
+}
+
 void http_stream_read(struct http_stream *stream, bool on)
 {
     if (stream->reading == on)

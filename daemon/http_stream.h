@@ -43,6 +43,8 @@ enum torg_err http_stream_open(struct http_stream *stream, struct event_base *ba
 /* Closes the socket. What is queued is lost. All zero is accepted. */
 void http_stream_close(struct http_stream *stream);
 
+/* Without TLS? */
+bool http_stream_plain(const struct http_stream *stream);
 /* While it is off, more of what the client sends waits in the kernel. */
 void http_stream_read(struct http_stream *stream, bool on);
 /* What has come and is not taken yet; valid until it is taken or the next event. */

@@ -119,9 +119,12 @@ static enum torg_err thread_init(struct http_workers *workers, struct thread *th
     thread->worker.gate = workers->gate;
     memcpy(thread->worker.tag_key, workers->tag_key, sizeof(workers->tag_key));
     err = loop_new(MAILBOX_MAX, &thread->worker.loop);
-    if (err)
-        return err;
-    return bind_thread(workers, thread);
+    if (!err)
+        err = http_outbox_init(&thread->worker.outbox, loop_base(thread->worker.loop),
+                               http_conn_send);
+    if (!err)
+        err = bind_thread(workers, thread);
+    return err;
 }
 
 enum torg_err http_workers_new(const struct http_workers_options *options,
@@ -379,11 +382,11 @@ static void thread_done(struct thread *thread)
     }
     if (thread->timer)
         event_free(thread->timer);
+    http_outbox_done(&worker->outbox);
     loop_free(worker->loop);
     http_origins_free(worker->origins);
     http_exchange_free_spare(worker->spare);
     http_gzip_free(worker->gzip);
-    buffer_done(&worker->head);
     buffer_done(&worker->date);
     http_theme_texts_free(worker->theme_texts);
 }

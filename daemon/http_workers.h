@@ -3,6 +3,7 @@
 #define TORG_DAEMON_HTTP_WORKERS_H
 
 #include "daemon/http_gate.h"
+#include "daemon/http_outbox.h"
 #include "daemon/http_router.h"
 #include "daemon/http_tag.h"
 #include "daemon/loop.h"
@@ -57,8 +58,8 @@ struct http_worker {
     struct http_exchange *spare;         /* memory for the next one; NULL */
     uint8_t tag_key[HTTP_TAG_KEY_BYTES]; /* the same in all of them; see http_tag.h */
     struct http_gzip *gzip;              /* made when first needed; NULL */
-    struct buffer head;                  /* the same for an answer's head */
-    struct buffer date;                  /* the field Date, of the second date_s */
+    struct http_outbox outbox;
+    struct buffer date; /* the field Date, of the second date_s */
     int64_t date_s;
     struct http_origins *origins;         /* cache of this thread; see http_origins.h */
     struct http_theme_texts *theme_texts; /* the same; see http_theme_texts.h */
