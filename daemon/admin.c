@@ -288,27 +288,27 @@ static void put_sync(struct buffer *out, const struct peers *peers)
     put_counter(out, "torg_sync_refused_frames_total", "Frames refused.", (double)c.refused_frames);
 }
 
-static double lag_of(const struct node *node, const struct replica_origin *held)
+static double lag_of(const struct sync_origin_status *status, const struct replica_origin *held)
 {
-    struct sync_origin_status status;
-
-    if (!node->peers || !peers_origin_status(node->peers, &held->id, &status) || !status.claimed ||
-        status.claimed_epoch != held->head.epoch || status.claimed_hno < held->head.hno)
+    if (!status->claimed || status->claimed_epoch != held->head.epoch ||
+        status->claimed_hno < held->head.hno)
         return 0;
-    return (double)(status.claimed_hno - held->head.hno);
+    return (double)(status->claimed_hno - held->head.hno);
 }
 
 static enum torg_err put_origins(struct http_exchange *exchange, const struct kv *kv)
 {
     static const char *const names[] = {"torg_origin_age_seconds",       "torg_origin_lag_heads",
                                         "torg_origin_listings",          "torg_origin_complete",
-                                        "torg_origin_ancestry_unproven", "torg_origin_throttled"};
+                                        "torg_origin_ancestry_unproven", "torg_origin_throttled",
+                                        "torg_origin_over_quota"};
     static const char *const helps[] = {"Since the newest head or beat of the origin.",
                                         "Heads that a peer claims beyond ours.",
                                         "Listings held.",
                                         "1 when all that is wanted of it is held.",
                                         "1 until its newest head is shown to descend.",
-                                        "1 while its heads come faster than they are taken."};
+                                        "1 while its heads come faster than they are taken.",
+                                        "1 while its newest head has too many listings for here."};
     struct replica_origin *held = malloc(sizeof(*held));
     const struct http_origins *origins;
     enum torg_err err = held ? http_origins_get(exchange, kv, &origins) : TORG_E_NOMEM;
@@ -319,19 +319,21 @@ static enum torg_err put_origins(struct http_exchange *exchange, const struct kv
             char name[METRICS_LABEL_BYTES_MAX];
             char labels[METRICS_LABEL_BYTES_MAX + 64];
             double values[ARRAY_SIZE(names)] = {0};
-            uint32_t mask;
+            struct sync_origin_status status;
 
             err = replica_origin_by_number(kv, origin->number, held);
             if (err)
                 break;
             values[0] = (double)http_origins_age_s(origin, exchange->now_ms);
-            values[1] = lag_of(exchange->node, held);
+            status = http_federation_status(exchange->node, &held->id);
+            values[1] = lag_of(&status, held);
             for (uint8_t c = 1; c < COLLECTIONS_MAX; c++)
                 values[2] += held->held[c].count;
-            mask = http_federation_collections(exchange->node, &held->id);
+            values[3] = held->has_head &&
+                        replica_complete_mask(held, status.collections) == status.collections;
             values[4] = held->unproven_hno != 0;
-            values[5] = http_federation_throttled(exchange->node, &held->id);
-            values[3] = held->has_head && replica_complete_mask(held, mask) == mask;
+            values[5] = status.throttled;
+            values[6] = status.over_quota;
             (void)snprintf(labels, sizeof(labels), "origin=\"%.16s\",name=\"%s\"", origin->hex,
                            metrics_label(name, origin->name));
             metrics_put_sample(&exchange->reply.body, names[metric], "gauge",

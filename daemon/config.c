@@ -44,7 +44,7 @@ static const char *const section_names[SECTION_COUNT] = {
 #define SECTIONS_ACCEPTED                                                                          \
     "[municipality], [http], [peer-listen], [admin], [peer NAME], [trust], [limits], [log]"
 
-/* How a value is read. The last five are for keys that have no fixed place in struct config. */
+/* How a value is read. The last six are for keys that have no fixed place in struct config. */
 enum value_kind {
     VALUE_TEXT,
     VALUE_PATH,
@@ -65,6 +65,7 @@ enum value_kind {
     VALUE_PEER_KEY_NEXT,
     VALUE_ORIGIN,
     VALUE_ORIGIN_COLLECTIONS,
+    VALUE_ORIGIN_LISTINGS,
 };
 
 struct key {
@@ -81,6 +82,9 @@ struct key {
 #define ACCEPTED_LISTEN                                                                            \
     "ADDRESS:PORT with a numeric address, several with commas, such as 127.0.0.1:8480 or "         \
     "[::1]:8480; or none"
+
+#define LISTINGS_MAX 1000000000
+#define ACCEPTED_LISTINGS "0 (no limit) to 1000000000 listings"
 
 #define ACCEPTED_COLLECTIONS                                                                       \
     "all, or names of collections with commas, each once, such as offers, events, companies; "     \
@@ -153,6 +157,8 @@ static const struct key keys[] = {
           ACCEPTED_COLLECTIONS, "all"),
     FREE(SECTION_TRUST, "trust", "collections NAME", VALUE_ORIGIN_COLLECTIONS,
          ACCEPTED_COLLECTIONS),
+    {{"trust", "listings NAME", ACCEPTED_LISTINGS, NULL},
+     SECTION_TRUST, VALUE_ORIGIN_LISTINGS, 0, 0, 0, LISTINGS_MAX},
 
     RANGE(SECTION_LIMITS, "limits", "map-size", VALUE_BYTES64, map_bytes, 16 * MIB, 64 * TIB,
           "16 MiB to 64 TiB, in B, KiB, MiB, GiB or TiB", "64 GiB"),
@@ -174,6 +180,8 @@ static const struct key keys[] = {
           1, 1024, "1 to 1024 writes", "64"),
     RANGE(SECTION_LIMITS, "limits", "heads", VALUE_NUMBER, sync.heads_burst, 0, 1000000,
           "0 (no limit) to 1000000 heads", "1000"),
+    RANGE(SECTION_LIMITS, "limits", "listings-per-origin", VALUE_NUMBER, sync.listings_per_origin,
+          0, LISTINGS_MAX, ACCEPTED_LISTINGS, "1000000"),
     FIXED(SECTION_LIMITS, "limits", "compress", VALUE_YES_NO, sync.compress, "yes or no", "no"),
 
     FIXED(SECTION_LOG, "log", "level", VALUE_LEVEL, log_level, "error, warn, info or debug",
@@ -207,6 +215,7 @@ static size_t value_size(const struct key *key)
     case VALUE_PEER_KEY_NEXT:
     case VALUE_ORIGIN:
     case VALUE_ORIGIN_COLLECTIONS:
+    case VALUE_ORIGIN_LISTINGS:
         return 0; /* in lists, which are reloaded */
     default:
         return key->size;
@@ -283,14 +292,13 @@ static bool name_valid(const char *name)
 
 /* ---- keys ---- */
 
-static bool set_number(struct config *config, const struct key *key, const char *text)
+static bool set_number(uint8_t *field, const struct key *key, const char *text)
 {
-    uint8_t *field = (uint8_t *)config + key->offset;
     uint64_t value;
     const char *rest;
     bool read;
 
-    if (key->kind == VALUE_NUMBER)
+    if (key->kind == VALUE_NUMBER || key->kind == VALUE_ORIGIN_LISTINGS)
         read = config_read_digits(text, &value, &rest) && !*rest;
     else if (key->kind == VALUE_SECONDS)
         read = config_read_seconds(text, &value);
@@ -369,7 +377,7 @@ static bool set_value(const char *file, struct config *config, const struct key 
     case VALUE_LEVEL:
         return set_word(key, text, field);
     default:
-        return set_number(config, key, text);
+        return set_number(field, key, text);
     }
 }
 
@@ -433,28 +441,34 @@ static int set_origin(struct parse *parse, const struct key *key, const char *na
     return 1;
 }
 
-/* collections NAME = TEXT, below origin NAME. */
-static int set_origin_collections(struct parse *parse, const struct key *key, const char *name,
-                                  const char *text)
+/* collections NAME = TEXT and listings NAME = TEXT, below origin NAME. */
+static int set_of_origin(struct parse *parse, const struct key *key, const char *name,
+                         const char *text)
 {
+    int word = (int)strcspn(key->shown.name, " ");
     struct config *config = parse->config;
+    struct config_trust *trust = NULL;
+    uint32_t *line;
+    bool read;
 
-    for (size_t i = 0; i < config->trust_count; i++) {
-        struct config_trust *trust = &config->trust[i];
-
-        if (strcmp(trust->name, name) != 0)
-            continue;
-        if (trust->collections_line)
-            return key_twice(parse, key->shown.name, trust->collections_line);
-        if (!config_read_collections(text, &trust->collections))
-            return fail(parse, parse->line, "collections %s = \"%s\": not understood; accepted: %s",
-                        name, text, key->shown.accepted);
-        trust->collections_line = parse->line;
-        return 1;
-    }
-    return fail(parse, parse->line,
-                "collections %s: there is no origin %s above; accepted: below its origin", name,
-                name);
+    for (size_t i = 0; i < config->trust_count && !trust; i++)
+        trust = strcmp(config->trust[i].name, name) == 0 ? &config->trust[i] : NULL;
+    if (!trust)
+        return fail(parse, parse->line,
+                    "%.*s %s: there is no origin %s above; accepted: below its origin", word,
+                    key->shown.name, name, name);
+    line = key->kind == VALUE_ORIGIN_LISTINGS ? &trust->listings_line : &trust->collections_line;
+    if (*line)
+        return key_twice(parse, key->shown.name, *line);
+    if (key->kind == VALUE_ORIGIN_LISTINGS)
+        read = set_number((uint8_t *)&trust->listings, key, text);
+    else
+        read = config_read_collections(text, &trust->collections);
+    if (!read)
+        return fail(parse, parse->line, "%.*s %s = \"%s\": not understood; accepted: %s", word,
+                    key->shown.name, name, text, key->shown.accepted);
+    *line = parse->line;
+    return 1;
 }
 
 static int fail_key(struct parse *parse, const char *name)
@@ -487,7 +501,7 @@ static int on_key(void *context, const char *section, const char *name, const ch
 
         if (key->section != parse->section)
             continue;
-        if (key->kind == VALUE_ORIGIN || key->kind == VALUE_ORIGIN_COLLECTIONS) {
+        if (key->section == SECTION_TRUST && value_size(key) == 0) {
             size_t word = strcspn(key->shown.name, " ") + 1;
             const char *origin = name + word;
 
@@ -499,7 +513,7 @@ static int on_key(void *context, const char *section, const char *name, const ch
                             "\"%s\": not a name; accepted: %.*s and " ACCEPTED_NAME, name,
                             (int)word - 1, key->shown.name);
             return key->kind == VALUE_ORIGIN ? set_origin(parse, key, origin, text)
-                                             : set_origin_collections(parse, key, origin, text);
+                                             : set_of_origin(parse, key, origin, text);
         }
         if (strcmp(name, key->shown.name) != 0)
             continue;
@@ -719,8 +733,12 @@ static enum torg_err parse_text(struct parse *parse, struct span text)
     check_peer(parse);
     check_tls(parse);
     for (size_t i = 0; i < parse->config->trust_count; i++) {
-        if (!parse->config->trust[i].collections_line)
-            parse->config->trust[i].collections = parse->config->collections;
+        struct config_trust *trust = &parse->config->trust[i];
+
+        if (!trust->collections_line)
+            trust->collections = parse->config->collections;
+        if (!trust->listings_line)
+            trust->listings = parse->config->sync.listings_per_origin;
     }
     return parse->err;
 }

@@ -21,7 +21,7 @@
  * [peer NAME]    address (host:port; absent: it dials us), key (node key, hex),
  *                key-next
  * [trust]        origin NAME = origin id, hex (its listings are stored, relayed);
- *                collections, collections NAME: which of them
+ *                collections, collections NAME: which of them; listings NAME: how many
  * [limits]       map-size, writer-queue, ask-peers, and those of sync_limits
  * [log]          level
  */
@@ -59,6 +59,8 @@ struct config_trust {
     struct origin_id origin;
     uint32_t collections;      /* mask: those that are held of it */
     uint32_t collections_line; /* of its own key, 0 without one */
+    uint32_t listings;         /* that are held of it at most; 0: no limit */
+    uint32_t listings_line;
 };
 
 struct config {
@@ -127,7 +129,7 @@ const char *config_address_format(const struct config_address *address,
  */
 struct config_key {
     const char *section; /* "http"; "peer NAME" for all sections of that kind */
-    const char *name;    /* "listen"; "origin NAME", "collections NAME" in [trust] */
+    const char *name;    /* "listen"; "origin NAME", "listings NAME" in [trust] */
     const char *accepted;
     const char *standard; /* the default as it would be written; NULL: none */
 };

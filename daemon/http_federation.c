@@ -19,19 +19,14 @@ static bool is_zero(const struct hash *hash)
     return memcmp(hash, &zero, sizeof(zero)) == 0;
 }
 
-uint32_t http_federation_collections(const struct node *node, const struct origin_id *id)
+struct sync_origin_status http_federation_status(const struct node *node,
+                                                 const struct origin_id *id)
 {
     struct sync_origin_status status;
 
-    return node->peers && peers_origin_status(node->peers, id, &status) ? status.collections
-                                                                        : COLLECTION_MASK_ALL;
-}
-
-bool http_federation_throttled(const struct node *node, const struct origin_id *id)
-{
-    struct sync_origin_status status;
-
-    return node->peers && peers_origin_status(node->peers, id, &status) && status.throttled;
+    if (node->peers && peers_origin_status(node->peers, id, &status))
+        return status;
+    return (struct sync_origin_status){.collections = COLLECTION_MASK_ALL};
 }
 
 static bool any_missing(const struct replica_origin *held)
@@ -53,8 +48,13 @@ static bool is_subset(const struct replica_origin *held, uint32_t wanted)
     return false;
 }
 
+static bool is_complete(const struct replica_origin *held, uint32_t wanted)
+{
+    return held->has_head && replica_complete_mask(held, wanted) == wanted;
+}
+
 static void put_flags(struct buffer *out, const struct replica_origin *held,
-                      const struct http_origin *origin, uint32_t wanted, bool throttled,
+                      const struct http_origin *origin, const struct sync_origin_status *status,
                       int64_t now_ms)
 {
     json_out_begin(out, "flags", '[');
@@ -66,13 +66,15 @@ static void put_flags(struct buffer *out, const struct replica_origin *held,
         json_out_text(out, NULL, "disputed");
     if (origin->flags & REPLICA_FLAG_FAULTY)
         json_out_text(out, NULL, "faulty");
-    if (throttled)
+    if (status->throttled)
         json_out_text(out, NULL, "throttled");
+    if (status->over_quota)
+        json_out_text(out, NULL, "over-quota");
     if (held->unproven_hno)
         json_out_text(out, NULL, "ancestry-unproven");
-    if (!held->has_head || replica_complete_mask(held, wanted) != wanted)
+    if (!is_complete(held, status->collections))
         json_out_text(out, NULL, "partial");
-    if (is_subset(held, wanted))
+    if (is_subset(held, status->collections))
         json_out_text(out, NULL, "subset");
     if (any_missing(held))
         json_out_text(out, NULL, "missing-payloads");
@@ -121,17 +123,17 @@ static void put_head(struct buffer *out, const struct replica_origin *held)
 }
 
 /* How many heads the best-informed peer claims beyond ours; only within one epoch. */
-static void put_lag(struct buffer *out, const struct node *node, const struct replica_origin *held)
+static void put_lag(struct buffer *out, const struct sync_origin_status *status,
+                    const struct replica_origin *held)
 {
-    struct sync_origin_status status;
     uint64_t lag = 0;
 
-    if (!node->peers || !peers_origin_status(node->peers, &held->id, &status) || !status.claimed)
+    if (!status->claimed)
         return;
-    if (status.claimed_epoch == held->head.epoch && status.claimed_hno > held->head.hno)
-        lag = status.claimed_hno - held->head.hno;
-    else if (status.claimed_epoch > held->head.epoch)
-        lag = status.claimed_hno;
+    if (status->claimed_epoch == held->head.epoch && status->claimed_hno > held->head.hno)
+        lag = status->claimed_hno - held->head.hno;
+    else if (status->claimed_epoch > held->head.epoch)
+        lag = status->claimed_hno;
     json_out_int(out, "lag", (int64_t)lag);
 }
 
@@ -139,8 +141,8 @@ static void put_origin(struct http_exchange *exchange, const struct replica_orig
                        const struct http_origin *origin)
 {
     struct buffer *out = &exchange->reply.body;
-    uint32_t wanted = http_federation_collections(exchange->node, &held->id);
-    bool complete = held->has_head && replica_complete_mask(held, wanted) == wanted;
+    const struct sync_origin_status status = http_federation_status(exchange->node, &held->id);
+    bool complete = is_complete(held, status.collections);
     uint64_t listings = 0;
 
     json_out_begin(out, NULL, '{');
@@ -153,19 +155,22 @@ static void put_origin(struct http_exchange *exchange, const struct replica_orig
         put_head(out, held);
         json_out_time(out, "asOf", origin->own ? exchange->now_ms : origin->as_of_ms);
         json_out_int(out, "age_s", http_origins_age_s(origin, exchange->now_ms));
-        put_lag(out, exchange->node, held);
+        put_lag(out, &status, held);
     }
     json_out_text(out, "state", !held->has_head ? "empty" : complete ? "complete" : "partial");
-    put_flags(out, held, origin, wanted, http_federation_throttled(exchange->node, &held->id),
-              exchange->now_ms);
+    put_flags(out, held, origin, &status, exchange->now_ms);
     json_out_begin(out, "collections", '[');
     for (uint8_t i = 1; i < COLLECTIONS_MAX; i++) {
         if (held->held[i].count > 0 || head_state_of(&held->head, i).count > 0)
-            put_collection(out, held, i, (wanted >> i & 1) != 0);
+            put_collection(out, held, i, (status.collections >> i & 1) != 0);
         listings += held->held[i].count;
     }
     json_out_end(out, ']');
     json_out_int(out, "listings", (int64_t)listings);
+    if (status.quota)
+        json_out_int(out, "quota", status.quota);
+    if (status.over_quota)
+        json_out_int(out, "refusedListings", (int64_t)status.listings);
     json_out_end(out, '}');
 }
 

@@ -3,6 +3,7 @@
 #define TORG_DAEMON_HTTP_FEDERATION_H
 
 #include "daemon/http_router.h"
+#include "protocol/sync.h"
 
 /*
  * /federation: what this node holds of every origin, how old and how complete
@@ -11,9 +12,8 @@
  */
 http_handler http_federation;
 
-/* Do its heads come faster than they are taken here? */
-bool http_federation_throttled(const struct node *node, const struct origin_id *origin);
-/* The collections that this node wants of an origin; all of one that no configuration names. */
-uint32_t http_federation_collections(const struct node *node, const struct origin_id *origin);
+/* What replication says of an origin; of one that no configuration names: all is wanted. */
+struct sync_origin_status http_federation_status(const struct node *node,
+                                                 const struct origin_id *origin);
 
 #endif

@@ -39,7 +39,8 @@ bool peers_config_by_key(const struct peers *peers, const struct public_key *key
 struct sync_lists {
     struct sync_peer_config *peers;
     struct origin_id *trusted;
-    uint32_t *masks; /* of each */
+    uint32_t *masks;  /* of each */
+    uint32_t *quotas; /* of each */
     size_t trusted_count;
 };
 
@@ -48,6 +49,7 @@ static void lists_done(struct sync_lists *lists)
     free(lists->peers);
     free(lists->trusted);
     free(lists->masks);
+    free(lists->quotas);
 }
 
 static enum torg_err lists_make(const struct peers *peers, const struct config *config,
@@ -57,11 +59,12 @@ static enum torg_err lists_make(const struct peers *peers, const struct config *
         .peers = calloc(config->peer_count + 1, sizeof(*lists.peers)),
         .trusted = calloc(config->trust_count + 1, sizeof(*lists.trusted)),
         .masks = calloc(config->trust_count + 1, sizeof(*lists.masks)),
+        .quotas = calloc(config->trust_count + 1, sizeof(*lists.quotas)),
     };
     const struct node *node = peers->node;
     bool own_listed = !node->has_own;
 
-    if (!lists.peers || !lists.trusted || !lists.masks) {
+    if (!lists.peers || !lists.trusted || !lists.masks || !lists.quotas) {
         lists_done(&lists);
         return TORG_E_NOMEM;
     }
@@ -74,6 +77,7 @@ static enum torg_err lists_make(const struct peers *peers, const struct config *
     }
     for (size_t i = 0; i < config->trust_count; i++) {
         lists.masks[lists.trusted_count] = config->trust[i].collections;
+        lists.quotas[lists.trusted_count] = config->trust[i].listings;
         lists.trusted[lists.trusted_count++] = config->trust[i].origin;
         if (node->has_own && memcmp(&config->trust[i].origin, &node->own, sizeof(node->own)) == 0)
             own_listed = true;
@@ -98,6 +102,7 @@ static struct sync_config sync_config_of(const struct peers *peers, const struct
         .peer_count = config->peer_count,
         .trusted = lists->trusted,
         .trusted_masks = lists->masks,
+        .trusted_quotas = lists->quotas,
         .trusted_count = lists->trusted_count,
         .subscribe_mask = COLLECTION_MASK_ALL,
         .software = "torgd " TORG_VERSION,

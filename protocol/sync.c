@@ -311,6 +311,9 @@ bool sync_origin_status(const struct sync *sync, const struct origin_id *id,
         return false;
     status.collections = sync->origins[index].subscribed;
     status.throttled = sync_rate_throttled(sync, index);
+    status.quota = sync->origins[index].quota;
+    status.over_quota = sync->origins[index].over_quota;
+    status.listings = sync->origins[index].quota_listings;
     status.claimed = sync_claimed_head(sync, id, &status.claimed_epoch, &status.claimed_hno);
     *ret_status = status;
     return true;

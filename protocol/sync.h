@@ -36,6 +36,7 @@ struct sync_limits {
     uint32_t answer_bytes_per_s_min; /* 16 KiB/s: who answers slower is not waited for */
     uint32_t turn_ms;                /* 60 s: then another peer that can help has its turn */
     uint32_t heads_burst;            /* 1000 heads of an origin, then one in 3.6 s; 0: no limit */
+    uint32_t listings_per_origin;    /* 1 000 000: heads with more are not taken; 0: no limit */
     uint32_t compress;               /* 1: offer packed frames to peers; 0: do not */
 };
 struct sync_limits sync_limits_default(void);
@@ -52,6 +53,8 @@ struct sync_config {
     uint32_t subscribe_mask; /* collections wanted of each */
     /* Of trusted[i], which of these; NULL: all. What is held of others is dropped. Copied. */
     const uint32_t *trusted_masks;
+    /* Of trusted[i], how many listings at most; NULL: limits.listings_per_origin of all. Copied. */
+    const uint32_t *trusted_quotas;
     const char *software; /* "torgd 0.1.0" */
     /* Of torg's wire format; 0: SESSION_VERSION_MIN and SESSION_VERSION_MAX of this build. */
     uint64_t version_min, version_max;
@@ -207,6 +210,9 @@ void sync_counters(const struct sync *sync, struct sync_counters *ret_counters);
 struct sync_origin_status {
     uint32_t collections; /* that the configuration wants of it */
     bool throttled;       /* its heads come faster than they are taken: only the newest is */
+    uint32_t quota;       /* listings that are taken of it at most; 0: no limit */
+    bool over_quota;      /* its newest head has more, and is not taken */
+    uint64_t listings;    /* over_quota: how many it has, of the collections that are wanted */
     bool claimed;         /* a peer that is believed claims to hold a head */
     uint64_t claimed_epoch, claimed_hno;
 };

@@ -18,6 +18,7 @@ struct sync_limits sync_limits_default(void)
         .answer_bytes_per_s_min = 16384,
         .turn_ms = 60000,
         .heads_burst = 1000,
+        .listings_per_origin = 1000000,
     };
 }
 
@@ -51,6 +52,8 @@ static enum torg_err origins_make(const struct sync_config *config,
             .id = config->trusted[i],
             .subscribed = config->subscribe_mask &
                           (config->trusted_masks ? config->trusted_masks[i] : COLLECTION_MASK_ALL),
+            .quota = config->trusted_quotas ? config->trusted_quotas[i]
+                                            : config->limits.listings_per_origin,
         };
     if (config->has_own)
         origins[count++].id = config->own;
@@ -66,8 +69,10 @@ static enum torg_err origins_make(const struct sync_config *config,
 
         origin->own = config->has_own &&
                       memcmp(origin->id.bytes, config->own.bytes, sizeof(config->own.bytes)) == 0;
-        if (origin->own)
+        if (origin->own) {
             origin->subscribed = COLLECTION_MASK_ALL;
+            origin->quota = 0;
+        }
         origin->job = SYNC_NONE;
         origin->failed_peer = SYNC_NONE;
         origin->behind_since_ms = -1;
@@ -223,6 +228,7 @@ static enum torg_err rows_move(const struct sync *sync, const struct sync_peer *
         rows[i] = (struct sync_row){.eager_in = true, .eager_out = true};
         if (before != SYNC_NONE)
             rows[i] = old->rows[before];
+        rows[i].too_large = false; /* by the old quota */
     }
     *ret_rows = rows;
     return TORG_OK;
@@ -280,6 +286,8 @@ static void origins_move(const struct sync *sync, struct sync_origin *origins, u
             origins[i].head_tokens = old->head_tokens;
         origins[i].head_at_ms = old->head_at_ms;
         origins[i].throttled = old->throttled;
+        origins[i].over_quota = old->over_quota && !origins[i].own;
+        origins[i].quota_listings = old->quota_listings;
         origins[i].beat_tokens = old->beat_tokens;
         origins[i].beat_at_ms = old->beat_at_ms;
         origins[i].ahead_told = old->ahead_told;

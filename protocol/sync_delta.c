@@ -20,7 +20,7 @@ enum torg_err sync_delta_pull(struct sync *sync, uint32_t index, uint32_t peer,
     if (!job)
         return TORG_OK;
     frame.pull.origin = origin->id;
-    frame.pull.mask = purpose == SYNC_FOR_LOOK ? 0 : origin->wanted;
+    frame.pull.mask = purpose == SYNC_FOR_DELTA ? origin->wanted : 0;
     frame.pull.since_seq = origin->seq;
     frame.pull.epoch = origin->epoch;
     frame.pull.hno = origin->hno;
@@ -226,6 +226,12 @@ enum torg_err sync_delta_answer(struct sync *sync, struct sync_job *job, const s
     err = sync_fetch_head(sync, job, frame->delta.head, &usable);
     if (err || !usable)
         return err;
+    if (job->purpose == SYNC_FOR_QUOTA) {
+        uint32_t index = job->origin, peer = job->peer;
+
+        sync_job_end(sync, job, SYNC_NEITHER);
+        return sync_fetch_begin(sync, index, peer); /* it may be taken */
+    }
     sync->counters.deltas_in++;
     err = delta_judge(sync, job, &frame->delta.headers);
     if (err == TORG_E_MISMATCH) {

@@ -21,6 +21,8 @@ static bool row_helps(const struct sync_row *row, const struct sync_origin *orig
 
     if (!row->claimed)
         return false;
+    if (need != NEED_CHARTERS && row->too_large)
+        return false;
     switch (need) {
     case NEED_CHARTERS:
         return !origin->known || row->charter_no > origin->charter_no;
@@ -167,6 +169,12 @@ enum torg_err sync_fetch_head(struct sync *sync, struct sync_job *job, struct sp
         head_refused(sync, job, head_bytes, err);
         return TORG_OK;
     }
+    if (!sync_quota_admits(sync, job->origin, job->peer, &head)) {
+        bool less = sync_number_compare(head.epoch, head.hno, job->claim_epoch, job->claim_hno) < 0;
+
+        sync_job_end(sync, job, less ? SYNC_STRIKE : SYNC_NEITHER);
+        return TORG_OK;
+    }
     buffer_clear(&job->head);
     buffer_put_span(&job->head, head_bytes);
     job->parsed = head;
@@ -237,7 +245,7 @@ static void graft(struct sync *sync, uint32_t index, uint32_t peer)
     sync->peers[peer].link->rows_due = true;
 }
 
-static enum torg_err head_begin(struct sync *sync, uint32_t index, uint32_t peer)
+enum torg_err sync_fetch_begin(struct sync *sync, uint32_t index, uint32_t peer)
 {
     struct sync_origin *origin = &sync->origins[index];
     const struct sync_row *row = &sync->peers[peer].rows[index];
@@ -276,6 +284,12 @@ static void parent_check(struct sync *sync, uint32_t index)
         graft(sync, index, best);
 }
 
+/* May a newer head be taken, or be looked at, now? */
+static bool head_room(struct sync *sync, uint32_t index)
+{
+    return sync_rate_head_room(sync, index) && sync_quota_room(sync, index);
+}
+
 /* A newer head does not wait for older ones. */
 static void ancestry_gives_way(struct sync *sync, uint32_t index)
 {
@@ -283,7 +297,7 @@ static void ancestry_gives_way(struct sync *sync, uint32_t index)
     struct sync_job *job = origin->job == SYNC_NONE ? NULL : &sync->jobs[origin->job];
 
     if (job && job->purpose == SYNC_FOR_ANCESTRY && job->asked && !takes_no_heads(origin) &&
-        choose(sync, index, NEED_HEAD) != SYNC_NONE && sync_rate_head_room(sync, index))
+        choose(sync, index, NEED_HEAD) != SYNC_NONE && head_room(sync, index))
         sync_job_end(sync, job, SYNC_NEITHER);
 }
 
@@ -360,15 +374,17 @@ enum torg_err sync_fetch_attend(struct sync *sync, uint32_t index)
     if (origin->own && !sync->recovering)
         return peer == SYNC_NONE ? missing_attend(sync, index)
                                  : sync_delta_pull(sync, index, peer, SYNC_FOR_LOOK);
-    if (peer != SYNC_NONE && !sync_rate_head_room(sync, index))
+    if (peer != SYNC_NONE && !head_room(sync, index))
         peer = SYNC_NONE; /* later, and then the newest */
     if (peer == SYNC_NONE && !sync_origin_whole(origin))
         peer = choose(sync, index, NEED_REST);
+    if (peer != SYNC_NONE && origin->over_quota)
+        return sync_delta_pull(sync, index, peer, SYNC_FOR_QUOTA);
     if (peer != SYNC_NONE) {
         if (batch_may_come(sync, index, peer) || rest_may_come(sync, index, peer))
             return TORG_OK;
         graft(sync, index, peer);
-        return head_begin(sync, index, peer);
+        return sync_fetch_begin(sync, index, peer);
     }
     origin->behind_since_ms = -1;
     if (sync_origin_whole(origin)) {

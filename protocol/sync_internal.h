@@ -21,6 +21,7 @@
  *                 the ways to catch up: charters, PULL, reconcile, lost payloads
  *   sync_drop.c   collections that are held and not wanted any more
  *   sync_rate.c   how many heads of an origin are taken
+ *   sync_quota.c  how many listings of an origin are held
  *   sync_serve.c  answers to PULL, TRIE_REQ, FETCH, CHARTER_REQ, ANCESTRY_REQ
  *   sync_store.c  what waits for the writer
  */
@@ -56,10 +57,11 @@
 /* For who holds all, when only who holds a part has a newer head. */
 #define SYNC_PART_WAIT_MS 5000
 #define SYNC_PART_BYTES 1048576
-#define SYNC_STORES_MAX 8  /* parts of one job that the writer has not answered */
-#define SYNC_SCAN_MAX 4096 /* listings looked at for a missing payload in one step */
-#define SYNC_HEAD_MS 3600  /* beyond limits.heads_burst, one head of an origin in so long */
-#define SYNC_HEADS_CALM 10 /* it is not called throttled any more when so many may come */
+#define SYNC_STORES_MAX 8   /* parts of one job that the writer has not answered */
+#define SYNC_SCAN_MAX 4096  /* listings looked at for a missing payload in one step */
+#define SYNC_HEAD_MS 3600   /* beyond limits.heads_burst, one head of an origin in so long */
+#define SYNC_HEADS_CALM 10  /* it is not called throttled any more when so many may come */
+#define SYNC_QUOTA_MS 60000 /* of an origin over its quota, one head in so long is looked at */
 #define SYNC_BEATS_BURST 8
 #define SYNC_BEAT_MS 60000
 
@@ -70,7 +72,8 @@ struct sync_row {
     uint8_t head_hash[16];
     uint32_t mask;
     uint64_t charter_no;
-    bool useless; /* that head cannot be taken, by the charters that we have, or was looked at */
+    bool useless;   /* that head cannot be taken, by the charters that we have, or was looked at */
+    bool too_large; /* that head has more listings than are taken of the origin */
     bool contradicts;    /* we hold another head under that number, below our newest */
     int64_t unplaced_ms; /* below our newest, and we hold none under it, since then; 0: not so */
     int64_t placed_ms;   /* when a path to such a number was last wanted for it */
@@ -183,7 +186,13 @@ struct sync_origin {
     struct buffer held_beat;         /* came before the charter that it needs */
     uint32_t head_tokens;
     int64_t head_at_ms;
-    bool throttled; /* as noted */
+    bool throttled;  /* as noted */
+    uint32_t quota;  /* listings; 0: no limit */
+    bool over_quota; /* as noted */
+    uint64_t quota_epoch,
+        quota_hno;           /* the head that was not taken; 0: none by this configuration */
+    uint64_t quota_listings; /* that it has, of the collections wanted */
+    int64_t quota_look_ms;   /* no other is asked for before this */
     uint32_t beat_tokens;
     int64_t beat_at_ms;
     bool ahead_told; /* OWN_AHEAD has been said of this head */
@@ -213,6 +222,7 @@ enum sync_purpose {
     SYNC_FOR_MISSING,
     SYNC_FOR_LOOK, /* is there really a newer head of our own, or another one with our number? */
     SYNC_FOR_ANCESTRY, /* heads below the newest one */
+    SYNC_FOR_QUOTA,    /* the head alone: is the origin still over its quota? */
 };
 
 /* One entry to be fetched. */
@@ -407,6 +417,8 @@ void sync_live_blame(struct sync *sync, uint32_t peer, uint32_t origin, struct s
 /* ---- sync_fetch.c ---- */
 /* Start, go on or end what the origin needs. */
 enum torg_err sync_fetch_attend(struct sync *sync, uint32_t origin);
+/* Take from peer what it claims to hold of the origin. */
+enum torg_err sync_fetch_begin(struct sync *sync, uint32_t origin, uint32_t peer);
 /* A frame that answers a request. */
 enum torg_err sync_fetch_answer(struct sync *sync, uint32_t peer, const struct frame *frame);
 enum torg_err sync_fetch_stored(struct sync *sync, const struct sync_pending *pending,
@@ -463,7 +475,7 @@ enum torg_err sync_charters_answer(struct sync *sync, struct sync_job *job,
 void sync_charters_stored(struct sync *sync, struct sync_job *job, enum torg_err err);
 
 /* ---- sync_delta.c ---- */
-/* SYNC_FOR_DELTA, or SYNC_FOR_LOOK: only the head. */
+/* SYNC_FOR_DELTA, or SYNC_FOR_LOOK and SYNC_FOR_QUOTA: only the head. */
 enum torg_err sync_delta_pull(struct sync *sync, uint32_t origin, uint32_t peer,
                               enum sync_purpose purpose);
 enum torg_err sync_delta_answer(struct sync *sync, struct sync_job *job, const struct frame *frame);
@@ -514,6 +526,19 @@ enum torg_err sync_trie_go_on(struct sync *sync, struct sync_job *job);
 bool sync_rate_head_room(struct sync *sync, uint32_t origin);
 void sync_rate_head_taken(struct sync *sync, uint32_t origin);
 bool sync_rate_throttled(const struct sync *sync, uint32_t origin);
+
+/* ---- sync_quota.c ---- */
+/*
+ * May this valid head be taken, by the number of listings that it promises? If
+ * not, peer is told, and the origin is over its quota until a head may.
+ */
+bool sync_quota_admits(struct sync *sync, uint32_t origin, uint32_t peer, const struct head *head);
+/* Is it the head that was refused last? */
+bool sync_quota_refused(const struct sync_origin *origin, uint64_t epoch, uint64_t hno);
+/* Of an origin over its quota, may a head be looked at now? Else it is attended to later. */
+bool sync_quota_room(struct sync *sync, uint32_t origin);
+/* Another charter: what was refused may never have been said. */
+void sync_quota_forget(struct sync_origin *origin);
 
 /* ---- sync_serve.c ---- */
 enum torg_err sync_serve_request(struct sync *sync, uint32_t peer, const struct frame *frame,

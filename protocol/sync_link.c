@@ -241,6 +241,7 @@ static void take_have(struct sync *sync, uint32_t peer, const struct frame *fram
         row = &rows[index];
         if (sync_number_compare(row->epoch, row->hno, have.epoch, have.hno) != 0) {
             row->useless = false;
+            row->too_large = sync_quota_refused(&sync->origins[index], have.epoch, have.hno);
             row->unplaced_ms = 0;
         }
         row->claimed = true;

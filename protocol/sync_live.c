@@ -332,6 +332,7 @@ static void note_sender(struct sync *sync, uint32_t peer, uint32_t origin, const
         return;
     hash = head_hash(signed_head.bytes);
     row->useless = false;
+    row->too_large = false;
     row->contradicts = false; /* the head itself is here and is looked at */
     row->unplaced_ms = 0;
     row->claimed = true;
@@ -450,6 +451,7 @@ static enum torg_err newer_head(struct sync *sync, uint32_t peer, uint32_t index
 {
     struct sync_origin *origin = &sync->origins[index];
     struct session *session = &sync->peers[peer].link->session;
+    bool refused = sync_quota_refused(origin, head->epoch, head->hno);
     struct head checked;
     enum torg_err err;
 
@@ -457,6 +459,11 @@ static enum torg_err newer_head(struct sync *sync, uint32_t peer, uint32_t index
     err = sync_head_check(sync, index, head_bytes, &checked);
     if (err) {
         sync_live_blame(sync, peer, index, head_bytes, err);
+        return TORG_OK;
+    }
+    if (!sync_quota_admits(sync, index, peer, &checked)) {
+        if (refused)
+            duplicate(sync, peer, index);
         return TORG_OK;
     }
     if (!fits_next(sync, origin, head, !entries) || !sync_store_room(sync) ||

@@ -162,8 +162,10 @@ static enum torg_err take_record(struct sync *sync, struct sync_origin *origin,
 static void rows_reconsider(struct sync *sync, uint32_t index)
 {
     for (uint32_t i = 0; i < sync->peer_count; i++) {
-        if (sync->peers[i].rows)
-            sync->peers[i].rows[index].useless = false;
+        if (!sync->peers[i].rows)
+            continue;
+        sync->peers[i].rows[index].useless = false;
+        sync->peers[i].rows[index].too_large = false;
     }
 }
 
@@ -243,8 +245,10 @@ enum torg_err sync_origin_refresh(struct sync *sync, uint32_t index)
         sync_origin_attend_at(sync, index, sync->now_ms + SYNC_DIAL_MS_MIN);
         return err;
     }
-    if (before.charter_no != origin->charter_no)
+    if (before.charter_no != origin->charter_no) {
         rows_reconsider(sync, index);
+        sync_quota_forget(origin);
+    }
     if (before.epoch != origin->epoch || before.hno != origin->hno)
         rows_compare(sync, index, &before);
     if (before.known && before.charter_no == origin->charter_no && before.epoch == origin->epoch &&

@@ -51,7 +51,7 @@ struct import {
     size_t next;     /* the next proved one */
     struct listing_key *removed;
     size_t removed_count, removed_capacity;
-    uint64_t taken, held, untrusted;
+    uint64_t taken, held, untrusted, over;
 };
 
 static void section_done(struct section *section)
@@ -443,14 +443,36 @@ static bool take_head(struct import *import)
 
 /* ---- one origin ---- */
 
-static bool is_trusted(const struct import *import)
+/* How the configuration trusts it; NULL: it does not. */
+static const struct config_trust *trust_of(const struct import *import)
 {
     for (size_t i = 0; i < import->config->trust_count; i++) {
         if (memcmp(&import->config->trust[i].origin, &import->section.id,
                    sizeof(import->section.id)) == 0)
-            return true;
+            return &import->config->trust[i];
     }
-    return false;
+    return NULL;
+}
+
+/* More listings than are taken of it, and than are held already: torgd would not take it either. */
+static bool is_over_quota(const struct import *import, const struct replica_origin *held)
+{
+    const struct config_trust *trust = trust_of(import);
+    uint64_t listings = 0, before = 0;
+
+    for (uint8_t c = 1; c < COLLECTIONS_MAX; c++) {
+        if (!(trust->collections >> c & 1))
+            continue;
+        listings += head_state_of(&import->section.head_parsed, c).count;
+        before += held->held[c].count;
+    }
+    if (!trust->listings || listings <= trust->listings || listings <= before)
+        return false;
+    printf("%s: %" PRIu64 " listings, more than the %" PRIu32
+           " that the configuration takes of it, "
+           "passed over\n",
+           import->section.name, listings, trust->listings);
+    return true;
 }
 
 static bool take_charters_in(struct import *import)
@@ -494,7 +516,8 @@ static bool judge(struct import *import, bool *ret_wanted)
                  torg_err_text(err));
         return false;
     }
-    *ret_wanted = true;
+    *ret_wanted = !is_over_quota(import, &origin);
+    import->over += !*ret_wanted;
     return true;
 }
 
@@ -510,7 +533,7 @@ static bool import_origin(struct import *import)
         printf("%s: this node's own; it comes from the peers if it must\n", section->name);
         return section_skip(import);
     }
-    if (!is_trusted(import)) {
+    if (!trust_of(import)) {
         import->untrusted++;
         printf("%s: not trusted here, passed over\n", section->name);
         return section_skip(import);
@@ -550,7 +573,7 @@ static bool import_all(struct import *import)
     cli_progress_end(&file->progress);
     if (good && file->snapshot.records == 0)
         printf("%s: holds no origin\n", file->path);
-    if (good && import->untrusted && !import->taken && !import->held) {
+    if (good && import->untrusted && !import->taken && !import->held && !import->over) {
         cli_fail(COMMAND,
                  "%s: holds only origins that this node does not trust, of another federation; "
                  "\"torg peer add\" adds one by its card",

@@ -108,6 +108,7 @@ void run_fault_do(struct run *run)
     case FAULT_GREEDY:
     case FAULT_STRICT:
     case FAULT_ANY_VERSION:
+    case FAULT_UNMEASURED:
         break;
     }
 }

@@ -50,6 +50,7 @@ static const struct {
     {"greedy", FAULT_GREEDY, {11}},
     {"strict", FAULT_STRICT, {11}},
     {"any-version", FAULT_ANY_VERSION, {16}},
+    {"unmeasured", FAULT_UNMEASURED, {8}},
 };
 
 /* ---- the program ---- */

@@ -377,7 +377,7 @@ static bool stories_due(const struct run *run)
 
     if (check_violation(run->check, NULL))
         return false;
-    return (fault >= FAULT_CONVOY && fault <= FAULT_BLIND) ||
+    return (fault >= FAULT_CONVOY && fault <= FAULT_BLIND) || fault == FAULT_UNMEASURED ||
            (fault == FAULT_NONE && run->world->options.seed % 8 == 3);
 }
 

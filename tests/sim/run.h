@@ -43,6 +43,7 @@ enum fault {
     FAULT_GREEDY,        /* who wants a part of an origin takes all of it */
     FAULT_STRICT,        /* what a later version adds is taken for a mistake */
     FAULT_ANY_VERSION,   /* nodes whose versions do not meet talk all the same */
+    FAULT_UNMEASURED,    /* no quota is kept */
 };
 
 struct settings {
@@ -89,7 +90,7 @@ void run_fault_in_quiet(struct run *run);
 void run_settle(struct run *run, unsigned invariant);
 /* A second host signs beside the first origin; its neighbours must notice, and be healed. */
 void run_fork(struct run *run);
-/* Small worlds of their own: a slow peer, a peer that takes nothing any more. */
+/* Small worlds of their own: a slow peer, one that takes nothing any more, one that takes less. */
 void run_stories(struct run *run);
 /* Nodes of later versions are among the others; one may speak none of ours: both sides say so. */
 void run_versions_mix(struct run *run);

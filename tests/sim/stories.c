@@ -10,9 +10,9 @@
 
 /*
  * Small worlds in which one thing happens, for what a world in chaos cannot show:
- * that one slow peer costs the others nothing and its node little, and that who
- * waits for whom can be seen; and the end of a run, in quiet, where nothing may
- * happen at all.
+ * that one slow peer costs the others nothing and its node little, that who
+ * waits for whom can be seen, and that nobody holds more than it wants to; and the end of a run, in
+ * quiet, where nothing may happen at all.
  */
 #define STORY_NODES 5
 #define SLOW 4 /* the peer with the slow line */
@@ -20,6 +20,8 @@
 #define SLOW_BYTES_PER_MS 5
 #define STORY_WRITES 24 /* more than may ever wait for one peer */
 #define STORY_PAYLOAD_BYTES 60000
+#define SMALL 2 /* the peer that takes few listings of an origin */
+#define SMALL_QUOTA 40
 #define DELAY_MS_MAX 2000 /* for a commit of a frame's size, over lines that carry it in 100 ms */
 #define SEEN_MS_MAX (SESSION_STALLED_MS + 1000)
 
@@ -133,11 +135,73 @@ static void story_stalled_peer(struct run *run)
     free(world);
 }
 
+static void quota_set(struct world *world, uint32_t quota)
+{
+    world_crash(world, SMALL);
+    world->nodes[SMALL].quota = quota;
+    world_start(world, SMALL);
+    world_run(world, world->now_ms + 5 * SECOND);
+}
+
+static bool over_quota(const struct world *world, uint32_t node)
+{
+    struct sync_origin_status status;
+
+    return sync_origin_status(world->nodes[node].sync, &world->nodes[0].own, &status) &&
+           status.over_quota;
+}
+
+/* What a node holds of the hub's, and whether that is whole. */
+static uint64_t listings_held(struct world *world, uint32_t node, bool *ret_whole)
+{
+    struct replica_origin record;
+    uint64_t listings = 0;
+
+    *ret_whole = world_head(world, node, &world->nodes[0].own, &record) &&
+                 replica_complete_mask(&record, COLLECTION_MASK_ALL) == COLLECTION_MASK_ALL;
+    for (unsigned c = 1; c < COLLECTIONS_MAX && *ret_whole; c++)
+        listings += record.held[c].count;
+    return listings;
+}
+
+/* An origin outgrows what one peer takes: that peer keeps what it has, and says so. */
+static void story_small_peer(struct run *run)
+{
+    struct world *world = star_make(run);
+    char why[160] = "";
+    bool whole;
+
+    quota_set(world, run->settings->fault == FAULT_UNMEASURED ? 0 : SMALL_QUOTA);
+    for (unsigned i = 0; i < 8; i++) {
+        world_write_sized(world, 0, SMALL_QUOTA / 4, 100);
+        world_run(world, world->now_ms + 2 * SECOND);
+        if (listings_held(world, SMALL, &whole) > SMALL_QUOTA)
+            check_violate(run->check, 8, "n%d holds more of n0 than its quota", SMALL);
+    }
+    if (!whole)
+        check_violate(run->check, 8, "n%d holds nothing whole of n0, which outgrew its quota",
+                      SMALL);
+    if (!over_quota(world, SMALL) || over_quota(world, SMALL - 1))
+        check_violate(run->check, 16, "n%d does not say that n0 is over its quota, or n%d does",
+                      SMALL, SMALL - 1);
+    quota_set(world, 0);
+    world_run(world, world->now_ms + MINUTE);
+    if (!world_converged(world, why, sizeof(why)))
+        check_violate(run->check, 11, "%s, with no quota any more", why);
+    world_done(world);
+    free(world);
+}
+
 void run_stories(struct run *run)
 {
-    story_slow_peer(run);
-    if (!check_violation(run->check, NULL))
-        story_stalled_peer(run);
+    static void (*const stories[])(struct run *) = {
+        story_slow_peer,
+        story_stalled_peer,
+        story_small_peer,
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(stories) && !check_violation(run->check, NULL); i++)
+        stories[i](run);
 }
 
 /* ---- a wrong clock in quiet ---- */

@@ -93,7 +93,8 @@ struct world_node {
     struct world_end *ends; /* by link */
     uint32_t next_link, end_capacity;
     uint32_t subscribe_mask;
-    uint64_t part; /* of others' origins it wants only what this decides; 0: all */
+    uint64_t part;  /* of others' origins it wants only what this decides; 0: all */
+    uint32_t quota; /* listings that it takes of each of them; 0: no limit */
     uint64_t seed;
     uint64_t restarts;
 

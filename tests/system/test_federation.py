@@ -3,7 +3,7 @@
 """Listings reach every node, through others, and stay when links and nodes go."""
 import signal
 
-from harness import Federation, feature, run, until
+from harness import Federation, feature, run, torg, until
 
 
 def found(node, name):
@@ -129,7 +129,52 @@ def test_some_collections():
         assert "origin.dropped" in leaf.log.read_text()
 
 
+def test_quota():
+    """The leaf takes three listings of one origin: a fourth is shown as too many, and comes when it may."""
+    with Federation() as federation:
+        umea, leaf = federation.line("Umea", "Leaf")
+        leaf.conf.write_text(leaf.conf.read_text() + "\n[limits]\nlistings-per-origin = 3\n")
+        for node in federation.nodes:
+            node.start()
+        ids = [umea.publish("offers", feature(f"Listing {i}")) for i in range(3)]
+        until("the leaf has three", lambda: found(leaf, "listing") == 3)
+
+        def metric(node):
+            text = node.get("/metrics", port=node.admin_port).body.decode()
+            return [line.split()[-1] for line in text.splitlines()
+                    if line.startswith("torg_origin_over_quota{") and 'name="Umea"' in line]
+
+        def shown():
+            origin = leaf.origins()["Umea"]
+            return "over-quota" in origin["flags"] and origin
+        assert metric(leaf) == ["0"]
+        umea.publish("offers", feature("Listing 3"))
+        origin = until("the leaf says so", shown)
+        assert (origin["quota"], origin["refusedListings"], origin["lag"]) == (3, 4, 1), origin
+        assert origin["state"] == "complete" and origin["listings"] == 3, origin
+        assert found(leaf, "listing") == 3 and metric(leaf) == ["1"]
+        status = torg("status", "--config", str(leaf.conf)).stdout
+        assert "over-quota" in status, status
+        assert "quota" not in umea.origins()["Umea"]  # its own has none
+        until("the origin's log has it", lambda: "code=OVER_QUOTA" in umea.log.read_text())
+
+        assert umea.write("DELETE", f"/collections/offers/items/{ids[0]}").status == 204
+        until("the leaf goes on", lambda: "over-quota" not in leaf.origins()["Umea"]["flags"])
+        federation.wait_equal()
+        umea.publish("offers", feature("Listing 4"))
+        until("there are too many again", shown)
+        lines = leaf.conf.read_text().splitlines()
+        at = next(i for i, line in enumerate(lines) if line.startswith("origin umea"))
+        lines.insert(at + 1, "listings umea = 4")
+        leaf.conf.write_text("\n".join(lines) + "\n")
+        leaf.process.send_signal(signal.SIGHUP)
+        until("it comes with a greater quota", lambda: found(leaf, "listing") == 4)
+        federation.wait_equal()
+        log = leaf.log.read_text()
+        assert log.count("origin.over_quota") == 2 and log.count("origin.within_quota") == 2, log
+
+
 if __name__ == "__main__":
     run(test_relay_through_a_third, test_update_and_delete_reach_all,
         test_long_absence_and_restart_in_any_order, test_node_that_only_dials_out,
-        test_untrusted_origin_is_not_stored, test_some_collections)
+        test_untrusted_origin_is_not_stored, test_some_collections, test_quota)

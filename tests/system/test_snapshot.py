@@ -76,6 +76,23 @@ def test_new_node():
         assert "this node's own" in snapshot(alfa, "import", stick).stdout
 
 
+def test_quota():
+    """A file brings no more of an origin than the lines would."""
+    with Federation() as federation:
+        alfa = federation.found("Alfa").start()
+        beta = federation.found("Beta")
+        federation.trust(beta, alfa)
+        publish_many(alfa, 30, "Harr")
+        stick = federation.directory / "alfa.torg"
+        snapshot(alfa, "export", stick)
+        conf = beta.conf.read_text()
+        beta.conf.write_text(conf + "\n[limits]\nlistings-per-origin = 29\n")
+        done = snapshot(beta, "import", stick)
+        assert "30 listings, more than the 29" in done.stdout, done.stdout
+        beta.conf.write_text(conf + "\n[limits]\nlistings-per-origin = 30\n")
+        assert "30 listings, all verified" in snapshot(beta, "import", stick).stdout
+
+
 def test_bad_files():
     """Each is named for what it is, and nothing of it is taken."""
     with Federation() as federation:
@@ -173,4 +190,4 @@ def test_interrupted():
         assert not left, left
 
 
-run(test_new_node, test_bad_files, test_forged, test_interrupted)
+run(test_new_node, test_quota, test_bad_files, test_forged, test_interrupted)

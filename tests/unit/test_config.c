@@ -56,6 +56,7 @@ static void test_defaults(void **state)
     assert_int_equal(config.sync.output_queue_bytes, 2097152);
     assert_int_equal(config.sync.compress, 0);
     assert_int_equal(config.sync.heads_burst, 1000);
+    assert_int_equal(config.sync.listings_per_origin, 1000000);
     assert_int_equal(config.log_level, LOG_INFO);
     config_done(&config);
 }
@@ -81,6 +82,7 @@ static void test_whole_file(void **state)
                                "[trust]\n"
                                "origin  umea = " KEY_A "\n"
                                "collections umea = offers , events,31\n"
+                               "listings umea = 5000\n"
                                "origin arjeplog = " KEY_B "\n"
                                "collections = places\n"
                                "[limits]\n"
@@ -88,6 +90,7 @@ static void test_whole_file(void **state)
                                "ask-peers = 2 min\n"
                                "live-credit = 600000\n"
                                "compress = yes\n"
+                               "listings-per-origin = 70\n"
                                "[log]\n"
                                "level = debug";
     struct config config;
@@ -117,6 +120,8 @@ static void test_whole_file(void **state)
     assert_string_equal(config.trust[0].name, "umea");
     assert_int_equal(config.trust[0].origin.bytes[0], 0x3c);
     assert_int_equal(config.trust[0].collections, 1u << 2 | 1u << 3 | 1u << 31);
+    assert_int_equal(config.trust[0].listings, 5000);
+    assert_int_equal(config.trust[1].listings, 70);
     assert_string_equal(config.trust[1].name, "arjeplog");
     assert_int_equal(config.trust[1].collections, 1u << COLLECTION_PLACES);
     assert_int_equal(config.map_bytes, (uint64_t)512 << 20);
@@ -170,6 +175,13 @@ static void test_mistakes_name_line_and_remedy(void **state)
         {"[trust]\norigin umea = " KEY_A "\ncollections umea = x\n", 3, "names of collections"},
         {"[trust]\norigin umea = " KEY_A "\ncollections umea = 14\ncollections umea = all\n", 4,
          "first in line 3"},
+        {"[trust]\nlistings umea = 5\n", 2, "no origin umea above"},
+        {"[trust]\nlistings = 5\n", 2, "listings NAME"},
+        {"[trust]\norigin umea = " KEY_A "\nlistings umea = 1000000001\n", 3, "listings umea"},
+        {"[trust]\norigin umea = " KEY_A "\nlistings umea = many\n", 3, "to 1000000000"},
+        {"[trust]\norigin umea = " KEY_A "\nlistings umea = 0\nlistings umea = 1\n", 4,
+         "first in line 3"},
+        {"[limits]\nlistings-per-origin = -1\n", 2, "0 (no limit)"},
         {"[http]\nbase-path = torg\n", 2, "/torg/v1"},
         {"[http]\nbase-path = /torg/\n", 2, "/torg/v1"},
         {"[http]\nbase-path = /a//b\n", 2, "/torg/v1"},
