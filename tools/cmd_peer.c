@@ -160,11 +160,34 @@ static int peer_add(const char *file, const char *name, const char *card_path,
     return result;
 }
 
+/* text without the lines of [trust] that are about name: its origin, and what says more of it. */
+static void without_trust(struct span text, const char *name, struct buffer *out,
+                          bool *ret_was_trusted)
+{
+    static const char *const words[] = {"collections", "listings", "origin"};
+    struct buffer less = {0};
+
+    buffer_put_span(&less, text);
+    for (size_t i = 0; i < ARRAY_SIZE(words) && !less.err; i++) {
+        char key[CONFIG_NAME_BYTES_MAX + 16];
+        struct buffer before = less;
+
+        less = (struct buffer){0};
+        snprintf(key, sizeof(key), "%s %s", words[i], name);
+        conf_text_without_key(buffer_span(&before), "trust", key, &less, ret_was_trusted);
+        buffer_done(&before);
+    }
+    if (less.err)
+        out->err = less.err;
+    else
+        buffer_put_span(out, buffer_span(&less));
+    buffer_done(&less);
+}
+
 static int peer_remove(const char *file, const char *name)
 {
     struct buffer text = {0}, less = {0}, least = {0};
     char section[CONFIG_NAME_BYTES_MAX + 16];
-    char key[CONFIG_NAME_BYTES_MAX + 16];
     bool was_peer, was_trusted;
     char message[512];
     int result = CLI_OK;
@@ -176,9 +199,8 @@ static int peer_remove(const char *file, const char *name)
         return cli_fail(COMMAND, "%s: %s", file, strerror(errno));
     }
     snprintf(section, sizeof(section), "peer %s", name);
-    snprintf(key, sizeof(key), "origin %s", name);
     conf_text_without_section(buffer_span(&text), section, &less, &was_peer);
-    conf_text_without_key(buffer_span(&less), "trust", key, &least, &was_trusted);
+    without_trust(buffer_span(&less), name, &least, &was_trusted);
     if (!was_peer && !was_trusted)
         result = cli_fail(COMMAND, "there is no %s in %s", name, file);
     else if (less.err || least.err)

@@ -102,9 +102,12 @@ def test_peer_add_and_remove_keep_the_file():
         twice = torg("peer", "add", "b2", str(b.card), "--config", str(a.conf), check=False)
         assert twice.returncode == 1 and "already" in twice.stderr, twice
         assert "b" in torg("peer", "list", "--config", str(a.conf)).stdout
+        lines = [line + "\ncollections b = offers\nlistings b = 5" if line.startswith("origin b")
+                 else line for line in a.conf.read_text().split("\n")]
+        a.conf.write_text("\n".join(lines))
         torg("peer", "remove", "b", "--config", str(a.conf))
         text = a.conf.read_text()
-        assert "[peer b]" not in text and "origin b" not in text
+        assert "[peer b]" not in text and "origin b" not in text and "listings b" not in text
         assert "# a comment of the staff" in text
         gone = torg("peer", "remove", "b", "--config", str(a.conf), check=False)
         assert gone.returncode == 1
