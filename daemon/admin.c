@@ -2,6 +2,7 @@
 #include "daemon/admin.h"
 #include "daemon/admin_collections.h"
 #include "daemon/admin_import.h"
+#include "daemon/admin_members.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -594,6 +595,32 @@ static const struct http_route routes[] = {
      .place = HTTP_AT_ROOT,
      .path = "/collections/{name}",
      .handler = admin_collections_delete,
+     .access = HTTP_ACCESS_OPERATOR},
+    {.method = HTTP_GET,
+     .place = HTTP_AT_ROOT,
+     .path = "/members",
+     .handler = admin_members_get,
+     .access = HTTP_ACCESS_OPERATOR},
+    {.method = HTTP_GET,
+     .place = HTTP_AT_ROOT,
+     .path = "/members/after/{key}",
+     .handler = admin_members_get,
+     .access = HTTP_ACCESS_OPERATOR},
+    {.method = HTTP_GET,
+     .place = HTTP_AT_ROOT,
+     .path = "/members/{origin}",
+     .handler = admin_members_get_one,
+     .access = HTTP_ACCESS_OPERATOR},
+    {.method = HTTP_PUT,
+     .place = HTTP_AT_ROOT,
+     .path = "/members/{origin}",
+     .handler = admin_members_put,
+     .access = HTTP_ACCESS_OPERATOR,
+     .bodies = geojson_bodies},
+    {.method = HTTP_DELETE,
+     .place = HTTP_AT_ROOT,
+     .path = "/members/{origin}",
+     .handler = admin_members_delete,
      .access = HTTP_ACCESS_OPERATOR},
     {.method = HTTP_POST,
      .place = HTTP_AT_ROOT,

@@ -11,7 +11,8 @@
  *   GET /metrics   Prometheus text format 0.0.4
  *   POST /tokens   {"role":"editor|admin","label":"..."} -> 201 {"token":...}
  *   GET /tokens, DELETE /tokens/{id}
- * /tokens asks for `Authorization: Bearer SECRET`, where SECRET is what stands in
+ *   /import, /collections, /members: admin_import.h, admin_collections.h, admin_members.h
+ * All but the first three ask for `Authorization: Bearer SECRET`, where SECRET is what stands in
  * DIRECTORY/admin.secret, written at start with mode 0600: whoever can read the
  * data directory may make tokens while the daemon runs (`torg token` does).
  */

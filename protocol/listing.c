@@ -6,7 +6,8 @@
 #include "protocol/limits.h"
 
 #define BIT(collection) (1u << (collection))
-#define ALL LISTING_COLLECTIONS
+#define MEMBERS BIT(COLLECTION_MEMBERS)
+#define ALL COLLECTION_MASK_PUBLIC
 #define COMPANIES BIT(COLLECTION_COMPANIES)
 #define OFFERS BIT(COLLECTION_OFFERS)
 #define EVENTS BIT(COLLECTION_EVENTS)
@@ -19,6 +20,7 @@
 static const char *const offer_kinds[] = {"sell", "rent", "lend", "give", "reuse", "seek", NULL};
 static const char *const event_states[] = {"scheduled", "cancelled", "moved", NULL};
 static const char *const need_states[] = {"open", "matched", "met", "withdrawn", NULL};
+static const char *const member_states[] = {"active", "suspended", "left", NULL};
 static const char *const employment_types[] = {"full-time",     "part-time", "temporary",
                                                "seasonal",      "hourly",    "internship",
                                                "self-employed", "volunteer", NULL};
@@ -271,7 +273,7 @@ static const struct listing_property crisis_fields[] = {
 static const struct listing_property properties[] = {
     {.name = "name",
      .type = LISTING_TYPE_TEXT,
-     .collections = ALL,
+     .collections = ALL | MEMBERS,
      .max = LISTING_NAME_BYTES_MAX,
      .required = true,
      .meaning = "the title that people see"},
@@ -329,12 +331,12 @@ static const struct listing_property properties[] = {
      .meaning = "the company or body behind it"},
     {.name = "networks",
      .type = LISTING_TYPE_IDS,
-     .collections = ALL,
+     .collections = ALL | MEMBERS,
      .max = 16,
      .meaning = "networks that it has applied to"},
     {.name = "url",
      .type = LISTING_TYPE_URI,
-     .collections = ALL,
+     .collections = ALL | MEMBERS,
      .max = 1000,
      .meaning = "its page on the web"},
     {.name = "image",
@@ -344,7 +346,7 @@ static const struct listing_property properties[] = {
      .meaning = "a picture"},
     {.name = "contact",
      .type = LISTING_TYPE_MAP,
-     .collections = ALL,
+     .collections = ALL | MEMBERS,
      .personal = true,
      .fields = contact_fields,
      .meaning = "whom to ask; personal data"},
@@ -497,9 +499,39 @@ static const struct listing_property properties[] = {
      .collections = SERVICE_POINTS,
      .fields = crisis_fields,
      .meaning = "what it offers in a disturbance"},
+    {.name = "member",
+     .type = LISTING_TYPE_STRING,
+     .collections = MEMBERS,
+     .max = 64,
+     .format = LISTING_FORMAT_ORIGIN,
+     .required = true,
+     .meaning = "the origin id of who belongs"},
+    {.name = "status",
+     .type = LISTING_TYPE_ENUM,
+     .collections = MEMBERS,
+     .required = true,
+     .choices = member_states,
+     .meaning = "whether it belongs now"},
+    {.name = "groups",
+     .type = LISTING_TYPE_STRINGS,
+     .collections = MEMBERS,
+     .max = 32,
+     .format = LISTING_FORMAT_SLUG,
+     .meaning = "groups of members that it is in, such as a region"},
+    {.name = "quota",
+     .type = LISTING_TYPE_INT,
+     .collections = MEMBERS,
+     .max = 1000000000,
+     .meaning = "how many listings it may publish, as agreed"},
+    {.name = "endpoints",
+     .type = LISTING_TYPE_STRINGS,
+     .collections = MEMBERS,
+     .max = 16,
+     .format = LISTING_FORMAT_ENDPOINT,
+     .meaning = "what neighbours dial to reach it: host:port"},
     {.name = "example",
      .type = LISTING_TYPE_BOOL,
-     .collections = ALL,
+     .collections = ALL | MEMBERS,
      .meaning = "true: made up, to show how torg works"},
     {.name = "movedTo",
      .type = LISTING_TYPE_ID,
@@ -507,12 +539,12 @@ static const struct listing_property properties[] = {
      .meaning = "where the listing went; stands alone"},
     {.name = "created",
      .type = LISTING_TYPE_TIME,
-     .collections = ALL,
+     .collections = ALL | MEMBERS,
      .read_only = true,
      .meaning = "when it was first published"},
     {.name = "modified",
      .type = LISTING_TYPE_TIME,
-     .collections = ALL,
+     .collections = ALL | MEMBERS,
      .read_only = true,
      .meaning = "when this version was published"},
     {.name = NULL},

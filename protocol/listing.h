@@ -68,6 +68,9 @@ enum listing_format {
     LISTING_FORMAT_SNI,
     LISTING_FORMAT_DIGITS,
     LISTING_FORMAT_WIKIDATA,
+    LISTING_FORMAT_ORIGIN, /* an origin id, in hex */
+    LISTING_FORMAT_SLUG,
+    LISTING_FORMAT_ENDPOINT, /* what neighbours dial */
 };
 
 struct listing_property {
@@ -103,8 +106,8 @@ const struct listing_property *listing_property_field(const struct listing_prope
  * on input, never shown out of a body. Not in the table.
  */
 bool listing_property_reserved(struct span name);
-/* The collections that hold listings of this table. */
-#define LISTING_COLLECTIONS COLLECTION_MASK_PUBLIC
+/* The collections that hold listings of this table: those that everybody sees, and members. */
+#define LISTING_COLLECTIONS (COLLECTION_MASK_PUBLIC | 1u << COLLECTION_MEMBERS)
 
 /* A position in 1e-7 degree. */
 struct position {

@@ -477,6 +477,17 @@ static bool concept_valid(struct span text)
            all(span_of(text.data + 9, 3), is_alnum);
 }
 
+/* torg.example.se:8490, [2001:db8::1]:8490: an authority whose port is not left out. */
+static bool endpoint_valid(struct span text)
+{
+    size_t digits = 0;
+
+    while (digits < text.size && is_digit(text.data[text.size - 1 - digits]))
+        digits++;
+    return digits > 0 && digits + 1 < text.size && text.data[text.size - 1 - digits] == ':' &&
+           authority_valid(text);
+}
+
 /* 56, 56.1, 56.10, 56.100 or the same without the point. */
 static bool sni_valid(struct span text)
 {
@@ -538,6 +549,13 @@ const char *listing_value_fault(enum listing_format format, struct span text)
                        sized(span_of(text.data + 1, text.size - 1), 1, 12, is_digit)
                    ? NULL
                    : "must be a Wikidata item, as Q25579";
+    case LISTING_FORMAT_ORIGIN:
+        return sized(text, 64, 64, is_hex) ? NULL
+                                           : "must be an origin id: 64 lower-case hex digits";
+    case LISTING_FORMAT_SLUG:
+        return theme_slug_valid(text) ? NULL : "must be a slug: a-z, 0-9 and hyphens";
+    case LISTING_FORMAT_ENDPOINT:
+        return endpoint_valid(text) ? NULL : "must be HOST:PORT, as torg.example.se:8490";
     }
     return NULL;
 }

@@ -317,6 +317,10 @@ enum torg_err replica_charter_get(const struct kv *kv, uint32_t number, uint64_t
 enum torg_err replica_head_get(const struct kv *kv, uint32_t number, uint64_t epoch, uint64_t hno,
                                struct span *ret_head);
 enum torg_err replica_beat_get(const struct kv *kv, uint32_t number, struct span *ret_beat);
+/* The same, parsed; ret_signed may be NULL. TORG_E_CORRUPT, also when a charter that is held is
+ * not. */
+enum torg_err replica_charter_load(const struct kv *kv, uint32_t number, uint64_t charter_no,
+                                   struct charter_signed *ret_signed, struct charter *ret_charter);
 /* The second charter with one number, and the fork evidence of an epoch. Borrowed. */
 enum torg_err replica_charter_rival_get(const struct kv *kv, uint32_t number, uint64_t charter_no,
                                         struct span *ret_charter);

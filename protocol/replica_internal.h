@@ -97,9 +97,6 @@ enum torg_err replica_fatal(enum torg_err err);
 
 /* ---- replica_read.c ---- */
 
-/* The signed charter, parsed; borrowed from kv. */
-enum torg_err replica_charter_load(const struct kv *kv, uint32_t number, uint64_t charter_no,
-                                   struct charter_signed *ret_signed, struct charter *ret_charter);
 /* As replica_trie_init, for writing. */
 void replica_trie_init_writable(struct replica_trie *trie, struct kv *kv, uint32_t number,
                                 uint8_t collection, struct trie_store *ret_store);

@@ -285,6 +285,32 @@ static void root_replace(struct change *change)
     }
 }
 
+/* The next head would carry out what the charter does not name. */
+static enum torg_err visibility_check(struct change *change)
+{
+    const struct charter_wish *wish = change->wish;
+
+    for (uint8_t c = 1; c < COLLECTIONS_MAX; c++) {
+        if (wish->visible >> c & 1 && wish->visibility[c] == VISIBILITY_LOCAL &&
+            change->own.origin.held[c].count > 0)
+            return refuse(change, TORG_E_INVALID,
+                          "%s has listings, which are published; delete them before it becomes "
+                          "local",
+                          collection_name(c) ? collection_name(c) : "the collection");
+    }
+    return TORG_OK;
+}
+
+static void visibility_take(struct change *change)
+{
+    const struct charter_wish *wish = change->wish;
+
+    for (uint8_t c = 1; c < COLLECTIONS_MAX; c++) {
+        if (wish->visible >> c & 1)
+            change->next.visibility[c] = wish->visibility[c];
+    }
+}
+
 /* Texts point into the store and the wish, keys are drawn. */
 static enum torg_err next_fill(struct change *change, const struct kv *kv)
 {
@@ -319,6 +345,7 @@ static enum torg_err next_fill(struct change *change, const struct kv *kv)
     }
     if (wish->new_root_key)
         root_replace(change);
+    visibility_take(change);
     return err;
 }
 
@@ -410,6 +437,8 @@ static enum torg_err check(struct change *change, const struct kv *kv)
         err = guard_check(change);
     if (!err)
         err = keys_read(change);
+    if (!err)
+        err = visibility_check(change);
     if (!err && change->wish->new_epoch && !change->own.origin.has_head)
         err = refuse(change, TORG_E_INVALID,
                      "nothing was published yet, so there is no epoch to end");

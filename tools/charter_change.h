@@ -28,6 +28,8 @@ struct charter_wish {
     bool new_signing_key;     /* the new one is then the only one that counts */
     bool new_node_key;        /* likewise */
     bool new_epoch;
+    uint32_t visible;                    /* mask: collections whose visibility changes, */
+    uint8_t visibility[COLLECTIONS_MAX]; /* to this (enum visibility) */
 };
 
 #define CHARTER_MESSAGE_BYTES_MAX 1024

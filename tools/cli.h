@@ -33,6 +33,7 @@ int cmd_export(int argc, char **argv);
 int cmd_generate(int argc, char **argv);
 int cmd_import(int argc, char **argv);
 int cmd_init(int argc, char **argv);
+int cmd_member(int argc, char **argv);
 int cmd_peer(int argc, char **argv);
 int cmd_query(int argc, char **argv);
 int cmd_snapshot(int argc, char **argv);

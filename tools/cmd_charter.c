@@ -32,7 +32,9 @@ static const char help[] =
     "  --new-epoch          with a stolen signing key, or two nodes that ran at once:\n"
     "                       whatever this node does not hold is no longer published\n"
     "  --name NAME          as people know it\n"
-    "  --address HOST:PORT  what neighbours dial, or none\n";
+    "  --address HOST:PORT  what neighbours dial, or none\n"
+    "  --visibility COLLECTION=WHO\n"
+    "                       who gets it: public or local (nobody); several times\n";
 
 /* ---- show ---- */
 
@@ -58,6 +60,40 @@ static const char *own_note(const struct config *config, const char *file,
     return memcmp(&public, key, sizeof(public)) == 0 ? "  (this node's)" : "";
 }
 
+static void print_collection(uint8_t collection, bool *first)
+{
+    printf("%s", *first ? "" : ", ");
+    if (collection_name(collection))
+        printf("%s", collection_name(collection));
+    else
+        printf("%u", collection);
+    *first = false;
+}
+
+static void print_visibility(const struct charter *charter)
+{
+    static const char *const words[] = {
+        [VISIBILITY_PUBLIC] = "public", [VISIBILITY_MEMBERS] = "for members"};
+    char hex[2 * sizeof(charter->catalogue.bytes) + 1];
+
+    for (unsigned who = VISIBILITY_PUBLIC; who <= VISIBILITY_MEMBERS; who++) {
+        bool first = true;
+
+        for (uint8_t c = 1; c < COLLECTIONS_MAX; c++) {
+            if (charter->visibility[c] != who)
+                continue;
+            if (first)
+                printf("%-13s ", words[who]);
+            print_collection(c, &first);
+        }
+        printf("%s", first ? "" : "\n");
+    }
+    if (!charter->has_catalogue)
+        return;
+    hex_encode(charter->catalogue.bytes, sizeof(charter->catalogue.bytes), hex);
+    printf("%-13s %s\n", "catalogue", hex);
+}
+
 static void print_charter(const struct config *config, const struct charter_own *own)
 {
     const struct charter *charter = &own->charter;
@@ -73,6 +109,7 @@ static void print_charter(const struct config *config, const struct charter_own 
     for (size_t i = 0; i < charter->endpoint_count; i++)
         printf("%-13s %.*s\n", "address", (int)charter->endpoints[i].size,
                (const char *)charter->endpoints[i].data);
+    print_visibility(charter);
     for (size_t i = 0; i < charter->signing_key_count; i++) {
         char what[40];
 
@@ -116,7 +153,7 @@ static int wish_check(const struct charter_wish *wish)
     if (!wish->root_key)
         return cli_usage(COMMAND, "--root-key FILE is missing: only the root key makes a charter");
     if (!wish->name && !wish->address && !wish->new_root_key && !wish->new_signing_key &&
-        !wish->new_node_key && !wish->new_epoch)
+        !wish->new_node_key && !wish->new_epoch && !wish->visible)
         return cli_usage(COMMAND, "what is to change?");
     if (wish->name && (!*wish->name || strlen(wish->name) > CHARTER_NAME_BYTES_MAX ||
                        !utf8_valid(span_of_str(wish->name)) || strpbrk(wish->name, "\"[]\n\r;#")))
@@ -168,6 +205,28 @@ static int run(const char *verb, const char *config_option, const struct charter
     return result;
 }
 
+/* COLLECTION=WHO; false after a message. */
+static bool read_visibility(const char *text, struct charter_wish *wish)
+{
+    static const char *const words[] = {
+        [VISIBILITY_LOCAL] = "local", [VISIBILITY_PUBLIC] = "public"};
+    size_t size = strcspn(text, "=");
+    uint8_t collection = collection_of_name(span_of(text, size));
+
+    for (size_t who = 0; collection && text[size] && who < ARRAY_SIZE(words); who++) {
+        if (strcmp(text + size + 1, words[who]) != 0)
+            continue;
+        wish->visible |= UINT32_C(1) << collection;
+        wish->visibility[collection] = (uint8_t)who;
+        return true;
+    }
+    cli_usage(COMMAND,
+              "--visibility \"%s\": the name of a collection, =, and public or local; "
+              "like members=public",
+              text);
+    return false;
+}
+
 int cmd_charter(int argc, char **argv)
 {
     static const struct option longs[] = {
@@ -179,6 +238,7 @@ int cmd_charter(int argc, char **argv)
         {"new-epoch", no_argument, NULL, 'e'},
         {"name", required_argument, NULL, 'm'},
         {"address", required_argument, NULL, 'a'},
+        {"visibility", required_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
         {0},
     };
@@ -211,6 +271,10 @@ int cmd_charter(int argc, char **argv)
             break;
         case 'a':
             wish.address = strcmp(optarg, "none") ? optarg : "";
+            break;
+        case 'v':
+            if (!read_visibility(optarg, &wish))
+                return CLI_USAGE;
             break;
         case 'h':
             fputs(help, stdout);

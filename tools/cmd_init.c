@@ -291,8 +291,9 @@ static void charter_fill(const struct init *init, struct charter *charter)
         .country = span_of_str(init->country),
         .national_code = span_of_str(init->national_code),
     };
+    /* Those of listings; members among them, for any origin may be a catalogue one day. */
     for (uint8_t c = 1; c < COLLECTIONS_MAX; c++) {
-        if (COLLECTION_MASK_PUBLIC >> c & 1)
+        if (LISTING_COLLECTIONS >> c & 1)
             charter->visibility[c] = VISIBILITY_PUBLIC;
     }
     if (*init->address) {

@@ -11,6 +11,7 @@ static const struct cli_command commands[] = {
     {"card", "print the card that the neighbours need to federate with this node", cmd_card},
     {"charter", "show and change keys, name, address and epoch of this municipality", cmd_charter},
     {"peer", "add, list and remove neighbours", cmd_peer},
+    {"member", "say who belongs to the federation that this node is the catalogue of", cmd_member},
     {"token", "create, list and revoke bearer tokens for writing over HTTP", cmd_token},
     {"import", "publish listings from GeoJSON, GeoJSON-seq or CSV", cmd_import},
     {"collection", "list and delete local collections, which this node alone shows",

@@ -220,6 +220,8 @@ static json_t *random_formatted(uint64_t *state, enum listing_format format, siz
     static const char *const languages[] = {"sv", "en", "smj", "fi-SE", "zh-Hans-CN"};
     static const char *const zones[] = {"Europe/Stockholm", "UTC",
                                         "America/Argentina/Buenos_Aires"};
+    static const char *const groups[] = {"norrbotten", "inland/south", "e-12"};
+    static const char *const endpoints[] = {"torg.example.se:8490", "[2001:db8::1]:8490"};
     char hex[65];
 
     switch (format) {
@@ -252,6 +254,7 @@ static json_t *random_formatted(uint64_t *state, enum listing_format format, siz
     case LISTING_FORMAT_DAYS:
         return json_string(test_random_below(state, 2) ? "MO,WE,FR" : rules[0]);
     case LISTING_FORMAT_SHA256:
+    case LISTING_FORMAT_ORIGIN:
         for (unsigned i = 0; i < 64; i++)
             hex[i] = "0123456789abcdef"[test_random_below(state, 16)];
         hex[64] = '\0';
@@ -270,6 +273,10 @@ static json_t *random_formatted(uint64_t *state, enum listing_format format, siz
         return json_sprintf("%u", (unsigned)test_random_below(state, 1000000));
     case LISTING_FORMAT_WIKIDATA:
         return json_string("Q25579");
+    case LISTING_FORMAT_SLUG:
+        return json_string(PICK(state, groups));
+    case LISTING_FORMAT_ENDPOINT:
+        return json_string(PICK(state, endpoints));
     }
     return NULL;
 }

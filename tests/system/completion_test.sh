@@ -25,6 +25,8 @@ offers --new-epoch charter new --new-
 offers service-points export --collection s
 offers revoke token r
 offers delete collection d
+offers remove member r
+offers suspended member set Umea --status s
 offers --openAt query --open
 offers csv import --format c
 offers rank query --order r

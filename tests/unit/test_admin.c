@@ -215,6 +215,53 @@ static void test_wrong_tokens_are_refused(void **state)
     http_answer_done(&answer);
 }
 
+/* What stands in a catalogue decides whom others trust: only what is right gets there. */
+static void test_members_of_a_catalogue(void **state)
+{
+    static const char origin[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    static const char good[] =
+        "{\"type\":\"Feature\",\"geometry\":null,\"properties\":{\"name\":\"Arjeplog\","
+        "\"member\":\"ff\",\"status\":\"active\",\"groups\":[\"norrbotten\"],\"quota\":100,"
+        "\"endpoints\":[\"torg.arjeplog.se:8490\"]}}";
+    static const char bad[] = "{\"type\":\"Feature\",\"geometry\":null,\"properties\":{\"name\":"
+                              "\"Arjeplog\",\"status\":\"friend\",\"endpoints\":[\"here\"]}}";
+    struct fixture *f = *state;
+    struct http_answer answer = {0};
+    char put[100], get[100], del[100];
+
+    (void)snprintf(put, sizeof(put), "PUT /members/%s", origin);
+    (void)snprintf(get, sizeof(get), "GET /members/%s", origin);
+    (void)snprintf(del, sizeof(del), "DELETE /members/%s", origin);
+    http_client_request(&f->as_admin, get, "", NULL, &answer);
+    assert_int_equal(answer.status, 401);
+    as_operator(f, get, NULL, &answer);
+    assert_int_equal(answer.status, 404);
+    as_operator(f, put, bad, &answer);
+    assert_int_equal(answer.status, 422);
+    assert_non_null(strstr((const char *)answer.body.data, "active, suspended or left"));
+    assert_non_null(strstr((const char *)answer.body.data, "endpoints[0]"));
+    as_operator(f, "PUT /members/0123", good, &answer);
+    assert_int_equal(answer.status, 404);
+    as_operator(f, put, good, &answer);
+    assert_int_equal(answer.status, 200);
+    /* The path says who it is. */
+    assert_non_null(strstr((const char *)answer.body.data, origin));
+    as_operator(f, "GET /members", NULL, &answer);
+    assert_non_null(strstr((const char *)answer.body.data, "norrbotten"));
+    assert_null(strstr((const char *)answer.body.data, "\"after\""));
+    as_operator(f, "GET /members/after/00000000000000000000000000000000", NULL, &answer);
+    assert_non_null(strstr((const char *)answer.body.data, "norrbotten"));
+    as_operator(f, "GET /members/after/ffffffffffffffffffffffffffffffff", NULL, &answer);
+    assert_null(strstr((const char *)answer.body.data, "norrbotten"));
+    as_operator(f, del, NULL, &answer);
+    assert_int_equal(answer.status, 204);
+    as_operator(f, get, NULL, &answer);
+    assert_int_equal(answer.status, 404);
+    as_operator(f, del, NULL, &answer);
+    assert_int_equal(answer.status, 404);
+    http_answer_done(&answer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -224,6 +271,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_only_the_secret_opens, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_wrong_tokens_are_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_members_of_a_catalogue, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

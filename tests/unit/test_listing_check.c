@@ -534,6 +534,11 @@ static void test_values(void **state)
         {LISTING_FORMAT_SNI, "56.100"},
         {LISTING_FORMAT_SNI, "56"},
         {LISTING_FORMAT_EMAIL, "kommun@arjeplog.se"},
+        {LISTING_FORMAT_SLUG, "norrbotten/inland"},
+        {LISTING_FORMAT_ENDPOINT, "torg.example.se:8490"},
+        {LISTING_FORMAT_ENDPOINT, "192.0.2.1:1"},
+        {LISTING_FORMAT_ENDPOINT, "[2001:db8::1]:65535"},
+        {LISTING_FORMAT_ORIGIN, "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"},
     };
     static const struct {
         enum listing_format format;
@@ -567,6 +572,16 @@ static void test_values(void **state)
         {LISTING_FORMAT_EMAIL, "@b.se"},
         {LISTING_FORMAT_EMAIL, "a@.se"},
         {LISTING_FORMAT_LOCAL, "2026-07-04 18:00:00"},
+        {LISTING_FORMAT_SLUG, "Norrbotten"},
+        {LISTING_FORMAT_ENDPOINT, "torg.example.se"},
+        {LISTING_FORMAT_ENDPOINT, "torg.example.se:"},
+        {LISTING_FORMAT_ENDPOINT, ":8490"},
+        {LISTING_FORMAT_ENDPOINT, "8490"},
+        {LISTING_FORMAT_ENDPOINT, "a b:8490"},
+        {LISTING_FORMAT_ENDPOINT, "torg.example.se:65536"},
+        {LISTING_FORMAT_ENDPOINT, "2001:db8::1"},
+        {LISTING_FORMAT_ORIGIN, "0123456789abcdef"},
+        {LISTING_FORMAT_ORIGIN, "0123456789ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef"},
     };
     static const char *const uris[] = {"http://a", "https://xn--re-xia.se/",
                                        "https://a.se:8443?q=%C3%A5#b", "http://[2001:db8::1]:80/",
@@ -625,7 +640,9 @@ static void test_the_table_is_sound(void **state)
     assert_in_range(count, 40, 64);
     assert_null(listing_property_find(span_of_str("")));
     assert_null(listing_property_of(COLLECTION_COMPANIES, span_of_str("provider")));
-    assert_null(listing_property_of(COLLECTION_MEMBERS, span_of_str("name")));
+    assert_null(listing_property_of(COLLECTION_MEMBERS, span_of_str("themes")));
+    assert_null(listing_property_of(COLLECTION_RECEIPTS, span_of_str("name")));
+    assert_non_null(listing_property_of(COLLECTION_MEMBERS, span_of_str("member")));
     assert_true(listing_property_find(span_of_str("contact"))->personal);
 }
 

@@ -250,7 +250,7 @@ static void test_mistakes_are_named_by_column(void **state)
                    "must be a number");
     assert_problem(COLLECTION_OFFERS, "name,themes,price.amount\nx,food,5\n", "price.currency",
                    "is missing");
-    assert_problem(COLLECTION_MEMBERS, "name\nx\n", "collection", "does not hold listings");
+    assert_problem(COLLECTION_RECEIPTS, "name\nx\n", "collection", "does not hold listings");
 }
 
 /* What is exported, looked through and imported again must not change by a byte. */

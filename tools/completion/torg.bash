@@ -22,6 +22,7 @@ _torg() {
     --kind) words="municipality company association region state" ;;
     --order) words="distance rank" ;;
     --facets) words="theme origin municipality collection" ;;
+    --status) words="active suspended left" ;;
     --role) words="editor admin company" ;;
     esac
     if [[ -z $words && $word == -* ]]; then
@@ -32,6 +33,7 @@ _torg() {
         peer) words="add remove list" ;;
         token) words="create list revoke" ;;
         collection) words="list delete" ;;
+        member) words="add set list remove" ;;
         charter) words="show new" ;;
         esac
     fi

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#ifndef TORG_TESTS_SUPPORT_ROSTER_H
+#define TORG_TESTS_SUPPORT_ROSTER_H
+
+#include "protocol/replica.h"
+
+/*
+ * What a catalogue says of an origin, as a change to be committed: status NULL
+ * takes the entry away. payload is made anew and must outlive the commit.
+ */
+struct local_change roster_change(const struct origin_id *member, const char *status,
+                                  struct buffer *payload);
+
+#endif

@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: EUPL-1.2
+"""A catalogue says who belongs."""
+import json
+
+from harness import Federation, run, torg
+
+
+def member(node, *arguments, check=True):
+    return torg("member", *arguments, "--config", str(node.conf), check=check)
+
+
+def members(node):
+    """Name -> properties."""
+    entries = json.loads(member(node, "list", "--json").stdout)
+    return {entry["properties"]["name"]["sv"]: entry["properties"] for entry in entries}
+
+
+def test_entries_are_written_on_the_catalogues_node():
+    with Federation() as federation:
+        region = federation.found("Region", kind="region")
+        town, village = federation.found("Town"), federation.found("Village")
+        region.start()
+        member(region, "add", str(town.card), "--groups", "coast,north/inland")
+        member(region, "add", str(village.card), "--name", "Byn", "--quota", "100")
+        assert set(members(region)) == {"Town", "Byn"}
+        assert members(region)["Town"]["groups"] == ["coast", "north/inland"]
+        assert members(region)["Byn"]["quota"] == 100
+        assert members(region)["Byn"]["status"] == "active"
+
+        again = member(region, "add", str(town.card), check=False)
+        assert again.returncode == 1 and "listed already" in again.stderr, again
+        member(region, "set", "Town", "--status", "suspended", "--groups", "none")
+        assert members(region)["Town"]["status"] == "suspended"
+        assert "groups" not in members(region)["Town"]
+        wrong = member(region, "set", "Town", "--status", "friend", check=False)
+        assert wrong.returncode == 1 and "active, suspended or left" in wrong.stderr, wrong
+        assert members(region)["Town"]["status"] == "suspended"
+        nobody = member(region, "set", "Nobody", "--status", "left", check=False)
+        assert nobody.returncode == 1 and "there is no member Nobody" in nobody.stderr, nobody
+
+        origin = members(region)["Byn"]["member"]
+        assert "Byn" in member(region, "list").stdout
+        member(region, "remove", origin[:12])
+        assert set(members(region)) == {"Town"}
+        region.stop()
+        checked = region.verify()
+        assert checked.returncode == 0, checked.stdout
+
+
+def test_a_charter_must_name_the_collection():
+    with Federation() as federation:
+        region, town = federation.found("Region", kind="region"), federation.found("Town")
+        root = str(region.directory / "keys" / "root.key")
+
+        def charter(*options, check=True):
+            return torg("charter", "new", "--root-key", root, "--config", str(region.conf),
+                        *options, check=check)
+        charter("--visibility", "members=local")
+        region.start()
+        refused = member(region, "add", str(town.card), check=False)
+        assert refused.returncode == 1 and "--visibility members=public" in refused.stderr, refused
+        region.stop()
+        charter("--visibility", "members=public")
+        region.start()
+        member(region, "add", str(town.card))
+        assert set(members(region)) == {"Town"}
+        region.stop()
+        refused = charter("--visibility", "members=local", check=False)
+        assert refused.returncode == 1 and "delete them" in refused.stderr, refused
+        wrong = charter("--visibility", "members=everybody", check=False)
+        assert wrong.returncode == 2, wrong
+
+
+if __name__ == "__main__":
+    run(test_entries_are_written_on_the_catalogues_node, test_a_charter_must_name_the_collection)
