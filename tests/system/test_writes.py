@@ -160,6 +160,36 @@ def test_other_coordinate_systems():
         node.stop()
 
 
+def test_what_is_declared_of_part_4():
+    """A class that is declared and does not hold is a promise that clients build on."""
+    with Federation() as federation:
+        node = federation.found("A").start()
+        part_4 = "http://www.opengis.net/spec/ogcapi-features-4/1.0/conf/"
+        declared = {one[len(part_4):] for one in node.api("/conformance")["conformsTo"]
+                    if one.startswith(part_4)}
+        assert declared == {"create-replace-delete", "update", "optimistic-locking-etags"}, declared
+        # Much of Features holds: an id in the body, for example, changes nothing.
+        schema = node.api("/collections/events/schema")
+        start = {"start": "2036-07-04T18:00[Europe/Stockholm]"}
+        event = node.publish("events", feature("Konsert", **start))
+        path = f"/collections/events/items/{event}"
+        other = {**feature("Konserten", **start), "id": "aaaaaaaaaaaaa-aaaaaaaaaaaaaaaaaaaaaaaaaa"}
+        replaced = node.write("PUT", path, other)
+        assert replaced.status == 200 and replaced.json()["id"] == event, replaced
+        # But it wants all to be taken that the schema lets through: properties of later versions ...
+        assert schema["additionalProperties"] is True
+        problem(node.write("POST", "/collections/events/items", feature("X", colour="red", **start)), 422,
+                "invalid-listing")
+        # ... and what keeps it property by property, as these do.
+        for name, value in (("end", "2036-07-04T17:00[Europe/Stockholm]"),
+                            ("identifiers", {"organisationNumber": "556000-0002"})):
+            assert name in schema["properties"], name
+            wrong = problem(node.write("POST", "/collections/events/items",
+                                       feature("X", **start, **{name: value})), 422, "invalid-listing")
+            assert wrong["errors"][0]["path"].startswith(f"properties.{name}"), wrong
+        node.stop()
+
+
 def test_options_say_what_may_be_done():
     """Allow is of the very resource: a neighbour's listing is not to be changed here."""
     with Federation() as federation:
@@ -278,6 +308,7 @@ def test_a_company_writes_its_own():
         node.stop()
 
 
-run(test_conditions, test_patch, test_other_coordinate_systems, test_options_say_what_may_be_done,
+run(test_conditions, test_patch, test_other_coordinate_systems,
+    test_what_is_declared_of_part_4, test_options_say_what_may_be_done,
     test_a_repeated_request_is_carried_out_once,
     test_a_company_writes_its_own)
