@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "daemon/html.h"
+#include "daemon/http_hours.h"
 #include "daemon/http_page.h"
 #include "daemon/http_page_parts.h"
 #include "daemon/http_personal.h"
@@ -76,6 +77,22 @@ static void put_price(const struct shown *shown)
     (void)snprintf(before, sizeof(before), "<dt>%s</dt><dd>",
                    http_page_parts_word(&shown->page, WORD_PRICE));
     http_page_parts_price(&shown->page, shown->properties, before, "</dd>\n");
+}
+
+static void put_hours(const struct shown *shown)
+{
+    struct buffer hours = {0};
+
+    http_hours_put(&hours, shown->page.language,
+                   json_object_get(shown->properties, "openingHours"));
+    if (hours.size > 0) {
+        fact_begin(shown, WORD_HOURS);
+        buffer_put_span(shown->page.out, buffer_span(&hours));
+        fact_end(shown);
+    }
+    if (hours.err)
+        shown->page.out->err = hours.err;
+    buffer_done(&hours);
 }
 
 static void put_where(const struct shown *shown)
@@ -164,6 +181,7 @@ static void put_themes(const struct shown *shown)
 static void put_facts(const struct shown *shown)
 {
     const json_t *booking = json_object_get(shown->properties, "booking");
+    const json_t *crisis = json_object_get(shown->properties, "crisis");
     char provider[96];
 
     buffer_put_str(shown->page.out, "<dl class=\"facts\">\n");
@@ -173,6 +191,9 @@ static void put_facts(const struct shown *shown)
         fact_end(shown);
     put_where(shown);
     put_when(shown);
+    put_hours(shown);
+    put_fact(shown, WORD_IN_DISTURBANCE,
+             http_page_parts_text(&shown->page, json_object_get(crisis, "opening")));
     put_price(shown);
     put_link(shown, WORD_BOOK, json_string_value(json_object_get(booking, "url")));
     put_themes(shown);

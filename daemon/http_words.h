@@ -65,6 +65,8 @@ enum http_word {
     WORD_PROBLEM,
     WORD_WHERE,
     WORD_WHEN,
+    WORD_HOURS,
+    WORD_IN_DISTURBANCE,
     WORD_PRICE,
     WORD_FREE,
     WORD_PROVIDER,

@@ -125,6 +125,27 @@ def test_every_resource_has_a_page():
         node.stop()
 
 
+def test_opening_hours_on_a_listing_s_page():
+    """Whoever looks for when it is open must not have to read a recurrence rule."""
+    with Federation() as federation:
+        node = federation.found("A").start()
+        hours = [{"days": "MO,TU,WE,TH,FR", "opens": "09:00", "closes": "17:00", "zone": "Europe/Stockholm"},
+                 {"days": "FREQ=MONTHLY;BYDAY=1SA", "opens": "10:00", "closes": "14:00",
+                  "zone": "Europe/Stockholm", "from": "2026-06-01", "through": "2026-08-31"}]
+        shop = node.publish("service-points", feature(
+            "Lanthandeln", openingHours=hours, crisis={"opening": {"sv": "Dygnet runt & <alltid>"}}))
+        page = checked(node.get(f"/listing/{shop}").body.decode())
+        assert "<dt>Öppettider</dt><dd>mån–fre 09:00–17:00<br>" \
+            "första lördagen i månaden 10:00–14:00 (2026-06-01 – 2026-08-31)</dd>" in page, page
+        assert "<dt>Vid en störning</dt><dd>Dygnet runt &amp; &lt;alltid&gt;</dd>" in page, page
+        page = checked(node.get(f"/listing/{shop}", lang="en").body.decode())
+        assert "<dt>Opening hours</dt><dd>Mon–Fri 09:00–17:00<br>" \
+            "first Saturday of the month 10:00–14:00 (2026-06-01 – 2026-08-31)</dd>" in page, page
+        plain = node.publish("offers", feature("Bastu"))
+        assert "Öppettider" not in node.get(f"/listing/{plain}").body.decode()
+        node.stop()
+
+
 def test_search_by_place_theme_and_distance():
     assert CHROMIUM, "install chromium: tools/packages.txt"
     with Federation() as federation:
@@ -185,5 +206,5 @@ def test_page_is_honest_when_a_node_is_away():
 
 
 if __name__ == "__main__":
-    run(test_every_resource_has_a_page, test_search_by_place_theme_and_distance, test_what_companies_write_cannot_run,
+    run(test_every_resource_has_a_page, test_opening_hours_on_a_listing_s_page, test_search_by_place_theme_and_distance, test_what_companies_write_cannot_run,
         test_page_is_honest_when_a_node_is_away)
