@@ -53,7 +53,10 @@ struct replica_origin {
     uint32_t missing[COLLECTIONS_MAX];      /* live listings without their payload */
 };
 
-/* Two heads or two charters with one number; cleared by the first head of a new epoch. */
+/*
+ * Two heads or two charters with one number; cleared by the first head of a new epoch, or by
+ * its charter where no head is held.
+ */
 #define REPLICA_FLAG_DISPUTED 1u
 /* A head whose root nobody can meet by the rules; cleared by the next head. */
 #define REPLICA_FLAG_FAULTY 2u
@@ -208,6 +211,14 @@ enum torg_err replica_beat_check(const struct kv *kv, const struct replica_origi
  */
 void replica_proof_pack(const struct signed_span *head, const struct signed_span *other,
                         const struct span *path, size_t path_count, struct buffer *out);
+
+/*
+ * Does it convict the origin, by the keys that its newest charter lists? Errors are
+ * the parser's, seal_verify's, replica_head_check's, TORG_E_INVALID, TORG_E_MISMATCH,
+ * TORG_E_TOO_BIG: it does not; and of the store.
+ */
+enum torg_err replica_proof_check(const struct kv *kv, const struct replica_origin *origin,
+                                  struct span proof, uint64_t *ret_epoch);
 
 /*
  * next is what at names as the head before it, or by its jump; TORG_E_MISMATCH if

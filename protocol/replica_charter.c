@@ -122,6 +122,8 @@ static enum torg_err new_charter_check(struct charters *charters, const struct c
     origin->charter_hash = charter_hash(next->bytes);
     if (!charters->last || parsed->epoch != origin->charter_epoch)
         origin->epoch_hash = origin->charter_hash;
+    if (parsed->epoch != origin->charter_epoch && !origin->has_head)
+        origin->flags &= ~REPLICA_FLAG_DISPUTED; /* nothing is held that a new head must heal */
     origin->charter_epoch = parsed->epoch;
     charters->last = next;
     return TORG_OK;

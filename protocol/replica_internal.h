@@ -114,12 +114,6 @@ enum torg_err replica_authority(const struct kv *kv, const struct replica_origin
 /* TORG_E_STALE when the head that is held is not valid any more. */
 enum torg_err replica_held_head_check(const struct kv *kv, const struct replica_origin *origin);
 
-/* ---- replica_proof.c ---- */
-
-/* Does it prove that the origin signed two heads with one number? */
-enum torg_err replica_proof_check(const struct kv *kv, const struct replica_origin *origin,
-                                  struct span proof, uint64_t *ret_epoch);
-
 /* ---- replica_plan.c ---- */
 
 /* What becomes of one listing. */

@@ -12,6 +12,18 @@
  * root, so a batch or a fetch goes before, and what is missing is asked for again.
  */
 
+/*
+ * Does the peer hold our head? It says so in a row; or it has answered our SUMMARY
+ * without one, for what it holds is what we hold, or it does not know the origin.
+ */
+static bool may_hold(const struct sync_peer *peer, const struct sync_row *row,
+                     const struct sync_origin *origin)
+{
+    if (!row->claimed)
+        return peer->link->answered;
+    return row->epoch == origin->epoch && row->hno >= origin->hno;
+}
+
 /* The peer that holds our head and was asked longest ago; SYNC_NONE: there is none. */
 static uint32_t peer_choose(const struct sync *sync, uint32_t index)
 {
@@ -23,8 +35,8 @@ static uint32_t peer_choose(const struct sync *sync, uint32_t index)
         const struct sync_peer *peer = &sync->peers[i];
         const struct sync_row *row = peer->rows ? &peer->rows[index] : NULL;
 
-        if (!peer->link || peer->link->session.state != SESSION_OPEN || !row->claimed ||
-            row->epoch != origin->epoch || row->hno < origin->hno || !sync_peer_believed(sync, row))
+        if (!peer->link || peer->link->session.state != SESSION_OPEN ||
+            !may_hold(peer, row, origin) || !sync_peer_believed(sync, row))
             continue;
         if (!best_row || row->ancestry_ms < best_row->ancestry_ms) {
             best = i;
@@ -185,8 +197,8 @@ static enum torg_err lineage_look(struct sync *sync, struct sync_job *job,
     if (err)
         return err;
     newest = frame_head(stored);
-    err = sync_link_forked_by(sync, job->peer, job->origin, &newest, store->write.ancestry, count,
-                              ret_forked);
+    err = sync_proof_find_by(sync, job->peer, job->origin, &newest, store->write.ancestry, count,
+                             ret_forked);
     if (err)
         return sync_job_is_trouble(err) ? err : TORG_OK; /* no path: the writer says so, too */
     if (*ret_forked ||
@@ -262,7 +274,7 @@ static enum torg_err suspect_look(struct sync *sync, struct sync_job *job)
         return TORG_OK;
     origin->suspect = (struct buffer){0};
     head = frame_head(buffer_span(&suspect));
-    err = sync_link_forked(sync, job->peer, job->origin, &head);
+    err = sync_proof_find(sync, job->peer, job->origin, &head);
     buffer_done(&suspect);
     return err;
 }

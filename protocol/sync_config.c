@@ -26,6 +26,7 @@ static void origin_done(struct sync_origin *origin)
 {
     buffer_done(&origin->held_beat);
     buffer_done(&origin->suspect);
+    buffer_done(&origin->evidence);
 }
 
 static int origin_order(const void *a, const void *b)
@@ -267,15 +268,19 @@ static enum torg_err peers_move(struct sync *sync, struct sync_peer *peers, size
     return TORG_OK;
 }
 
-/* Origins that were known keep their beats' rate and what was said of our own. */
-static void origins_move(const struct sync *sync, struct sync_origin *origins, uint32_t count)
+/* Origins that were known keep their beats' rate, their forks, and what was said of our own. */
+static void origins_move(struct sync *sync, struct sync_origin *origins, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         uint32_t before = sync_origin_index(sync, &origins[i].id);
-        const struct sync_origin *old = before == SYNC_NONE ? NULL : &sync->origins[before];
+        struct sync_origin *old = before == SYNC_NONE ? NULL : &sync->origins[before];
 
         if (!old)
             continue;
+        origins[i].evidence = old->evidence;
+        origins[i].evidence_link = old->evidence_link;
+        origins[i].pending_proof = old->pending_proof;
+        old->evidence = (struct buffer){0};
         origins[i].pending = old->pending;
         origins[i].pending_beat = old->pending_beat;
         origins[i].pending_drop = old->pending_drop;

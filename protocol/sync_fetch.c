@@ -346,8 +346,10 @@ enum torg_err sync_fetch_attend(struct sync *sync, uint32_t index)
     enum torg_err err;
 
     err = sync_drop_attend(sync, index);
-    if (err)
-        return err;
+    if (!err)
+        err = sync_proof_attend(sync, index);
+    if (err || origin->evidence.size)
+        return err; /* of a fork nothing is to be fetched before it is on record */
     ancestry_gives_way(sync, index);
     if (origin->job != SYNC_NONE ||
         origin->pending > (uint32_t)origin->pending_beat + (uint32_t)origin->pending_drop)
@@ -430,8 +432,9 @@ static void refused(struct sync *sync, struct sync_job *job, uint64_t code)
         sync_job_end(sync, job, SYNC_AGAIN);
         return;
     }
-    if (code == FRAME_CODE_NOT_HELD && job->purpose == SYNC_FOR_ANCESTRY) {
-        sync_ancestry_refused(sync, job); /* it need not keep all heads */
+    if ((code == FRAME_CODE_NOT_HELD || code == FRAME_CODE_UNKNOWN_ORIGIN) &&
+        job->purpose == SYNC_FOR_ANCESTRY) {
+        sync_ancestry_refused(sync, job); /* it need not keep all heads, nor know the origin */
         return;
     }
     if (code == FRAME_CODE_NOT_HELD && job->purpose == SYNC_FOR_DELTA) {

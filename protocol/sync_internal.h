@@ -11,6 +11,7 @@
  *   sync.c        one step: an event in, actions out; notes, status
  *   sync_config.c begin and end, and a new configuration: peers and origins made of it
  *   sync_origin.c what is held of an origin, and who is told; the own one seen from outside
+ *   sync_proof.c  fork evidence: found, kept until it is stored, told
  *   sync_peer.c   dialling, back-off, connections that come and go
  *   sync_link.c   frames of one connection; HAVE, SUB, SUMMARY, TREE, BEAT
  *   sync_live.c   batches: published, received, relayed
@@ -50,6 +51,7 @@
 #define SYNC_IN_VAIN_CHARGE                                                                        \
     16                         /* control frames that an answer made in vain once more counts for  \
                                 */
+#define SYNC_PROOF_CHARGE 8    /* control frames that evidence counts for */
 #define SYNC_HEADS_STEP_MAX 64 /* own heads sent as batches after one PUBLISHED */
 #define SYNC_FRONTIER_MAX 8192
 #define SYNC_REMOVED_MAX 8192
@@ -85,6 +87,7 @@ struct sync_row {
     bool eager_out;    /* it gets batches from us */
     bool eager_in;     /* we want batches from it */
     bool have_due, beat_due;
+    uint64_t told_again; /* 1 + the charter_no with which it was told evidence once more */
     enum { SYNC_TREE_NONE, SYNC_TREE_PRUNE, SYNC_TREE_GRAFT } tree_due;
 };
 
@@ -158,7 +161,7 @@ struct sync_origin {
 
     /* With the writer. */
     uint32_t pending;
-    bool pending_beat, pending_drop;
+    bool pending_beat, pending_drop, pending_proof;
     bool dropping;                         /* as noted */
     uint64_t expected_epoch, expected_hno; /* what is held once all that is pending succeeds */
 
@@ -184,6 +187,8 @@ struct sync_origin {
     uint8_t missing_collection;
     struct listing_key missing_from; /* where the search for them goes on */
     struct buffer held_beat;         /* came before the charter that it needs */
+    struct buffer evidence;          /* of its fork, checked, and not stored yet */
+    uint32_t evidence_link;          /* where it came from; 0: it was found here */
     uint32_t head_tokens;
     int64_t head_at_ms;
     bool throttled;  /* as noted */
@@ -391,18 +396,27 @@ void sync_link_have_due(struct sync *sync, uint32_t origin);
 void sync_link_beat_due(struct sync *sync, uint32_t origin, uint32_t but_link);
 void sync_link_error(struct sync *sync, uint32_t peer, uint64_t sid, enum frame_code code,
                      const char *detail);
-/* Fork evidence to everybody but the one it came from. */
-enum torg_err sync_link_proof(struct sync *sync, uint32_t origin, uint32_t but_link,
-                              struct span evidence);
-/* Two heads, or a head and a beat, that contradict each other. */
-enum torg_err sync_link_forked(struct sync *sync, uint32_t peer, uint32_t origin,
-                               const struct signed_span *other);
-/* The same, with what a path down from other shows; see replica_fork_find. */
-enum torg_err sync_link_forked_by(struct sync *sync, uint32_t peer, uint32_t origin,
-                                  const struct signed_span *other, const struct span *path,
-                                  size_t count, bool *ret_forked);
 /* Try a beat that waited for a charter. */
 enum torg_err sync_link_held_beat(struct sync *sync, uint32_t origin);
+
+/* ---- sync_proof.c ---- */
+/* Does a head or a beat that came from peer contradict what is held? Evidence of it is kept. */
+enum torg_err sync_proof_find(struct sync *sync, uint32_t peer, uint32_t origin,
+                              const struct signed_span *other);
+/* The same, with what a path down from other shows; see replica_fork_find. */
+enum torg_err sync_proof_find_by(struct sync *sync, uint32_t peer, uint32_t origin,
+                                 const struct signed_span *other, const struct span *path,
+                                 size_t count, bool *ret_forked);
+/* A PROOF: kept if it convicts. */
+enum torg_err sync_proof_take(struct sync *sync, uint32_t peer, const struct origin_id *id,
+                              struct span evidence);
+/* If the origin is disputed and the peer wants it, it hears why. */
+enum torg_err sync_proof_tell(struct sync *sync, uint32_t peer, uint32_t origin);
+/* What is kept goes to the writer, when there is room. */
+enum torg_err sync_proof_attend(struct sync *sync, uint32_t origin);
+/* It is stored, and told to all, or convicts nobody any more; no error of our own store. */
+enum torg_err sync_proof_stored(struct sync *sync, const struct sync_pending *pending,
+                                enum torg_err err);
 
 /* ---- sync_live.c ---- */
 enum torg_err sync_live_published(struct sync *sync);

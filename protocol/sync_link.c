@@ -171,24 +171,6 @@ static void take_sub(struct sync *sync, uint32_t peer, const struct frame *frame
     link->rows_due = true;
 }
 
-/* Who was away when a dispute broke out hears of it now. */
-static enum torg_err proof_tell(struct sync *sync, uint32_t peer, uint32_t index)
-{
-    const struct sync_origin *origin = &sync->origins[index];
-    struct frame frame = {.type = FRAME_PROOF};
-    enum torg_err err;
-
-    if (!(origin->flags & REPLICA_FLAG_DISPUTED) || !sync->peers[peer].rows[index].sub_mask)
-        return TORG_OK;
-    err =
-        replica_proof_get(sync->read, origin->number, origin->charter_epoch, &frame.proof.evidence);
-    if (err)
-        return err == TORG_E_NOT_FOUND ? TORG_OK : err;
-    frame.proof.origin = origin->id;
-    err = session_send(&sync->peers[peer].link->session, &frame, sync->now_ms);
-    return err == TORG_E_BUSY ? TORG_OK : err;
-}
-
 static enum torg_err take_summary(struct sync *sync, uint32_t peer, const struct frame *frame)
 {
     struct sync_link *link = sync->peers[peer].link;
@@ -210,7 +192,7 @@ static enum torg_err take_summary(struct sync *sync, uint32_t peer, const struct
         if (memcmp(sync->scratch.data + at, frame->summary.digests.data + at, FRAME_DIGEST_BYTES))
             rows[i].have_due = true;
         rows[i].beat_due = true;
-        err = proof_tell(sync, peer, i);
+        err = sync_proof_tell(sync, peer, i);
         if (err)
             return err;
     }
@@ -223,21 +205,40 @@ static enum torg_err take_summary(struct sync *sync, uint32_t peer, const struct
 
 /* ---- what peers hold ---- */
 
-static void take_have(struct sync *sync, uint32_t peer, const struct frame *frame)
+/*
+ * Evidence that came before the charters by which it can be judged was passed over:
+ * when a peer's row shows them, and no dispute, it is told once more.
+ */
+static enum torg_err proof_again(struct sync *sync, uint32_t peer, uint32_t index,
+                                 const struct frame_have_row *have)
+{
+    const struct sync_origin *origin = &sync->origins[index];
+    struct sync_row *row = &sync->peers[peer].rows[index];
+
+    if (!(origin->flags & REPLICA_FLAG_DISPUTED) || have->state & FRAME_STATE_DISPUTED ||
+        have->charter_no != origin->charter_no || row->told_again > have->charter_no)
+        return TORG_OK;
+    row->told_again = have->charter_no + 1;
+    return sync_proof_tell(sync, peer, index);
+}
+
+static enum torg_err take_have(struct sync *sync, uint32_t peer, const struct frame *frame)
 {
     struct sync_row *rows = sync->peers[peer].rows;
     struct profile_reader in = frame_list_reader(&frame->have.rows);
+    enum torg_err err = TORG_OK;
 
     if (!sync->peers[peer].link->answered)
         sync_origin_attend_all(sync); /* it may have what nobody had, and not say so in a row */
     sync->peers[peer].link->answered = true;
-    for (uint32_t n = 0; n < frame->have.rows.count; n++) {
+    for (uint32_t n = 0; n < frame->have.rows.count && !err; n++) {
         struct frame_have_row have = frame_read_have(&in);
         uint32_t index = sync_origin_index(sync, &have.origin);
         struct sync_row *row;
 
         if (index == SYNC_NONE)
             continue;
+        err = proof_again(sync, peer, index, &have);
         row = &rows[index];
         if (sync_number_compare(row->epoch, row->hno, have.epoch, have.hno) != 0) {
             row->useless = false;
@@ -256,6 +257,7 @@ static void take_have(struct sync *sync, uint32_t peer, const struct frame *fram
             sync->peers[peer].link->lagging = false; /* it has caught up, by asking */
         sync_origin_attend(sync, index);
     }
+    return err;
 }
 
 void sync_link_have_due(struct sync *sync, uint32_t origin)
@@ -473,7 +475,7 @@ static enum torg_err beat_take(struct sync *sync, uint32_t peer, struct span raw
     if (err == TORG_E_GAP)
         return beat_hold(origin, raw);
     if (err == TORG_E_UNEXPECTED && peer != SYNC_NONE)
-        return sync_link_forked(sync, peer, index, &signed_beat);
+        return sync_proof_find(sync, peer, index, &signed_beat);
     if (err == TORG_E_KNOWN || err == TORG_E_STALE || err == TORG_E_UNEXPECTED)
         return TORG_OK;
     if (err)
@@ -509,94 +511,6 @@ enum torg_err sync_link_held_beat(struct sync *sync, uint32_t index)
         err = beat_take(sync, SYNC_NONE, buffer_span(&raw));
     buffer_done(&raw);
     return err;
-}
-
-/* ---- fork evidence ---- */
-
-enum torg_err sync_link_proof(struct sync *sync, uint32_t origin, uint32_t but_link,
-                              struct span evidence)
-{
-    struct frame frame = {.type = FRAME_PROOF};
-    enum torg_err err = TORG_OK;
-
-    frame.proof.origin = sync->origins[origin].id;
-    frame.proof.evidence = evidence;
-    for (uint32_t i = 0; i < sync->peer_count && !err; i++) {
-        struct sync_link *link = sync->peers[i].link;
-
-        if (!link || !link->ready || link->id == but_link || !sync->peers[i].rows[origin].sub_mask)
-            continue;
-        err = session_send(&link->session, &frame, sync->now_ms);
-        if (err == TORG_E_BUSY)
-            err = TORG_OK;
-    }
-    return err;
-}
-
-static enum torg_err proof_store(struct sync *sync, uint32_t index, uint32_t link,
-                                 struct span evidence)
-{
-    struct sync_pending pending = {.origin = index, .link = link, .job = SYNC_NONE};
-    struct sync_store *store;
-
-    if (!sync_store_room(sync))
-        return TORG_OK;
-    buffer_put_span(&pending.relay, evidence);
-    store = calloc(1, sizeof(*store));
-    if (!store || pending.relay.err)
-        goto nomem;
-    store->write.kind = REPLICA_WRITE_PROOF;
-    buffer_put_span(&store->bytes[0], evidence);
-    if (store->bytes[0].err)
-        goto nomem;
-    store->write.proof = buffer_span(&store->bytes[0]);
-    return sync_store_submit(sync, store, &pending);
-nomem:
-    buffer_done(&pending.relay);
-    sync_store_free(store);
-    return TORG_E_NOMEM;
-}
-
-enum torg_err sync_link_forked(struct sync *sync, uint32_t peer, uint32_t index,
-                               const struct signed_span *other)
-{
-    return sync_link_forked_by(sync, peer, index, other, NULL, 0, &(bool){false});
-}
-
-enum torg_err sync_link_forked_by(struct sync *sync, uint32_t peer, uint32_t index,
-                                  const struct signed_span *other, const struct span *path,
-                                  size_t count, bool *ret_forked)
-{
-    const struct sync_origin *origin = &sync->origins[index];
-    struct buffer evidence = {0};
-    struct replica_origin record;
-    enum torg_err err;
-
-    *ret_forked = false;
-    if (origin->flags & REPLICA_FLAG_DISPUTED || origin->own)
-        return TORG_OK; /* said already; and of our own, sync_own_look has spoken */
-    err = replica_origin_get(sync->read, &origin->id, &record);
-    if (!err)
-        err = replica_fork_find(sync->read, &record, other, path, count, &evidence);
-    *ret_forked = !err && evidence.size;
-    if (*ret_forked) {
-        sync_note(sync, "origin.forked", " peer=%s epoch=%" PRIu64 " hno=%" PRIu64,
-                  sync->peers[peer].name, origin->epoch, origin->hno);
-        err = proof_store(sync, index, 0, buffer_span(&evidence));
-    }
-    buffer_done(&evidence);
-    return err;
-}
-
-static enum torg_err take_proof(struct sync *sync, uint32_t peer, const struct frame *frame)
-{
-    uint32_t index = sync_origin_index(sync, &frame->proof.origin);
-
-    if (index == SYNC_NONE || !sync->origins[index].known ||
-        sync->origins[index].flags & REPLICA_FLAG_DISPUTED)
-        return TORG_OK;
-    session_charge(&sync->peers[peer].link->session, SESSION_CONTROL_BURST / 64, sync->now_ms);
-    return proof_store(sync, index, sync->peers[peer].link->id, frame->proof.evidence);
 }
 
 /* ---- the tree ---- */
@@ -697,8 +611,7 @@ static enum torg_err frame_take(struct sync *sync, uint32_t peer, const struct f
     case FRAME_SUMMARY:
         return take_summary(sync, peer, frame);
     case FRAME_HAVE:
-        take_have(sync, peer, frame);
-        return TORG_OK;
+        return take_have(sync, peer, frame);
     case FRAME_HEAD:
         return sync_live_received(sync, peer, frame->head.head, NULL, ret_held);
     case FRAME_BATCH:
@@ -709,7 +622,7 @@ static enum torg_err frame_take(struct sync *sync, uint32_t peer, const struct f
         take_tree(sync, peer, frame);
         return TORG_OK;
     case FRAME_PROOF:
-        return take_proof(sync, peer, frame);
+        return sync_proof_take(sync, peer, &frame->proof.origin, frame->proof.evidence);
     case FRAME_PULL:
     case FRAME_TRIE_REQ:
     case FRAME_FETCH:

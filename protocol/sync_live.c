@@ -291,8 +291,8 @@ void sync_live_blame(struct sync *sync, uint32_t peer, uint32_t origin, struct s
         return;        /* old news, or our own trouble */
     case TORG_E_STALE: /* old news, which may yet contradict what was said then */
     case TORG_E_UNEXPECTED:
-        if (sync_link_forked(sync, peer, origin, &other))
-            return; /* evidence that could not be kept comes again */
+        if (sync_proof_find(sync, peer, origin, &other))
+            return; /* no memory, or a store that cannot be read: it comes again */
         return;
     default:
         session_close_fault(session, err, session_code_of(err));
@@ -525,7 +525,7 @@ enum torg_err sync_live_received(struct sync *sync, uint32_t peer, struct span h
             err = sync_head_check(sync, index, head_bytes, &checked);
             sync_live_blame(sync, peer, index, head_bytes, err);
         } else if (origin->has_head && origin->epoch == head.epoch && origin->hno > head.hno) {
-            err = sync_link_forked(sync, peer, index, &signed_head);
+            err = sync_proof_find(sync, peer, index, &signed_head);
             if (!err)
                 err = sync_ancestry_suspect(sync, index, head_bytes, &head);
             if (err)

@@ -68,6 +68,8 @@ enum torg_err sync_store_submit(struct sync *sync, struct sync_store *store,
         origin->pending_beat = true;
     if (pending->kind == REPLICA_WRITE_DROP)
         origin->pending_drop = true;
+    if (pending->kind == REPLICA_WRITE_PROOF)
+        origin->pending_proof = true;
     if (pending->kind == REPLICA_WRITE_COMMIT) {
         origin->expected_epoch = pending->epoch;
         origin->expected_hno = pending->hno;
@@ -85,15 +87,14 @@ done:
 static enum torg_err live_stored(struct sync *sync, const struct sync_pending *pending,
                                  enum torg_err err)
 {
+    if (pending->kind == REPLICA_WRITE_PROOF && !sync_job_is_trouble(err))
+        return sync_proof_stored(sync, pending, err);
     switch (err) {
     case TORG_OK:
         if (pending->kind == REPLICA_WRITE_COMMIT)
             return sync_live_relay(sync, pending);
         if (pending->kind == REPLICA_WRITE_BEAT)
             sync_link_beat_due(sync, pending->origin, pending->link);
-        if (pending->kind == REPLICA_WRITE_PROOF)
-            return sync_link_proof(sync, pending->origin, pending->link,
-                                   buffer_span(&pending->relay));
         if (pending->kind == REPLICA_WRITE_DROP)
             sync_drop_stored(sync, pending->origin);
         return TORG_OK;
@@ -145,6 +146,8 @@ enum torg_err sync_store_stored(struct sync *sync, uint64_t ticket, enum torg_er
         origin->pending_beat = false;
     if (pending.kind == REPLICA_WRITE_DROP)
         origin->pending_drop = false;
+    if (pending.kind == REPLICA_WRITE_PROOF)
+        origin->pending_proof = false;
     result = origin->own && !pending.recovering ? sync_own_missing(sync, pending.origin)
                                                 : sync_origin_refresh(sync, pending.origin);
     if (!err && (pending.kind == REPLICA_WRITE_COMMIT ||

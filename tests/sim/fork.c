@@ -39,11 +39,12 @@ static bool all_know(struct run *run, char *why, size_t why_size)
 
     for (uint32_t i = 0; i < run->world->node_count; i++) {
         const struct world_node *node = &run->world->nodes[i];
-        struct replica_origin record;
+        struct replica_origin record = {0};
 
         if (!is_witness(node))
             continue;
-        if (world_head(run->world, i, origin, &record) && record.flags & REPLICA_FLAG_DISPUTED)
+        (void)world_head(run->world, i, origin, &record); /* who is new takes none of a fork */
+        if (record.flags & REPLICA_FLAG_DISPUTED)
             continue;
         snprintf(why, why_size, "%s does not know that %s has forked", node->name,
                  run->world->nodes[0].name);
@@ -93,6 +94,24 @@ static void evidence_spreads(struct run *run)
         if (world->now_ms > from_ms + HEAL_MS_MAX)
             check_violate(run->check, 6, "%s, %" PRId64 " minutes after both branches could meet",
                           why, (world->now_ms - from_ms) / MINUTE);
+    }
+}
+
+/* Who loses everything, or comes new, cannot judge what it hears before it has the charters. */
+static void newcomer_learns(struct run *run)
+{
+    struct world *world = run->world;
+
+    for (uint32_t i = 1; i < run->nodes; i++) {
+        if (!is_witness(&world->nodes[i]) || world->nodes[i].has_own)
+            continue;
+        world_crash(world, i);
+        world_trace(world, "%s loses everything", world->nodes[i].name);
+        world_restore(world, i, NULL);
+        check_forget(run->check, i);
+        world_start(world, i);
+        evidence_spreads(run);
+        return;
     }
 }
 
@@ -167,6 +186,8 @@ void run_fork(struct run *run)
     if (!has_forked(run, twin))
         return; /* one of them stopped in time, or was down */
     evidence_spreads(run);
+    if (!check_violation(run->check, NULL))
+        newcomer_learns(run);
     if (!check_violation(run->check, NULL))
         cure(run, twin);
 }

@@ -333,7 +333,9 @@ void table_have(struct table *table, const struct town *town, uint64_t claimed_m
     struct frame frame = {.type = FRAME_HAVE};
     struct frame_have_row row = {
         .origin = town->id,
-        .epoch = record.has_head || claimed_more ? 1 : 0,
+        .epoch = record.has_head ? record.head.epoch
+                 : claimed_more  ? 1
+                                 : 0,
         .hno = record.head.hno + claimed_more,
         .seq = record.head.seq,
         .mask = TABLE_MASK,

@@ -120,6 +120,48 @@ static void test_other_peers_are_asked(void **state)
     assert_int_equal(record_at_node(table).unproven_hno, 0);
 }
 
+/*
+ * Who holds just what this node holds says so by no row, in its answer to the SUMMARY; yet it
+ * may be the only one that has the path, and the origin itself at that.
+ */
+static void test_who_holds_the_same_is_asked(void **state)
+{
+    struct table *table = *state;
+    struct frame nothing = {.type = FRAME_HAVE};
+    struct frame refusal = {.type = FRAME_ERROR};
+
+    jump(table);
+    table_sit(table, 1, 2);
+    table_say(table, &nothing);
+    for (unsigned i = 0; i < 3 && !table_heard(table, FRAME_ANCESTRY_REQ); i++) {
+        table_sit(table, 0, TABLE_LINK);
+        answer_paths(table, 1, 2);
+        table_sit(table, 1, 2);
+    }
+    assert_non_null(table_heard(table, FRAME_ANCESTRY_REQ));
+    /* It does not know the origin at all: no fault. */
+    for (unsigned i = 0; i < 6; i++) {
+        if (table_heard(table, FRAME_ANCESTRY_REQ)) {
+            refusal.error.sid = table_heard(table, FRAME_ANCESTRY_REQ)->ancestry_req.sid;
+            refusal.error.code = FRAME_CODE_UNKNOWN_ORIGIN;
+            table->seat->heard_count = 0;
+            table_say(table, &refusal);
+        }
+        table_tick(table, 5000);
+        table_say(table, &(struct frame){.type = FRAME_PING});
+        table_sit(table, 0, TABLE_LINK);
+        answer_paths(table, 1, 1);
+        table_sit(table, 1, 2);
+    }
+    table_have(table, &table->other, 0);
+    for (unsigned i = 0; i < 40 && record_at_node(table).unproven_hno; i++) {
+        table_sit(table, i % 2, 2);
+        answer_paths(table, i % 2 ? 0 : 1, 1);
+        table_tick(table, 2000);
+    }
+    assert_int_equal(record_at_node(table).unproven_hno, 0);
+}
+
 /* The next head goes on from the newest, not from what has still to be shown. */
 static void test_newer_heads_do_not_hide_it(void **state)
 {
@@ -227,6 +269,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_restart_does_not_forget, table_setup,
                                         table_teardown),
         cmocka_unit_test_setup_teardown(test_other_peers_are_asked, table_setup, table_teardown),
+        cmocka_unit_test_setup_teardown(test_who_holds_the_same_is_asked, table_setup,
+                                        table_teardown),
         cmocka_unit_test_setup_teardown(test_newer_heads_do_not_hide_it, table_setup,
                                         table_teardown),
         cmocka_unit_test_setup_teardown(test_a_hostile_ask_ends, table_setup, table_teardown),

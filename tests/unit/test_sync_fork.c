@@ -390,6 +390,172 @@ static void test_a_dropped_key_convicts_nobody(void **state)
 }
 
 /* Of the own origin an old head counts as well: somebody else has signed. */
+/* Two heads with one number: what a PROOF carries. */
+static void evidence_pack(const struct town *left, const struct town *right, struct buffer *out)
+{
+    struct buffer heads[2] = {0};
+    struct signed_span first, second;
+
+    table_head(left, &heads[0]);
+    table_head(right, &heads[1]);
+    first = frame_head(buffer_span(&heads[0]));
+    second = frame_head(buffer_span(&heads[1]));
+    replica_proof_pack(&first, &second, NULL, 0, out);
+    assert_ok(out->err);
+    buffer_done(&heads[0]);
+    buffer_done(&heads[1]);
+}
+
+static void proof_say(struct table *table, const struct buffer *evidence)
+{
+    struct frame proof = {.type = FRAME_PROOF};
+
+    proof.proof.origin = table->other.id;
+    proof.proof.evidence = buffer_span(evidence);
+    table_say(table, &proof);
+}
+
+/* Nobody asks for evidence, and who brought it does not bring it again. */
+static void test_evidence_outlasts_a_full_store(void **state)
+{
+    struct table *table = *state;
+    struct buffer evidence = {0};
+    struct town twin;
+
+    twin_init(&twin);
+    table_introduce(table);
+    batches(table, 1);
+    table_commit(&twin, 101);
+    evidence_pack(&table->other, &twin, &evidence);
+    table->store_err = TORG_E_FULL;
+    proof_say(table, &evidence);
+    table_tick(table, 5000);
+    assert_false(is_disputed(table));
+    table->store_err = TORG_OK;
+    table_tick(table, 1000);
+    assert_true(is_disputed(table));
+    table_sit(table, 1, 2);
+    assert_true(
+        span_equal(table_heard(table, FRAME_PROOF)->proof.evidence, buffer_span(&evidence)));
+    buffer_done(&evidence);
+    town_done(&twin);
+}
+
+/* A configuration that is read anew in between must not cost it either. */
+static void test_evidence_outlasts_a_new_configuration(void **state)
+{
+    struct table *table = *state;
+    struct sync_peer_config peers[2];
+    struct origin_id trusted[1];
+    struct sync_config config = table_config(table, peers, trusted);
+    struct sync_actions actions = {0};
+    struct town twin;
+
+    twin_init(&twin);
+    table_introduce(table);
+    batches(table, 1);
+    table_commit(&twin, 101);
+    table_commit(&twin, 102);
+    table->store_err = TORG_E_FULL;
+    table_batch(table, &twin, false); /* found here this time */
+    assert_ok(sync_reconfigure(table->sync, &config, &actions));
+    table_carry_out(table, &actions);
+    sync_actions_done(&actions);
+    table->store_err = TORG_OK;
+    table_tick(table, 2000);
+    table_tick(table, 2000);
+    assert_true(is_disputed(table));
+    town_done(&twin);
+}
+
+/* What convicts nobody takes no place from what does. */
+static void test_false_evidence_is_not_kept(void **state)
+{
+    struct table *table = *state;
+    struct buffer evidence = {0};
+    struct town twin;
+
+    twin_init(&twin);
+    table_introduce(table);
+    batches(table, 1);
+    table->store_err = TORG_E_FULL;
+    evidence_pack(&table->other, &table->other, &evidence);
+    proof_say(table, &evidence);
+    buffer_clear(&evidence);
+    table_commit(&twin, 101);
+    evidence_pack(&table->other, &twin, &evidence);
+    proof_say(table, &evidence);
+    table->store_err = TORG_OK;
+    table_tick(table, 1000);
+    assert_true(is_disputed(table));
+    assert_false(table->seat->closed);
+    buffer_done(&evidence);
+    town_done(&twin);
+}
+
+/* HAVE of a node that knows the other town's charter and no head. */
+static void have_charter(struct table *table)
+{
+    struct frame have = {.type = FRAME_HAVE};
+    struct frame_have_row row = {.origin = table->other.id};
+
+    frame_rows_clear(&table->rows);
+    frame_rows_have(&table->rows, &row);
+    have.have.rows = frame_rows_list(&table->rows);
+    table_say(table, &have);
+}
+
+/* Who is new can judge no evidence before it has the charters, and must hear it then. */
+static void test_who_learns_the_charters_hears_the_evidence(void **state)
+{
+    struct table *table = *state;
+    struct town twin;
+
+    twin_init(&twin);
+    table_introduce(table);
+    batches(table, 5);
+    table_commit(&twin, 101);
+    table_commit(&twin, 102);
+    table_batch(table, &twin, false);
+    assert_true(is_disputed(table));
+    table_sit(table, 1, 2);
+    assert_non_null(table_heard(table, FRAME_PROOF));
+    table->seat->heard_count = 0;
+    have_charter(table);
+    assert_non_null(table_heard(table, FRAME_PROOF));
+    table->seat->heard_count = 0;
+    have_charter(table);
+    assert_null(table_heard(table, FRAME_PROOF));
+    town_done(&twin);
+}
+
+/* Without a head there is nothing to heal: the charter of the next epoch ends the dispute. */
+static void test_a_new_epoch_ends_it_for_who_has_no_head(void **state)
+{
+    struct table *table = *state;
+    struct buffer evidence = {0};
+    struct town twin;
+
+    twin_init(&twin);
+    table_introduce(table);
+    table_commit(&table->other, 1);
+    table_commit(&twin, 101);
+    evidence_pack(&table->other, &twin, &evidence);
+    proof_say(table, &evidence);
+    assert_true(is_disputed(table));
+    town_rotate(&table->other, true);
+    table_commit(&table->other, 2);
+    table_have(table, &table->other, 0);
+    table_charters(table, &table->other);
+    assert_false(is_disputed(table));
+    table_answer_trie(table, &table->other);
+    table_answer_fetch(table, &table->other, true);
+    table_assert_holds(table, &table->other, 2, 0);
+    assert_false(is_disputed(table));
+    buffer_done(&evidence);
+    town_done(&twin);
+}
+
 static void test_an_old_own_head_stops_writing(void **state)
 {
     struct table *table = *state;
@@ -410,6 +576,16 @@ static void test_an_old_own_head_stops_writing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_a_new_epoch_ends_it_for_who_has_no_head, table_setup,
+                                        table_teardown),
+        cmocka_unit_test_setup_teardown(test_evidence_outlasts_a_full_store, table_setup,
+                                        table_teardown),
+        cmocka_unit_test_setup_teardown(test_evidence_outlasts_a_new_configuration, table_setup,
+                                        table_teardown),
+        cmocka_unit_test_setup_teardown(test_false_evidence_is_not_kept, table_setup,
+                                        table_teardown),
+        cmocka_unit_test_setup_teardown(test_who_learns_the_charters_hears_the_evidence,
+                                        table_setup, table_teardown),
         cmocka_unit_test_setup_teardown(test_a_claim_that_grows_is_not_forgotten, table_setup,
                                         table_teardown),
         cmocka_unit_test_setup_teardown(test_every_head_that_was_held_is_looked_for, table_setup,
