@@ -137,7 +137,7 @@ static enum torg_err answer(struct http_exchange *exchange, const struct kv *kv)
     if (err)
         return err;
     http_reply_begin(exchange, 200, http_params_format_type(exchange->params.format));
-    http_origins_reply_as_of(exchange, origins, query);
+    http_origins_reply_state(exchange, origins, query);
     if (exchange->params.format == HTTP_FORMAT_CSV)
         put_csv(exchange, &table, by);
     else

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "daemon/http_local.h"
+#include "daemon/http_origins.h"
 #include "daemon/http_queryables.h"
 #include "daemon/http_words.h"
 #include "daemon/json_out.h"
@@ -90,6 +91,27 @@ static void put_collection_links(struct http_exchange *exchange, struct buffer *
     json_out_end(out, ']');
 }
 
+/* Whoever counts must know what is not here; which origins' it is stands in /federation. */
+static enum torg_err put_missing(struct http_exchange *exchange, const struct kv *kv,
+                                 uint8_t collection, struct buffer *out)
+{
+    static const struct query of_all;
+    const struct http_origins *origins;
+    struct http_missing missing;
+    enum torg_err err = http_origins_get(exchange, kv, &origins);
+
+    if (err)
+        return err;
+    missing = http_origins_missing(origins, collection, &of_all);
+    if (missing.origins == 0)
+        return TORG_OK;
+    json_out_begin(out, "missing", '{');
+    json_out_int(out, "listings", (int64_t)missing.listings);
+    json_out_int(out, "origins", (int64_t)missing.origins);
+    json_out_end(out, '}');
+    return TORG_OK;
+}
+
 /* The members of one collection's object. */
 static enum torg_err put_collection(struct http_exchange *exchange, const struct kv *kv,
                                     uint8_t collection, struct buffer *out)
@@ -114,6 +136,9 @@ static enum torg_err put_collection(struct http_exchange *exchange, const struct
     if (err)
         return err;
     json_out_int(out, "numberOfItems", (int64_t)count);
+    err = put_missing(exchange, kv, collection, out);
+    if (err)
+        return err;
     err = query_extent(kv, collection, &extent);
     if (!err)
         http_collections_put_extent(out, &extent);

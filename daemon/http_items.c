@@ -460,7 +460,7 @@ static enum torg_err read_list(struct http_exchange *exchange, const struct kv *
     list.origins = origins;
     http_origins_resolve(origins, params);
     if (http_tag_list(exchange, kv, origins)) {
-        http_origins_reply_as_of(exchange, origins, &params->query);
+        http_origins_reply_state(exchange, origins, &params->query);
         return TORG_OK;
     }
     err = http_item_open_transform(exchange, &list.transform);
@@ -473,7 +473,7 @@ static enum torg_err read_list(struct http_exchange *exchange, const struct kv *
         goto done;
     http_reply_begin(exchange, 200, http_params_format_type(params->format));
     if (!exchange->reply.more) { /* Else the fields have been sent. */
-        http_origins_reply_as_of(exchange, origins, &params->query);
+        http_origins_reply_state(exchange, origins, &params->query);
         http_item_reply_content_crs(exchange);
     }
     if (params->format == HTTP_FORMAT_GEOJSON)

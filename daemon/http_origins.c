@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include "daemon/http_origins.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -44,6 +45,42 @@ static enum torg_err read_charter(const struct kv *kv, const struct replica_orig
     return TORG_OK;
 }
 
+static enum torg_err gap_add(struct http_origins *origins, const struct http_gap *gap)
+{
+    size_t count = origins->gap_count;
+
+    if ((count & (count - 1)) == 0) { /* Full: there is room for powers of two. */
+        struct http_gap *gaps = realloc(origins->gaps, (count ? 2 * count : 1) * sizeof(*gaps));
+
+        if (!gaps)
+            return TORG_E_NOMEM;
+        origins->gaps = gaps;
+    }
+    origins->gaps[origins->gap_count++] = *gap;
+    return TORG_OK;
+}
+
+/* The head says how many there are; what is held, and which of it lacks its payload, stands beside.
+ */
+static enum torg_err read_gaps(struct http_origins *origins, const struct replica_origin *from)
+{
+    uint32_t complete = replica_complete_mask(from, COLLECTION_MASK_PUBLIC);
+    enum torg_err err = TORG_OK;
+
+    for (uint8_t i = 1; i < COLLECTIONS_MAX && !err && from->has_head; i++) {
+        struct head_state promised = head_state_of(&from->head, i);
+        struct http_gap gap = {.origin_number = from->number, .collection = i};
+
+        if (!(COLLECTION_MASK_PUBLIC >> i & 1) || ((complete >> i & 1) && from->missing[i] == 0))
+            continue;
+        gap.listings = from->missing[i];
+        if (promised.count > from->held[i].count)
+            gap.listings += promised.count - from->held[i].count;
+        err = gap_add(origins, &gap);
+    }
+    return err;
+}
+
 static enum torg_err origins_add(struct http_origins *origins, size_t *capacity,
                                  const struct node *node, const struct kv *kv,
                                  const struct replica_origin *from)
@@ -71,9 +108,10 @@ static enum torg_err origins_add(struct http_origins *origins, size_t *capacity,
     };
     hex_encode(from->id.bytes, sizeof(from->id.bytes), origin->hex);
     err = read_charter(kv, from, origin);
-    if (!err)
-        origins->count++;
-    return err;
+    if (err)
+        return err;
+    origins->count++;
+    return read_gaps(origins, from);
 }
 
 static enum torg_err origins_read(const struct node *node, const struct kv *kv,
@@ -130,6 +168,7 @@ void http_origins_free(struct http_origins *origins)
     if (!origins)
         return;
     free(origins->items);
+    free(origins->gaps);
     free(origins);
 }
 
@@ -182,13 +221,13 @@ void http_origins_resolve(const struct http_origins *origins, struct http_params
         query->origins[query->origin_count++] = NUMBER_OF_NOBODY;
 }
 
-static bool is_asked(const struct http_origin *origin, const struct query *query)
+static bool is_named(uint32_t number, const struct query *query)
 {
-    bool asked = query->origin_count == 0;
+    bool named = query->origin_count == 0;
 
     for (size_t i = 0; i < query->origin_count; i++)
-        asked = asked || query->origins[i] == origin->number;
-    return asked && origin->has_head;
+        named = named || query->origins[i] == number;
+    return named;
 }
 
 void http_origins_reply_as_of(struct http_exchange *exchange, const struct http_origins *origins,
@@ -202,7 +241,7 @@ void http_origins_reply_as_of(struct http_exchange *exchange, const struct http_
         const struct http_origin *origin = &origins->items[i];
         int64_t ms = origin->own ? exchange->now_ms : origin->as_of_ms;
 
-        if (!is_asked(origin, query) || (oldest && ms >= oldest_ms))
+        if (!origin->has_head || !is_named(origin->number, query) || (oldest && ms >= oldest_ms))
             continue;
         oldest = origin;
         oldest_ms = ms;
@@ -215,4 +254,52 @@ void http_origins_reply_as_of(struct http_exchange *exchange, const struct http_
         http_reply_field_of(exchange, "torg-as-of", (const char *)time.data,
                             "; origin=", oldest->hex, NULL);
     buffer_done(&time);
+}
+
+struct http_missing http_origins_missing(const struct http_origins *origins, uint8_t collection,
+                                         const struct query *query)
+{
+    struct http_missing missing = {0};
+
+    for (size_t i = 0; i < origins->gap_count; i++) {
+        const struct http_gap *gap = &origins->gaps[i];
+
+        if (gap->collection != collection || !is_named(gap->origin_number, query))
+            continue;
+        missing.origins++;
+        missing.listings += gap->listings;
+    }
+    return missing;
+}
+
+/* "offers; listings=340; origins=2, places; listings=12; origins=1": bounded, however many origins.
+ */
+static void reply_missing(struct http_exchange *exchange, const struct http_origins *origins,
+                          const struct query *query)
+{
+    struct buffer text = {0};
+
+    for (uint8_t i = 1; i < COLLECTIONS_MAX && origins->gap_count > 0; i++) {
+        struct http_missing missing = {0};
+
+        if (!query->collections || query->collections >> i & 1)
+            missing = http_origins_missing(origins, i, query);
+        if (missing.origins > 0)
+            buffer_printf(&text, "%s%s; listings=%" PRIu64 "; origins=%" PRIu64,
+                          text.size ? ", " : "", collection_name(i), missing.listings,
+                          missing.origins);
+    }
+    if (text.size > 0) {
+        buffer_put_u8(&text, 0);
+        if (!text.err)
+            http_reply_field_of(exchange, "torg-missing", (const char *)text.data, NULL);
+    }
+    buffer_done(&text);
+}
+
+void http_origins_reply_state(struct http_exchange *exchange, const struct http_origins *origins,
+                              const struct query *query)
+{
+    http_origins_reply_as_of(exchange, origins, query);
+    reply_missing(exchange, origins, query);
 }

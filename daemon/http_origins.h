@@ -28,10 +28,22 @@ struct http_origin {
     uint32_t flags; /* REPLICA_FLAG_* */
 };
 
+/*
+ * A collection of an origin that is not wholly here, though its head says what it
+ * holds: the configuration wants other collections, or it is still coming.
+ */
+struct http_gap {
+    uint32_t origin_number;
+    uint8_t collection;
+    uint64_t listings; /* at least; what is here may not all be current */
+};
+
 struct http_origins {
     uint64_t snapshot;
     size_t count;
     struct http_origin *items;
+    size_t gap_count;
+    struct http_gap *gaps; /* of public collections */
 };
 
 /* Of the snapshot that kv reads; valid until the next call on this thread. */
@@ -50,6 +62,16 @@ bool http_origins_expired(const struct http_origin *origin, int64_t now_ms);
 void http_origins_resolve(const struct http_origins *origins, struct http_params *params);
 /* The field torg-as-of: the oldest among the origins that query asks (all: none named). */
 void http_origins_reply_as_of(struct http_exchange *exchange, const struct http_origins *origins,
+                              const struct query *query);
+
+/* What is not here of a collection, of all origins or of those that query asks. */
+struct http_missing {
+    uint64_t origins, listings;
+};
+struct http_missing http_origins_missing(const struct http_origins *origins, uint8_t collection,
+                                         const struct query *query);
+/* For an answer that is a list: torg-as-of, and torg-missing unless all is here that query asks. */
+void http_origins_reply_state(struct http_exchange *exchange, const struct http_origins *origins,
                               const struct query *query);
 
 #endif

@@ -394,7 +394,7 @@ static void put_security_fields(const struct http_exchange *exchange, struct buf
                         "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n");
     if (exchange->request.method & (HTTP_GET | HTTP_HEAD | HTTP_OPTIONS))
         buffer_put_str(out, "Access-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: "
-                            "ETag, Link, Content-Crs, Retry-After, torg-as-of, "
+                            "ETag, Link, Content-Crs, Retry-After, torg-as-of, torg-missing, "
                             "OGC-NumberMatched, OGC-NumberReturned\r\n");
 }
 

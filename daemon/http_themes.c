@@ -29,7 +29,7 @@ static enum torg_err answer(struct http_exchange *exchange, const struct kv *kv)
     if (err)
         return err;
     http_reply_begin(exchange, 200, http_params_format_type(HTTP_FORMAT_JSON));
-    http_origins_reply_as_of(exchange, origins, query);
+    http_origins_reply_state(exchange, origins, query);
     json_out_begin(out, NULL, '{');
     json_out_time(out, "timeStamp", exchange->now_ms);
     json_out_begin(out, "themes", '[');

@@ -92,6 +92,30 @@ def test_untrusted_origin_is_not_stored():
         assert found(a, "unknown") == 0
 
 
+def missing(node, path, **parameters):
+    answer = node.get("/torg/v1" + path, **parameters)
+    assert answer.status == 200, answer
+    return answer.headers["torg-missing"]
+
+
+def assert_missing_is_told(whole, part, origin):
+    """One listing of one collection of one origin is not held: an answer without it must not look whole."""
+    id = origin.origins()["Umea"]["id"]
+    told = "companies; listings=1; origins=1"
+    for path in ("/search", "/themes", "/collections/companies/items"):
+        assert missing(part, path) == told, path
+        assert missing(part, path, origin=id) == told, path
+        assert missing(part, path, origin="f" * 16) is None, path
+        assert missing(whole, path) is None, path
+    assert missing(part, "/search", collections="offers,companies") == told
+    for path in ("/search?collections=offers,places", "/collections/offers/items"):
+        assert missing(part, path) is None, path
+    seen = {c["id"]: c.get("missing") for c in part.api("/collections")["collections"]}
+    assert seen.pop("companies") == {"listings": 1, "origins": 1} and not any(seen.values()), seen
+    assert part.api("/collections/companies")["missing"] == {"listings": 1, "origins": 1}
+    assert "missing" not in whole.api("/collections/companies")
+
+
 def test_some_collections():
     """Umeå and the middle hold all; the leaf holds two collections, answers these, and changes its mind."""
     with Federation() as federation:
@@ -117,6 +141,7 @@ def test_some_collections():
         for name in ("offers", "places"):
             assert collections(leaf)[name]["root"] == collections(umea)[name]["root"]
         assert "subset" not in middle.origins()["Umea"]["flags"]
+        assert_missing_is_told(middle, leaf, umea)
 
         leaf.configure("trust", collections="companies, offers")
         leaf.process.send_signal(signal.SIGHUP)

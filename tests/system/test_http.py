@@ -180,7 +180,8 @@ def test_every_resource_and_format():
         assert len(lines.body.splitlines()) == 4
         # A script of another site sees only the fields that are named to it.
         shown = {f.lower() for f in lines.headers["Access-Control-Expose-Headers"].split(", ")}
-        own = {"link", "content-crs", "retry-after", "torg-as-of", "ogc-numbermatched"}
+        own = {"link", "content-crs", "retry-after", "torg-as-of", "torg-missing",
+               "ogc-numbermatched"}
         assert own <= shown, shown
         needs = node.api("/aggregates/competence-needs")
         assert needs["needs"] == 3, needs

@@ -206,5 +206,6 @@ def test_page_is_honest_when_a_node_is_away():
 
 
 if __name__ == "__main__":
-    run(test_every_resource_has_a_page, test_opening_hours_on_a_listing_s_page, test_search_by_place_theme_and_distance, test_what_companies_write_cannot_run,
+    run(test_every_resource_has_a_page, test_opening_hours_on_a_listing_s_page,
+        test_search_by_place_theme_and_distance, test_what_companies_write_cannot_run,
         test_page_is_honest_when_a_node_is_away)
