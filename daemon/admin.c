@@ -123,6 +123,9 @@ static void put_store(struct buffer *out, struct store *store)
               (double)stat.free_bytes);
     put_gauge(out, "torg_store_readers", "Read transactions open now.", stat.readers);
     put_gauge(out, "torg_store_snapshot", "Number of the newest commit.", (double)stat.snapshot);
+    put_gauge(out, "torg_store_recovered_commits",
+              "Commits that the journal brought back at the start, after a power cut.",
+              (double)stat.recovered);
     put_gauge(out, "torg_store_failed", "1 when a commit's fate is unknown until a restart.",
               stat.failed);
     for (int i = 0; i < KV_TABLE_COUNT; i++) {

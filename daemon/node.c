@@ -2,6 +2,7 @@
 #include "daemon/node.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <sodium.h>
 #include <stdarg.h>
@@ -60,6 +61,15 @@ static enum torg_err store_missing(const char *directory, char *message)
                   directory);
 }
 
+/* After a power cut the operator wants to know that nothing is missing. */
+static void recovery_log(struct store *store)
+{
+    struct store_stat stat;
+
+    if (!store_stat(store, &stat) && stat.recovered > 0)
+        log_event(LOG_INFO, "store.recovered", "commits=%" PRIu64, stat.recovered);
+}
+
 static enum torg_err open_store(struct node_whole *whole, char *message)
 {
     const struct config *config = whole->node.config;
@@ -78,6 +88,7 @@ static enum torg_err open_store(struct node_whole *whole, char *message)
     err = store_open(config->directory, &options, &whole->node.store);
     switch (err) {
     case TORG_OK:
+        recovery_log(whole->node.store);
         return TORG_OK;
     case TORG_E_LOCKED:
         pid = store_writer_pid(config->directory);

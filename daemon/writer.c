@@ -20,6 +20,9 @@
 #define WRITER_REPACK_QUIET_MS 250
 #define WRITER_REPACK_FRACTION 8
 #define WRITER_REPACK_CREDIT_US_MAX 1000000
+/* The database is synced when nobody has written for so long: a sync takes long after many commits.
+ */
+#define WRITER_CHECKPOINT_QUIET_MS 1000
 
 /* ---- the queue ---- */
 
@@ -169,11 +172,30 @@ static void upkeep(struct writer *writer, struct writer_group *group)
     }
 }
 
+static void checkpoint_later(struct writer *writer)
+{
+    writer->checkpoint_due = true;
+    writer->checkpoint_quiet_ms = clock_monotonic_ms() + WRITER_CHECKPOINT_QUIET_MS;
+}
+
+static bool checkpoint_may_begin(const struct writer *writer)
+{
+    return writer->checkpoint_due && clock_monotonic_ms() >= writer->checkpoint_quiet_ms;
+}
+
+static void checkpoint(struct writer *writer)
+{
+    writer->checkpoint_due = false;
+    if (store_checkpoint(writer->options.store))
+        writer_state_fail(writer, "checkpoint");
+}
+
 /* A group took so long: mending waits anew, and has earned its part. */
 static void repack_earn(struct writer *writer, int64_t took_us)
 {
     int64_t credit_us = writer->repack_credit_us + took_us / WRITER_REPACK_FRACTION;
 
+    checkpoint_later(writer);
     writer->repack_due = true;
     writer->repack_quiet_ms = clock_monotonic_ms() + WRITER_REPACK_QUIET_MS;
     writer->repack_credit_us =
@@ -204,6 +226,7 @@ static void repack(struct writer *writer)
         else
             err = store_write_commit(&kv);
     }
+    checkpoint_later(writer);
     if (err == TORG_E_IO)
         writer_state_fail(writer, "repack");
     else if (err)
@@ -234,9 +257,11 @@ static void wait_for_work(struct writer *writer)
         due = now_ms + 1000; /* a beat that may not be yet: look again soon */
     if (writer->repack_due && due > writer->repack_quiet_ms)
         due = writer->repack_quiet_ms;
+    if (writer->checkpoint_due && due > writer->checkpoint_quiet_ms)
+        due = writer->checkpoint_quiet_ms;
     until = (struct timespec){.tv_sec = due / 1000, .tv_nsec = due % 1000 * 1000000};
     while (!writer->queue.first && !writer->stop && !writer->settle_due &&
-           !repack_may_begin(writer))
+           !repack_may_begin(writer) && !checkpoint_may_begin(writer))
         if (pthread_cond_timedwait(&writer->wake, &writer->mutex, &until) == ETIMEDOUT)
             break;
 }
@@ -273,8 +298,10 @@ static void *writer_thread(void *context)
             repack_earn(writer, clock_monotonic_us() - started_us);
         } else if (repack_may_begin(writer) && more && !writer_state_is_failed(writer)) {
             repack(writer);
+        } else if (checkpoint_may_begin(writer) && more && !writer_state_is_failed(writer)) {
+            checkpoint(writer);
         } else if (!more || writer_state_is_failed(writer)) {
-            writer->repack_due = false;
+            writer->repack_due = writer->checkpoint_due = false;
         }
     }
     free(group.changes);

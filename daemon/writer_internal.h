@@ -88,7 +88,9 @@ struct writer {
     int64_t beat_due_ms, reader_check_due_ms;
     bool repack_due; /* the thread's: listings changed since the trees were found in order */
     int64_t repack_quiet_ms; /* the thread's: from then on, nothing having come, trees are mended */
-    int64_t repack_credit_us; /* the thread's: what writes have earned mending before that */
+    bool checkpoint_due;     /* the thread's: commits that the journal alone has safe */
+    int64_t checkpoint_quiet_ms; /* the thread's: from then on, nothing having come, it is time */
+    int64_t repack_credit_us;    /* the thread's: what writes have earned mending before that */
     pthread_t thread;
 
     struct loop *published_loop;

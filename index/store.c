@@ -5,8 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <lmdb.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,55 +14,21 @@
 #include <unistd.h>
 
 #include "index/rtree_table.h"
+#include "index/store_internal.h"
 
-#define STORE_FORMAT 1
+#define STORE_FORMAT 2     /* has a journal beside it */
+#define STORE_FORMAT_MIN 1 /* had none */
 #define STORE_FORMAT_KEY "store/format"
 #define STORE_MAP_BYTES_DEFAULT (UINT64_C(64) << 30)
 #define STORE_MAP_BYTES_MIN (UINT64_C(1) << 20)
 #define STORE_READERS_DEFAULT 512
 #define STORE_READERS_MAX 100000
-#define STORE_FILE "torg.mdb"
 #define STORE_LOCK_FILE "torg.lock"
 #define STORE_FILE_MODE 0600
 /* A disk with less room than this is called full when LMDB only says EIO. */
 #define STORE_DISK_ROOM_BYTES_MIN (UINT64_C(16) << 20)
 #define GATHER_PAGES 64        /* of the run that LMDB is made to look for */
 #define GATHER_ROOM_PAGES 2048 /* that must be left in the map for it */
-
-struct store_txn {
-    struct store *store;
-    MDB_txn *mdb;
-    enum torg_err err;         /* of the first failed write */
-    bool write;                /* the store's one write transaction */
-    bool open;                 /* between begin and end */
-    pthread_t owner;           /* a write transaction belongs to its thread (PITFALLS, LMDB 3) */
-    struct rtree_table *table; /* of a read transaction's snapshot, or NULL */
-    struct store_txn *free;    /* the next that waits in the pool */
-    struct store_txn *next;    /* of all read transactions */
-};
-
-struct kv_cursor {
-    MDB_cursor *mdb;
-};
-
-struct store {
-    MDB_env *env;
-    MDB_dbi tables[KV_TABLE_COUNT];
-    uint64_t map_bytes;
-    uint64_t reserve_bytes;
-    uint64_t page_bytes;
-    uint32_t readers_max;
-    int lock_fd;
-    bool read_only;
-    pthread_mutex_t mutex;    /* over all that follows */
-    struct store_txn write;   /* the one write transaction */
-    struct store_txn *reads;  /* all read transactions, for the end */
-    struct store_txn *unused; /* of these, reset and waiting */
-    uint32_t read_count;      /* of reads */
-    uint32_t read_open;
-    bool failed;
-    struct rtree_tables *node_tables; /* one of each snapshot */
-};
 
 /* Stand in files: never change a name, only add. */
 static const char *const table_names[KV_TABLE_COUNT] = {
@@ -80,8 +44,7 @@ static const char *const table_names[KV_TABLE_COUNT] = {
 
 static_assert(KV_TABLE_COUNT == 22, "name every table above: a missing name is LMDB's root");
 
-/* LMDB's own numbers are negative, those of the operating system positive. */
-static enum torg_err err_of(int rc)
+enum torg_err store_err_of(int rc)
 {
     switch (rc) {
     case MDB_SUCCESS:
@@ -117,17 +80,6 @@ static enum torg_err err_of(int rc)
     return TORG_E_INTERNAL;
 }
 
-/* Spans are const, MDB_val is not; LMDB does not write through its inputs. */
-static MDB_val val_of(struct span bytes)
-{
-    union {
-        const uint8_t *in;
-        void *out;
-    } data = {.in = bytes.data};
-
-    return (MDB_val){.mv_size = bytes.size, .mv_data = data.out};
-}
-
 static struct span span_of_val(MDB_val val)
 {
     return (struct span){.data = val.mv_data, .size = val.mv_size};
@@ -139,13 +91,13 @@ static enum torg_err txn_get(void *context, enum kv_table table, struct span key
                              struct span *ret_value)
 {
     struct store_txn *txn = context;
-    MDB_val key_val = val_of(key), value;
+    MDB_val key_val = store_val_of(key), value;
     int rc;
 
     assert(txn->open);
     rc = mdb_get(txn->mdb, txn->store->tables[table], &key_val, &value);
     if (rc)
-        return err_of(rc);
+        return store_err_of(rc);
     *ret_value = span_of_val(value);
     return TORG_OK;
 }
@@ -153,7 +105,7 @@ static enum torg_err txn_get(void *context, enum kv_table table, struct span key
 /* The first error decides: LMDB has poisoned the transaction, or it is half done. */
 static enum torg_err txn_fail(struct store_txn *txn, int rc)
 {
-    enum torg_err err = err_of(rc);
+    enum torg_err err = store_err_of(rc);
 
     if (err && err != TORG_E_NOT_FOUND && !txn->err)
         txn->err = err;
@@ -163,27 +115,32 @@ static enum torg_err txn_fail(struct store_txn *txn, int rc)
 static enum torg_err txn_put(void *context, enum kv_table table, struct span key, struct span value)
 {
     struct store_txn *txn = context;
-    MDB_val key_val = val_of(key), value_val = val_of(value);
+    MDB_val key_val = store_val_of(key), value_val = store_val_of(value);
 
     assert(txn->open && txn->write);
     if (txn->err)
         return txn->err;
     if (table == KV_RTREE)
         rtree_tables_note(txn->store->node_tables, key);
+    store_journal_note_put(txn, table, key, value);
     return txn_fail(txn, mdb_put(txn->mdb, txn->store->tables[table], &key_val, &value_val, 0));
 }
 
 static enum torg_err txn_del(void *context, enum kv_table table, struct span key)
 {
     struct store_txn *txn = context;
-    MDB_val key_val = val_of(key);
+    MDB_val key_val = store_val_of(key);
+    enum torg_err err;
 
     assert(txn->open && txn->write);
     if (txn->err)
         return txn->err;
     if (table == KV_RTREE)
         rtree_tables_note(txn->store->node_tables, key);
-    return txn_fail(txn, mdb_del(txn->mdb, txn->store->tables[table], &key_val, NULL));
+    err = txn_fail(txn, mdb_del(txn->mdb, txn->store->tables[table], &key_val, NULL));
+    if (!err)
+        store_journal_note_del(txn, table, key);
+    return err;
 }
 
 /* Are so many pages left beyond the last used one? */
@@ -235,7 +192,7 @@ static enum torg_err txn_cursor_open(void *context, enum kv_table table,
     rc = mdb_cursor_open(txn->mdb, txn->store->tables[table], &cursor->mdb);
     if (rc) {
         free(cursor);
-        return err_of(rc);
+        return store_err_of(rc);
     }
     *ret_cursor = cursor;
     return TORG_OK;
@@ -250,13 +207,13 @@ static void txn_cursor_close(struct kv_cursor *cursor)
 static enum torg_err txn_cursor_seek(struct kv_cursor *cursor, struct span key,
                                      struct span *ret_key, struct span *ret_value)
 {
-    MDB_val key_val = val_of(key), value;
+    MDB_val key_val = store_val_of(key), value;
     int rc;
 
     /* LMDB has no empty key; to us it is the place before all others. */
     rc = mdb_cursor_get(cursor->mdb, &key_val, &value, key.size ? MDB_SET_RANGE : MDB_FIRST);
     if (rc)
-        return err_of(rc);
+        return store_err_of(rc);
     *ret_key = span_of_val(key_val);
     *ret_value = span_of_val(value);
     return TORG_OK;
@@ -270,7 +227,7 @@ static enum torg_err txn_cursor_next(struct kv_cursor *cursor, struct span *ret_
 
     rc = mdb_cursor_get(cursor->mdb, &key_val, &value, MDB_NEXT);
     if (rc)
-        return err_of(rc);
+        return store_err_of(rc);
     *ret_key = span_of_val(key_val);
     *ret_value = span_of_val(value);
     return TORG_OK;
@@ -392,27 +349,38 @@ static enum torg_err directory_sync(const char *directory)
     return err;
 }
 
+static enum torg_err format_put(struct store *store, MDB_txn *txn)
+{
+    uint8_t bytes[4];
+    MDB_val key = store_val_of(span_of_str(STORE_FORMAT_KEY)), value;
+
+    put_u32be(bytes, STORE_FORMAT);
+    value = store_val_of(span_of(bytes, sizeof(bytes)));
+    return store_err_of(mdb_put(txn, store->tables[KV_META], &key, &value, 0));
+}
+
 static enum torg_err format_check(struct store *store, MDB_txn *txn)
 {
     uint8_t bytes[4];
-    MDB_val key = val_of(span_of_str(STORE_FORMAT_KEY)), value;
+    MDB_val key = store_val_of(span_of_str(STORE_FORMAT_KEY)), value;
     int rc = mdb_get(txn, store->tables[KV_META], &key, &value);
 
-    if (rc == MDB_NOTFOUND && !store->read_only) {
-        put_u32be(bytes, STORE_FORMAT);
-        value = val_of(span_of(bytes, sizeof(bytes)));
-        return err_of(mdb_put(txn, store->tables[KV_META], &key, &value, 0));
-    }
+    if (rc == MDB_NOTFOUND && !store->read_only)
+        return format_put(store, txn);
     if (rc == MDB_NOTFOUND)
         return TORG_E_CORRUPT;
     if (rc)
-        return err_of(rc);
+        return store_err_of(rc);
     if (value.mv_size != sizeof(bytes))
         return TORG_E_CORRUPT;
     memcpy(bytes, value.mv_data, sizeof(bytes));
     if (get_u32be(bytes) > STORE_FORMAT)
         return TORG_E_VERSION;
-    return get_u32be(bytes) == STORE_FORMAT ? TORG_OK : TORG_E_CORRUPT; /* None was ever less. */
+    if (get_u32be(bytes) < STORE_FORMAT_MIN)
+        return TORG_E_CORRUPT;
+    if (get_u32be(bytes) == STORE_FORMAT || store->read_only)
+        return TORG_OK;
+    return format_put(store, txn);
 }
 
 /* Something is in the file, but nothing of ours: another program's, to which nothing is added. */
@@ -422,6 +390,25 @@ static bool is_foreign(struct store *store, MDB_txn *txn, const MDB_stat *stat_m
 
     return !store->read_only && stat_main->ms_entries > 0 &&
            mdb_dbi_open(txn, table_names[KV_META], 0, &meta) == MDB_NOTFOUND;
+}
+
+/* Those that are there already, for the journal's records: a new one would be a commit between
+ * them. */
+static enum torg_err store_open_old_tables(struct store *store)
+{
+    MDB_txn *txn;
+    int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
+
+    if (rc)
+        return store_err_of(rc);
+    for (int table = 0; table < KV_TABLE_COUNT; table++) {
+        rc = mdb_dbi_open(txn, table_names[table], 0, &store->tables[table]);
+        if (rc && rc != MDB_NOTFOUND) {
+            mdb_txn_abort(txn);
+            return store_err_of(rc);
+        }
+    }
+    return store_err_of(mdb_txn_commit(txn));
 }
 
 /* All tables in one transaction at the start: no later one has to create any. */
@@ -434,7 +421,7 @@ static enum torg_err store_open_tables(struct store *store, const MDB_stat *stat
 
     rc = mdb_txn_begin(store->env, NULL, flags, &txn);
     if (rc)
-        return err_of(rc);
+        return store_err_of(rc);
     if (is_foreign(store, txn, stat_main)) {
         mdb_txn_abort(txn);
         return TORG_E_CORRUPT;
@@ -444,7 +431,7 @@ static enum torg_err store_open_tables(struct store *store, const MDB_stat *stat
                           &store->tables[table]);
         if (rc) {
             mdb_txn_abort(txn);
-            return rc == MDB_NOTFOUND ? TORG_E_CORRUPT : err_of(rc);
+            return rc == MDB_NOTFOUND ? TORG_E_CORRUPT : store_err_of(rc);
         }
     }
     err = format_check(store, txn);
@@ -452,13 +439,14 @@ static enum torg_err store_open_tables(struct store *store, const MDB_stat *stat
         mdb_txn_abort(txn);
         return err;
     }
-    return err_of(mdb_txn_commit(txn));
+    return store_err_of(mdb_txn_commit(txn));
 }
 
 static enum torg_err store_open_env(struct store *store, const char *directory)
 {
     unsigned flags = MDB_NOSUBDIR | MDB_NOTLS | (store->read_only ? MDB_RDONLY : 0);
     char path[PATH_MAX];
+    bool replay = false;
     enum torg_err err;
     MDB_stat stat_main;
     int rc;
@@ -468,11 +456,14 @@ static enum torg_err store_open_env(struct store *store, const char *directory)
         return err;
     if (store->read_only && access(path, F_OK) != 0)
         return errno == ENOENT ? TORG_E_NOT_FOUND : TORG_E_IO;
+    err = store_journal_begin(store, directory, &replay);
+    if (err)
+        return err;
     rc = mdb_env_create(&store->env);
     if (!rc)
         rc = mdb_env_set_maxdbs(store->env, KV_TABLE_COUNT);
     if (!rc)
-        rc = mdb_env_set_maxreaders(store->env, store->readers_max);
+        rc = mdb_env_set_maxreaders(store->env, store->readers_max + 1); /* and the pin */
     if (!rc)
         rc = mdb_env_set_mapsize(store->env, store->map_bytes);
     if (!rc)
@@ -480,13 +471,19 @@ static enum torg_err store_open_env(struct store *store, const char *directory)
     if (!rc)
         rc = mdb_env_stat(store->env, &stat_main);
     if (rc)
-        return err_of(rc);
+        return store_err_of(rc);
     store->page_bytes = stat_main.ms_psize;
     mdb_reader_check(store->env, NULL); /* What a killed process left would keep old pages. */
-    err = store_open_tables(store, &stat_main);
-    if (err)
+    if (replay)
+        err = store_open_old_tables(store);
+    if (!err && !store->read_only)
+        err = store_journal_start(store, replay);
+    if (!err)
+        err = store_open_tables(store, &stat_main);
+    if (err || store->read_only)
         return err;
-    return store->read_only ? TORG_OK : directory_sync(directory);
+    err = directory_sync(directory);
+    return err ? err : store_checkpoint(store); /* If there were new tables. */
 }
 
 /* LMDB wants whole pages, and rounds a map that is smaller than the file up. */
@@ -516,8 +513,8 @@ static void store_mutex(void *context, bool take)
         pthread_mutex_unlock(&store->mutex);
 }
 
-enum torg_err store_open(const char *directory, const struct store_options *options,
-                         struct store **ret_store)
+static enum torg_err store_open_once(const char *directory, const struct store_options *options,
+                                     struct store **ret_store)
 {
     struct store *store;
     enum torg_err err;
@@ -554,6 +551,24 @@ enum torg_err store_open(const char *directory, const struct store_options *opti
     return TORG_OK;
 }
 
+enum torg_err store_open(const char *directory, const struct store_options *options,
+                         struct store **ret_store)
+{
+    enum torg_err err = store_open_once(directory, options, ret_store);
+    struct store_options writing = *options;
+    struct store *writer;
+
+    if (err != TORG_E_GAP)
+        return err;
+    /* The machine stopped while somebody wrote: only a writer can make the file whole again. */
+    writing.read_only = false;
+    err = store_open_once(directory, &writing, &writer);
+    if (err)
+        return err;
+    store_close(writer);
+    return store_open_once(directory, options, ret_store);
+}
+
 void store_close(struct store *store)
 {
     if (!store)
@@ -566,6 +581,9 @@ void store_close(struct store *store)
         mdb_txn_abort(txn->mdb);
         free(txn);
     }
+    if (store->env)
+        store_journal_end(store);
+    journal_close(store->journal); /* If LMDB could not be opened. */
     rtree_tables_free(store->node_tables);
     if (store->env)
         mdb_env_close(store->env);
@@ -646,7 +664,7 @@ enum torg_err store_read_begin(struct store *store, struct kv *ret_kv)
     }
     pthread_mutex_unlock(&store->mutex);
     if (rc)
-        return err_of(rc);
+        return store_err_of(rc);
     *ret_kv = (struct kv){.ops = &txn_ops, .txn = txn, .writable = false, .table = txn->table};
     return TORG_OK;
 }
@@ -705,7 +723,7 @@ static int free_bytes_sum(const struct store *store, MDB_txn *txn, uint64_t *ret
  * only close to it the free list is added up, in a read transaction, for LMDB
  * shows it to no other. Nobody else writes, so that it stays true.
  */
-static enum torg_err store_check_room(struct store *store)
+static enum torg_err store_check_room(struct store *store, bool reserve)
 {
     MDB_envinfo info;
     uint64_t used, room, free_bytes;
@@ -714,19 +732,22 @@ static enum torg_err store_check_room(struct store *store)
     int rc = mdb_env_info(store->env, &info);
 
     if (rc)
-        return err_of(rc);
+        return store_err_of(rc);
     used = ((uint64_t)info.me_last_pgno + 1) * store->page_bytes;
     room = used < info.me_mapsize ? info.me_mapsize - used : 0;
     if (room >= store->reserve_bytes)
         return TORG_OK;
     mdb_reader_check(store->env, NULL); /* The dead must not hold pages now. */
+    err = store_checkpoint(store);      /* Nor the journal those of its mark. */
+    if (err || reserve)
+        return err;
     err = store_read_begin(store, &kv);
     if (err)
         return err;
     rc = free_bytes_sum(store, txn_of(&kv)->mdb, &free_bytes);
     store_read_end(&kv);
     if (rc)
-        return err_of(rc);
+        return store_err_of(rc);
     return room + free_bytes >= store->reserve_bytes ? TORG_OK : TORG_E_FULL;
 }
 
@@ -746,18 +767,19 @@ static enum torg_err write_begin(struct store *store, bool reserve, struct kv *r
         errno = EIO;
         return TORG_E_IO;
     }
-    err = reserve ? TORG_OK : store_check_room(store);
+    err = store_check_room(store, reserve);
     if (err)
         return err;
     rc = mdb_txn_begin(store->env, NULL, 0, &txn->mdb);
     if (rc)
-        return err_of(rc);
+        return store_err_of(rc);
     pthread_mutex_lock(&store->mutex);
     rtree_tables_begin(store->node_tables, mdb_txn_id(txn->mdb) - 1);
     pthread_mutex_unlock(&store->mutex);
     txn->err = TORG_OK;
     txn->open = true;
     txn->owner = pthread_self();
+    store_journal_txn(txn);
     *ret_kv = (struct kv){.ops = &txn_ops, .txn = txn, .writable = true};
     return TORG_OK;
 }
@@ -807,18 +829,23 @@ static bool store_disk_full(const struct store *store)
            (uint64_t)file.st_size + store->page_bytes > (uint64_t)limit.rlim_cur;
 }
 
-static enum torg_err store_commit_failed(struct store *store, int rc)
+void store_fail(struct store *store)
 {
-    enum torg_err err = err_of(rc);
+    pthread_mutex_lock(&store->mutex);
+    store->failed = true;
+    pthread_mutex_unlock(&store->mutex);
+}
+
+static enum torg_err store_commit_failed(struct store *store, int rc, bool known)
+{
+    enum torg_err err = store_err_of(rc);
     bool panics = store_panics(store);
 
     if (rc == EIO && !panics && store_disk_full(store))
         err = TORG_E_FULL;
-    if (!panics && (err == TORG_E_FULL || err == TORG_E_TOO_BIG || err == TORG_E_NOMEM))
+    if (known && !panics && (err == TORG_E_FULL || err == TORG_E_TOO_BIG || err == TORG_E_NOMEM))
         return err;
-    pthread_mutex_lock(&store->mutex);
-    store->failed = true;
-    pthread_mutex_unlock(&store->mutex);
+    store_fail(store);
     errno = rc > 0 ? rc : EIO;
     return TORG_E_IO;
 }
@@ -837,6 +864,7 @@ enum torg_err store_write_commit(struct kv *kv)
     enum torg_err err = txn->err;
     uint64_t snapshot;
     MDB_envinfo info;
+    bool known;
     int rc;
 
     assert(txn->write && pthread_equal(txn->owner, pthread_self()));
@@ -848,13 +876,13 @@ enum torg_err store_write_commit(struct kv *kv)
     pthread_mutex_lock(&store->mutex);
     rtree_tables_publish(store->node_tables, snapshot);
     pthread_mutex_unlock(&store->mutex);
-    rc = mdb_txn_commit(txn->mdb);
     txn->open = false;
+    rc = store_journal_commit(txn, &known);
     txn->mdb = NULL;
     *kv = (struct kv){0};
     /* A commit that changed nothing makes no snapshot. */
     write_end(store, !rc && mdb_env_info(store->env, &info) == 0 && info.me_last_txnid == snapshot);
-    return rc ? store_commit_failed(store, rc) : TORG_OK;
+    return rc ? store_commit_failed(store, rc, known) : TORG_OK;
 }
 
 void store_write_abort(struct kv *kv)
@@ -880,6 +908,7 @@ static void store_stat_readers(struct store *store, struct store_stat *stat)
             stat->snapshot_oldest = mdb_txn_id(txn->mdb);
     }
     stat->readers = store->read_open - 1; /* Without the one that asks. */
+    stat->recovered = store->recovered;
     stat->failed = store->failed;
     pthread_mutex_unlock(&store->mutex);
 }
@@ -919,7 +948,7 @@ enum torg_err store_stat(struct store *store, struct store_stat *ret_stat)
         *ret_stat = stat;
     }
     store_read_end(&kv);
-    return err_of(rc);
+    return store_err_of(rc);
 }
 
 void store_reader_check(struct store *store)

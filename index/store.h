@@ -6,9 +6,9 @@
 
 /*
  * One LMDB environment in one directory: DIR/torg.mdb with its lock file
- * DIR/torg.mdb-lock, and DIR/torg.lock, which keeps a second process from
- * opening it for writing. The only file that includes lmdb.h. Full sync: a
- * commit that returned TORG_OK survives power loss.
+ * DIR/torg.mdb-lock, DIR/torg.journal, and DIR/torg.lock, which keeps a second process from
+ * opening it for writing. Only store*.c include lmdb.h. A commit that returned TORG_OK
+ * survives power loss: small ones in the journal, until the database itself is synced.
  *
  * Write transactions: one at a time, begun and ended by the same thread. Read
  * transactions: any thread, begun and ended by the same one, and short: an
@@ -68,6 +68,12 @@ enum torg_err store_write_begin_reserve(struct store *store, struct kv *ret_kv);
  */
 enum torg_err store_write_commit(struct kv *kv);
 void store_write_abort(struct kv *kv);
+/*
+ * Sync what so far only the journal has safe. Nothing need ever call it: it is for moments in
+ * which nobody waits. From the writer's thread, with no transaction open. TORG_E_IO as for a
+ * commit.
+ */
+enum torg_err store_checkpoint(struct store *store);
 
 struct store_stat {
     uint64_t map_bytes;
@@ -79,6 +85,7 @@ struct store_stat {
     uint32_t readers;               /* open now, in this process */
     uint64_t snapshot;              /* the newest */
     uint64_t snapshot_oldest; /* the oldest that a reader of this process holds, or the newest */
+    uint64_t recovered;       /* commits that the journal brought back when it was opened */
     bool failed;              /* a commit failed with unknown fate: reopen */
 };
 enum torg_err store_stat(struct store *store, struct store_stat *ret_stat);

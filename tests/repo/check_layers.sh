@@ -26,7 +26,8 @@ refuse "protocol includes only protocol" protocol '(index|daemon|tools|tests)/'
 refuse "index includes only index and protocol" index '(daemon|tools|tests)/'
 refuse "daemon includes no tools or tests" daemon '(tools|tests)/'
 refuse "tools include no tests" tools 'tests/'
-refuse "only index/store.c sees LMDB" "protocol index daemon tools" 'lmdb\.h' 'index/store\.c'
+refuse "only index/store*.c see LMDB" "protocol index daemon tools" 'lmdb\.h' \
+    'index/store(_journal\.c|_internal\.h|\.c)'
 refuse "only index/geo.c and geo_transform.c see PROJ" "protocol index daemon tools" \
     '(proj|geodesic)\.h' 'index/geo(_transform)?\.c'
 refuse "only index/postings.c sees CRoaring" "protocol index daemon tools" 'roaring/' \
@@ -42,7 +43,7 @@ refuse "only protocol/frame_zip.c sees zstd" "protocol index daemon tools" 'zstd
 refuse "only daemon sees libevent" "protocol index tools" 'event2?/'
 refuse "no socket, thread or TLS below daemon" "protocol index" \
     '(sys/socket|netinet/[a-z]+|arpa/inet|netdb|poll|sys/epoll|pthread|threads|openssl/[a-z0-9]+)\.h' \
-    'index/store\.c'
+    'index/store(_internal\.h|\.c)'
 refuse "no disk in protocol" protocol '(fcntl|unistd|sys/stat|dirent)\.h'
 while IFS= read -r hit; do
     [ -n "$hit" ] && breach "no clock below daemon: $hit"

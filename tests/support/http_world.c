@@ -330,7 +330,7 @@ void http_world_init(struct http_world *world, uint32_t connections_max, uint32_
 
 void http_world_done(struct http_world *world)
 {
-    static const char *const files[] = {"torg.mdb", "torg.mdb-lock", "torg.lock"};
+    static const char *const files[] = {"torg.mdb", "torg.mdb-lock", "torg.lock", "torg.journal"};
     char path[128];
 
     http_free(world->http);

@@ -24,7 +24,7 @@ def change(node, *options, root=None, check=True):
 
 def snapshot(node):
     """Every file that a charter may change, and what the store says; opening it writes too."""
-    passed_over = ("torg.mdb", "torg.mdb-lock", "torg.lock", "admin.secret")
+    passed_over = ("torg.mdb", "torg.mdb-lock", "torg.lock", "torg.journal", "admin.secret")
     files = {path.relative_to(node.directory): path.read_bytes()
              for path in node.directory.rglob("*")
              if path.is_file() and path.stat().st_size > 0 and path.name not in passed_over}

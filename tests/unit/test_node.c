@@ -109,9 +109,9 @@ static void host_stop(struct host *host)
 
 static void host_done(struct host *host)
 {
-    static const char *const names[] = {"torg.mdb",     "torg.mdb-lock",   "torg.lock",
-                                        GUARD_FILE,     KEYFILE_NODE,      KEYFILE_SIGNING,
-                                        "admin.secret", "federation.conf", "old"};
+    static const char *const names[] = {
+        "torg.mdb",   "torg.mdb-lock", "torg.lock",    "torg.journal",    GUARD_FILE,
+        KEYFILE_NODE, KEYFILE_SIGNING, "admin.secret", "federation.conf", "old"};
 
     host_stop(host);
     for (size_t i = 0; i < ARRAY_SIZE(names); i++)

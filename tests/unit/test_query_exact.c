@@ -424,7 +424,7 @@ static void ask(struct view *view, uint64_t seed, unsigned n)
 
 static void remove_store(void)
 {
-    static const char *const names[] = {"torg.mdb", "torg.mdb-lock", "torg.lock"};
+    static const char *const names[] = {"torg.mdb", "torg.mdb-lock", "torg.lock", "torg.journal"};
     char path[sizeof(directory) + 32];
 
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {

@@ -36,7 +36,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct fixture *f = *state;
-    static const char *const files[] = {"torg.mdb", "torg.mdb-lock", "torg.lock"};
+    static const char *const files[] = {"torg.mdb", "torg.mdb-lock", "torg.lock", "torg.journal"};
     char path[128];
 
     store_write_abort(&f->kv);
