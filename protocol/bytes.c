@@ -108,11 +108,6 @@ struct reader reader_of(struct span input)
     return (struct reader){.at = at, .end = at + input.size};
 }
 
-size_t reader_left(const struct reader *in)
-{
-    return in->err ? 0 : (size_t)(in->end - in->at);
-}
-
 struct span reader_bytes(struct reader *in, size_t size)
 {
     struct span bytes;
@@ -134,14 +129,6 @@ void reader_copy(struct reader *in, void *out, size_t size)
         memset(out, 0, size);
     else if (size)
         memcpy(out, bytes.data, size);
-}
-
-uint8_t reader_u8(struct reader *in)
-{
-    uint8_t bytes[1];
-
-    reader_copy(in, bytes, sizeof(bytes));
-    return bytes[0];
 }
 
 uint16_t reader_u16be(struct reader *in)
@@ -166,39 +153,6 @@ uint64_t reader_u64be(struct reader *in)
 
     reader_copy(in, bytes, sizeof(bytes));
     return get_u64be(bytes);
-}
-
-uint16_t get_u16be(const uint8_t *at)
-{
-    return (uint16_t)(at[0] << 8 | at[1]);
-}
-
-uint32_t get_u32be(const uint8_t *at)
-{
-    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-}
-
-uint64_t get_u64be(const uint8_t *at)
-{
-    return (uint64_t)get_u32be(at) << 32 | get_u32be(at + 4);
-}
-
-void put_u16be(uint8_t *at, uint16_t value)
-{
-    at[0] = (uint8_t)(value >> 8);
-    at[1] = (uint8_t)value;
-}
-
-void put_u32be(uint8_t *at, uint32_t value)
-{
-    put_u16be(at, (uint16_t)(value >> 16));
-    put_u16be(at + 2, (uint16_t)value);
-}
-
-void put_u64be(uint8_t *at, uint64_t value)
-{
-    put_u32be(at, (uint32_t)(value >> 32));
-    put_u32be(at + 4, (uint32_t)value);
 }
 
 void hex_encode(const void *data, size_t size, char *out)
@@ -282,19 +236,23 @@ bool utf8_valid(struct span text)
     size_t at = 0;
 
     while (at < text.size) {
+        size_t left = text.size - at;
         size_t size;
         uint64_t word;
 
         /* Most text is ASCII, and every text that is read or shown passes here. */
-        if (text.size - at >= sizeof(word)) {
+        if (left >= sizeof(word)) {
             memcpy(&word, text.data + at, sizeof(word));
             if (!(word & UINT64_C(0x8080808080808080))) {
                 at += sizeof(word);
                 continue;
             }
         }
+        while (at < text.size && text.data[at] < 0x80)
+            at++; /* At most seven: then one of the eight, or the text's end. */
+        if (at == text.size)
+            break;
         size = utf8_sequence(text.data + at, text.size - at);
-
         if (size == 0)
             return false;
         at += size;

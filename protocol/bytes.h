@@ -99,8 +99,20 @@ void buffer_printf(struct buffer *buffer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 struct reader reader_of(struct span input);
-size_t reader_left(const struct reader *in);
-uint8_t reader_u8(struct reader *in);
+
+static inline size_t reader_left(const struct reader *in)
+{
+    return in->err ? 0 : (size_t)(in->end - in->at);
+}
+
+/* What is received is read byte by byte more than anything: here, so that a byte costs no call. */
+static inline uint8_t reader_u8(struct reader *in)
+{
+    if (!in->err && in->at == in->end)
+        in->err = TORG_E_TRUNCATED;
+    return in->err ? 0 : *in->at++;
+}
+
 uint16_t reader_u16be(struct reader *in);
 uint32_t reader_u32be(struct reader *in);
 uint64_t reader_u64be(struct reader *in);
@@ -110,12 +122,38 @@ struct span reader_bytes(struct reader *in, size_t size);
 void reader_copy(struct reader *in, void *out, size_t size);
 
 /* Big-endian fields at any alignment. */
-uint16_t get_u16be(const uint8_t *at);
-uint32_t get_u32be(const uint8_t *at);
-uint64_t get_u64be(const uint8_t *at);
-void put_u16be(uint8_t *at, uint16_t value);
-void put_u32be(uint8_t *at, uint32_t value);
-void put_u64be(uint8_t *at, uint64_t value);
+static inline uint16_t get_u16be(const uint8_t *at)
+{
+    return (uint16_t)(at[0] << 8 | at[1]);
+}
+
+static inline uint32_t get_u32be(const uint8_t *at)
+{
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+static inline uint64_t get_u64be(const uint8_t *at)
+{
+    return (uint64_t)get_u32be(at) << 32 | get_u32be(at + 4);
+}
+
+static inline void put_u16be(uint8_t *at, uint16_t value)
+{
+    at[0] = (uint8_t)(value >> 8);
+    at[1] = (uint8_t)value;
+}
+
+static inline void put_u32be(uint8_t *at, uint32_t value)
+{
+    put_u16be(at, (uint16_t)(value >> 16));
+    put_u16be(at + 2, (uint16_t)value);
+}
+
+static inline void put_u64be(uint8_t *at, uint64_t value)
+{
+    put_u32be(at, (uint32_t)(value >> 32));
+    put_u32be(at + 4, (uint32_t)value);
+}
 
 /* Lower-case hex with a terminating zero: out holds 2 * size + 1. */
 void hex_encode(const void *data, size_t size, char *out);

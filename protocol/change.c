@@ -95,10 +95,8 @@ enum torg_err payload_parse(struct span bytes, struct payload *ret_payload)
     payload.schema = profile_uint(&in, INTEGER_MAX);
     if (profile_peek(&in) != PROFILE_MAP)
         return in.in.err ? in.in.err : TORG_E_INVALID;
-    payload.body = profile_skip(&in);
-    err = profile_end(&in);
-    if (err)
-        return err;
+    /* The check has passed over one array of so many values, so the last one is all the rest. */
+    payload.body = span_of(in.in.at, reader_left(&in.in));
     *ret_payload = payload;
     return TORG_OK;
 }

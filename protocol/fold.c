@@ -171,6 +171,27 @@ static void fold_letter(struct buffer *out, uint32_t code)
     }
 }
 
+/* How many characters of ASCII that show something stand at at: they fold one by one. */
+static size_t plain_run(struct span text, size_t at)
+{
+    size_t end = at;
+
+    while (end < text.size && text.data[end] > 0x20 && text.data[end] < 0x7f)
+        end++;
+    return end - at;
+}
+
+static void fold_plain(struct buffer *out, const uint8_t *bytes, size_t size)
+{
+    if (buffer_reserve(out, size))
+        return;
+    for (size_t i = 0; i < size; i++) {
+        uint8_t byte = bytes[i];
+
+        out->data[out->size++] = byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte;
+    }
+}
+
 void fold_put(struct buffer *out, struct span text)
 {
     size_t start = out->size;
@@ -178,7 +199,18 @@ void fold_put(struct buffer *out, struct span text)
     size_t at = 0;
 
     while (at < text.size) {
-        uint32_t code = next_code_point(text, &at);
+        size_t plain = plain_run(text, at);
+        uint32_t code;
+
+        if (plain) {
+            if (space && out->size > start)
+                buffer_put_u8(out, ' ');
+            space = false;
+            fold_plain(out, text.data + at, plain);
+            at += plain;
+            continue;
+        }
+        code = next_code_point(text, &at);
 
         if (is_space(code)) {
             space = true;

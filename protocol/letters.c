@@ -85,13 +85,20 @@ static bool is_nothing(uint32_t code)
            (code >= 0xfe00 && code <= 0xfe0f) || code == 0xfeff;
 }
 
+/* A letter or digit of ASCII. */
+static bool is_plain(uint8_t byte)
+{
+    uint8_t lower = byte | 0x20;
+
+    return (lower >= 'a' && lower <= 'z') || (byte >= '0' && byte <= '9');
+}
+
 static bool is_word(uint32_t code)
 {
     size_t low = 0, high = ARRAY_SIZE(separators);
 
     if (code < 0x80)
-        return (code >= 'a' && code <= 'z') || (code >= 'A' && code <= 'Z') ||
-               (code >= '0' && code <= '9');
+        return is_plain((uint8_t)code);
     if (code == NOT_UTF8)
         return false;
     while (low < high) {
@@ -177,6 +184,34 @@ static void word_add(struct word *word, uint32_t code)
     word->last = lower_of(code);
 }
 
+/* How many ASCII letters and digits stand at at, without one that a mark may follow. */
+static size_t plain_run(struct span text, size_t at)
+{
+    size_t end = at;
+
+    while (end < text.size && is_plain(text.data[end]))
+        end++;
+    if (end > at && end < text.size && text.data[end] >= 0x80)
+        end--;
+    return end - at;
+}
+
+/* The same as word_add and word_settle for each of them: most of all text is this. */
+static void word_add_plain(struct word *word, const uint8_t *bytes, size_t size)
+{
+    word_settle(word);
+    if (size > word->left)
+        size = word->left;
+    if (buffer_reserve(word->out, size))
+        return;
+    for (size_t i = 0; i < size; i++) {
+        uint8_t byte = bytes[i];
+
+        word->out->data[word->out->size++] = byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte;
+    }
+    word->left -= size;
+}
+
 bool letters_word(struct span *text, size_t size_max, struct buffer *out)
 {
     struct word word = {.out = out, .left = size_max};
@@ -184,8 +219,15 @@ bool letters_word(struct span *text, size_t size_max, struct buffer *out)
     size_t at = 0;
 
     while (at < text->size) {
-        uint32_t code = next_code(*text, &at);
+        size_t plain = plain_run(*text, at);
+        uint32_t code;
 
+        if (plain) {
+            word_add_plain(&word, text->data + at, plain);
+            at += plain;
+            continue;
+        }
+        code = next_code(*text, &at);
         if (is_nothing(code))
             continue;
         if (is_word(code)) {

@@ -15,12 +15,12 @@ struct value {
 };
 
 /* The kind that a first byte announces; false if the profile has no such byte. */
-static bool tag_kind(uint8_t tag, enum profile_kind *ret_kind)
+static inline bool tag_kind(uint8_t tag, enum profile_kind *ret_kind)
 {
-    if (tag <= 0x7f || tag >= 0xe0 || (tag >= 0xcc && tag <= 0xd3))
-        *ret_kind = PROFILE_INT;
-    else if ((tag >= 0xa0 && tag <= 0xbf) || (tag >= 0xd9 && tag <= 0xdb))
+    if ((tag >= 0xa0 && tag <= 0xbf) || (tag >= 0xd9 && tag <= 0xdb))
         *ret_kind = PROFILE_STR;
+    else if (tag <= 0x7f || tag >= 0xe0 || (tag >= 0xcc && tag <= 0xd3))
+        *ret_kind = PROFILE_INT;
     else if (tag >= 0xc4 && tag <= 0xc6)
         *ret_kind = PROFILE_BIN;
     else if ((tag >= 0x90 && tag <= 0x9f) || tag == 0xdc || tag == 0xdd)
@@ -142,7 +142,8 @@ static uint32_t container_count(struct reader *in, uint8_t tag, unsigned bytes_e
     return in->err ? 0 : count;
 }
 
-static struct value read_value(struct reader *in)
+/* Inline: each caller needs a part of the value, and the rest is never made. */
+static inline struct value read_value(struct reader *in)
 {
     struct value value = {.kind = PROFILE_NIL};
     uint8_t tag = reader_u8(in);
@@ -187,8 +188,11 @@ struct level {
     struct span key; /* the last one; data NULL before the first */
 };
 
-static void skim_key(struct reader *in, struct level *level, const struct value *value)
+/* The value is a key if one is due; keys ascend. */
+static inline void skim_key(struct reader *in, struct level *level, const struct value *value)
 {
+    if (!level->is_map || level->left % 2)
+        return;
     if (value->kind != PROFILE_STR ||
         (level->key.data && span_compare(level->key, value->bytes) >= 0))
         refuse(in, TORG_E_PROFILE);
@@ -199,30 +203,26 @@ static void skim_key(struct reader *in, struct level *level, const struct value 
 static void skim(struct reader *in)
 {
     struct level levels[PROFILE_DEPTH_MAX];
-    unsigned depth = 0;
+    struct level *top = levels; /* one beyond the container that is open */
+    struct value value;
 
     do {
-        struct value value = read_value(in);
-
-        if (depth) {
-            struct level *level = &levels[depth - 1];
-
-            if (level->is_map && level->left % 2 == 0)
-                skim_key(in, level, &value);
-            level->left--;
+        value = read_value(in);
+        if (top > levels) {
+            skim_key(in, top - 1, &value);
+            top[-1].left--;
         }
         if (value.kind == PROFILE_ARRAY || value.kind == PROFILE_MAP) {
-            if (depth == PROFILE_DEPTH_MAX)
+            bool is_map = value.kind == PROFILE_MAP;
+
+            if (top == levels + PROFILE_DEPTH_MAX)
                 refuse(in, TORG_E_TOO_BIG);
             else
-                levels[depth++] = (struct level){
-                    .left = (uint64_t)value.count * (value.kind == PROFILE_MAP ? 2 : 1),
-                    .is_map = value.kind == PROFILE_MAP,
-                };
+                *top++ = (struct level){.left = (uint64_t)value.count << is_map, .is_map = is_map};
         }
-        while (depth && levels[depth - 1].left == 0)
-            depth--;
-    } while (depth && !in->err);
+        while (top > levels && top[-1].left == 0)
+            top--;
+    } while (top > levels && !in->err);
 }
 
 enum torg_err profile_check(struct span bytes)
