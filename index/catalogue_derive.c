@@ -84,17 +84,11 @@ static struct span derive_code(struct span code, size_t size_max)
 }
 
 /* The one property that is counted and that no query compares. */
-static uint64_t derive_people(struct span body)
+static uint64_t derive_people(struct span people)
 {
-    struct profile_reader in = profile_reader_of(body);
-    uint32_t count = profile_map(&in);
+    struct profile_reader in = profile_reader_of(people);
 
-    for (uint32_t i = 0; i < count && !in.in.err; i++) {
-        if (span_equal(profile_str(&in, SIZE_MAX), span_of_str("people")))
-            return profile_uint(&in, INTEGER_MAX);
-        profile_skip(&in);
-    }
-    return 0;
+    return people.size ? profile_uint(&in, INTEGER_MAX) : 0;
 }
 
 static enum catalogue_asker derive_asker(struct span asker)
@@ -109,8 +103,7 @@ static enum catalogue_asker derive_asker(struct span asker)
 }
 
 static void derive_row(const struct replica_origin *origin, uint8_t collection,
-                       const struct listing_fields *fields, struct span body,
-                       struct catalogue_derived *derived)
+                       const struct listing_fields *fields, struct catalogue_derived *derived)
 {
     struct catalogue_row *row = &derived->row;
 
@@ -132,7 +125,7 @@ static void derive_row(const struct replica_origin *origin, uint8_t collection,
     };
     if (collection == COLLECTION_NEEDS) {
         row->asker = (uint8_t)derive_asker(fields->asker);
-        row->people = derive_people(body);
+        row->people = derive_people(fields->people);
         row->area = derive_code(fields->area, 255);
     }
     if (row->placed) {
@@ -151,33 +144,23 @@ static void derive_row(const struct replica_origin *origin, uint8_t collection,
 }
 
 /* References to listings; one that is no reference makes none. */
-static void derive_networks(struct span body, struct buffer *terms)
+static void derive_networks(struct span networks, struct buffer *terms)
 {
-    struct profile_reader in = profile_reader_of(body);
-    uint32_t count = profile_map(&in);
+    struct profile_reader in = profile_reader_of(networks);
 
-    for (uint32_t i = 0; i < count && !in.in.err; i++) {
-        int order = span_compare(profile_str(&in, SIZE_MAX), span_of_str("networks"));
-
-        if (order > 0)
-            return; /* Keys ascend. */
-        if (order < 0) {
-            profile_skip(&in);
-            continue;
-        }
-        for (uint32_t left = profile_array(&in); left > 0 && !in.in.err; left--) {
-            struct span reference = profile_bin(&in, LISTING_REFERENCE_SIZE);
-
-            if (reference.size == LISTING_REFERENCE_SIZE)
-                catalogue_terms_add(terms, POSTINGS_NETWORK, reference);
-        }
+    if (networks.size == 0)
         return;
+    for (uint32_t left = profile_array(&in); left > 0 && !in.in.err; left--) {
+        struct span reference = profile_bin(&in, LISTING_REFERENCE_SIZE);
+
+        if (reference.size == LISTING_REFERENCE_SIZE)
+            catalogue_terms_add(terms, POSTINGS_NETWORK, reference);
     }
 }
 
-static void derive_opening(struct span body, struct buffer *terms)
+static void derive_opening(struct span hours, struct buffer *terms)
 {
-    uint32_t slots = opening_slots(opening_of_body(body));
+    uint32_t slots = opening_slots(hours);
 
     for (uint8_t slot = 0; slot < OPENING_SLOTS; slot++) {
         if (slots >> slot & 1)
@@ -204,13 +187,14 @@ static enum torg_err derive_terms(const struct theme_tree *themes,
     catalogue_terms_add(terms, POSTINGS_MUNICIPALITY, row->municipality);
     catalogue_terms_add(terms, POSTINGS_ORIGIN, span_of(origin, sizeof(origin)));
     catalogue_terms_add(terms, POSTINGS_COUNTRY, row->country_code);
-    derive_networks(body, terms);
-    reach_terms(body, terms);
-    derive_opening(body, terms);
+    derive_networks(fields->networks, terms);
+    if (fields->reaches)
+        reach_terms(body, terms);
+    derive_opening(fields->opening_hours, terms);
     if (memcmp(fields->provider, nobody, sizeof(nobody)) != 0)
         catalogue_terms_add(terms, POSTINGS_PROVIDER,
                             span_of(fields->provider, sizeof(fields->provider)));
-    text_terms(themes, body, terms);
+    text_terms(themes, fields, terms);
     return catalogue_terms_sort(terms);
 }
 
@@ -264,7 +248,7 @@ enum torg_err catalogue_derive(const struct theme_tree *themes, const struct rep
         err = derive_record(origin, collection, entry, body, &fields, ret_derived);
     if (err)
         return derive_unshowable(err) ? TORG_E_NOT_FOUND : err;
-    derive_row(origin, collection, &fields, body, ret_derived);
+    derive_row(origin, collection, &fields, ret_derived);
     err = derive_terms(themes, &fields, body, ret_derived);
     if (!err)
         err = ret_derived->record_value.err;

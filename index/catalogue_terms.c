@@ -4,12 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TERMS_FEW 64       /* that are sorted as they come */
+#define TERMS_ON_STACK 512 /* without memory of their own */
+
 void catalogue_terms_add(struct buffer *terms, uint8_t kind, struct span key)
 {
+    uint8_t head[2] = {kind, (uint8_t)key.size};
+
     if (key.size == 0 || key.size > POSTINGS_KEY_BYTES_MAX)
         return;
-    buffer_put_u8(terms, kind);
-    buffer_put_u8(terms, (uint8_t)key.size);
+    buffer_put(terms, head, sizeof(head));
     buffer_put_span(terms, key);
 }
 
@@ -33,37 +37,71 @@ static int term_order(uint8_t a_kind, struct span a, uint8_t b_kind, struct span
     return a_kind != b_kind ? (int)a_kind - (int)b_kind : span_compare(a, b);
 }
 
-/* Both point at kind and size. */
+/* A term while they are sorted: at points at kind and size. */
+struct sorted_term {
+    uint64_t head; /* its kind and the first bytes of its key, which decide most comparisons */
+    const uint8_t *at;
+};
+
+static struct sorted_term sorted_term_of(const uint8_t *at)
+{
+    struct sorted_term term = {.head = (uint64_t)at[0] << 56, .at = at};
+
+    for (size_t i = 0; i < 7 && i < at[1]; i++)
+        term.head |= (uint64_t)at[2 + i] << (48 - 8 * i);
+    return term;
+}
+
 static int term_compare(const void *a, const void *b)
 {
-    const uint8_t *left = *(const uint8_t *const *)a;
-    const uint8_t *right = *(const uint8_t *const *)b;
+    const struct sorted_term *left = a, *right = b;
 
-    return term_order(left[0], span_of(left + 2, left[1]), right[0], span_of(right + 2, right[1]));
+    if (left->head != right->head)
+        return left->head < right->head ? -1 : 1;
+    return span_compare(span_of(left->at + 2, left->at[1]), span_of(right->at + 2, right->at[1]));
+}
+
+/* A listing mostly has a few dozen terms: for so few this is the fastest. */
+static void sort_few(struct sorted_term *terms, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        struct sorted_term term = terms[i];
+        size_t at = i;
+
+        for (; at > 0 && term_compare(&term, &terms[at - 1]) < 0; at--)
+            terms[at] = terms[at - 1];
+        terms[at] = term;
+    }
 }
 
 enum torg_err catalogue_terms_sort(struct buffer *terms)
 {
     struct span left = buffer_span(terms), key;
-    const uint8_t **at;
+    struct sorted_term here[TERMS_ON_STACK], *at = here;
     struct buffer sorted = {0};
     size_t count = 0;
     uint8_t kind;
 
     if (terms->err || terms->size == 0)
         return terms->err;
-    at = malloc(terms->size / 3 * sizeof(*at));
+    if (terms->size / 3 > ARRAY_SIZE(here))
+        at = malloc(terms->size / 3 * sizeof(*at));
     if (!at)
         return TORG_E_NOMEM;
     for (const uint8_t *start = left.data; catalogue_terms_next(&left, &kind, &key);
          start = left.data)
-        at[count++] = start;
-    qsort(at, count, sizeof(*at), term_compare);
+        at[count++] = sorted_term_of(start);
+    if (count <= TERMS_FEW)
+        sort_few(at, count);
+    else
+        qsort(at, count, sizeof(*at), term_compare);
+    buffer_reserve(&sorted, terms->size);
     for (size_t i = 0; i < count; i++) {
         if (i == 0 || term_compare(&at[i - 1], &at[i]) != 0)
-            buffer_put(&sorted, at[i], 2 + (size_t)at[i][1]);
+            buffer_put(&sorted, at[i].at, 2 + (size_t)at[i].at[1]);
     }
-    free(at);
+    if (at != here)
+        free(at);
     buffer_done(terms);
     *terms = sorted;
     return terms->err;

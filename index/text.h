@@ -4,6 +4,7 @@
 
 #include "index/postings.h"
 #include "protocol/gazetteer.h"
+#include "protocol/listing.h"
 #include "protocol/theme.h"
 
 /*
@@ -25,8 +26,9 @@
 
 /* ---- writing ---- */
 
-/* Append the terms of a packed body's texts, for catalogue_terms_sort. */
-void text_terms(const struct theme_tree *themes, struct span body, struct buffer *terms);
+/* Append the terms of a listing's texts, for catalogue_terms_sort. */
+void text_terms(const struct theme_tree *themes, const struct listing_fields *fields,
+                struct buffer *terms);
 
 /* Of the changes of one or many transactions; one thread at a time. All zero is a beginning. */
 struct text_stemmer {

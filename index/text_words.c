@@ -38,6 +38,16 @@ bool text_word_empty(struct span folded)
     return false;
 }
 
+/* Such a word has no marks to lose. */
+static bool is_ascii(struct span word)
+{
+    uint8_t bits = 0;
+
+    for (size_t i = 0; i < word.size; i++)
+        bits |= word.data[i];
+    return bits < 0x80;
+}
+
 bool text_words_next(struct text_words *words, struct text_word *ret_word)
 {
     for (;;) {
@@ -45,6 +55,9 @@ bool text_words_next(struct text_words *words, struct text_word *ret_word)
         buffer_clear(&words->folded);
         if (!letters_word(&words->text, TEXT_WORD_BYTES_MAX, &words->letters))
             return false;
+        ret_word->letters = ret_word->folded = buffer_span(&words->letters);
+        if (!words->letters.err && is_ascii(ret_word->letters))
+            return true;
         fold_put(&words->folded, buffer_span(&words->letters));
         if (words->letters.err || words->folded.err) {
             words->err = TORG_E_NOMEM;
@@ -53,7 +66,6 @@ bool text_words_next(struct text_words *words, struct text_word *ret_word)
         /* Marks without a letter fold to nothing. */
         if (words->folded.size == 0 || words->folded.size > TEXT_WORD_BYTES_MAX)
             continue;
-        ret_word->letters = buffer_span(&words->letters);
         ret_word->folded = buffer_span(&words->folded);
         return true;
     }
@@ -209,65 +221,27 @@ static struct span packed_member(struct span packed, const char *name)
 
 /* A theme that this taxonomy does not know is searched by the words of its slug. */
 static void gather_themes(struct gather *gather, const struct theme_tree *themes,
-                          struct span packed)
+                          const struct listing_fields *fields)
 {
-    struct profile_reader in = profile_reader_of(packed);
-    uint32_t count = profile_array(&in);
-
-    for (uint32_t i = 0; i < count; i++) {
-        struct span slug = profile_str(&in, THEME_SLUG_BYTES_MAX);
-
-        if (in.in.err)
-            return;
-        if (!theme_tree_find(themes, slug))
-            gather_text(gather, POSTINGS_DESCRIPTION, TEXT_OTHER, slug);
+    for (size_t i = 0; i < fields->theme_count; i++) {
+        if (!theme_tree_find(themes, fields->themes[i]))
+            gather_text(gather, POSTINGS_DESCRIPTION, TEXT_OTHER, fields->themes[i]);
     }
-}
-
-/* All that has words, found in one pass: a listing is passed often enough. */
-struct texts {
-    struct span address, area, description, name, themes; /* packed; empty if none */
-};
-
-static struct texts texts_of(struct span body)
-{
-    struct profile_reader in = profile_reader_of(body);
-    uint32_t count = profile_map(&in);
-    struct texts texts = {0};
-
-    for (uint32_t i = 0; i < count; i++) {
-        struct span key = profile_str(&in, SIZE_MAX);
-        struct span value = profile_skip(&in);
-
-        if (in.in.err)
-            break;
-        if (span_equal(key, span_of_str("address")))
-            texts.address = value;
-        else if (span_equal(key, span_of_str("area")))
-            texts.area = value;
-        else if (span_equal(key, span_of_str("description")))
-            texts.description = value;
-        else if (span_equal(key, span_of_str("name")))
-            texts.name = value;
-        else if (span_equal(key, span_of_str("themes")))
-            texts.themes = value;
-    }
-    return texts;
 }
 
 /* What ranks highest is taken first: a long description cannot push it out. */
-void text_terms(const struct theme_tree *themes, struct span body, struct buffer *terms)
+void text_terms(const struct theme_tree *themes, const struct listing_fields *fields,
+                struct buffer *terms)
 {
     struct gather gather = {.terms = terms, .left = TEXT_LISTING_WORDS_MAX};
-    struct texts texts = texts_of(body);
 
-    gather_whole_names(&gather, texts.name);
-    gather_map(&gather, POSTINGS_NAME, texts.name);
+    gather_whole_names(&gather, fields->names);
+    gather_map(&gather, POSTINGS_NAME, fields->names);
     gather_text(&gather, POSTINGS_PLACE, TEXT_OTHER,
-                packed_str(packed_member(texts.address, "locality")));
-    gather_text(&gather, POSTINGS_PLACE, TEXT_OTHER, packed_str(texts.area));
-    gather_themes(&gather, themes, texts.themes);
-    gather_map(&gather, POSTINGS_DESCRIPTION, texts.description);
+                packed_str(packed_member(fields->address, "locality")));
+    gather_text(&gather, POSTINGS_PLACE, TEXT_OTHER, fields->area);
+    gather_themes(&gather, themes, fields);
+    gather_map(&gather, POSTINGS_DESCRIPTION, fields->description);
     if (gather.words.err)
         terms->err = gather.words.err;
     text_words_done(&gather.words);

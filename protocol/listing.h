@@ -123,6 +123,9 @@ struct listing_fields {
     struct position box_min; /* MBR of the geometry */
     struct position box_max;
     struct span geometry; /* the packed value, for exact tests */
+    /* Packed values of whatever type, for who reads them; empty if absent. */
+    struct span address, description, networks, opening_hours, people;
+    bool reaches; /* it has an itinerary or says what it serves */
     uint8_t theme_count;
     struct span themes[LISTING_THEMES_MAX]; /* valid slugs */
     int64_t time_from_ms;     /* when it happens (events, courses with start), else validFrom; */

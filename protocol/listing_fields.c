@@ -122,6 +122,12 @@ static void read_identifiers(struct profile_reader *in, struct fields *f)
 #define IS(key, literal)                                                                           \
     ((key).size == sizeof(literal) - 1 && memcmp((key).data, literal, sizeof(literal) - 1) == 0)
 
+static void read_rest(struct profile_reader *in, struct span key, struct listing_fields *out)
+{
+    out->reaches = out->reaches || IS(key, "itinerary") || IS(key, "serves");
+    profile_skip(in);
+}
+
 /* The keys come in ascending order, but nothing here relies on it. */
 static void read_field(struct profile_reader *in, struct span key, bool happens, struct fields *f)
 {
@@ -134,6 +140,8 @@ static void read_field(struct profile_reader *in, struct span key, bool happens,
         read_themes(in, f);
     else if (IS(key, "geometry"))
         read_geometry(in, f);
+    else if (IS(key, "description"))
+        out->description = profile_skip(in);
     else if (IS(key, "created"))
         out->created_ms = profile_int(in);
     else if (IS(key, "modified"))
@@ -142,6 +150,8 @@ static void read_field(struct profile_reader *in, struct span key, bool happens,
         out->municipality = profile_str(in, 7);
     else if (IS(key, "countryCode"))
         out->country_code = profile_str(in, 2);
+    else if (IS(key, "address"))
+        out->address = profile_skip(in);
     else if (IS(key, "area"))
         out->area = profile_str(in, 200);
     else if (IS(key, "asker"))
@@ -150,6 +160,12 @@ static void read_field(struct profile_reader *in, struct span key, bool happens,
         out->form = profile_str(in, 64);
     else if (IS(key, "provider"))
         profile_bin_copy(in, out->provider, sizeof(out->provider));
+    else if (IS(key, "networks"))
+        out->networks = profile_skip(in);
+    else if (IS(key, "openingHours"))
+        out->opening_hours = profile_skip(in);
+    else if (IS(key, "people"))
+        out->people = profile_skip(in);
     else if (IS(key, "validFrom"))
         f->valid_from_ms = profile_int(in);
     else if (IS(key, "validThrough"))
@@ -163,7 +179,7 @@ static void read_field(struct profile_reader *in, struct span key, bool happens,
     else if (happens && IS(key, "recurrence"))
         read_recurrence(in, f);
     else
-        profile_skip(in);
+        read_rest(in, key, out);
 }
 
 /* In a zone that torg does not compute, as much too early or late as any zone can be. */

@@ -143,6 +143,7 @@ static void reference_of(const struct corpus *corpus, size_t i, uint8_t out[24])
 
 static void listing_terms(const struct corpus *corpus, const struct listing *l, struct buffer *out)
 {
+    struct listing_fields fields;
     struct buffer body = {0};
     uint8_t reference[24];
 
@@ -157,7 +158,8 @@ static void listing_terms(const struct corpus *corpus, const struct listing *l, 
         reference_of(corpus, (size_t)l->provider, reference);
         catalogue_terms_add(out, POSTINGS_PROVIDER, span_of(reference, sizeof(reference)));
     }
-    text_terms(corpus->world.themes, buffer_span(&body), out);
+    assert_ok(listing_fields_read(l->collection, buffer_span(&body), &fields));
+    text_terms(corpus->world.themes, &fields, out);
     assert_ok(catalogue_terms_sort(out));
     buffer_done(&body);
 }
