@@ -356,8 +356,9 @@ static unsigned signers_among(const struct charter *charter, const struct charte
  * Signers are distinct (charter_signed_parse, or the caller who built it: seen
  * again here, since the threshold hangs on it).
  */
-static enum torg_err signatures_check(const struct charter *before, const struct charter *charter,
-                                      const struct charter_signed *next)
+static enum torg_err signatures_count(const struct charter *before, const struct charter *charter,
+                                      const struct charter_signed *next,
+                                      struct charter_support *ret_support)
 {
     if (next->signature_count > CHARTER_SIGNATURES_MAX)
         return TORG_E_TOO_BIG;
@@ -374,10 +375,10 @@ static enum torg_err signatures_check(const struct charter *before, const struct
         if (seal_verify(DOMAIN_CHARTER, next->bytes, &by->signature, &by->key))
             return TORG_E_SIGNATURE;
     }
-    if (signers_among(charter, next) < charter->threshold)
-        return TORG_E_SIGNATURE;
-    if (before && signers_among(before, next) < before->threshold)
-        return TORG_E_SIGNATURE;
+    *ret_support = (struct charter_support){
+        .by_before = before ? signers_among(before, next) : 0,
+        .by_own = signers_among(charter, next),
+    };
     return TORG_OK;
 }
 
@@ -411,24 +412,46 @@ static enum torg_err succession_check(const struct charter *before, struct span 
     return charter_key_numbers_check(before, next);
 }
 
-enum torg_err charter_check(const struct charter_signed *before, const struct charter_signed *next)
+/* Everything but the thresholds; *ret_before and *ret_next borrow from the bytes. */
+static enum torg_err next_check(const struct charter_signed *before,
+                                const struct charter_signed *next, struct charter *ret_before,
+                                struct charter *ret_next, struct charter_support *ret_support)
 {
-    struct charter old;
-    struct charter new;
-    enum torg_err err;
+    enum torg_err err = charter_parse(next->bytes, ret_next);
 
-    err = charter_parse(next->bytes, &new);
     if (err)
         return err;
     if (!before)
-        return new.charter_no ? TORG_E_GAP : signatures_check(NULL, &new, next);
-    err = charter_parse(before->bytes, &old);
+        return ret_next->charter_no ? TORG_E_GAP
+                                    : signatures_count(NULL, ret_next, next, ret_support);
+    err = charter_parse(before->bytes, ret_before);
+    if (!err)
+        err = succession_check(ret_before, before->bytes, ret_next);
+    return err ? err : signatures_count(ret_before, ret_next, next, ret_support);
+}
+
+enum torg_err charter_support_count(const struct charter_signed *before,
+                                    const struct charter_signed *next,
+                                    struct charter_support *ret_support)
+{
+    struct charter old;
+    struct charter new;
+
+    return next_check(before, next, &old, &new, ret_support);
+}
+
+enum torg_err charter_check(const struct charter_signed *before, const struct charter_signed *next)
+{
+    struct charter_support support;
+    struct charter old;
+    struct charter new;
+    enum torg_err err = next_check(before, next, &old, &new, &support);
+
     if (err)
         return err;
-    err = succession_check(&old, before->bytes, &new);
-    if (err)
-        return err;
-    return signatures_check(&old, &new, next);
+    if (support.by_own < new.threshold || (before && support.by_before < old.threshold))
+        return TORG_E_SIGNATURE;
+    return TORG_OK;
 }
 
 enum torg_err charter_signing_key(const struct charter *charter, uint64_t key_no,

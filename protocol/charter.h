@@ -102,6 +102,20 @@ enum torg_err charter_signed_parse(struct span bytes, struct charter_signed *ret
  */
 enum torg_err charter_check(const struct charter_signed *before, const struct charter_signed *next);
 
+/* How many root keys have signed so far, of those whose word is needed. */
+struct charter_support {
+    unsigned
+        by_before;   /* by root keys of the charter before, which asks for its threshold of them */
+    unsigned by_own; /* by its own, likewise; a key of both counts for both */
+};
+/*
+ * As charter_check, of a charter that is being signed by one after another: all
+ * but whether the signatures are enough. Either may be 0.
+ */
+enum torg_err charter_support_count(const struct charter_signed *before,
+                                    const struct charter_signed *next,
+                                    struct charter_support *ret_support);
+
 /*
  * A key number is never used for another key. Whoever holds the whole chain
  * compares a new charter with every older one, not only with the last.

@@ -22,6 +22,8 @@ offers --dry-run import --d
 offers --repair verify --r
 offers import snapshot i
 offers --new-epoch charter new --new-
+offers --threshold charter new --thr
+offers sign charter s
 offers service-points export --collection s
 offers revoke token r
 offers delete collection d

@@ -17,6 +17,11 @@ def shown(node):
     return {line[:13].strip(): line[14:] for line in lines}
 
 
+def shown_roots(node):
+    lines = torg("charter", "show", "--config", str(node.conf)).stdout.splitlines()
+    return [line[14:78] for line in lines if line.startswith("root")]
+
+
 def change(node, *options, root=None, check=True):
     return torg("charter", "new", "--root-key", str(root or node.directory / "keys" / "root.key"),
                 "--config", str(node.conf), *options, check=check)
@@ -164,6 +169,103 @@ def test_what_is_refused_changes_nothing():
         other.start()
 
 
+def tool(*arguments, text="", code=0):
+    """torg charter: its exit code, and what it says."""
+    done = torg("charter", *map(str, arguments), check=False)
+    assert done.returncode == code and text in done.stdout + done.stderr, done
+    return done.stdout
+
+
+def test_two_of_three_root_keys():
+    """Three keepers, two of whom must agree: no one of them alone, and not one who is gone."""
+    with Federation() as federation:
+        a, b = federation.line("A", "B")
+        a.start()
+        b.start()
+        a.publish("offers", feature("By one keeper"))
+        until("B has it", lambda: found(b, "one keeper") == 1)
+        a.stop()
+        first, second, third = (a.directory / "keys" / "root.key",
+                                federation.directory / "second.key",
+                                federation.directory / "third.key")
+        digits = tool("key", third).strip()  # on a machine of the third keeper
+        assert re.fullmatch("[0-9a-f]{64}", digits), digits
+        tool("key", third, text="already", code=1)
+        conf = ("--config", a.conf)
+        tool("new", *conf, "--root-key", first, "--threshold", 2, text="--add-root-key", code=1)
+        # The third keeper's key is not here, and need not be: two of the three are.
+        change(a, "--add-root-key", str(second), "--add-root-key", digits, "--threshold", "2")
+        assert shown(a)["threshold"] == "2 of 3 root keys sign a charter", shown(a)
+        assert oct(second.stat().st_mode)[-3:] == "600"
+        before = snapshot(a)
+        tool("new", *conf, "--root-key", first, "--name", "A two",
+             text="1 root keys have signed of the 2", code=1)
+        tool("new", *conf, "--root-key", first, "--root-key", first, "--name", "A two",
+             text="twice", code=1)
+        assert snapshot(a) == before
+        change(a, "--root-key", str(second), "--name", "A two")
+
+        # In turn, while torgd runs; the first keeper leaves, and new keys come with it.
+        a.name = "A two"
+        a.start()
+        draft = federation.directory / "next.draft"
+        tool("new", *conf, "--draft", draft, "--new-signing-key", "--new-node-key",
+             "--remove-root-key", shown_roots(a)[0], text="0 of the 2 root keys")
+        tool("new", *conf, "--draft", draft, "--name", "B", text="is there already", code=1)
+        tool("take", draft, *conf, text="torgd is running", code=1)
+        a.publish("offers", feature("Meanwhile"))
+        until("B has it", lambda: found(b, "meanwhile") == 1)
+        a.stop()
+        keys = a.directory / "keys"
+        names = ["node.key", "node.key.draft", "root.key", "signing.key", "signing.key.draft"]
+        assert sorted(path.name for path in keys.iterdir()) == names
+        before = snapshot(a)
+        tool("take", draft, *conf, text="0 root keys have signed of the 2", code=1)
+        tool("sign", draft, "--root-key", first, text="1 of the 2 root keys that charter 2")
+        tool("sign", draft, "--root-key", first, text="has signed it already", code=1)
+        tool("sign", draft, "--root-key", b.directory / "keys" / "root.key",
+             text="a root key neither", code=1)
+        tool("sign", draft, text="--root-key", code=2)
+        tool("sign", draft, "--root-key", third, text="1 of the 2 that the new one does")
+        # Enough of the charter before, but the first keeper is none of the next.
+        tool("take", draft, *conf, text="1 of the 2 that the new one does", code=1)
+        assert snapshot(a) == before
+        tool("sign", draft, "--root-key", second, text="That is enough")
+        tool("show", draft, text="That is enough")
+        bad = federation.directory / "bad.draft"
+        data = draft.read_bytes()
+        for i in range(0, len(data), 29):
+            bad.write_bytes(data[:i] + bytes([data[i] ^ 1]) + data[i + 1:])
+            tool("take", bad, *conf, code=1)
+        for size in (0, 20, len(data) // 2, len(data) - 1):
+            bad.write_bytes(data[:size])
+            tool("show", bad, text="is no draft", code=1)
+        assert snapshot(a) == before
+        tool("take", draft, *conf, text="Charter 3 is made")
+        tool("take", draft, *conf, text="has become charter 3 already", code=1)
+        assert sorted(path.name for path in keys.iterdir()) == \
+            ["node.key", "root.key", "signing.key"]
+        now = shown(a)
+        assert now["threshold"] == "2 of 2 root keys sign a charter", now
+        assert "(this node's)" in now["signing 2"] and "(this node's)" in now["node"], now
+        card = torg("card", "--config", str(a.conf)).stdout
+        new, old = (re.search(r"node-key (\S+)", text).group(1)
+                    for text in (card, a.card.read_text()))
+        b.conf.write_text(b.conf.read_text().replace(old, new))
+        b.stop()
+        a.start()
+        b.start()
+        a.publish("offers", feature("By the other two"))
+        until("B follows", lambda: found(b, "other two") == 1)
+        federation.wait_equal()
+        for node in federation.nodes:
+            node.stop()
+            assert node.verify().returncode == 0, node.verify().stdout
+        tool("new", *conf, "--root-key", first, "--root-key", second, "--name", "C",
+             text="not a root key", code=1)
+
+
 if __name__ == "__main__":
     run(test_neighbours_follow_a_new_signing_key, test_new_epoch_ends_what_a_thief_signed,
-        test_root_and_node_keys_and_address, test_what_is_refused_changes_nothing)
+        test_root_and_node_keys_and_address, test_what_is_refused_changes_nothing,
+        test_two_of_three_root_keys)

@@ -208,6 +208,39 @@ static void test_root_signatures(void **state)
     succession_done(&s);
 }
 
+/* Who signs in turn sees how many are still wanted, and never a signature that is none. */
+static void test_support_while_it_is_signed(void **state)
+{
+    static const uint8_t both[] = {ROOT, ROOT_B, 0};
+    static const struct {
+        const char *signers;
+        unsigned by_before, by_own;
+    } cases[] = {{"", 0, 0},     {"\1", 1, 1},     {"\3", 1, 0},   {"\5", 0, 1},
+                 {"\1\3", 2, 1}, {"\5\1\2", 2, 2}, {"\3\5", 1, 1}, {"\1\2\3\5", 3, 2}};
+    struct charter_support support;
+    struct charter_signed before;
+    struct charter_signed next;
+    struct succession s;
+
+    (void)state;
+    succession_init(&s);
+    s.next.root_keys[1] = public_of(5);
+    before = sign_charter(&s.before, both, &s.before_bytes);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        next = sign_charter(&s.next, (const uint8_t *)cases[i].signers, &s.next_bytes);
+        assert_ok(charter_support_count(&before, &next, &support));
+        assert_int_equal(support.by_before, cases[i].by_before);
+        assert_int_equal(support.by_own, cases[i].by_own);
+    }
+    next.signatures[2].signature.bytes[5] ^= 1;
+    assert_err(charter_support_count(&before, &next, &support), TORG_E_SIGNATURE);
+    next = sign_charter(&s.next, (const uint8_t *)"\1\1", &s.next_bytes);
+    assert_err(charter_support_count(&before, &next, &support), TORG_E_INVALID);
+    next = sign_charter(&s.next, (const uint8_t *)"\1\4", &s.next_bytes);
+    assert_err(charter_support_count(&before, &next, &support), TORG_E_SIGNATURE);
+    succession_done(&s);
+}
+
 static void test_forged_signature_refuses_the_whole(void **state)
 {
     static const uint8_t signers[] = {ROOT, ROOT_B, ROOT_C, 0};
@@ -441,6 +474,7 @@ int main(void)
         cmocka_unit_test(test_vector_of_charter_0),
         cmocka_unit_test(test_vector_of_charter_1),
         cmocka_unit_test(test_root_signatures),
+        cmocka_unit_test(test_support_while_it_is_signed),
         cmocka_unit_test(test_forged_signature_refuses_the_whole),
         cmocka_unit_test(test_succession_rules),
         cmocka_unit_test(test_key_numbers_of_older_charters),

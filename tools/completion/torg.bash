@@ -34,7 +34,7 @@ _torg() {
         token) words="create list revoke" ;;
         collection) words="list delete" ;;
         member) words="add set list remove" ;;
-        charter) words="show new" ;;
+        charter) words="show new sign take key" ;;
         esac
     fi
     # Without words of ours, bash goes on with the names of files.
