@@ -354,7 +354,8 @@ enum torg_err sync_fetch_attend(struct sync *sync, uint32_t index)
     if (origin->job != SYNC_NONE ||
         origin->pending > (uint32_t)origin->pending_beat + (uint32_t)origin->pending_drop)
         return TORG_OK;
-    parent_check(sync, index);
+    if (!origin->own || sync->recovering)
+        parent_check(sync, index);
     if (sync->now_ms < origin->retry_ms) {
         sync_origin_attend_at(sync, index, origin->retry_ms);
         return TORG_OK;

@@ -299,6 +299,16 @@ void sync_live_blame(struct sync *sync, uint32_t peer, uint32_t origin, struct s
     }
 }
 
+/* From now on the peer tells of the origin's commits by HAVE alone. */
+static void prune(struct sync *sync, uint32_t peer, uint32_t origin)
+{
+    struct sync_row *row = &sync->peers[peer].rows[origin];
+
+    row->eager_in = false;
+    row->tree_due = SYNC_TREE_PRUNE;
+    sync->peers[peer].link->rows_due = true;
+}
+
 /* The second copy of a commit: this path is not needed, if another one stands. */
 static void duplicate(struct sync *sync, uint32_t peer, uint32_t origin)
 {
@@ -313,9 +323,7 @@ static void duplicate(struct sync *sync, uint32_t peer, uint32_t origin)
         if (i == peer || !other->link || !other->link->ready || !other->rows[origin].eager_in ||
             !other->rows[origin].claimed)
             continue;
-        row->eager_in = false;
-        row->tree_due = SYNC_TREE_PRUNE;
-        sync->peers[peer].link->rows_due = true;
+        prune(sync, peer, origin);
         return;
     }
 }
@@ -508,8 +516,12 @@ enum torg_err sync_live_received(struct sync *sync, uint32_t peer, struct span h
     origin = &sync->origins[index];
     if (origin->own) {
         sync_own_look(sync, index, head_bytes);
-        if (!sync->recovering)
+        if (!sync->recovering) {
+            /* On a faster way than our own HAVE it was relayed back to us. */
+            if (sync->peers[peer].rows[index].eager_in)
+                prune(sync, peer, index);
             return TORG_OK;
+        }
     }
     note_sender(sync, peer, index, &head, head_bytes);
     if (!origin->known) {

@@ -449,6 +449,28 @@ static void test_a_recovered_origin_can_sign_again(void **state)
 
 /* ---- our own origin ---- */
 
+/* Else who is reached faster by another way sends each of our commits back to us, for ever. */
+static void test_own_commits_are_not_wanted_back(void **state)
+{
+    struct table *table = *state;
+    struct profile_reader in;
+    struct frame_tree_row row;
+
+    table_commit(&table->own, 1);
+    table_step(table, (struct sync_event){.kind = SYNC_EVENT_PUBLISHED});
+    table->seat->heard_count = 0;
+    table_batch(table, &table->own, false);
+    in = frame_list_reader(&table_heard(table, FRAME_TREE)->tree.rows);
+    row = frame_read_tree(&in);
+    assert_memory_equal(&row.origin, &table->own.id, sizeof(row.origin));
+    assert_false(row.graft);
+    table->seat->heard_count = 0;
+    table_batch(table, &table->own, false);
+    table_tick(table, 1000);
+    assert_null(table_heard(table, FRAME_TREE)); /* once is enough, and nobody is asked for more */
+    assert_int_equal(table->own_ahead, 0);
+}
+
 /* A second host with our key has gone on: only what it signed can stop us. */
 static void test_a_claim_stops_nobody_a_signed_head_does(void **state)
 {
@@ -840,6 +862,8 @@ static void test_a_fork_gives_evidence(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_own_commits_are_not_wanted_back, table_setup,
+                                        table_teardown),
         TEST(test_a_batch_is_stored_and_told),
         TEST(test_garbage_changes_nothing),
         TEST(test_an_oversized_frame_is_refused_by_its_length),
