@@ -51,13 +51,11 @@ struct http_exchange {
     uint64_t started_us; /* monotonic, first byte */
 
     size_t head_size;
-    struct http_request request;
     struct http_client client; /* who asks, and how he got here */
     struct buffer body;
 
     const struct http_route *route;
     struct span captures[HTTP_CAPTURES_MAX]; /* {names} of the route's path, in order */
-    struct http_params params;
     bool has_token;
     struct token token;
     bool accepts_html; /* by name, as browsers do */
@@ -68,9 +66,11 @@ struct http_exchange {
     void *state; /* a waiting handler's own */
     struct http_reply reply;
 
+    struct http_params params;
+#define HTTP_EXCHANGE_ZEROED (offsetof(struct http_exchange, params) + HTTP_PARAMS_ZEROED)
     /* Large, and not zeroed: each is written before it is read. */
+    struct http_request request;
     struct http_path path;
-#define HTTP_EXCHANGE_ZEROED offsetof(struct http_exchange, path)
     struct http_query query;
     uint8_t head[HTTP_HEAD_BYTES_MAX];
 };

@@ -35,8 +35,7 @@ struct list {
     const struct query *query;
     const struct http_origins *origins;
     const struct local_collection *local; /* whose features they are; NULL: listings */
-    struct query_page page;
-    struct query_facets facets; /* if any are asked for */
+    struct query_facets *facets;          /* NULL: none are asked for */
     struct buffer *out;
     struct buffer scratch;           /* what is shown of an expired origin */
     struct geo_transform *transform; /* NULL: CRS84, as they are stored */
@@ -45,7 +44,18 @@ struct list {
     size_t written;         /* hits */
     bool has_next;
     struct query_cursor next;
+    struct query_page page;
 };
+
+/* Not an initialiser: the page has kilobytes that few ask for. */
+static void list_begin(struct list *list, struct http_exchange *exchange, const struct kv *kv)
+{
+    memset(list, 0, offsetof(struct list, page) + QUERY_PAGE_ZEROED);
+    list->exchange = exchange;
+    list->kv = kv;
+    list->query = &exchange->params.query;
+    list->out = &exchange->reply.body;
+}
 
 uint8_t http_items_collection(struct http_exchange *exchange)
 {
@@ -279,13 +289,14 @@ static void go_on(struct list *list)
 /* What stands before the listings. */
 static enum torg_err begin_geojson(struct list *list)
 {
-    enum torg_err err;
+    enum torg_err err = TORG_OK;
 
     json_out_begin(list->out, NULL, '{');
     json_out_text(list->out, "type", "FeatureCollection");
     json_out_int(list->out, "numberMatched", (int64_t)list->page.matched);
     json_out_time(list->out, "timeStamp", list->exchange->now_ms);
-    err = http_facets_put(list->exchange, list->origins, &list->facets, list->out);
+    if (list->facets)
+        err = http_facets_put(list->exchange, list->origins, list->facets, list->out);
     if (err)
         return err;
     if (list->exchange->params.explain) {
@@ -427,21 +438,23 @@ static enum torg_err run_list(struct list *list, const struct http_params *param
     struct query query;
     enum torg_err err;
 
+    if (params->sort.count == 0 && !list->facets)
+        return query_run(list->kv, themes, &params->query, &list->page);
     if (params->sort.count == 0)
         return query_run_facets(list->kv, themes, &params->query, params->facets, &list->page,
-                                &list->facets);
+                                list->facets);
     query = params->query;
     query.has_cursor = false;
     query.offset = query.limit = 0;
-    if (params->facets) {
-        err = query_run_facets(list->kv, themes, &query, params->facets, &counted, &list->facets);
+    if (list->facets) {
+        err = query_run_facets(list->kv, themes, &query, params->facets, &counted, list->facets);
         if (err)
             return err;
         query_page_done(&counted);
     }
     err = query_run_sorted(list->kv, themes, &params->query, &params->sort, &list->page);
-    if (err)
-        query_facets_done(&list->facets);
+    if (err && list->facets)
+        query_facets_done(list->facets);
     return err;
 }
 
@@ -449,11 +462,12 @@ static enum torg_err read_list(struct http_exchange *exchange, const struct kv *
                                uint8_t collection)
 {
     struct http_params *params = &exchange->params;
-    struct list list = {
-        .exchange = exchange, .kv = kv, .query = &params->query, .out = &exchange->reply.body};
     const struct http_origins *origins;
+    struct query_facets facets;
+    struct list list;
     enum torg_err err;
 
+    list_begin(&list, exchange, kv);
     err = http_origins_get(exchange, kv, &origins);
     if (err)
         return err;
@@ -467,8 +481,12 @@ static enum torg_err read_list(struct http_exchange *exchange, const struct kv *
     if (err)
         return err;
     params->query.rounded = true; /* They are shown in millimetres. */
+    if (params->facets)
+        list.facets = &facets;
     if (!params->never)
         err = run_list(&list, params);
+    else if (list.facets)
+        memset(list.facets, 0, sizeof(*list.facets));
     if (err)
         goto done;
     http_reply_begin(exchange, 200, http_params_format_type(params->format));
@@ -481,7 +499,8 @@ static enum torg_err read_list(struct http_exchange *exchange, const struct kv *
     else
         err = put_plain(&list, collection);
     query_page_done(&list.page);
-    query_facets_done(&list.facets);
+    if (list.facets)
+        query_facets_done(list.facets);
 done:
     geo_transform_free(list.transform);
     buffer_done(&list.scratch);
@@ -548,13 +567,11 @@ static enum torg_err read_local(struct http_exchange *exchange, const struct kv 
                                 const struct local_collection *collection, struct filter *when)
 {
     struct http_params *params = &exchange->params;
-    struct list list = {.exchange = exchange,
-                        .kv = kv,
-                        .query = &params->query,
-                        .local = collection,
-                        .out = &exchange->reply.body};
+    struct list list;
     enum torg_err err;
 
+    list_begin(&list, exchange, kv);
+    list.local = collection;
     if (http_tag_list(exchange, kv, NULL))
         return TORG_OK;
     err = http_item_open_transform(exchange, &list.transform);

@@ -450,11 +450,11 @@ enum torg_err http_params_read(const struct http_query *pairs, uint64_t allowed,
     size_t before = problems->count;
     enum torg_err err = TORG_OK;
 
-    *ret_params = (struct http_params){
-        .query = {.radius_m = INFINITY, .limit = HTTP_LIMIT_DEFAULT},
-        .language = "sv",
-        .text_tag = "sv",
-    };
+    memset(ret_params, 0, HTTP_PARAMS_ZEROED);
+    ret_params->query.radius_m = INFINITY;
+    ret_params->query.limit = HTTP_LIMIT_DEFAULT;
+    memcpy(ret_params->language, "sv", sizeof("sv"));
+    memcpy(ret_params->text_tag, "sv", sizeof("sv"));
     for (size_t i = 0; i < pairs->count; i++)
         read_pair(&reading, &pairs->pairs[i], allowed, form, problems);
     if (ret_params->given & HTTP_PARAM_BIT(BBOX) && problems->count == before)

@@ -92,9 +92,8 @@ enum http_format {
 #define HTTP_LANGUAGE_BYTES_MAX 35 /* RFC 5646, section 4.4.1 */
 
 struct http_params {
-    uint64_t given;     /* HTTP_PARAM_BIT of each that was there */
-    struct query query; /* without origins, now_ms and, in a collection, collections */
-    enum geo_crs crs;   /* of the answer */
+    uint64_t given;   /* HTTP_PARAM_BIT of each that was there */
+    enum geo_crs crs; /* of the answer */
     enum geo_crs bbox_crs;
     double bbox[4];              /* as given, without heights; query.box is what it means */
     bool never;                  /* intersected times leave nothing: the answer is empty */
@@ -103,16 +102,13 @@ struct http_params {
     struct span filter;          /* as typed */
     bool filter_json;            /* filter-lang */
     enum geo_crs filter_crs;
-    size_t property_count; /* parameters that may be properties: http_filter.h knows them */
-    const struct http_pair *properties[HTTP_QUERY_PAIRS_MAX];
-    size_t select_count; /* of properties=; 0: all of them are shown */
-    struct span select[HTTP_SELECT_MAX];
+    size_t property_count;      /* parameters that may be properties: http_filter.h knows them */
+    size_t select_count;        /* of properties=; 0: all of them are shown */
     struct span sortby;         /* as typed */
     struct query_sort sort;     /* what it means, when http_filter_read has been; with the cursor */
     struct filter *filter_made; /* of all that, owned; NULL without */
     struct queryables *queryables; /* what it speaks of, owned */
     size_t origin_count;
-    struct span origins[QUERY_VALUES_MAX]; /* hex digits, lower case or upper */
     struct query_cursor cursor;
     uint64_t cursor_binding;      /* the query that the cursor belongs to */
     unsigned facets;              /* QUERY_FACET_*, or-ed */
@@ -127,7 +123,14 @@ struct http_params {
     char text_language[HTTP_LANGUAGE_BYTES_MAX + 1]; /* of texts that name none; "" if not given */
     bool dry_run;
     enum http_format format; /* 0 if not given */
+    struct query query;      /* without origins, now_ms and, in a collection, collections */
+    /* As the query's own lists: beyond the counts not even zero. */
+    const struct http_pair *properties[HTTP_QUERY_PAIRS_MAX];
+    struct span select[HTTP_SELECT_MAX];
+    struct span origins[QUERY_VALUES_MAX]; /* hex digits, lower case or upper */
 };
+/* What is zero before reading, so that http_params_done may come at any time. */
+#define HTTP_PARAMS_ZEROED (offsetof(struct http_params, query) + QUERY_ZEROED)
 
 /*
  * Read the pairs, whose text must outlive params. allowed: which parameters the

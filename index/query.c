@@ -515,16 +515,23 @@ static enum torg_err page_distances(struct run *run, struct query_page *page)
     return err == TORG_E_NOT_FOUND ? TORG_E_CORRUPT : err;
 }
 
+/* Only what is there: the rest is kilobytes. */
+static void explain_copy(struct query_explain *to, const struct query_explain *from)
+{
+    memcpy(to, from,
+           offsetof(struct query_explain, parts) + from->part_count * sizeof(*from->parts));
+}
+
 static enum torg_err run_page(struct run *run, struct query_page *ret_page)
 {
     const struct query *query = run->plan->query;
-    struct query_page page = {
-        .matched = run->matched,
-        .explain = run->plan->explain,
-    };
+    const struct query_explain *explain = &run->plan->explain;
+    struct query_page page;
     size_t skip = query->offset;
     enum torg_err err = TORG_OK;
 
+    memset(&page, 0, QUERY_PAGE_ZEROED);
+    page.matched = run->matched;
     query_top_sort(&run->top);
     if (run->top.count > skip) {
         page.count = run->top.count - skip;
@@ -548,7 +555,8 @@ static enum torg_err run_page(struct run *run, struct query_page *ret_page)
     }
     if (page.has_next)
         page.next = query_page_cursor(&page, page.count - 1);
-    *ret_page = page;
+    memcpy(ret_page, &page, offsetof(struct query_page, explain));
+    explain_copy(&ret_page->explain, explain);
     return TORG_OK;
 }
 
@@ -603,7 +611,7 @@ enum torg_err query_run_facets(const struct kv *kv, const struct theme_tree *the
     err = plan_page(&plan, &page);
     if (!err) {
         err = query_facets_of(&plan, facets, ret_facets);
-        page.explain = plan.explain;
+        explain_copy(&page.explain, &plan.explain);
         if (err)
             query_page_done(&page);
         else
@@ -618,7 +626,7 @@ void query_page_done(struct query_page *page)
     free(page->hits);
     free(page->ranks);
     free(page->keys);
-    *page = (struct query_page){0};
+    memset(page, 0, QUERY_PAGE_ZEROED);
 }
 
 /* ---- extents ---- */

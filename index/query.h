@@ -60,7 +60,6 @@ struct query {
     const struct shape_region *region;
     struct filter *filter; /* borrowed; NULL: none. Its work counts. See query_narrow */
     uint8_t group_count;
-    struct query_theme_group groups[RTREE_THEME_GROUPS_MAX];
     struct span text; /* words, see text.h; empty: none is asked for */
     bool by_rank;     /* with near and a text: by rank, of which nearness is a part; else it means
                          nothing */
@@ -74,14 +73,9 @@ struct query {
     bool has_datetime; /* else: what is shown at now_ms */
     int64_t from_ms, through_ms;
     int64_t now_ms;
-    size_t origin_count;
-    uint32_t origins[QUERY_VALUES_MAX]; /* origin numbers */
-    size_t municipality_count;
-    struct span municipalities[QUERY_VALUES_MAX];
-    size_t network_count;
-    struct feature_id networks[QUERY_VALUES_MAX]; /* listings of networks: has applied to one */
-    uint32_t limit;                               /* 0..QUERY_LIMIT_MAX; 0 only counts */
-    uint32_t offset;                              /* skipped after the cursor */
+    size_t origin_count, municipality_count, network_count;
+    uint32_t limit;  /* 0..QUERY_LIMIT_MAX; 0 only counts */
+    uint32_t offset; /* skipped after the cursor */
     bool has_cursor;
     struct query_cursor cursor;
     /*
@@ -89,7 +83,13 @@ struct query {
      * what comes into the page is, and matched means nothing. For later pages.
      */
     bool uncounted;
+    /* Kilobytes, of which most queries use a line: what is beyond the counts need not be zero. */
+    struct query_theme_group groups[RTREE_THEME_GROUPS_MAX];
+    uint32_t origins[QUERY_VALUES_MAX]; /* origin numbers */
+    struct span municipalities[QUERY_VALUES_MAX];
+    struct feature_id networks[QUERY_VALUES_MAX]; /* listings of networks: has applied to one */
 };
+#define QUERY_ZEROED offsetof(struct query, groups)
 
 /*
  * How an answer was found: for operators and tests, no promise to clients.
@@ -125,20 +125,20 @@ struct query_explain_filter {
 struct query_explain {
     const char *driver; /* how the page was filled: one of those, or "near", "walk" */
     struct query_explain_filter filters[QUERY_FILTER_COUNT]; /* by enum query_filter_kind */
-    bool has_set;       /* filters made a set of document numbers */
-    uint64_t set_count; /* documents in it */
-    size_t part_count;  /* without those in which nothing can match */
-    struct query_explain_part parts[QUERY_PARTS_MAX];
-    uint64_t nodes, leaves; /* of trees, visited: inner nodes, leaves */
-    uint64_t items;         /* of leaves, compared */
-    uint64_t hits;          /* that trees gave out */
-    uint64_t rows;          /* read */
-    uint64_t postings;      /* entries of lists, read */
-    uint64_t geodesics;     /* computed, to points */
-    uint64_t shapes;        /* lines and areas whose geometry was read */
-    uint64_t filtered;      /* features that the filter was asked about */
-    uint64_t hours;         /* listings whose opening hours were read */
-    uint64_t work;          /* what counts against QUERY_WORK_MAX */
+    bool has_set;                                     /* filters made a set of document numbers */
+    uint64_t set_count;                               /* documents in it */
+    size_t part_count;                                /* without those in which nothing can match */
+    uint64_t nodes, leaves;                           /* of trees, visited: inner nodes, leaves */
+    uint64_t items;                                   /* of leaves, compared */
+    uint64_t hits;                                    /* that trees gave out */
+    uint64_t rows;                                    /* read */
+    uint64_t postings;                                /* entries of lists, read */
+    uint64_t geodesics;                               /* computed, to points */
+    uint64_t shapes;                                  /* lines and areas whose geometry was read */
+    uint64_t filtered;                                /* features that the filter was asked about */
+    uint64_t hours;                                   /* listings whose opening hours were read */
+    uint64_t work;                                    /* what counts against QUERY_WORK_MAX */
+    struct query_explain_part parts[QUERY_PARTS_MAX]; /* beyond part_count not even zero */
 };
 
 struct query_sort_key; /* query_sort.h */
@@ -152,6 +152,9 @@ struct query_page {
     struct query_cursor next;
     struct query_explain explain;
 };
+/* Of an empty page: all before the explanation's parts is zero. */
+#define QUERY_PAGE_ZEROED                                                                          \
+    (offsetof(struct query_page, explain) + offsetof(struct query_explain, parts))
 void query_page_done(struct query_page *page);
 /* The position of hit i: a page that ends with it goes on there. Not of a rounded query. */
 struct query_cursor query_page_cursor(const struct query_page *page, size_t i);

@@ -167,11 +167,11 @@ static bool plan_counts_themes(const struct query_plan *plan, unsigned facets)
            query->origin_count + query->municipality_count + query->network_count == 0;
 }
 
-/* Not an initialiser: the parts need not be zeroed. */
+/* Not an initialiser: the parts, and what is told of them, need not be zeroed. */
 static void plan_begin(struct query_plan *plan, const struct kv *kv,
                        const struct theme_tree *themes, const struct query *query)
 {
-    memset(plan, 0, offsetof(struct query_plan, parts));
+    memset(plan, 0, offsetof(struct query_plan, explain) + offsetof(struct query_explain, parts));
     plan->kv = kv;
     plan->themes = themes;
     plan->query = query;

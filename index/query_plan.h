@@ -47,7 +47,7 @@ struct query_plan {
     bool count_themes; /* trees are asked for these with the number: one walk for both */
     struct query_explain explain;
     /* Those in which something may match. Kilobytes, of which most queries use
-     * a line or two: what is beyond part_count is not even zero. */
+     * a line or two: what is beyond part_count is not even zero, here as in explain. */
     struct query_part parts[QUERY_PARTS_MAX];
 };
 

@@ -416,10 +416,11 @@ static enum torg_err parse_expect(struct http_request *request, struct http_refu
 enum torg_err http_request_parse(struct span head, struct http_request *ret_request,
                                  struct http_refusal *ret_refusal)
 {
-    struct http_request request = {0};
+    struct http_request request;
     struct span line = {0};
     enum torg_err err;
 
+    memset(&request, 0, offsetof(struct http_request, fields)); /* Of 64 fields few are there. */
     if (head.size > HTTP_HEAD_BYTES_MAX)
         return refuse(ret_refusal, 431, "the head of the request is longer than 8192 bytes");
     if (next_line(&head, &line) && line.size == 0)
@@ -444,7 +445,8 @@ enum torg_err http_request_parse(struct span head, struct http_request *ret_requ
     if (err)
         return err;
     parse_connection(&request);
-    *ret_request = request;
+    memcpy(ret_request, &request,
+           offsetof(struct http_request, fields) + request.field_count * sizeof(*request.fields));
     return TORG_OK;
 }
 
