@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "index/geo_short.h"
 #include "index/rtree_filter.h"
@@ -37,7 +38,7 @@ struct near_gone {
  */
 #define WANTED_MAX 4096
 #define WANTED_GROWTH 4
-/* Polynomials are made anew when the reach has shrunk to this part of theirs. */
+/* Polynomials, which cost half a microsecond, are made anew when the reach has shrunk to this. */
 #define FIT_AGAIN 0.3
 
 struct rtree_near {
@@ -57,7 +58,8 @@ struct rtree_near {
     bool left_out;          /* something was */
     double fit_m;           /* the reach that fit was made for */
     struct geo_fit fit;
-    double fit_m2; /* the square of a chord that is 1 in fit */
+    double fit_m2;        /* the square of a chord that is 1 in fit */
+    struct geo_fit plane; /* a rough one, of everywhere */
     struct geo_reach reach;
     struct rtree_hit last; /* given out; distance_m -INFINITY: nothing was */
     bool last_short;       /* its distance is that of geo_short_m */
@@ -165,7 +167,7 @@ static bool near_fit(struct rtree_near *near)
 {
     if (near->reach_m == INFINITY)
         return false;
-    if (near->reach_m < FIT_AGAIN * near->fit_m) { /* It costs half a microsecond. */
+    if (near->reach_m < (near->fit.usable ? FIT_AGAIN : 1) * near->fit_m) {
         struct geo_circle circle = geo_circle_of(near->query.centre, near->reach_m);
 
         near->fit = geo_fit_of(&circle);
@@ -200,6 +202,78 @@ static struct rtree_mask near_least(const struct rtree_near *near,
     }
     kernel->at_most(squares, count, high + 2.1f * near->fit.margin, &below);
     return rtree_mask_and(below, chosen);
+}
+
+/*
+ * The square of the distance in a plane, anywhere: for guesses. Where a longitude is
+ * on the other side of the earth it is wrong.
+ */
+static struct geo_fit near_plane(const struct geo_centre *centre)
+{
+    return (struct geo_fit){
+        .window = geo_window_all(),
+        .lat_e7 = (int32_t)round(centre->point.lat_deg * 1e7),
+        .lon_e7 = (int32_t)round(centre->point.lon_deg * 1e7),
+        .unit = 0x1p-30f,
+        .a = {0, 0, 1},
+        .b = {(float)(centre->cos_lat * centre->cos_lat)},
+    };
+}
+
+static float float_of_bits(uint32_t bits)
+{
+    float value;
+
+    memcpy(&value, &bits, sizeof(value));
+    return value;
+}
+
+/* About as many as are wanted of those that seem the nearest, and not fewer. */
+static struct rtree_mask near_guess(const struct rtree_near *near, const struct rtree_node *leaf,
+                                    struct rtree_mask chosen)
+{
+    const struct rtree_kernel *kernel = near->filter.kernel;
+    float squares[RTREE_SQUARES_MAX];
+    uint32_t low = 0, high = 0x42000000; /* 32 in bits, whose order is that of the numbers */
+    struct rtree_mask below;
+
+    kernel->leaf_squares(leaf, &near->plane, squares);
+    while (high - low > 0x100000) { /* an eighth of a square */
+        uint32_t middle = (low + high) / 2;
+
+        kernel->at_most(squares, leaf->count, float_of_bits(middle), &below);
+        below = rtree_mask_and(below, chosen);
+        if (kernel->count(&below) >= near->wanted)
+            high = middle;
+        else
+            low = middle;
+    }
+    kernel->at_most(squares, leaf->count, float_of_bits(high), &below);
+    return rtree_mask_and(below, chosen);
+}
+
+/*
+ * Nothing has bounded the reach yet, at least not within reach of polynomials:
+ * the box around as many as are wanted does. Which they are makes no answer
+ * wrong, but a box of near ones bounds more. Only points are chosen.
+ */
+static void near_know_leaf(struct rtree_near *near, const struct rtree_node *leaf,
+                           struct rtree_mask chosen)
+{
+    struct position min = {INT32_MAX, INT32_MAX}, max = {INT32_MIN, INT32_MIN};
+
+    if (near->wanted == 0 || near->has_after || near->filter.kernel->count(&chosen) < near->wanted)
+        return;
+    chosen = near_guess(near, leaf, chosen);
+    for (unsigned i; rtree_mask_next(&chosen, &i);) {
+        struct position point = rtree_node_point(leaf, i);
+
+        min.lon_e7 = point.lon_e7 < min.lon_e7 ? point.lon_e7 : min.lon_e7;
+        min.lat_e7 = point.lat_e7 < min.lat_e7 ? point.lat_e7 : min.lat_e7;
+        max.lon_e7 = point.lon_e7 > max.lon_e7 ? point.lon_e7 : max.lon_e7;
+        max.lat_e7 = point.lat_e7 > max.lat_e7 ? point.lat_e7 : max.lat_e7;
+    }
+    near->reach_m = fmin(near->reach_m, geo_box_upper_m(&near->filter.circle.centre, min, max));
 }
 
 /* A whole leaf at once: the squares of all chords, and only what they do not rule out. */
@@ -253,15 +327,18 @@ static enum torg_err near_push_leaf(struct rtree_near *near, const struct rtree_
         return err;
     if (gone)
         rtree_gone_narrow(&gone->gone, leaf, &chosen);
-    if (!near_fit(near))
-        return near_push_items(near, place->collection, leaf, chosen);
     if (near->query.shapes && near->query.shapes->distance) {
         near->filter.kernel->leaf_flags(leaf->through, &areas);
         areas = rtree_mask_and(areas, chosen);
+        chosen = rtree_mask_without(chosen, areas);
         err = near_push_items(near, place->collection, leaf, areas);
     }
-    if (!err)
-        err = near_push_fitted(near, place->collection, leaf, rtree_mask_without(chosen, areas));
+    if (!err && !near_fit(near))
+        near_know_leaf(near, leaf, chosen);
+    if (!err && near_fit(near))
+        err = near_push_fitted(near, place->collection, leaf, chosen);
+    else if (!err)
+        err = near_push_items(near, place->collection, leaf, chosen);
     return err;
 }
 
@@ -448,6 +525,7 @@ enum torg_err rtree_near_new(const struct kv *kv, uint32_t collection_mask,
     if (!err) {
         rtree_filter_circle(&near->filter);
         near->reach = geo_reach_of(&near->filter.circle.centre);
+        near->plane = near_plane(&near->filter.circle.centre);
     }
     if (!err)
         err = near_begin(near, query->near_hint < WANTED_MAX ? query->near_hint : WANTED_MAX);
