@@ -390,7 +390,7 @@ static enum torg_err run_stream(struct run *run, uint32_t collections,
     for (size_t i = 0; i < run->wanted; i++) {
         err = stream_next(run, near, &hit);
         if (!err && i + 2 == run->wanted)
-            rtree_near_exact(near, &hit); /* The next page begins there. */
+            rtree_near_behind(near, &hit); /* The next page begins there. */
         if (err || query_top_passes(&run->top, hit.document, hit.distance_m))
             break;
         err = query_top_add(&run->top, hit.document, hit.distance_m);

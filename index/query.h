@@ -47,8 +47,8 @@ struct query {
     /*
      * Distances are to be shown, not computed with: those of points need only round as the
      * exact ones wherever roundings part at whole halves of a millimetre (geo_short.h), which
-     * costs less. Order and next are exact all the same; for the cursor of another hit than
-     * the last ask query_cursor_at.
+     * costs less. Their order is the exact one all the same, and next goes on between the last
+     * of them and what follows; for the cursor of another hit than the last ask query_cursor_at.
      */
     bool rounded;
     bool has_box;

@@ -168,9 +168,12 @@ enum torg_err rtree_near_new(const struct kv *kv, uint32_t collection_mask,
 enum torg_err rtree_near_next(struct rtree_near *near, struct rtree_hit *ret_hit);
 /* Skip everything up to and including (distance_m, document): where a page begins. */
 void rtree_near_after(struct rtree_near *near, double distance_m, uint32_t document);
-/* Make the distance of the hit that was given last exact, where near_rounded left it short of that.
+/*
+ * Make the distance of the hit that was given last one behind which a page can
+ * begin: as it is, or with near_rounded, for which it rounds as before, up to 2 µm
+ * more than the exact one, but less than that of anything that follows.
  */
-void rtree_near_exact(struct rtree_near *near, struct rtree_hit *hit);
+void rtree_near_behind(struct rtree_near *near, struct rtree_hit *hit);
 void rtree_near_work(const struct rtree_near *near, struct rtree_work *ret_work);
 void rtree_near_free(struct rtree_near *near);
 

@@ -622,7 +622,9 @@ static enum torg_err near_go_on(struct rtree_near *near)
         near->reach_m = INFINITY;
         return TORG_OK;
     }
-    rtree_near_exact(near, &near->last);
+    if (near->last_short) /* What was left out may be nearer than its bound. */
+        near->last.distance_m = rtree_filter_distance_m(&near->filter, near->last_point);
+    near->last_short = false;
     rtree_near_after(near, near->last.distance_m, near->last.document);
     return near_begin(near, near->wanted >= WANTED_MAX ? 0 : near->wanted * WANTED_GROWTH);
 }
@@ -679,10 +681,14 @@ enum torg_err rtree_near_next(struct rtree_near *near, struct rtree_hit *ret_hit
     return near->err;
 }
 
-void rtree_near_exact(struct rtree_near *near, struct rtree_hit *hit)
+/* Its upper bound, which near_is_apart has compared with all that waited, unless some was left out.
+ */
+void rtree_near_behind(struct rtree_near *near, struct rtree_hit *hit)
 {
-    if (near->last_short)
+    if (near->last_short && near->left_out && near->given >= near->wanted)
         near->last.distance_m = rtree_filter_distance_m(&near->filter, near->last_point);
+    else if (near->last_short)
+        near->last.distance_m += GEO_SHORT_ERROR_M;
     near->last_short = false;
     *hit = near->last;
 }

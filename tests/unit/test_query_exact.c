@@ -178,12 +178,13 @@ static void note_drivers(const struct query_page *page)
     }
 }
 
-/* Of what is to be shown only, by the half of a millimetre. */
+/* Of what is to be shown only, by the half of a millimetre; the last of a page is where the next
+ * begins. */
 static bool rounding_differs(const struct query *query, double exact_m, double shown_m)
 {
     if (!query->rounded)
         return shown_m != exact_m;
-    return fabs(shown_m - exact_m) > GEO_SHORT_ERROR_M ||
+    return fabs(shown_m - exact_m) > 2 * GEO_SHORT_ERROR_M ||
            floor(shown_m * 2000) != floor(exact_m * 2000);
 }
 

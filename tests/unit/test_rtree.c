@@ -499,23 +499,34 @@ static bool hits_equal(const struct hits *a, const struct hits *b)
 
 static unsigned shortened; /* distances that were not exact, and need not be */
 
+static bool rounds_as(double a_m, double b_m)
+{
+    return floor(a_m * 2000) == floor(b_m * 2000);
+}
+
 /* Where a distance need only round well it does, and in the order of the exact ones. */
-static void make_exact(const struct world *world, const struct rtree_query *query,
-                       struct rtree_near *near, struct rtree_hit *hit, bool is_last)
+static struct rtree_hit exact_hit(const struct world *world, const struct rtree_query *query,
+                                  const struct rtree_hit *hit)
 {
     const struct rtree_item *item = &world->items[hit->document - 1];
     struct rtree_hit exact = *hit;
 
     assert_true(brute_match(query, item, &exact.distance_m));
     if (fabs(hit->distance_m - exact.distance_m) > GEO_SHORT_ERROR_M ||
-        floor(hit->distance_m * 2000) != floor(exact.distance_m * 2000))
+        !rounds_as(hit->distance_m, exact.distance_m))
         fail_msg("%.17g for %.17g", hit->distance_m, exact.distance_m);
     shortened += hit->distance_m != exact.distance_m;
-    if (is_last) {
-        rtree_near_exact(near, hit);
-        assert_true(hit->distance_m == exact.distance_m);
-    }
-    *hit = exact;
+    return exact;
+}
+
+/* Where the next page begins: too far, and a listing in between would be lost. */
+static void go_behind(struct rtree_near *near, const struct rtree_hit *exact, struct rtree_hit *hit)
+{
+    rtree_near_behind(near, hit);
+    if (hit->distance_m < exact->distance_m ||
+        hit->distance_m > exact->distance_m + 2 * GEO_SHORT_ERROR_M ||
+        !rounds_as(hit->distance_m, exact->distance_m))
+        fail_msg("behind %.17g at %.17g", exact->distance_m, hit->distance_m);
 }
 
 /* Page by page of random size, each from a cursor, as a visitor leafs through. */
@@ -523,7 +534,7 @@ static void hits_by_pages(struct world *world, const struct kv *kv, const struct
                           struct hits *hits)
 {
     struct rtree_query query = *asked;
-    struct rtree_hit hit = {0};
+    struct rtree_hit hit = {0}, exact;
     enum torg_err err = TORG_OK;
     bool begun = false;
 
@@ -540,10 +551,12 @@ static void hits_by_pages(struct world *world, const struct kv *kv, const struct
         begun = true;
         for (uint64_t i = 0; i < page && !err; i++) {
             err = rtree_near_next(near, &hit);
-            if (!err && query.near_rounded)
-                make_exact(world, &query, near, &hit, i + 1 == page);
-            if (!err)
-                hits_add(hits, &hit);
+            if (err)
+                break;
+            exact = query.near_rounded ? exact_hit(world, &query, &hit) : hit;
+            hits_add(hits, &exact);
+            if (i + 1 == page)
+                go_behind(near, &exact, &hit);
         }
         rtree_near_free(near);
     }
