@@ -413,8 +413,11 @@ static void add_unknown(struct span name, uint64_t allowed, struct problems *pro
 
 static enum http_param find_param(struct span name, uint64_t allowed)
 {
-    for (enum http_param i = 0; i < HTTP_PARAM_COUNT; i++) {
-        if ((allowed >> i & 1) && span_equal(name, span_of_str(table[i].text.name)))
+    for (uint64_t left = name.size ? allowed : 0; left; left &= left - 1) {
+        enum http_param i = (enum http_param)__builtin_ctzll(left);
+
+        if (table[i].text.name[0] == name.data[0] &&
+            span_equal(name, span_of_str(table[i].text.name)))
             return i;
     }
     return HTTP_PARAM_COUNT;

@@ -84,6 +84,8 @@ static enum http_format negotiate(const struct http_exchange *exchange)
     enum http_format best = 0;
     unsigned best_quality = 0;
 
+    if (!http_request_field(&exchange->request, "accept") && (route->formats & route->format))
+        return route->format;
     for (unsigned format = HTTP_FORMAT_JSON; format <= HTTP_FORMAT_LAST; format <<= 1) {
         unsigned quality;
 
@@ -178,15 +180,15 @@ static bool match_template(const char *template, const struct http_path *path, s
     return true;
 }
 
-static bool route_matches(const struct http_routes *routes, const struct http_route *route,
+/* base: how many segments of the path are the base's; SIZE_MAX: it does not stand below that. */
+static bool route_matches(const struct http_route *route, size_t base,
                           struct http_exchange *exchange)
 {
     const struct http_path *path = &exchange->path;
     size_t count = 0;
-    size_t i = 0;
+    size_t i = route->place == HTTP_UNDER_BASE ? base : 0;
 
-    if (route->place == HTTP_UNDER_BASE &&
-        !match_template(routes->base_path, path, &i, exchange->captures, &count))
+    if (i == SIZE_MAX)
         return false;
     if (!match_template(route->path, path, &i, exchange->captures, &count))
         return false;
@@ -194,13 +196,13 @@ static bool route_matches(const struct http_routes *routes, const struct http_ro
     return i == path->count || (i + 1 == path->count && path->segments[i].size == 0);
 }
 
-static bool under_base(const struct http_routes *routes, const struct http_path *path)
+static size_t base_segments(const struct http_routes *routes, const struct http_path *path)
 {
     struct span captures[HTTP_CAPTURES_MAX];
     size_t count = 0;
     size_t i = 0;
 
-    return match_template(routes->base_path, path, &i, captures, &count);
+    return match_template(routes->base_path, path, &i, captures, &count) ? i : SIZE_MAX;
 }
 
 static unsigned route_methods(const struct http_route *route)
@@ -362,9 +364,10 @@ void http_router_begin(const struct http_routes *routes, struct http_exchange *e
 {
     const struct http_request *request = &exchange->request;
     unsigned methods = 0;
+    size_t base;
 
     exchange->accepts_html =
-        http_router_accepts(request, "text/html") > 0 && http_request_field(request, "accept") &&
+        http_request_field(request, "accept") && http_router_accepts(request, "text/html") > 0 &&
         http_router_accepts(request, "x/x") < http_router_accepts(request, "text/html");
     if (span_equal(request->path, span_of_str("*"))) {
         answer_options(exchange,
@@ -375,8 +378,9 @@ void http_router_begin(const struct http_routes *routes, struct http_exchange *e
         http_reply_problem(exchange, 404, NULL, "Nothing has such a path.");
         return;
     }
+    base = base_segments(routes, &exchange->path);
     for (size_t i = 0; i < routes->count && !exchange->route; i++) {
-        if (!route_matches(routes, &routes->items[i], exchange))
+        if (!route_matches(&routes->items[i], base, exchange))
             continue;
         if (request->method == HTTP_OPTIONS && routes->items[i].offered &&
             !routes->items[i].offered(exchange))
@@ -386,7 +390,7 @@ void http_router_begin(const struct http_routes *routes, struct http_exchange *e
             exchange->route = &routes->items[i];
     }
     if (!methods) {
-        exchange->reply.page = exchange->accepts_html && !under_base(routes, &exchange->path);
+        exchange->reply.page = exchange->accepts_html && base == SIZE_MAX;
         http_reply_problem(exchange, 404, NULL, "Nothing has this path.");
     } else if (request->method == HTTP_OPTIONS) {
         answer_options(exchange, methods);

@@ -14,6 +14,7 @@
 
 #define DOCUMENT_PLACED 1u
 #define DOCUMENT_SOURCE 2u
+#define DOCUMENT_FEATURE_AT 70 /* behind fields of fixed sizes */
 
 /* See catalogue_source_hash: ids that differ in their last two bytes stand together. */
 #define SOURCE_TAIL_BYTES 2
@@ -310,24 +311,20 @@ void catalogue_record_pack(const struct catalogue_record *record, struct buffer 
 
 enum torg_err catalogue_record_read(struct span value, struct catalogue_record *ret_record)
 {
-    struct reader in = reader_of(value);
-    struct catalogue_record record = {0};
-    unsigned flags;
+    const uint8_t *at = value.data;
 
-    record.collection = reader_u8(&in);
-    flags = reader_u8(&in);
-    record.placed = flags & DOCUMENT_PLACED;
-    record.has_source = flags & DOCUMENT_SOURCE;
-    record.origin_number = reader_u32be(&in);
-    reader_copy(&in, record.id.bytes, sizeof(record.id.bytes));
-    reader_copy(&in, record.etag, sizeof(record.etag));
-    reader_copy(&in, record.source, sizeof(record.source));
-    record.created_ms = (int64_t)reader_u64be(&in);
-    record.modified_ms = (int64_t)reader_u64be(&in);
-    record.feature = reader_bytes(&in, reader_left(&in));
-    if (in.err || flags > (DOCUMENT_PLACED | DOCUMENT_SOURCE))
+    if (value.size < DOCUMENT_FEATURE_AT || at[1] > (DOCUMENT_PLACED | DOCUMENT_SOURCE))
         return TORG_E_CORRUPT;
-    *ret_record = record;
+    ret_record->collection = at[0];
+    ret_record->placed = at[1] & DOCUMENT_PLACED;
+    ret_record->has_source = at[1] & DOCUMENT_SOURCE;
+    ret_record->origin_number = get_u32be(at + 2);
+    memcpy(ret_record->id.bytes, at + 6, sizeof(ret_record->id.bytes));
+    memcpy(ret_record->etag, at + 22, sizeof(ret_record->etag));
+    memcpy(ret_record->source, at + 38, sizeof(ret_record->source));
+    ret_record->created_ms = (int64_t)get_u64be(at + 54);
+    ret_record->modified_ms = (int64_t)get_u64be(at + 62);
+    ret_record->feature = span_of(at + DOCUMENT_FEATURE_AT, value.size - DOCUMENT_FEATURE_AT);
     return TORG_OK;
 }
 

@@ -592,14 +592,17 @@ enum torg_err http_request_chunked_read(struct http_chunked *chunked, struct spa
 
 /* ---- percent-encoding ---- */
 
-/* Decode from text up to one of the bytes in stop; appends to *out, which has room. */
-static enum torg_err decode_until(struct span *text, const char *stop, bool plus_is_space,
-                                  char **out, struct span *ret_decoded)
+/*
+ * Decode from text up to one of two bytes; appends to *ret_end, which has room. Every
+ * byte of a request's target passes here.
+ */
+static enum torg_err decode_until(struct span *text, char stop, char other_stop, bool plus_is_space,
+                                  char **ret_end, struct span *ret_decoded)
 {
-    char *start = *out;
+    char *start = *ret_end, *out = start;
     size_t i = 0;
 
-    for (; i < text->size && (!text->data[i] || !strchr(stop, text->data[i])); i++) {
+    for (; i < text->size && text->data[i] != stop && text->data[i] != other_stop; i++) {
         uint8_t c = text->data[i];
 
         if (c == '%') {
@@ -615,9 +618,10 @@ static enum torg_err decode_until(struct span *text, const char *stop, bool plus
         }
         if (c < 0x20 || c == 0x7f)
             return TORG_E_INVALID;
-        *(*out)++ = (char)c;
+        *out++ = (char)c;
     }
-    *ret_decoded = span_of(start, (size_t)(*out - start));
+    *ret_end = out;
+    *ret_decoded = span_of(start, (size_t)(out - start));
     *text = span_from(*text, i, text->size);
     return utf8_valid(*ret_decoded) ? TORG_OK : TORG_E_INVALID;
 }
@@ -631,13 +635,13 @@ enum torg_err http_request_query_parse(struct span query, struct http_query *ret
         return TORG_E_TOO_BIG;
     while (query.size > 0) {
         struct http_pair pair = {0};
-        enum torg_err err = decode_until(&query, "=&", true, &out, &pair.name);
+        enum torg_err err = decode_until(&query, '=', '&', true, &out, &pair.name);
 
         if (err)
             return err;
         if (query.size > 0 && query.data[0] == '=') {
             query = span_from(query, 1, query.size);
-            err = decode_until(&query, "&", true, &out, &pair.value);
+            err = decode_until(&query, '&', '&', true, &out, &pair.value);
             if (err)
                 return err;
         }
@@ -666,7 +670,7 @@ enum torg_err http_request_path_parse(struct span path, struct http_path *ret_pa
         enum torg_err err;
 
         path = span_from(path, 1, path.size); /* the '/' */
-        err = decode_until(&path, "/", false, &out, &segment);
+        err = decode_until(&path, '/', '/', false, &out, &segment);
         if (err)
             return err;
         if (ret_path->count == HTTP_PATH_SEGMENTS_MAX)
@@ -679,18 +683,21 @@ enum torg_err http_request_path_parse(struct span path, struct http_path *ret_pa
 void http_request_put_escaped(struct buffer *out, struct span text)
 {
     static const char digits[] = "0123456789ABCDEF";
+    uint8_t *at;
 
     if (buffer_reserve(out, 3 * text.size))
         return;
+    at = out->data + out->size;
     for (size_t i = 0; i < text.size; i++) {
         uint8_t c = text.data[i];
 
         if (is_alnum(c) || c == '-' || c == '.' || c == '_' || c == '~') {
-            out->data[out->size++] = c;
+            *at++ = c;
         } else {
-            out->data[out->size++] = '%';
-            out->data[out->size++] = (uint8_t)digits[c >> 4];
-            out->data[out->size++] = (uint8_t)digits[c & 15];
+            *at++ = '%';
+            *at++ = (uint8_t)digits[c >> 4];
+            *at++ = (uint8_t)digits[c & 15];
         }
     }
+    out->size = (size_t)(at - out->data);
 }

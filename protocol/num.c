@@ -200,6 +200,29 @@ void num_put_fixed(struct buffer *out, int64_t value, unsigned scale)
     buffer_put(out, digits + at, sizeof(digits) - at);
 }
 
+/*
+ * A number of at most 15 digits that is divided by at most 10^22: both are exact in a
+ * double, so the quotient is the nearest one (Clinger, "How to read floating point numbers
+ * accurately", 1990). Coordinates are such, and strtod takes four times as long.
+ */
+static bool decimal_is_short(const struct decimal *decimal, double *ret_value)
+{
+    static const double powers[] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                    1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+    uint64_t value = 0;
+
+    if (decimal->exponent != 0 || decimal->whole.size + decimal->fraction.size > 15)
+        return false;
+    for (size_t i = 0; i < decimal->whole.size; i++)
+        value = value * 10 + (decimal->whole.data[i] - '0');
+    for (size_t i = 0; i < decimal->fraction.size; i++)
+        value = value * 10 + (decimal->fraction.data[i] - '0');
+    *ret_value = (double)value / powers[decimal->fraction.size];
+    if (decimal->negative)
+        *ret_value = -*ret_value;
+    return true;
+}
+
 enum torg_err num_parse_double(struct span text, double *ret_value)
 {
     char copy[NUM_DOUBLE_BYTES_MAX + 1];
@@ -212,6 +235,8 @@ enum torg_err num_parse_double(struct span text, double *ret_value)
     err = decimal_read(text, true, &decimal);
     if (err)
         return err;
+    if (decimal_is_short(&decimal, ret_value))
+        return TORG_OK;
     memcpy(copy, text.data, text.size);
     copy[text.size] = '\0';
     value = strtod(copy, NULL);
