@@ -64,6 +64,7 @@ enum torg_err catalogue_count(const struct kv *kv, uint8_t collection, uint32_t 
  * pending belongs to the transaction and must not outlive it.
  */
 struct catalogue_ahead;
+struct catalogue_totals;
 struct catalogue_writer {
     const struct theme_tree *themes;
     struct catalogue_ahead *ahead; /* of the entries that are applied now, or NULL */
@@ -71,12 +72,15 @@ struct catalogue_writer {
     struct postings_writer postings;
     struct text_stemmer stemmer; /* for what the postings' words are found by */
     uint64_t dirty;              /* mask: trees with pending edits */
-    uint32_t shrunk;             /* mask: collections whose extent must be found again */
-    uint64_t changed;            /* listings that were shown, changed or taken away */
+    struct catalogue_totals
+        *totals;            /* counts and extents, until the flush; NULL before the first */
+    uint32_t origin_number; /* of the last listing, and whether its sources are kept */
+    bool sources_kept;
+    uint64_t changed; /* listings that were shown, changed or taken away */
 };
 struct replica_observer catalogue_observer(struct catalogue_writer *writer);
 /*
- * Once before each commit: bring the postings up to date, and the trees, by
+ * Once before each commit: bring the postings up to date, the counts, and the trees, by
  * single edits or, when many listings have changed since a tree was last
  * packed, by a bulk load.
  */

@@ -22,6 +22,7 @@ struct rebuild {
     struct buffer entries; /* of struct rebuild_entry */
     struct buffer bytes;
     struct catalogue_derived derived;
+    struct catalogue_totals totals;
     struct postings_writer postings;
     struct text_stemmer stemmer;
 };
@@ -122,7 +123,7 @@ static enum torg_err rebuild_number(struct rebuild *rebuild,
     }
     if (err && err != TORG_E_NOT_FOUND && err != TORG_E_CORRUPT)
         return err;
-    err = catalogue_writer_number(rebuild->kv, rebuild->themes, &number);
+    err = catalogue_totals_number(&rebuild->totals, rebuild->kv, rebuild->themes, &number);
     if (err)
         return err;
     put_u32be(value, number);
@@ -154,10 +155,11 @@ static enum torg_err rebuild_listing(struct rebuild *rebuild, const struct repli
         return err == TORG_E_NOT_FOUND ? TORG_OK : err;
     err = rebuild_number(rebuild, &number_key, &number);
     if (!err)
-        err = catalogue_writer_store(rebuild->kv, &rebuild->derived, number);
+        err = catalogue_writer_store(&rebuild->totals, rebuild->kv, &rebuild->derived, number,
+                                     catalogue_source_kept(rebuild->kv, &origin->id));
     return err ? err
-               : catalogue_terms_change(&rebuild->postings, rebuild->kv, number,
-                                        buffer_span(&rebuild->derived.terms));
+               : catalogue_terms_new(&rebuild->postings, rebuild->kv, number,
+                                     buffer_span(&rebuild->derived.terms));
 }
 
 /* The key after key; false after the last one. */
@@ -297,6 +299,8 @@ enum torg_err catalogue_rebuild(struct kv *kv, const struct theme_tree *themes,
         err = rebuild_each(&rebuild, rebuild_collection);
     if (!err)
         err = catalogue_terms_flush(&rebuild.postings, &rebuild.stemmer, kv);
+    if (!err)
+        err = catalogue_totals_flush(&rebuild.totals, kv);
     if (!err)
         err = numbers_sweep(kv);
     for (uint8_t collection = 1; collection < COLLECTIONS_MAX && !err; collection++) {

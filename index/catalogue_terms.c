@@ -166,6 +166,21 @@ enum torg_err catalogue_terms_change(struct postings_writer *writer, struct kv *
                       : kv_del(kv, KV_DOCTERM, number_key(bytes, number));
 }
 
+enum torg_err catalogue_terms_new(struct postings_writer *writer, struct kv *kv, uint32_t number,
+                                  struct span terms)
+{
+    struct span left = terms, key;
+    uint8_t bytes[4], kind;
+
+    while (catalogue_terms_next(&left, &kind, &key)) {
+        enum torg_err err = postings_add(writer, kind, key, number);
+
+        if (err)
+            return err;
+    }
+    return terms.size ? kv_put(kv, KV_DOCTERM, number_key(bytes, number), terms) : TORG_OK;
+}
+
 enum torg_err catalogue_terms_flush(struct postings_writer *writer, struct text_stemmer *stemmer,
                                     struct kv *kv)
 {

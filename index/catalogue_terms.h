@@ -23,6 +23,9 @@ bool catalogue_terms_next(struct span *left, uint8_t *ret_kind, struct span *ret
  */
 enum torg_err catalogue_terms_change(struct postings_writer *writer, struct kv *kv, uint32_t number,
                                      struct span terms);
+/* The same for a document that had none before: nothing is looked for. */
+enum torg_err catalogue_terms_new(struct postings_writer *writer, struct kv *kv, uint32_t number,
+                                  struct span terms);
 /* postings_flush, with the words' forms kept. */
 enum torg_err catalogue_terms_flush(struct postings_writer *writer, struct text_stemmer *stemmer,
                                     struct kv *kv);

@@ -6,6 +6,7 @@
 
 #include "index/catalogue_derive.h"
 #include "index/rtree_repack.h"
+#include "index/settings.h"
 
 /*
  * A tree is packed again when more than an eighth of its listings were put in
@@ -30,35 +31,6 @@ struct writer_edit {
     struct rtree_edit edit;
 };
 
-static enum torg_err count_add(struct kv *kv, enum catalogue_counter counter, uint8_t collection,
-                               uint32_t origin_number, int change)
-{
-    uint64_t count;
-    enum torg_err err;
-
-    err = catalogue_count_get(kv, counter, collection, origin_number, &count);
-    if (err)
-        return err;
-    if (change < 0 && count == 0)
-        return TORG_E_CORRUPT;
-    count = change < 0 ? count - 1 : count + 1;
-    return catalogue_count_put(kv, counter, collection, origin_number, count);
-}
-
-static enum torg_err writer_count(struct kv *kv, const struct catalogue_row *row, int change)
-{
-    enum torg_err err;
-
-    err = count_add(kv, CATALOGUE_COUNT_DOCUMENTS, row->collection, 0, change);
-    if (!err)
-        err = count_add(kv, CATALOGUE_COUNT_DOCUMENTS, row->collection, row->origin_number, change);
-    if (!err && row->placed)
-        err = count_add(kv, CATALOGUE_COUNT_PLACED, row->collection, 0, change);
-    if (!err && !catalogue_row_regular(row))
-        err = count_add(kv, CATALOGUE_COUNT_IRREGULAR, row->collection, 0, change);
-    return err;
-}
-
 enum torg_err catalogue_writer_stamp(struct kv *kv, const struct theme_tree *themes)
 {
     uint8_t stamp[CATALOGUE_STAMP_BYTES];
@@ -66,35 +38,6 @@ enum torg_err catalogue_writer_stamp(struct kv *kv, const struct theme_tree *the
     put_u32be(stamp, CATALOGUE_FORMAT);
     put_u64be(stamp + 4, catalogue_version(themes));
     return kv_put(kv, KV_META, span_of_str(CATALOGUE_META_STAMP), span_of(stamp, sizeof(stamp)));
-}
-
-/* Numbers are never used again: a cursor that stands at one would skip its next bearer. */
-enum torg_err catalogue_writer_number(struct kv *kv, const struct theme_tree *themes,
-                                      uint32_t *ret_number)
-{
-    struct span key = span_of_str(CATALOGUE_META_NEXT);
-    uint32_t number = 1;
-    uint8_t next[4];
-    struct span value;
-    enum torg_err err;
-
-    err = kv_get(kv, KV_META, key, &value);
-    if (!err && value.size != sizeof(next))
-        return TORG_E_CORRUPT;
-    if (!err)
-        number = get_u32be(value.data);
-    else if (err == TORG_E_NOT_FOUND)
-        err = catalogue_writer_stamp(kv, themes);
-    if (err)
-        return err;
-    if (number == UINT32_MAX)
-        return TORG_E_FULL; /* After four thousand million new listings: rebuild elsewhere. */
-    put_u32be(next, number + 1);
-    err = kv_put(kv, KV_META, key, span_of(next, sizeof(next)));
-    if (err)
-        return err;
-    *ret_number = number;
-    return TORG_OK;
 }
 
 static enum torg_err writer_edit_add(struct catalogue_writer *writer, bool removed, uint8_t tree,
@@ -115,6 +58,7 @@ struct writer_before {
     struct rtree_item item;
     bool regular;
     bool has_source;
+    bool sources_kept; /* of this origin */
     struct catalogue_source_key source;
 };
 
@@ -161,13 +105,17 @@ static struct catalogue_source_key source_key_of(const struct catalogue_record *
                                 &record->id);
 }
 
+bool catalogue_source_kept(const struct kv *kv, const struct origin_id *origin)
+{
+    struct origin_id own;
+
+    return !settings_own_get(kv, &own) && memcmp(&own, origin, sizeof(own)) == 0;
+}
+
 static enum torg_err source_put(struct kv *kv, const struct catalogue_record *record)
 {
-    struct catalogue_source_key source;
+    struct catalogue_source_key source = source_key_of(record);
 
-    if (!record->has_source)
-        return TORG_OK;
-    source = source_key_of(record);
     return kv_put(kv, KV_SOURCE, span_of(source.bytes, sizeof(source.bytes)), (struct span){0});
 }
 
@@ -180,6 +128,8 @@ static enum torg_err source_change(struct kv *kv, const struct writer_before *be
 {
     enum torg_err err = TORG_OK;
 
+    if (!before->sources_kept)
+        return TORG_OK;
     if (before->has_source && after && after->has_source) {
         struct catalogue_source_key source = source_key_of(after);
 
@@ -188,10 +138,11 @@ static enum torg_err source_change(struct kv *kv, const struct writer_before *be
     }
     if (before->has_source)
         err = writer_del(kv, KV_SOURCE, before->source.bytes, sizeof(before->source.bytes));
-    return err || !after ? err : source_put(kv, after);
+    return err || !after || !after->has_source ? err : source_put(kv, after);
 }
 
-static enum torg_err counts_change(struct kv *kv, const struct writer_before *before,
+static enum torg_err counts_change(struct catalogue_writer *writer, struct kv *kv,
+                                   const struct writer_before *before,
                                    const struct catalogue_row *after)
 {
     const struct catalogue_row *row = &before->row;
@@ -201,8 +152,8 @@ static enum torg_err counts_change(struct kv *kv, const struct writer_before *be
         after->origin_number == row->origin_number && after->placed == row->placed &&
         catalogue_row_regular(after) == before->regular)
         return TORG_OK;
-    err = writer_count(kv, row, -1);
-    return err || !after ? err : writer_count(kv, after, 1);
+    err = catalogue_totals_count(writer->totals, kv, row, -1);
+    return err || !after ? err : catalogue_totals_count(writer->totals, kv, after, 1);
 }
 
 /* Take away what hangs on the old row, and the row unless the new one takes its key. */
@@ -212,67 +163,53 @@ static enum torg_err writer_row_drop(struct catalogue_writer *writer, struct kv 
 {
     const struct catalogue_row *row = &before->row;
     struct catalogue_row_key key = catalogue_row_key(row->collection, row->placed, before->number);
-    struct catalogue_extent extent;
-    enum torg_err err;
+    enum torg_err err = catalogue_totals_shrink(writer->totals, kv, row);
 
-    err = catalogue_extent_get(kv, row->collection, &extent);
     if (err)
         return err;
-    if (catalogue_extent_touches(&extent, row))
-        writer->shrunk |= UINT32_C(1) << row->collection;
     if (!after || after->placed != row->placed)
         err = writer_del(kv, KV_TEXT, key.bytes, sizeof(key.bytes));
     return err;
 }
 
-/* A row is often the same after an edit: then its page need not be written. */
-static enum torg_err writer_row_put(struct kv *kv, const struct catalogue_row_key *key,
-                                    struct span value)
+static bool is_stored(const struct kv *kv, enum kv_table table, struct span key, struct span value)
 {
     struct span stored;
-    enum torg_err err = kv_get(kv, KV_TEXT, span_of(key->bytes, sizeof(key->bytes)), &stored);
 
-    if (err && err != TORG_E_NOT_FOUND)
-        return err;
-    if (!err && span_equal(stored, value))
-        return TORG_OK;
-    return kv_put(kv, KV_TEXT, span_of(key->bytes, sizeof(key->bytes)), value);
+    return !kv_get(kv, table, key, &stored) && span_equal(stored, value);
 }
 
-/* Row, document and extent. */
-static enum torg_err writer_document_put(struct kv *kv, const struct catalogue_derived *derived,
-                                         uint32_t number)
+/* Row and document. A row is often the same after an edit: then its page need not be written. */
+static enum torg_err document_put(struct kv *kv, const struct catalogue_derived *derived,
+                                  uint32_t number, bool exists)
 {
     const struct catalogue_row *row = &derived->row;
     struct catalogue_row_key key = catalogue_row_key(row->collection, row->placed, number);
-    struct catalogue_extent before, extent;
+    struct span row_key = span_of(key.bytes, sizeof(key.bytes));
+    struct span row_value = buffer_span(&derived->row_value);
     uint8_t document_key[4];
-    enum torg_err err;
+    enum torg_err err = TORG_OK;
 
     put_u32be(document_key, number);
-    err = writer_row_put(kv, &key, buffer_span(&derived->row_value));
+    if (!exists || !is_stored(kv, KV_TEXT, row_key, row_value))
+        err = kv_put(kv, KV_TEXT, row_key, row_value);
     if (!err)
         err = kv_put(kv, KV_DOCUMENT, span_of(document_key, sizeof(document_key)),
                      buffer_span(&derived->record_value));
-    if (!err)
-        err = catalogue_extent_get(kv, row->collection, &before);
-    if (err)
-        return err;
-    extent = before;
-    catalogue_extent_add(&extent, row);
-    return catalogue_extent_equal(&before, &extent)
-               ? TORG_OK
-               : catalogue_extent_put(kv, row->collection, &extent);
+    return err;
 }
 
-enum torg_err catalogue_writer_store(struct kv *kv, const struct catalogue_derived *derived,
-                                     uint32_t number)
+enum torg_err catalogue_writer_store(struct catalogue_totals *totals, struct kv *kv,
+                                     const struct catalogue_derived *derived, uint32_t number,
+                                     bool source_kept)
 {
-    enum torg_err err = writer_document_put(kv, derived, number);
+    enum torg_err err = document_put(kv, derived, number, false);
 
     if (!err)
+        err = catalogue_totals_extend(totals, kv, &derived->row);
+    if (!err && source_kept && derived->record.has_source)
         err = source_put(kv, &derived->record);
-    return err ? err : writer_count(kv, &derived->row, 1);
+    return err ? err : catalogue_totals_count(totals, kv, &derived->row, 1);
 }
 
 static enum torg_err writer_tree_edit(struct catalogue_writer *writer,
@@ -295,35 +232,47 @@ static enum torg_err writer_tree_edit(struct catalogue_writer *writer,
     return err ? err : writer_edit_add(writer, false, tree, &item);
 }
 
-static enum torg_err writer_replace(struct catalogue_writer *writer, struct kv *kv,
-                                    const struct catalogue_number_key *number_key,
-                                    const struct writer_before *before,
-                                    struct catalogue_derived *derived)
+/* A listing that was not shown before. */
+static enum torg_err writer_add(struct catalogue_writer *writer, struct kv *kv,
+                                const struct catalogue_number_key *number_key,
+                                const struct writer_before *before,
+                                struct catalogue_derived *derived)
 {
-    uint32_t number = before->number;
     uint8_t value[4];
-    enum torg_err err = TORG_OK;
+    uint32_t number;
+    enum torg_err err = catalogue_totals_number(writer->totals, kv, writer->themes, &number);
 
-    if (before->exists) {
-        err = writer_row_drop(writer, kv, before, &derived->row);
-        if (!err)
-            err = source_change(kv, before, &derived->record);
-        if (!err)
-            err = counts_change(kv, before, &derived->row);
-    } else {
-        err = catalogue_writer_number(kv, writer->themes, &number);
-        put_u32be(value, number);
-        if (!err)
-            err = kv_put(kv, KV_DOCNUMBER, span_of(number_key->bytes, sizeof(number_key->bytes)),
-                         span_of(value, sizeof(value)));
-    }
     if (err)
         return err;
     derived->row.number = number;
-    err = before->exists ? writer_document_put(kv, derived, number)
-                         : catalogue_writer_store(kv, derived, number);
+    put_u32be(value, number);
+    err = kv_put(kv, KV_DOCNUMBER, span_of(number_key->bytes, sizeof(number_key->bytes)),
+                 span_of(value, sizeof(value)));
     if (!err)
-        err = catalogue_terms_change(&writer->postings, kv, number, buffer_span(&derived->terms));
+        err = catalogue_writer_store(writer->totals, kv, derived, number, before->sources_kept);
+    if (!err)
+        err = catalogue_terms_new(&writer->postings, kv, number, buffer_span(&derived->terms));
+    return err ? err : writer_tree_edit(writer, before, &derived->row);
+}
+
+static enum torg_err writer_replace(struct catalogue_writer *writer, struct kv *kv,
+                                    const struct writer_before *before,
+                                    struct catalogue_derived *derived)
+{
+    enum torg_err err = writer_row_drop(writer, kv, before, &derived->row);
+
+    derived->row.number = before->number;
+    if (!err)
+        err = source_change(kv, before, &derived->record);
+    if (!err)
+        err = counts_change(writer, kv, before, &derived->row);
+    if (!err)
+        err = document_put(kv, derived, before->number, true);
+    if (!err)
+        err = catalogue_totals_extend(writer->totals, kv, &derived->row);
+    if (!err)
+        err = catalogue_terms_change(&writer->postings, kv, before->number,
+                                     buffer_span(&derived->terms));
     return err ? err : writer_tree_edit(writer, before, &derived->row);
 }
 
@@ -339,7 +288,7 @@ static enum torg_err writer_drop(struct catalogue_writer *writer, struct kv *kv,
     if (!err)
         err = source_change(kv, before, NULL);
     if (!err)
-        err = counts_change(kv, before, NULL);
+        err = counts_change(writer, kv, before, NULL);
     if (!err)
         err = writer_del(kv, KV_DOCUMENT, key, sizeof(key));
     if (!err)
@@ -359,14 +308,31 @@ static enum torg_err writer_follow(struct catalogue_writer *writer, struct kv *k
 
     if (before_err)
         return before_err;
+    before.sources_kept = writer->sources_kept;
     if (!err) {
         writer->changed++;
-        return writer_replace(writer, kv, number_key, &before, derived);
+        return before.exists ? writer_replace(writer, kv, &before, derived)
+                             : writer_add(writer, kv, number_key, &before, derived);
     }
     if (err != TORG_E_NOT_FOUND || !before.exists)
         return err == TORG_E_NOT_FOUND ? TORG_OK : err;
     writer->changed++;
     return writer_drop(writer, kv, number_key, &before);
+}
+
+/* What one transaction needs to know of the listings' origin, and to keep in memory. */
+static enum torg_err writer_begin(struct catalogue_writer *writer, const struct kv *kv,
+                                  const struct replica_origin *origin)
+{
+    if (!writer->totals)
+        writer->totals = calloc(1, sizeof(*writer->totals));
+    if (!writer->totals)
+        return TORG_E_NOMEM;
+    if (writer->origin_number == origin->number)
+        return TORG_OK;
+    writer->origin_number = origin->number;
+    writer->sources_kept = catalogue_source_kept(kv, &origin->id);
+    return TORG_OK;
 }
 
 static enum torg_err writer_changed(void *context, struct kv *kv,
@@ -377,8 +343,10 @@ static enum torg_err writer_changed(void *context, struct kv *kv,
     struct catalogue_number_key number_key = catalogue_number_key(origin->number, collection, key);
     struct catalogue_writer *writer = context;
     struct catalogue_derived derived = {0}, *ahead;
-    enum torg_err err, derive_err;
+    enum torg_err derive_err, err = writer_begin(writer, kv, origin);
 
+    if (err)
+        return err;
     /* Between two listings the rows say what the trees must hold, so here it may be done. */
     if (writer->pending.size >= WRITER_PENDING_BYTES_MAX ||
         postings_pending(&writer->postings) >= WRITER_POSTINGS_BYTES_MAX) {
@@ -549,35 +517,22 @@ static enum torg_err flush_tree(struct catalogue_writer *writer, struct kv *kv, 
     return err ? err : catalogue_count_put(kv, CATALOGUE_COUNT_EDITS, tree, 0, edits);
 }
 
-static enum torg_err flush_extent(const struct catalogue_writer *writer, struct kv *kv,
-                                  uint8_t collection)
-{
-    struct catalogue_extent extent;
-    enum torg_err err;
-
-    if (!(writer->shrunk >> collection & 1))
-        return TORG_OK;
-    err = catalogue_extent_scan(kv, collection, &extent);
-    return err ? err : catalogue_extent_put(kv, collection, &extent);
-}
-
 enum torg_err catalogue_flush(struct catalogue_writer *writer, struct kv *kv)
 {
     enum torg_err err;
 
     err = catalogue_terms_flush(&writer->postings, &writer->stemmer, kv);
+    if (!err && writer->totals)
+        err = catalogue_totals_flush(writer->totals, kv);
     for (uint8_t collection = 1; collection < COLLECTIONS_MAX && !err; collection++) {
         err = flush_tree(writer, kv, collection, true);
         if (!err)
             err = flush_tree(writer, kv, collection, false);
-        if (!err)
-            err = flush_extent(writer, kv, collection);
     }
     if (err)
         return err;
     buffer_clear(&writer->pending);
     writer->dirty = 0;
-    writer->shrunk = 0;
     return TORG_OK;
 }
 
@@ -605,5 +560,6 @@ void catalogue_writer_done(struct catalogue_writer *writer)
     buffer_done(&writer->pending);
     postings_writer_done(&writer->postings);
     text_stemmer_done(&writer->stemmer);
+    free(writer->totals);
     *writer = (struct catalogue_writer){.themes = writer->themes};
 }

@@ -4,18 +4,21 @@
 
 #include "index/catalogue_ahead.h"
 #include "index/catalogue_derive.h"
+#include "index/catalogue_totals.h"
 
 /* What rebuilding shares with following; for the catalogue only. */
 
 /* Note this version's format and the taxonomy: see catalogue_check. */
 enum torg_err catalogue_writer_stamp(struct kv *kv, const struct theme_tree *themes);
-/* The next document number. */
-enum torg_err catalogue_writer_number(struct kv *kv, const struct theme_tree *themes,
-                                      uint32_t *ret_number);
-/* Write row, document, source, counts and extent of a new document; not its number, nor the tree.
+/*
+ * Write row, document and source of a new document, and add it to the totals; not
+ * its number, nor the tree.
  */
-enum torg_err catalogue_writer_store(struct kv *kv, const struct catalogue_derived *derived,
-                                     uint32_t number);
+enum torg_err catalogue_writer_store(struct catalogue_totals *totals, struct kv *kv,
+                                     const struct catalogue_derived *derived, uint32_t number,
+                                     bool source_kept);
+/* Are the sources of this origin kept? Only imports look for one: among the own origin's. */
+bool catalogue_source_kept(const struct kv *kv, const struct origin_id *origin);
 /*
  * What was derived of an entry before, and *ret_err, what catalogue_derive said;
  * NULL if it was not. ahead may be NULL. Stays ahead's.

@@ -326,7 +326,7 @@ static enum torg_err chunks_write(const struct list_edits *list, const uint32_t 
 }
 
 static enum torg_err short_change(const struct list_edits *list,
-                                  const struct postings_record *record)
+                                  const struct postings_record *record, bool *ret_lives)
 {
     uint32_t *numbers = malloc((record->count + list->count) * sizeof(*numbers));
     size_t count = 0;
@@ -340,6 +340,7 @@ static enum torg_err short_change(const struct list_edits *list,
     if (!err && (count > 0 || record->count > 0))
         err = record_put(list, (uint32_t)count, numbers);
     free(numbers);
+    *ret_lives = count > 0;
     return err;
 }
 
@@ -400,7 +401,7 @@ static enum torg_err chunks_collapse(const struct list_edits *list, uint32_t cou
 }
 
 static enum torg_err long_change(const struct list_edits *list,
-                                 const struct postings_record *record)
+                                 const struct postings_record *record, bool *ret_lives)
 {
     int64_t change = 0;
     int64_t count;
@@ -413,6 +414,7 @@ static enum torg_err long_change(const struct list_edits *list,
     count = (int64_t)record->count + change;
     if (count < 0 || count > UINT32_MAX)
         return TORG_E_CORRUPT;
+    *ret_lives = count > 0;
     return count <= POSTINGS_INLINE_MAX ? chunks_collapse(list, (uint32_t)count)
                                         : record_put(list, (uint32_t)count, NULL);
 }
@@ -422,24 +424,21 @@ static enum torg_err long_change(const struct list_edits *list,
 static enum torg_err list_change(const struct postings_writer *writer,
                                  const struct list_edits *list)
 {
-    struct postings_record record, after;
-    bool was;
+    struct postings_record record;
+    bool lived, lives = false;
     enum torg_err err;
 
     err = postings_record_get(list->kv, list->kind, list->key, &record);
     if (err)
         return err;
-    was = record.count > 0;
+    lived = record.count > 0;
     if (record.count == 0 || record.numbers.size)
-        err = short_change(list, &record);
+        err = short_change(list, &record, &lives);
     else
-        err = long_change(list, &record);
-    if (err || !writer->turned)
+        err = long_change(list, &record, &lives);
+    if (err || !writer->turned || lives == lived)
         return err;
-    err = postings_record_get(list->kv, list->kind, list->key, &after);
-    if (err || was == (after.count > 0))
-        return err;
-    return writer->turned(writer->context, list->kv, list->kind, list->key, !was);
+    return writer->turned(writer->context, list->kv, list->kind, list->key, lives);
 }
 
 /*

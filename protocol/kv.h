@@ -32,7 +32,7 @@ enum kv_table {
     KV_THEME,     /* theme slug -> bit, combinations */
     KV_COUNT,     /* exact counts and extents */
     KV_TOKEN,     /* bearer tokens, hashed */
-    KV_SOURCE,    /* origin number, collection, identifiers.source, listing id -> nothing */
+    KV_SOURCE,    /* own origin number, collection, identifiers.source, listing id -> nothing */
     KV_TERM,      /* kind, key -> how many documents have it, and which if they are few */
     KV_POSTING,   /* kind, key, high half of document numbers -> those documents */
     KV_WORD,      /* other forms of a word -> the words that are in KV_TERM */

@@ -15,6 +15,7 @@
 
 #include "daemon/log.h"
 #include "daemon/peers.h"
+#include "index/settings.h"
 #include "index/token.h"
 #include "protocol/change.h"
 #include "protocol/listing_geojson.h"
@@ -261,6 +262,8 @@ static void found(struct http_world *world, struct town *town, uint64_t seed)
     town_charters_write(town, &charters);
     MUST(store_write_begin(world->node.store, &kv));
     MUST(replica_apply(&kv, &charters.write, NULL));
+    if (town == &world->own)
+        MUST(settings_own_set(&kv, &town->id));
     MUST(store_write_commit(&kv));
     town_write_done(&charters);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "index/geo.h"
+#include "index/settings.h"
 #include "index/shape_distance.h"
 #include "protocol/num.h"
 #include "protocol/profile.h"
@@ -453,6 +454,8 @@ static void world_begin(struct world *world)
         town_charters_write(&world->towns[i], &write);
         write_begin(world, &kv);
         MUST(replica_apply(&kv, &write.write, NULL));
+        if (i == WORLD_OWN)
+            MUST(settings_own_set(&kv, &world->towns[i].id));
         write_commit(world, &kv);
         town_write_done(&write);
         world_read_begin(world, &kv);

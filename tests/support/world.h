@@ -16,6 +16,7 @@
  * too simple to be wrong. Whatever goes wrong in between ends the program.
  */
 #define WORLD_ORIGINS 3
+#define WORLD_OWN 0 /* of these, the node's own */
 #define WORLD_THEMES_MAX 3
 
 struct world_listing {
