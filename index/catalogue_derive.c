@@ -266,3 +266,14 @@ void catalogue_derived_done(struct catalogue_derived *derived)
     buffer_done(&derived->terms);
     *derived = (struct catalogue_derived){0};
 }
+
+struct catalogue_ready catalogue_derived_ready(const struct catalogue_derived *derived)
+{
+    return (struct catalogue_ready){
+        .row = derived->row,
+        .record = derived->record,
+        .row_value = buffer_span(&derived->row_value),
+        .record_value = buffer_span(&derived->record_value),
+        .terms = buffer_span(&derived->terms),
+    };
+}

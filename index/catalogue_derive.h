@@ -22,6 +22,13 @@ struct catalogue_derived {
     struct buffer terms; /* of KV_DOCTERM */
 };
 
+/* What of it is written, wherever its bytes are kept. Borrowed. */
+struct catalogue_ready {
+    struct catalogue_row row; /* of its spans only theme_bits may be used */
+    struct catalogue_record record;
+    struct span row_value, record_value, terms;
+};
+
 /*
  * All zero is a valid ret_derived before the first use; it may be used again.
  * entry may be NULL. TORG_E_NOT_FOUND: this listing has no document, because it
@@ -32,5 +39,7 @@ enum torg_err catalogue_derive(const struct theme_tree *themes, const struct rep
                                uint8_t collection, const struct replica_entry *entry,
                                struct catalogue_derived *ret_derived);
 void catalogue_derived_done(struct catalogue_derived *derived);
+/* Borrows from derived. */
+struct catalogue_ready catalogue_derived_ready(const struct catalogue_derived *derived);
 
 #endif

@@ -141,6 +141,7 @@ static enum torg_err rebuild_listing(struct rebuild *rebuild, const struct repli
     struct span payload = span_of(rebuild->bytes.data + at->payload_at, at->payload_size);
     struct catalogue_number_key number_key =
         catalogue_number_key(origin->number, collection, &at->key);
+    struct catalogue_ready ready;
     struct replica_entry entry;
     uint32_t number;
     enum torg_err err;
@@ -153,13 +154,12 @@ static enum torg_err rebuild_listing(struct rebuild *rebuild, const struct repli
     err = catalogue_derive(rebuild->themes, origin, collection, &entry, &rebuild->derived);
     if (err)
         return err == TORG_E_NOT_FOUND ? TORG_OK : err;
+    ready = catalogue_derived_ready(&rebuild->derived);
     err = rebuild_number(rebuild, &number_key, &number);
     if (!err)
-        err = catalogue_writer_store(&rebuild->totals, rebuild->kv, &rebuild->derived, number,
+        err = catalogue_writer_store(&rebuild->totals, rebuild->kv, &ready, number,
                                      catalogue_source_kept(rebuild->kv, &origin->id));
-    return err ? err
-               : catalogue_terms_new(&rebuild->postings, rebuild->kv, number,
-                                     buffer_span(&rebuild->derived.terms));
+    return err ? err : catalogue_terms_new(&rebuild->postings, rebuild->kv, number, ready.terms);
 }
 
 /* The key after key; false after the last one. */

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define TERMS_FEW 64       /* that are sorted as they come */
-#define TERMS_ON_STACK 512 /* without memory of their own */
+#define TERMS_ON_STACK 512 /* that need no memory to be sorted */
 
 void catalogue_terms_add(struct buffer *terms, uint8_t kind, struct span key)
 {
@@ -76,18 +76,25 @@ static void sort_few(struct sorted_term *terms, size_t count)
 
 enum torg_err catalogue_terms_sort(struct buffer *terms)
 {
-    struct span left = buffer_span(terms), key;
     struct sorted_term here[TERMS_ON_STACK], *at = here;
-    struct buffer sorted = {0};
-    size_t count = 0;
+    uint8_t bytes_here[3 * TERMS_ON_STACK], *bytes = bytes_here;
+    size_t size = terms->size, count = 0;
+    struct span left, key;
     uint8_t kind;
+    bool few = size <= sizeof(bytes_here);
 
-    if (terms->err || terms->size == 0)
+    if (terms->err || size == 0)
         return terms->err;
-    if (terms->size / 3 > ARRAY_SIZE(here))
-        at = malloc(terms->size / 3 * sizeof(*at));
-    if (!at)
-        return TORG_E_NOMEM;
+    if (!few) {
+        at = malloc(size / 3 * sizeof(*at));
+        bytes = malloc(size);
+    }
+    if (!at || !bytes) {
+        terms->err = TORG_E_NOMEM;
+        goto done;
+    }
+    memcpy(bytes, terms->data, size);
+    left = span_of(bytes, size);
     for (const uint8_t *start = left.data; catalogue_terms_next(&left, &kind, &key);
          start = left.data)
         at[count++] = sorted_term_of(start);
@@ -95,15 +102,16 @@ enum torg_err catalogue_terms_sort(struct buffer *terms)
         sort_few(at, count);
     else
         qsort(at, count, sizeof(*at), term_compare);
-    buffer_reserve(&sorted, terms->size);
+    buffer_clear(terms);
     for (size_t i = 0; i < count; i++) {
         if (i == 0 || term_compare(&at[i - 1], &at[i]) != 0)
-            buffer_put(&sorted, at[i].at, 2 + (size_t)at[i].at[1]);
+            buffer_put(terms, at[i].at, 2 + (size_t)at[i].at[1]);
     }
-    if (at != here)
+done:
+    if (!few) {
         free(at);
-    buffer_done(terms);
-    *terms = sorted;
+        free(bytes);
+    }
     return terms->err;
 }
 

@@ -180,13 +180,13 @@ static bool is_stored(const struct kv *kv, enum kv_table table, struct span key,
 }
 
 /* Row and document. A row is often the same after an edit: then its page need not be written. */
-static enum torg_err document_put(struct kv *kv, const struct catalogue_derived *derived,
+static enum torg_err document_put(struct kv *kv, const struct catalogue_ready *ready,
                                   uint32_t number, bool exists)
 {
-    const struct catalogue_row *row = &derived->row;
+    const struct catalogue_row *row = &ready->row;
     struct catalogue_row_key key = catalogue_row_key(row->collection, row->placed, number);
     struct span row_key = span_of(key.bytes, sizeof(key.bytes));
-    struct span row_value = buffer_span(&derived->row_value);
+    struct span row_value = ready->row_value;
     uint8_t document_key[4];
     enum torg_err err = TORG_OK;
 
@@ -195,21 +195,21 @@ static enum torg_err document_put(struct kv *kv, const struct catalogue_derived 
         err = kv_put(kv, KV_TEXT, row_key, row_value);
     if (!err)
         err = kv_put(kv, KV_DOCUMENT, span_of(document_key, sizeof(document_key)),
-                     buffer_span(&derived->record_value));
+                     ready->record_value);
     return err;
 }
 
 enum torg_err catalogue_writer_store(struct catalogue_totals *totals, struct kv *kv,
-                                     const struct catalogue_derived *derived, uint32_t number,
+                                     const struct catalogue_ready *ready, uint32_t number,
                                      bool source_kept)
 {
-    enum torg_err err = document_put(kv, derived, number, false);
+    enum torg_err err = document_put(kv, ready, number, false);
 
     if (!err)
-        err = catalogue_totals_extend(totals, kv, &derived->row);
-    if (!err && source_kept && derived->record.has_source)
-        err = source_put(kv, &derived->record);
-    return err ? err : catalogue_totals_count(totals, kv, &derived->row, 1);
+        err = catalogue_totals_extend(totals, kv, &ready->row);
+    if (!err && source_kept && ready->record.has_source)
+        err = source_put(kv, &ready->record);
+    return err ? err : catalogue_totals_count(totals, kv, &ready->row, 1);
 }
 
 static enum torg_err writer_tree_edit(struct catalogue_writer *writer,
@@ -235,8 +235,7 @@ static enum torg_err writer_tree_edit(struct catalogue_writer *writer,
 /* A listing that was not shown before. */
 static enum torg_err writer_add(struct catalogue_writer *writer, struct kv *kv,
                                 const struct catalogue_number_key *number_key,
-                                const struct writer_before *before,
-                                struct catalogue_derived *derived)
+                                const struct writer_before *before, struct catalogue_ready *ready)
 {
     uint8_t value[4];
     uint32_t number;
@@ -244,36 +243,35 @@ static enum torg_err writer_add(struct catalogue_writer *writer, struct kv *kv,
 
     if (err)
         return err;
-    derived->row.number = number;
+    ready->row.number = number;
     put_u32be(value, number);
     err = kv_put(kv, KV_DOCNUMBER, span_of(number_key->bytes, sizeof(number_key->bytes)),
                  span_of(value, sizeof(value)));
     if (!err)
-        err = catalogue_writer_store(writer->totals, kv, derived, number, before->sources_kept);
+        err = catalogue_writer_store(writer->totals, kv, ready, number, before->sources_kept);
     if (!err)
-        err = catalogue_terms_new(&writer->postings, kv, number, buffer_span(&derived->terms));
-    return err ? err : writer_tree_edit(writer, before, &derived->row);
+        err = catalogue_terms_new(&writer->postings, kv, number, ready->terms);
+    return err ? err : writer_tree_edit(writer, before, &ready->row);
 }
 
 static enum torg_err writer_replace(struct catalogue_writer *writer, struct kv *kv,
                                     const struct writer_before *before,
-                                    struct catalogue_derived *derived)
+                                    struct catalogue_ready *ready)
 {
-    enum torg_err err = writer_row_drop(writer, kv, before, &derived->row);
+    enum torg_err err = writer_row_drop(writer, kv, before, &ready->row);
 
-    derived->row.number = before->number;
+    ready->row.number = before->number;
     if (!err)
-        err = source_change(kv, before, &derived->record);
+        err = source_change(kv, before, &ready->record);
     if (!err)
-        err = counts_change(writer, kv, before, &derived->row);
+        err = counts_change(writer, kv, before, &ready->row);
     if (!err)
-        err = document_put(kv, derived, before->number, true);
+        err = document_put(kv, ready, before->number, true);
     if (!err)
-        err = catalogue_totals_extend(writer->totals, kv, &derived->row);
+        err = catalogue_totals_extend(writer->totals, kv, &ready->row);
     if (!err)
-        err = catalogue_terms_change(&writer->postings, kv, before->number,
-                                     buffer_span(&derived->terms));
-    return err ? err : writer_tree_edit(writer, before, &derived->row);
+        err = catalogue_terms_change(&writer->postings, kv, before->number, ready->terms);
+    return err ? err : writer_tree_edit(writer, before, &ready->row);
 }
 
 static enum torg_err writer_drop(struct catalogue_writer *writer, struct kv *kv,
@@ -298,10 +296,10 @@ static enum torg_err writer_drop(struct catalogue_writer *writer, struct kv *kv,
     return err ? err : writer_tree_edit(writer, before, NULL);
 }
 
-/* derived belongs to the caller; err is what catalogue_derive said of the entry. */
+/* ready belongs to the caller; err is what catalogue_derive said of the entry. */
 static enum torg_err writer_follow(struct catalogue_writer *writer, struct kv *kv,
                                    const struct catalogue_number_key *number_key,
-                                   struct catalogue_derived *derived, enum torg_err err)
+                                   struct catalogue_ready *ready, enum torg_err err)
 {
     struct writer_before before;
     enum torg_err before_err = writer_before_get(kv, number_key, &before);
@@ -311,8 +309,8 @@ static enum torg_err writer_follow(struct catalogue_writer *writer, struct kv *k
     before.sources_kept = writer->sources_kept;
     if (!err) {
         writer->changed++;
-        return before.exists ? writer_replace(writer, kv, &before, derived)
-                             : writer_add(writer, kv, number_key, &before, derived);
+        return before.exists ? writer_replace(writer, kv, &before, ready)
+                             : writer_add(writer, kv, number_key, &before, ready);
     }
     if (err != TORG_E_NOT_FOUND || !before.exists)
         return err == TORG_E_NOT_FOUND ? TORG_OK : err;
@@ -342,7 +340,8 @@ static enum torg_err writer_changed(void *context, struct kv *kv,
 {
     struct catalogue_number_key number_key = catalogue_number_key(origin->number, collection, key);
     struct catalogue_writer *writer = context;
-    struct catalogue_derived derived = {0}, *ahead;
+    struct catalogue_derived derived = {0};
+    struct catalogue_ready here, *ready;
     enum torg_err derive_err, err = writer_begin(writer, kv, origin);
 
     if (err)
@@ -354,10 +353,13 @@ static enum torg_err writer_changed(void *context, struct kv *kv,
         if (err)
             return err;
     }
-    ahead = catalogue_ahead_find(writer->ahead, origin, collection, entry, &derive_err);
-    if (!ahead)
+    ready = catalogue_ahead_find(writer->ahead, origin, collection, entry, &derive_err);
+    if (!ready) {
         derive_err = catalogue_derive(writer->themes, origin, collection, entry, &derived);
-    err = writer_follow(writer, kv, &number_key, ahead ? ahead : &derived, derive_err);
+        here = catalogue_derived_ready(&derived);
+        ready = &here;
+    }
+    err = writer_follow(writer, kv, &number_key, ready, derive_err);
     catalogue_derived_done(&derived);
     return err;
 }

@@ -15,7 +15,7 @@ enum torg_err catalogue_writer_stamp(struct kv *kv, const struct theme_tree *the
  * its number, nor the tree.
  */
 enum torg_err catalogue_writer_store(struct catalogue_totals *totals, struct kv *kv,
-                                     const struct catalogue_derived *derived, uint32_t number,
+                                     const struct catalogue_ready *ready, uint32_t number,
                                      bool source_kept);
 /* Are the sources of this origin kept? Only imports look for one: among the own origin's. */
 bool catalogue_source_kept(const struct kv *kv, const struct origin_id *origin);
@@ -23,11 +23,10 @@ bool catalogue_source_kept(const struct kv *kv, const struct origin_id *origin);
  * What was derived of an entry before, and *ret_err, what catalogue_derive said;
  * NULL if it was not. ahead may be NULL. Stays ahead's.
  */
-struct catalogue_derived *catalogue_ahead_find(struct catalogue_ahead *ahead,
-                                               const struct replica_origin *origin,
-                                               uint8_t collection,
-                                               const struct replica_entry *entry,
-                                               enum torg_err *ret_err);
+struct catalogue_ready *catalogue_ahead_find(struct catalogue_ahead *ahead,
+                                             const struct replica_origin *origin,
+                                             uint8_t collection, const struct replica_entry *entry,
+                                             enum torg_err *ret_err);
 /* Replace a tree by a packed one over its rows. */
 enum torg_err catalogue_writer_pack(struct kv *kv, uint8_t collection, bool placed);
 

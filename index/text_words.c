@@ -77,21 +77,20 @@ void text_words_done(struct text_words *words)
     buffer_done(&words->folded);
 }
 
-void text_whole(struct span text, struct buffer *out)
+/* The words of words' text; its buffers may be used again. */
+static void whole_put(struct text_words *words, struct buffer *out)
 {
-    struct text_words words = {.text = text};
     size_t start = out->size;
     struct text_word word;
     size_t size;
 
-    while (text_words_next(&words, &word)) {
+    while (text_words_next(words, &word)) {
         if (out->size > start)
             buffer_put_u8(out, ' ');
         buffer_put_span(out, word.folded);
     }
-    if (words.err)
-        out->err = words.err;
-    text_words_done(&words);
+    if (words->err)
+        out->err = words->err;
     size = out->size - start;
     if (out->err || size <= POSTINGS_KEY_BYTES_MAX)
         return;
@@ -99,6 +98,14 @@ void text_whole(struct span text, struct buffer *out)
     while (size > 0 && (out->data[start + size] & 0xc0) == 0x80)
         size--;
     out->size = start + size;
+}
+
+void text_whole(struct span text, struct buffer *out)
+{
+    struct text_words words = {.text = text};
+
+    whole_put(&words, out);
+    text_words_done(&words);
 }
 
 struct text_key text_key_of(const struct text_word *word, enum text_language language)
@@ -188,7 +195,8 @@ static void gather_whole_names(struct gather *gather, struct span packed)
         if (in.in.err)
             break;
         buffer_clear(&whole);
-        text_whole(text, &whole);
+        gather->words.text = text;
+        whole_put(&gather->words, &whole);
         catalogue_terms_add(gather->terms, POSTINGS_WHOLE_NAME, buffer_span(&whole));
         if (whole.err)
             gather->terms->err = whole.err;
