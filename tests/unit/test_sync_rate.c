@@ -136,11 +136,52 @@ static void test_only_what_is_taken_counts(void **state)
     assert_non_null(table_heard(table, FRAME_PULL));
 }
 
+/* A beat of the other town, so many ms after the first. */
+static void say_beat(struct table *table, int64_t after_ms)
+{
+    struct frame frame = {.type = FRAME_BEAT};
+    struct buffer beat = {0};
+    struct kv kv;
+
+    assert_ok(kv_mem_write_begin(table->other.mem, &kv));
+    assert_ok(replica_beat_local(&kv, &table->other.id, &table->other.signer, 77, 0,
+                                 1790000000000 + after_ms, &beat));
+    assert_ok(kv_mem_write_commit(&kv));
+    frame_rows_clear(&table->rows);
+    frame_rows_packed(&table->rows, buffer_span(&beat));
+    frame.beat.beats = frame_rows_list(&table->rows);
+    table_say(table, &frame);
+    buffer_done(&beat);
+}
+
+/* Two hosts with one key need six beats; what comes faster costs no write. */
+static void test_beats_have_a_rate(void **state)
+{
+    struct table *table = *state;
+    int64_t beat = 0;
+    unsigned before;
+
+    table_introduce(table);
+    before = table->stores;
+    for (unsigned i = 0; i < 20; i++)
+        say_beat(table, beat++);
+    assert_int_equal(table->stores - before, 8);
+    for (unsigned minute = 1; minute <= 3; minute++) {
+        for (unsigned i = 0; i < 3; i++) {
+            table_tick(table, 20 * SECOND);
+            say_beat(table, beat++);
+        }
+        assert_int_equal(table->stores - before, 8 + minute);
+    }
+    assert_false(table->seat->closed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_heads_are_conflated),
         cmocka_unit_test(test_a_burst_and_no_limit),
+        cmocka_unit_test_setup_teardown(test_beats_have_a_rate, table_setup, table_teardown),
         cmocka_unit_test_setup_teardown(test_only_what_is_taken_counts, table_setup,
                                         table_teardown),
     };
