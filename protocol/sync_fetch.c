@@ -38,7 +38,7 @@ static bool row_helps(const struct sync_row *row, const struct sync_origin *orig
 
 /*
  * Fewer strikes first, then not who was slow, or longest ago, then not the one
- * that failed just now, then who has more.
+ * that failed just now, then who has more, then who may be asked for one thing more.
  */
 static bool better(const struct sync *sync, const struct sync_origin *origin, uint32_t index,
                    uint32_t a, uint32_t b)
@@ -47,6 +47,7 @@ static bool better(const struct sync *sync, const struct sync_origin *origin, ui
     const struct sync_row *right = &sync->peers[b].rows[index];
     bool left_full = (origin->wanted & ~left->mask) == 0;
     bool right_full = (origin->wanted & ~right->mask) == 0;
+    int order;
 
     if (left->strikes != right->strikes)
         return left->strikes < right->strikes;
@@ -56,7 +57,10 @@ static bool better(const struct sync *sync, const struct sync_origin *origin, ui
         return b == origin->failed_peer;
     if (left_full != right_full)
         return left_full;
-    return sync_number_compare(left->epoch, left->hno, right->epoch, right->hno) > 0;
+    order = sync_number_compare(left->epoch, left->hno, right->epoch, right->hno);
+    if (order)
+        return order > 0;
+    return sync_job_room(sync, a) && !sync_job_room(sync, b);
 }
 
 static uint32_t choose(struct sync *sync, uint32_t index, enum need need)

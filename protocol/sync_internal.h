@@ -455,6 +455,8 @@ enum sync_outcome {
 /* NULL: as many as may be are going on; the origin is looked at again when one ends. */
 struct sync_job *sync_job_begin(struct sync *sync, uint32_t origin, uint32_t peer,
                                 enum sync_purpose purpose);
+/* May the peer be asked for one thing more at the same time? */
+bool sync_job_room(const struct sync *sync, uint32_t peer);
 void sync_job_end(struct sync *sync, struct sync_job *job, enum sync_outcome outcome);
 /* What the peer sent does not verify by itself: it is told, and others are asked. Ends the job. */
 void sync_job_blame(struct sync *sync, struct sync_job *job, const char *what);

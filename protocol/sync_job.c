@@ -22,21 +22,23 @@ static uint32_t job_index(const struct sync *sync, const struct sync_job *job)
     return (uint32_t)(job - sync->jobs);
 }
 
+bool sync_job_room(const struct sync *sync, uint32_t peer)
+{
+    uint32_t with_peer = 0;
+
+    for (uint32_t i = 0; i < sync->limits.sync_sessions_total; i++)
+        with_peer += sync->jobs[i].active && sync->jobs[i].peer == peer;
+    return with_peer < sync->limits.sync_sessions_peer;
+}
+
 /* A free place, if the peer may be asked for one thing more. */
 static struct sync_job *job_find(struct sync *sync, uint32_t peer)
 {
-    struct sync_job *found = NULL;
-    uint32_t with_peer = 0;
-
     for (uint32_t i = 0; i < sync->limits.sync_sessions_total; i++) {
         if (!sync->jobs[i].active)
-            found = found ? found : &sync->jobs[i];
-        else if (sync->jobs[i].peer == peer)
-            with_peer++;
+            return sync_job_room(sync, peer) ? &sync->jobs[i] : NULL;
     }
-    if (!found || with_peer >= sync->limits.sync_sessions_peer)
-        return NULL;
-    return found;
+    return NULL;
 }
 
 void sync_job_starve(struct sync *sync, uint32_t origin)
