@@ -176,7 +176,8 @@ struct replica_write {
  * not come out; reconcile. TORG_E_INVALID: entries that no honest log holds
  * (seq beyond the head's, not ascending, a listing twice, a collection that does
  * not belong). Errors of heads, beats and charters: replica_head_check,
- * replica_beat_check, charter_check.
+ * replica_beat_check, charter_check. TORG_E_TOO_BIG: ORIGINS_MAX origins have had their number
+ * here, and another is new.
  * observer may be NULL.
  */
 enum torg_err replica_apply(struct kv *kv, const struct replica_write *write,

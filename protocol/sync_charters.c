@@ -66,6 +66,18 @@ enum torg_err sync_charters_answer(struct sync *sync, struct sync_job *job,
     return sync_store_submit(sync, store, &pending);
 }
 
+/* The store has given all the numbers that it has: nobody's fault, and no use in haste. */
+static void no_number(struct sync *sync, struct sync_job *job)
+{
+    struct sync_origin *origin = &sync->origins[job->origin];
+
+    sync_note(sync, "origin.refused", " origin=%02x%02x%02x%02x origins_max=%d",
+              origin->id.bytes[0], origin->id.bytes[1], origin->id.bytes[2], origin->id.bytes[3],
+              ORIGINS_MAX);
+    origin->retry_ms = sync->now_ms + SYNC_DISTRUST_MS;
+    sync_job_end(sync, job, SYNC_NEITHER);
+}
+
 void sync_charters_stored(struct sync *sync, struct sync_job *job, enum torg_err err)
 {
     struct session *session = &sync->peers[job->peer].link->session;
@@ -76,6 +88,10 @@ void sync_charters_stored(struct sync *sync, struct sync_job *job, enum torg_err
     }
     if (sync_job_is_trouble(err)) {
         sync_job_end(sync, job, SYNC_AGAIN);
+        return;
+    }
+    if (err == TORG_E_TOO_BIG) {
+        no_number(sync, job);
         return;
     }
     if (err == TORG_E_GAP || err == TORG_E_STALE) {

@@ -48,6 +48,8 @@ static void store(struct table *table, const struct sync_action *action)
     struct sync_event stored = {.kind = SYNC_EVENT_STORED, .ticket = action->ticket};
 
     table->stores++;
+    if (table->writer_stuck)
+        return;
     stored.err = table->store_err;
     if (!stored.err)
         stored.err = town_apply(table->own.mem, &action->store->write, NULL);

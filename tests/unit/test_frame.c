@@ -513,6 +513,48 @@ static void test_fields_keep_their_rules(void **state)
     assert_err(frame_decode(FRAME_TRIE_REQ, body_of(&rig->out), &decoded), TORG_E_TOO_BIG);
 }
 
+/* As many rows as the type allows, and one more. */
+static void test_rows_are_counted(void **state)
+{
+    struct rig *rig = *state;
+    const struct {
+        uint8_t type;
+        uint32_t max;
+    } cases[] = {{FRAME_SUB, FRAME_SUB_ROWS_MAX},
+                 {FRAME_DELTA, DELTA_HEADERS_MAX},
+                 {FRAME_FETCH, FETCH_ENTRIES_MAX},
+                 {FRAME_ENTRIES, FETCH_ENTRIES_MAX},
+                 {FRAME_ANCESTRY, ANCESTRY_HEADS_MAX}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct frame frame = example(rig, cases[i].type), decoded;
+        struct frame_list *list = cases[i].type == FRAME_SUB       ? &frame.sub.rows
+                                  : cases[i].type == FRAME_DELTA   ? &frame.delta.headers
+                                  : cases[i].type == FRAME_FETCH   ? &frame.fetch.keys
+                                  : cases[i].type == FRAME_ENTRIES ? &frame.entries.entries
+                                                                   : &frame.ancestry.heads;
+
+        frame_rows_clear(&rig->rows);
+        for (uint32_t row = 0; row <= cases[i].max; row++) {
+            if (cases[i].type == FRAME_SUB)
+                frame_rows_sub(&rig->rows, &(struct frame_sub_row){.kind = FRAME_SUB_ALL});
+            else if (cases[i].type == FRAME_FETCH)
+                frame_rows_key(&rig->rows, &(struct trie_entry){.key = {{1}}});
+            else if (cases[i].type == FRAME_ENTRIES)
+                frame_rows_entry(&rig->rows, &(struct frame_entry){.header = span_of("h", 1)});
+            else
+                frame_rows_bin(&rig->rows, span_of("h", 1));
+            if (row + 2 < cases[i].max)
+                continue;
+            *list = frame_rows_list(&rig->rows);
+            buffer_clear(&rig->out);
+            assert_ok(frame_encode(&frame, &rig->out));
+            assert_err(frame_decode(cases[i].type, body_of(&rig->out), &decoded),
+                       row < cases[i].max ? TORG_OK : TORG_E_TOO_BIG);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -526,6 +568,7 @@ int main(void)
         cmocka_unit_test(test_lengths_are_judged_at_once),
         cmocka_unit_test(test_what_does_not_fit_leaves_nothing_behind),
         cmocka_unit_test(test_fields_keep_their_rules),
+        cmocka_unit_test(test_rows_are_counted),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
