@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: EUPL-1.2
 """Listings reach every node, through others, and stay when links and nodes go."""
+import os
 import signal
+import subprocess
 
 from harness import Federation, feature, run, torg, until
 
@@ -90,6 +92,45 @@ def test_untrusted_origin_is_not_stored():
         until("B has A's", lambda: found(b, "known") == 2)
         assert "Stranger" not in a.origins()
         assert found(a, "unknown") == 0
+
+
+def newer(*arguments):
+    """What a later version of torg does, at a stopped node; see tests/support/newer.c."""
+    done = subprocess.run([os.environ["NEWER"], *map(str, arguments)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return sorted(done.stdout.splitlines())
+
+
+def test_a_collection_that_has_no_name_yet():
+    """Who does not know a collection carries it all the same: else a new one needs all nodes at once."""
+    with Federation() as federation:
+        umea, middle, far = nodes = federation.line("Umea", "Middle", "Far")
+
+        def unnamed(node):
+            told = [c for c in node.origins().get("Umea", {}).get("collections", []) if "id" not in c]
+            return [(c["number"], c["count"], c["root"], c["complete"]) for c in told]
+
+        umea.start()
+        umea.publish("offers", feature("Bastu"))
+        umea.stop()
+        seen = set()
+        for seed in (1, 2, 3):  # new ones, then others changed, and some deleted
+            newer("write", umea.directory / "data", umea.directory / "keys", seed)
+            for node in nodes:
+                node.start()
+            at_umea = until("Umeå shows it", lambda: unnamed(umea))
+            assert [c[0] for c in at_umea] == [27] and at_umea[0][3], at_umea
+            for node in (middle, far):
+                until("it has gone on", lambda node=node: unnamed(node) == at_umea)
+            assert far.api("/search")["numberMatched"] == 1
+            for node in nodes:
+                node.stop()
+                assert node.verify().returncode == 0, node.verify().stdout
+            written = newer("show", umea.directory / "data")
+            assert len(written) == at_umea[0][1] > 5 and len(set(written) & seen) <= 1, len(written)
+            for node in (middle, far):
+                assert newer("show", node.directory / "data") == written, (node.name, seed)
+            seen |= set(written)
 
 
 def missing(node, path, **parameters):
@@ -202,4 +243,5 @@ def test_quota():
 if __name__ == "__main__":
     run(test_relay_through_a_third, test_update_and_delete_reach_all,
         test_long_absence_and_restart_in_any_order, test_node_that_only_dials_out,
-        test_untrusted_origin_is_not_stored, test_some_collections, test_quota)
+        test_untrusted_origin_is_not_stored, test_some_collections,
+        test_a_collection_that_has_no_name_yet, test_quota)
