@@ -31,6 +31,7 @@ struct http_reply {
     const char *cache;    /* Cache-Control; NULL: "no-cache" */
     bool has_etag;        /* then it is not compressed: the tag names these bytes */
     bool page;            /* for people: stricter headers, no CORS */
+    bool has_language;    /* Content-Language is among the fields */
     struct buffer fields; /* further fields, each with its CRLF */
     struct buffer body;
     /*

@@ -186,11 +186,16 @@ enum http_language http_reply_language(const struct http_exchange *exchange)
     return wanted ? http_words_language(wanted) : HTTP_ENGLISH;
 }
 
+static void tell_language(struct http_exchange *exchange, enum http_language language)
+{
+    if (!exchange->reply.has_language)
+        http_reply_field(exchange, "Content-Language", "%s", http_words_code(language));
+    exchange->reply.has_language = true;
+}
+
 void http_reply_in_language(struct http_exchange *exchange)
 {
-    enum http_language language = http_words_language(exchange->params.language);
-
-    http_reply_field(exchange, "Content-Language", "%s", http_words_code(language));
+    tell_language(exchange, http_words_language(exchange->params.language));
 }
 
 static void put_text(struct buffer *out, enum http_language language, const char *english)
@@ -227,8 +232,9 @@ static void begin_problem(struct http_exchange *exchange, int status, const char
     buffer_clear(&reply->fields);
     reply->more = NULL;
     reply->has_etag = false;
+    reply->has_language = false;
     reply->cache = "no-store";
-    http_reply_field(exchange, "Content-Language", "%s", http_words_code(language));
+    tell_language(exchange, language);
     if (reply->page) {
         http_page_problem(exchange, status, detail, problems);
         return;

@@ -16,7 +16,7 @@ void http_reply_field(struct http_exchange *exchange, const char *name, const ch
 void http_reply_field_of(struct http_exchange *exchange, const char *name, ...)
     __attribute__((sentinel));
 
-/* Content-Language of an answer whose words are in one language. */
+/* Content-Language, once, of an answer whose words are in one language. */
 void http_reply_in_language(struct http_exchange *exchange);
 void http_reply_last_modified(struct http_exchange *exchange, int64_t ms);
 

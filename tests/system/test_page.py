@@ -101,6 +101,7 @@ def test_every_resource_has_a_page():
                 assert answer.headers["Content-Type"] == "text/html; charset=utf-8", path
                 assert "script-src" not in answer.headers["Content-Security-Policy"]
                 assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+                assert answer.headers.get_all("Content-Language") == [lang], (path, answer.headers)
                 pages[lang] = checked(answer.body.decode())
                 assert f'<html lang="{lang}">' in pages[lang]
             assert pages["sv"] != pages["en"], path
