@@ -60,7 +60,7 @@ static enum torg_err gap_add(struct http_origins *origins, const struct http_gap
     return TORG_OK;
 }
 
-/* The head says how many there are; what is held, and which of it lacks its payload, stands beside.
+/* The head says how many there are; beside it stand what is held and what of that has no payload.
  */
 static enum torg_err read_gaps(struct http_origins *origins, const struct replica_origin *from)
 {
@@ -272,8 +272,7 @@ struct http_missing http_origins_missing(const struct http_origins *origins, uin
     return missing;
 }
 
-/* "offers; listings=340; origins=2, places; listings=12; origins=1": bounded, however many origins.
- */
+/* "offers; listings=340; origins=2, places; listings=12; origins=1", however many origins. */
 static void reply_missing(struct http_exchange *exchange, const struct http_origins *origins,
                           const struct query *query)
 {

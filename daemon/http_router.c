@@ -135,8 +135,8 @@ static void choose_languages(struct http_exchange *exchange)
 {
     struct http_params *params = &exchange->params;
     bool given = params->given & HTTP_PARAM_BIT(LANG);
-    const char *words = http_router_language(&exchange->request, true);
     const char *texts = http_router_language(&exchange->request, false);
+    const char *words = texts ? http_router_language(&exchange->request, true) : NULL;
 
     if (!given || !params->language[0])
         memcpy(params->language, words ? words : "sv", sizeof(params->language));
