@@ -125,7 +125,8 @@ void sync_job_end(struct sync *sync, struct sync_job *job, enum sync_outcome out
 void sync_job_blame(struct sync *sync, struct sync_job *job, const char *what)
 {
     sync->counters.mismatches++;
-    sync_link_error(sync, job->peer, job->sid, FRAME_CODE_MISMATCH, what);
+    /* Not its sid: to the peer that would be a refusal of one of its own requests. */
+    sync_link_error(sync, job->peer, 0, FRAME_CODE_MISMATCH, what);
     sync_job_end(sync, job, SYNC_DISTRUST);
 }
 

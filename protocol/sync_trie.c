@@ -515,9 +515,7 @@ enum torg_err sync_trie_answer(struct sync *sync, struct sync_job *job, const st
     if (err)
         return err;
     if (lied) {
-        sync->counters.mismatches++;
-        sync_link_error(sync, job->peer, job->sid, FRAME_CODE_MISMATCH, "a node does not verify");
-        sync_job_end(sync, job, SYNC_DISTRUST);
+        sync_job_blame(sync, job, "a node does not verify");
         return TORG_OK;
     }
     if (wants_can_wait(sync, job))

@@ -115,6 +115,7 @@ static void test_a_spoilt_payload_is_blamed_on_its_sender(void **state)
     assert_false(table->seat->closed);
     assert_int_equal(table->stores, 0);
     assert_int_equal(table_heard(table, FRAME_ERROR)->error.code, FRAME_CODE_MISMATCH);
+    assert_int_equal(table_heard(table, FRAME_ERROR)->error.sid, 0);
     assert_false(sync_claimed_head(table->sync, &table->other.id, &epoch, &hno));
 }
 
@@ -214,6 +215,7 @@ static void test_a_false_trie_is_blamed_on_its_sender(void **state)
     table->stores = 0;
     table_say(table, &frame);
     assert_int_equal(table_heard(table, FRAME_ERROR)->error.code, FRAME_CODE_MISMATCH);
+    assert_int_equal(table_heard(table, FRAME_ERROR)->error.sid, 0);
     assert_int_equal(table->stores, 0);
     assert_false(sync_claimed_head(table->sync, &table->other.id, &epoch, &hno));
     buffer_done(&head);
