@@ -15,7 +15,7 @@
 struct ahead;
 
 #define AHEAD_ENTRIES_MIN 32    /* of a write; for fewer it is not worth a switch of threads */
-#define AHEAD_BYTES_MAX 8388608 /* payloads that are derived and not taken: about 50 MB derived */
+#define AHEAD_BYTES_MAX 8388608 /* payloads that are derived and not taken: about 40 MB derived */
 
 /* Part of a job of the writer; all zero before it is offered. */
 struct ahead_task {

@@ -23,6 +23,7 @@ struct rebuild {
     struct buffer bytes;
     struct catalogue_derived derived;
     struct catalogue_totals totals;
+    bool sources_kept; /* of the origin that it has come to */
     struct postings_writer postings;
     struct text_stemmer stemmer;
 };
@@ -158,7 +159,7 @@ static enum torg_err rebuild_listing(struct rebuild *rebuild, const struct repli
     err = rebuild_number(rebuild, &number_key, &number);
     if (!err)
         err = catalogue_writer_store(&rebuild->totals, rebuild->kv, &ready, number,
-                                     catalogue_source_kept(rebuild->kv, &origin->id));
+                                     rebuild->sources_kept);
     return err ? err : catalogue_terms_new(&rebuild->postings, rebuild->kv, number, ready.terms);
 }
 
@@ -180,6 +181,9 @@ static enum torg_err rebuild_collection(struct rebuild *rebuild,
     enum torg_err err;
     size_t count;
 
+    err = catalogue_sources_kept(rebuild->kv, &origin->id, &rebuild->sources_kept);
+    if (err)
+        return err;
     do {
         buffer_clear(&rebuild->entries);
         buffer_clear(&rebuild->bytes);

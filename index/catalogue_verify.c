@@ -20,7 +20,7 @@ struct verify {
     void *context;
     const struct replica_origin *origin;
     uint8_t collection;
-    bool source_kept;          /* of origin */
+    bool sources_kept;         /* of origin */
     uint64_t origin_documents; /* of origin and collection */
     uint64_t documents[COLLECTIONS_MAX];
     uint64_t placed[COLLECTIONS_MAX];
@@ -90,7 +90,7 @@ static void verify_stored(struct verify *v, const struct listing_key *key, uint3
     else if (!span_equal(value, buffer_span(&v->derived.row_value)))
         verify_say_listing(v, key, "its row differs");
     verify_terms(v, key, number);
-    if (!v->derived.record.has_source || !v->source_kept)
+    if (!v->derived.record.has_source || !v->sources_kept)
         return;
     source = catalogue_source_key(row->origin_number, row->collection, v->derived.record.source,
                                   &v->derived.record.id);
@@ -155,10 +155,9 @@ static void verify_counter(struct verify *v, enum catalogue_counter counter, con
 
 static enum torg_err verify_origin(struct verify *v, const struct replica_origin *origin)
 {
-    enum torg_err err = TORG_OK;
+    enum torg_err err = catalogue_sources_kept(v->kv, &origin->id, &v->sources_kept);
 
     v->origin = origin;
-    v->source_kept = catalogue_source_kept(v->kv, &origin->id);
     for (uint8_t collection = 1; collection < COLLECTIONS_MAX && !err; collection++) {
         if (!(COLLECTION_MASK_PUBLIC >> collection & 1))
             continue;
@@ -256,6 +255,7 @@ static bool source_accounted(const struct verify *v, struct span key, struct spa
     struct listing_key listing;
     struct listing_id id;
     uint32_t number;
+    bool kept;
 
     (void)value;
     if (key.size != sizeof(own.bytes))
@@ -266,7 +266,7 @@ static bool source_accounted(const struct verify *v, struct span key, struct spa
     if (catalogue_number_get(v->kv, &number_key, &number) ||
         catalogue_record_get(v->kv, number, &record) || !record.has_source ||
         replica_origin_by_number(v->kv, record.origin_number, &origin) ||
-        !catalogue_source_kept(v->kv, &origin.id))
+        catalogue_sources_kept(v->kv, &origin.id, &kept) || !kept)
         return false;
     own = catalogue_source_key(record.origin_number, record.collection, record.source, &record.id);
     return span_equal(key, span_of(own.bytes, sizeof(own.bytes)));

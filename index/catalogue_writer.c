@@ -105,11 +105,14 @@ static struct catalogue_source_key source_key_of(const struct catalogue_record *
                                 &record->id);
 }
 
-bool catalogue_source_kept(const struct kv *kv, const struct origin_id *origin)
+enum torg_err catalogue_sources_kept(const struct kv *kv, const struct origin_id *origin,
+                                     bool *ret_kept)
 {
     struct origin_id own;
+    enum torg_err err = settings_own_get(kv, &own);
 
-    return !settings_own_get(kv, &own) && memcmp(&own, origin, sizeof(own)) == 0;
+    *ret_kept = !err && memcmp(&own, origin, sizeof(own)) == 0;
+    return err == TORG_E_NOT_FOUND ? TORG_OK : err;
 }
 
 static enum torg_err source_put(struct kv *kv, const struct catalogue_record *record)
@@ -329,8 +332,7 @@ static enum torg_err writer_begin(struct catalogue_writer *writer, const struct 
     if (writer->origin_number == origin->number)
         return TORG_OK;
     writer->origin_number = origin->number;
-    writer->sources_kept = catalogue_source_kept(kv, &origin->id);
-    return TORG_OK;
+    return catalogue_sources_kept(kv, &origin->id, &writer->sources_kept);
 }
 
 static enum torg_err writer_changed(void *context, struct kv *kv,

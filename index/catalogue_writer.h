@@ -18,7 +18,8 @@ enum torg_err catalogue_writer_store(struct catalogue_totals *totals, struct kv 
                                      const struct catalogue_ready *ready, uint32_t number,
                                      bool source_kept);
 /* Are the sources of this origin kept? Only imports look for one: among the own origin's. */
-bool catalogue_source_kept(const struct kv *kv, const struct origin_id *origin);
+enum torg_err catalogue_sources_kept(const struct kv *kv, const struct origin_id *origin,
+                                     bool *ret_kept);
 /*
  * What was derived of an entry before, and *ret_err, what catalogue_derive said;
  * NULL if it was not. ahead may be NULL. Stays ahead's.
