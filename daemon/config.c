@@ -60,6 +60,7 @@ enum value_kind {
     VALUE_LEVEL,
     VALUE_YES_NO,
     VALUE_COLLECTIONS,
+    VALUE_CATALOGUE,
     VALUE_PEER_ADDRESS,
     VALUE_PEER_KEY,
     VALUE_PEER_KEY_NEXT,
@@ -153,6 +154,8 @@ static const struct key keys[] = {
 
     FREE(SECTION_TRUST, "trust", "origin NAME", VALUE_ORIGIN,
          "64 hex digits, the origin id that the origin's operator tells you"),
+    FIXED(SECTION_TRUST, "trust", "catalogue", VALUE_CATALOGUE, catalogue,
+          "64 hex digits, the origin id of a catalogue, whose members are trusted; or none", "none"),
     FIXED(SECTION_TRUST, "trust", "collections", VALUE_COLLECTIONS, collections,
           ACCEPTED_COLLECTIONS, "all"),
     FREE(SECTION_TRUST, "trust", "collections NAME", VALUE_ORIGIN_COLLECTIONS,
@@ -333,6 +336,13 @@ static bool set_word(const struct key *key, const char *text, uint8_t *field)
     return read;
 }
 
+static bool set_catalogue(struct config *config, const char *text)
+{
+    config->has_catalogue = strcmp(text, "none") != 0;
+    return !config->has_catalogue ||
+           hex_decode(text, config->catalogue.bytes, sizeof(config->catalogue.bytes)) == TORG_OK;
+}
+
 static bool set_value(const char *file, struct config *config, const struct key *key,
                       const char *text)
 {
@@ -368,6 +378,8 @@ static bool set_value(const char *file, struct config *config, const struct key 
         memcpy((uint8_t *)config + key->size, &count, sizeof(count));
         return true;
     }
+    case VALUE_CATALOGUE:
+        return set_catalogue(config, text);
     case VALUE_BASE_PATH:
         return config_read_base_path(text, (char *)field, key->size);
     case VALUE_BASE_URL:

@@ -21,6 +21,7 @@
  * [peer NAME]    address (host:port; absent: it dials us), key (node key, hex),
  *                key-next
  * [trust]        origin NAME = origin id, hex (its listings are stored, relayed);
+ *                catalogue: an origin id, whose active members are trusted as well;
  *                collections, collections NAME: which of them; listings NAME: how many
  * [limits]       map-size, writer-queue, ask-peers, and those of sync_limits
  * [log]          level
@@ -93,7 +94,9 @@ struct config {
     struct config_peer *peers;
     size_t trust_count;
     struct config_trust *trust;
-    uint32_t collections; /* held of origins that have no key of their own for it */
+    bool has_catalogue;
+    struct origin_id catalogue; /* whose members are trusted */
+    uint32_t collections;       /* held of origins that have no key of their own for it */
     uint64_t map_bytes;
     uint32_t writer_queue_max;
     uint32_t ask_peers_s; /* how long a start asks peers for the own origin, at most */

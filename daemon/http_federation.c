@@ -26,7 +26,7 @@ struct sync_origin_status http_federation_status(const struct node *node,
 
     if (node->peers && peers_origin_status(node->peers, id, &status))
         return status;
-    return (struct sync_origin_status){.collections = COLLECTION_MASK_ALL};
+    return (struct sync_origin_status){.trusted = !node->peers, .collections = COLLECTION_MASK_ALL};
 }
 
 static bool any_missing(const struct replica_origin *held)
@@ -66,6 +66,8 @@ static void put_flags(struct buffer *out, const struct replica_origin *held,
         json_out_text(out, NULL, "disputed");
     if (origin->flags & REPLICA_FLAG_FAULTY)
         json_out_text(out, NULL, "faulty");
+    if (!status->trusted)
+        json_out_text(out, NULL, "suspended");
     if (status->throttled)
         json_out_text(out, NULL, "throttled");
     if (status->over_quota)

@@ -49,7 +49,7 @@ struct peer_view {
 /* A copy of the newest status (a fifth of a second old), at most max peers; returns how many. */
 size_t peers_view(const struct peers *peers, struct peer_view *out, size_t max);
 void peers_counters(const struct peers *peers, struct sync_counters *ret_counters);
-/* How an origin stands in sync; false: no configuration names it, or it was not looked at yet. */
+/* How an origin stands in sync; false: neither configuration nor catalogue names it. */
 bool peers_origin_status(const struct peers *peers, const struct origin_id *origin,
                          struct sync_origin_status *ret_status);
 

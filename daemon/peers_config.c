@@ -104,6 +104,9 @@ static struct sync_config sync_config_of(const struct peers *peers, const struct
         .trusted_masks = lists->masks,
         .trusted_quotas = lists->quotas,
         .trusted_count = lists->trusted_count,
+        .has_catalogue = config->has_catalogue,
+        .catalogue = config->catalogue,
+        .members_mask = config->collections,
         .subscribe_mask = COLLECTION_MASK_ALL,
         .software = "torgd " TORG_VERSION,
         .limits = config->sync,
@@ -130,35 +133,27 @@ static enum torg_err pins_set(struct peers *peers, const struct config *config)
     return err;
 }
 
-/* Room for what is seen of config's peers and origins; peers that stay keep theirs. */
-static enum torg_err tables_make(struct peers *peers, const struct config *config,
-                                 const struct sync_lists *lists)
+/* Room for what is seen of config's peers; those that stay keep theirs. */
+static enum torg_err tables_make(struct peers *peers, const struct config *config)
 {
     struct peers_extra *extras = calloc(config->peer_count + 1, sizeof(*extras));
     struct peer_view *views = calloc(config->peer_count + 1, sizeof(*views));
-    struct peers_claim *claims = calloc(lists->trusted_count + 1, sizeof(*claims));
     uint32_t before;
 
-    if (!extras || !views || !claims) {
+    if (!extras || !views) {
         free(extras);
         free(views);
-        free(claims);
         return TORG_E_NOMEM;
     }
     for (size_t i = 0; peers->extras && i < config->peer_count; i++)
         if (peers_config_by_name(peers, config->peers[i].name, &before))
             extras[i] = peers->extras[before];
-    for (size_t i = 0; i < lists->trusted_count; i++)
-        claims[i].origin = lists->trusted[i];
     free(peers->extras);
     peers->extras = extras;
     pthread_mutex_lock(&peers->mutex);
     free(peers->views);
-    free(peers->claims);
     peers->views = views;
     peers->view_count = config->peer_count;
-    peers->claims = claims;
-    peers->claim_count = lists->trusted_count;
     pthread_mutex_unlock(&peers->mutex);
     return TORG_OK;
 }
@@ -177,7 +172,7 @@ enum torg_err peers_config_sync_make(struct peers *peers)
     if (!err)
         err = pins_set(peers, peers->config);
     if (!err)
-        err = tables_make(peers, peers->config, &lists);
+        err = tables_make(peers, peers->config);
     lists_done(&lists);
     return err;
 }
@@ -210,7 +205,7 @@ static void on_reload(void *context)
         if (!err)
             err = pins_set(peers, &reload->config);
         if (!err)
-            err = tables_make(peers, &reload->config, &lists);
+            err = tables_make(peers, &reload->config);
         lists_done(&lists);
     }
     if (err)

@@ -53,7 +53,6 @@ struct peers_extra {
 
 struct peers_claim {
     struct origin_id origin;
-    bool known; /* the rest has been looked at */
     struct sync_origin_status status;
 };
 
@@ -85,8 +84,8 @@ struct peers {
     pthread_mutex_t mutex; /* over what other threads look at */
     struct peer_view *views;
     size_t view_count;
-    struct peers_claim *claims;
-    size_t claim_count;
+    struct peers_claim *claims; /* ascending by origin */
+    size_t claim_count, claim_capacity;
     struct sync_counters counters;
 };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/peers_internal.h"
@@ -18,6 +19,34 @@ static void view_put(struct peers *peers, uint32_t index, struct peer_view *view
     snprintf(view->address, sizeof(view->address), "%.*s", (int)sizeof(view->address) - 1, address);
 }
 
+/* Room for one more; without memory the last ones are not seen for a while. */
+static bool claim_room(struct peers *peers)
+{
+    size_t capacity = peers->claim_capacity ? 2 * peers->claim_capacity : 64;
+    struct peers_claim *grown;
+
+    if (peers->claim_count < peers->claim_capacity)
+        return true;
+    grown = realloc(peers->claims, capacity * sizeof(*grown));
+    if (!grown)
+        return false;
+    peers->claims = grown;
+    peers->claim_capacity = capacity;
+    return true;
+}
+
+static void claims_refresh(struct peers *peers)
+{
+    struct peers_claim claim;
+
+    peers->claim_count = 0;
+    for (uint32_t i = 0; sync_origin_at(peers->sync, i, &claim.origin, &claim.status); i++) {
+        if (!claim_room(peers))
+            return;
+        peers->claims[peers->claim_count++] = claim;
+    }
+}
+
 void peers_view_refresh(struct peers *peers)
 {
     struct sync_counters counters;
@@ -27,11 +56,7 @@ void peers_view_refresh(struct peers *peers)
     peers->counters = counters;
     for (uint32_t i = 0; i < peers->view_count; i++)
         view_put(peers, i, &peers->views[i]);
-    for (size_t i = 0; i < peers->claim_count; i++) {
-        struct peers_claim *claim = &peers->claims[i];
-
-        claim->known = sync_origin_status(peers->sync, &claim->origin, &claim->status);
-    }
+    claims_refresh(peers);
     pthread_mutex_unlock(&peers->mutex);
 }
 
@@ -72,21 +97,24 @@ void peers_counters(const struct peers *peers, struct sync_counters *ret_counter
     pthread_mutex_unlock(mutex_of(peers));
 }
 
+static int claim_order(const void *key, const void *element)
+{
+    const struct peers_claim *claim = element;
+
+    return memcmp(key, claim->origin.bytes, sizeof(claim->origin.bytes));
+}
+
 bool peers_origin_status(const struct peers *peers, const struct origin_id *origin,
                          struct sync_origin_status *ret_status)
 {
-    bool known = false;
+    const struct peers_claim *claim = NULL;
 
     pthread_mutex_lock(mutex_of(peers));
-    for (size_t i = 0; i < peers->claim_count && !known; i++) {
-        const struct peers_claim *claim = &peers->claims[i];
-
-        if (memcmp(&claim->origin, origin, sizeof(*origin)) != 0)
-            continue;
-        known = claim->known;
+    if (peers->claim_count)
+        claim =
+            bsearch(origin->bytes, peers->claims, peers->claim_count, sizeof(*claim), claim_order);
+    if (claim)
         *ret_status = claim->status;
-        break;
-    }
     pthread_mutex_unlock(mutex_of(peers));
-    return known;
+    return claim != NULL;
 }

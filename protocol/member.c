@@ -38,13 +38,14 @@ static bool origin_read(struct span hex, struct origin_id *ret_origin)
     return hex_decode(text, ret_origin->bytes, sizeof(ret_origin->bytes)) == TORG_OK;
 }
 
-/* The two properties that decide; the others are for people. */
+/* The properties that decide; the others are for people. */
 static bool body_read(struct span body, struct member *member)
 {
     struct profile_reader in = profile_reader_of(body);
     uint32_t count = profile_map(&in);
     bool has_origin = false, has_status = false;
 
+    member->quota = 0;
     for (uint32_t i = 0; i < count && !in.in.err; i++) {
         struct span name = profile_str(&in, SIZE_MAX);
 
@@ -52,6 +53,8 @@ static bool body_read(struct span body, struct member *member)
             has_origin = origin_read(profile_str(&in, SIZE_MAX), &member->origin);
         } else if (span_equal(name, span_of_str("status"))) {
             has_status = status_read(profile_str(&in, SIZE_MAX), &member->status);
+        } else if (span_equal(name, span_of_str("quota"))) {
+            member->quota = (uint32_t)profile_uint(&in, UINT32_MAX);
         } else {
             profile_skip(&in);
         }

@@ -19,6 +19,7 @@ enum member_status { MEMBER_ACTIVE, MEMBER_SUSPENDED, MEMBER_LEFT };
 struct member {
     struct origin_id origin;
     enum member_status status;
+    uint32_t quota; /* listings that it may publish; 0: not said */
 };
 
 struct listing_id member_listing_id(const struct origin_id *member);

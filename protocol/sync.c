@@ -206,7 +206,9 @@ static enum torg_err pump(struct sync *sync)
     enum torg_err err;
 
     sync_job_timeouts(sync);
-    err = origins_pump(sync);
+    err = sync_members_follow(sync);
+    if (!err)
+        err = origins_pump(sync);
     for (uint32_t i = 0; i < sync->peer_count && !err; i++) {
         struct sync_link *link = sync->peers[i].link;
 
@@ -305,16 +307,27 @@ bool sync_origin_status(const struct sync *sync, const struct origin_id *id,
                         struct sync_origin_status *ret_status)
 {
     uint32_t index = sync_origin_index(sync, id);
-    struct sync_origin_status status = {0};
+    struct origin_id found;
 
-    if (index == SYNC_NONE)
+    return index != SYNC_NONE && sync_origin_at(sync, index, &found, ret_status);
+}
+
+bool sync_origin_at(const struct sync *sync, uint32_t index, struct origin_id *ret_origin,
+                    struct sync_origin_status *ret_status)
+{
+    struct sync_origin_status status = {.trusted = true};
+    const struct origin_id *id;
+
+    if (index >= sync->origin_count)
         return false;
+    id = &sync->origins[index].id;
     status.collections = sync->origins[index].subscribed;
     status.throttled = sync_rate_throttled(sync, index);
     status.quota = sync->origins[index].quota;
     status.over_quota = sync->origins[index].over_quota;
     status.listings = sync->origins[index].quota_listings;
     status.claimed = sync_claimed_head(sync, id, &status.claimed_epoch, &status.claimed_hno);
+    *ret_origin = *id;
     *ret_status = status;
     return true;
 }

@@ -55,6 +55,13 @@ struct sync_config {
     const uint32_t *trusted_masks;
     /* Of trusted[i], how many listings at most; NULL: limits.listings_per_origin of all. Copied. */
     const uint32_t *trusted_quotas;
+    /*
+     * An origin whose active members are trusted as well (protocol/member.h), which of
+     * subscribe_mask are wanted of each; it is trusted itself. Followed as it changes.
+     */
+    bool has_catalogue;
+    struct origin_id catalogue;
+    uint32_t members_mask;
     const char *software; /* "torgd 0.1.0" */
     /* Of torg's wire format; 0: SESSION_VERSION_MIN and SESSION_VERSION_MAX of this build. */
     uint64_t version_min, version_max;
@@ -208,6 +215,7 @@ struct sync_counters {
 };
 void sync_counters(const struct sync *sync, struct sync_counters *ret_counters);
 struct sync_origin_status {
+    bool trusted;         /* by the configuration or its catalogue: more of it is taken */
     uint32_t collections; /* that the configuration wants of it */
     bool throttled;       /* its heads come faster than they are taken: only the newest is */
     uint32_t quota;       /* listings that are taken of it at most; 0: no limit */
@@ -216,9 +224,12 @@ struct sync_origin_status {
     bool claimed;         /* a peer that is believed claims to hold a head */
     uint64_t claimed_epoch, claimed_hno;
 };
-/* False: the configuration does not name it. */
+/* False: neither the configuration nor its catalogue names it. */
 bool sync_origin_status(const struct sync *sync, const struct origin_id *origin,
                         struct sync_origin_status *ret_status);
+/* The same of each origin that is trusted, ascending by id; false at the end. */
+bool sync_origin_at(const struct sync *sync, uint32_t i, struct origin_id *ret_origin,
+                    struct sync_origin_status *ret_status);
 /* The newest head that any peer claims (HAVE) of an origin: what lag is measured against. */
 bool sync_claimed_head(const struct sync *sync, const struct origin_id *origin, uint64_t *ret_epoch,
                        uint64_t *ret_hno);

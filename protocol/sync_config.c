@@ -29,6 +29,13 @@ static void origin_done(struct sync_origin *origin)
     buffer_done(&origin->evidence);
 }
 
+static int pin_order(const void *a, const void *b)
+{
+    const struct sync_pin *left = a, *right = b;
+
+    return memcmp(left->id.bytes, right->id.bytes, sizeof(left->id.bytes));
+}
+
 static int origin_order(const void *a, const void *b)
 {
     const struct sync_origin *left = a, *right = b;
@@ -36,51 +43,121 @@ static int origin_order(const void *a, const void *b)
     return memcmp(left->id.bytes, right->id.bytes, sizeof(left->id.bytes));
 }
 
-/* The trusted origins and our own, each once, ascending. */
-static enum torg_err origins_make(const struct sync_config *config,
-                                  struct sync_origin **ret_origins, uint32_t *ret_count)
+bool sync_trust_pins(const struct sync_trust *trust, const struct origin_id *id)
 {
-    struct sync_origin *origins;
-    uint32_t count = 0, kept = 0;
+    struct sync_pin pin = {.id = *id};
 
-    if (config->trusted_count >= ORIGINS_MAX)
+    return (trust->has_own && memcmp(id, &trust->own, sizeof(*id)) == 0) ||
+           bsearch(&pin, trust->pins, trust->pin_count, sizeof(*trust->pins), pin_order);
+}
+
+static void trust_done(struct sync_trust *trust)
+{
+    free(trust->pins);
+    free(trust->members);
+    *trust = (struct sync_trust){0};
+}
+
+/* The origins that the file names, and its catalogue, each once, ascending. */
+static void pins_settle(struct sync_trust *trust)
+{
+    uint32_t kept = 0;
+
+    qsort(trust->pins, trust->pin_count, sizeof(*trust->pins), pin_order);
+    for (uint32_t i = 0; i < trust->pin_count; i++) {
+        const struct sync_pin *pin = &trust->pins[i];
+
+        if (kept > 0 && pin_order(&trust->pins[kept - 1], pin) == 0)
+            trust->pins[kept - 1].mask |= pin->mask; /* a catalogue that is pinned as well */
+        else
+            trust->pins[kept++] = *pin;
+    }
+    trust->pin_count = kept;
+}
+
+static enum torg_err trust_make(const struct sync_config *config, struct sync_trust *ret_trust)
+{
+    struct sync_trust trust = {
+        .has_own = config->has_own,
+        .own = config->own,
+        .has_catalogue = config->has_catalogue,
+        .catalogue = config->catalogue,
+        .members_mask = config->subscribe_mask & config->members_mask,
+    };
+
+    if (config->trusted_count + 2 > ORIGINS_MAX)
         return TORG_E_TOO_BIG;
-    origins = calloc(config->trusted_count + 1, sizeof(*origins));
-    if (!origins)
+    trust.pins = calloc(config->trusted_count + 1, sizeof(*trust.pins));
+    if (!trust.pins)
         return TORG_E_NOMEM;
     for (size_t i = 0; i < config->trusted_count; i++)
-        origins[count++] = (struct sync_origin){
+        trust.pins[trust.pin_count++] = (struct sync_pin){
             .id = config->trusted[i],
-            .subscribed = config->subscribe_mask &
-                          (config->trusted_masks ? config->trusted_masks[i] : COLLECTION_MASK_ALL),
+            .mask = config->subscribe_mask &
+                    (config->trusted_masks ? config->trusted_masks[i] : COLLECTION_MASK_ALL),
             .quota = config->trusted_quotas ? config->trusted_quotas[i]
                                             : config->limits.listings_per_origin,
         };
-    if (config->has_own)
-        origins[count++].id = config->own;
+    if (config->has_catalogue)
+        trust.pins[trust.pin_count++] = (struct sync_pin){
+            .id = config->catalogue,
+            .mask = trust.members_mask | UINT32_C(1) << COLLECTION_MEMBERS,
+            .quota = config->limits.listings_per_origin,
+        };
+    pins_settle(&trust);
+    *ret_trust = trust;
+    return TORG_OK;
+}
+
+static void origin_name(const struct sync_pin *pin, struct sync_origin *origin)
+{
+    origin->id = pin->id;
+    origin->subscribed = pin->mask;
+    origin->quota = pin->quota;
+}
+
+static void origin_begin(const struct sync_trust *trust, uint32_t heads_burst,
+                         struct sync_origin *origin)
+{
+    origin->own =
+        trust->has_own && memcmp(origin->id.bytes, trust->own.bytes, sizeof(trust->own.bytes)) == 0;
+    if (origin->own) {
+        origin->subscribed = COLLECTION_MASK_ALL;
+        origin->quota = 0;
+    }
+    origin->job = SYNC_NONE;
+    origin->failed_peer = SYNC_NONE;
+    origin->behind_since_ms = -1;
+    origin->missing_collection = 1;
+    origin->beat_tokens = SYNC_BEATS_BURST;
+    origin->head_tokens = heads_burst;
+}
+
+/* The trusted origins and our own, each once, ascending. */
+static enum torg_err origins_make(const struct sync_trust *trust, uint32_t heads_burst,
+                                  struct sync_origin **ret_origins, uint32_t *ret_count)
+{
+    size_t most = (size_t)trust->pin_count + trust->member_count + 1;
+    struct sync_origin *origins = calloc(most, sizeof(*origins));
+    uint32_t count = 0, kept = 0;
+
+    if (!origins)
+        return TORG_E_NOMEM;
+    for (uint32_t i = 0; i < trust->pin_count; i++)
+        origin_name(&trust->pins[i], &origins[count++]);
+    for (uint32_t i = 0; i < trust->member_count; i++) {
+        if (!sync_trust_pins(trust, &trust->members[i].id))
+            origin_name(&trust->members[i], &origins[count++]);
+    }
+    if (trust->has_own)
+        origins[count++].id = trust->own;
     qsort(origins, count, sizeof(*origins), origin_order);
     for (uint32_t i = 0; i < count; i++) {
-        if (i == 0 || origin_order(&origins[kept - 1], &origins[i]) != 0)
+        if (kept == 0 || origin_order(&origins[kept - 1], &origins[i]) != 0)
             origins[kept++] = origins[i];
-        else
-            origins[kept - 1].subscribed |= origins[i].subscribed;
     }
-    for (uint32_t i = 0; i < kept; i++) {
-        struct sync_origin *origin = &origins[i];
-
-        origin->own = config->has_own &&
-                      memcmp(origin->id.bytes, config->own.bytes, sizeof(config->own.bytes)) == 0;
-        if (origin->own) {
-            origin->subscribed = COLLECTION_MASK_ALL;
-            origin->quota = 0;
-        }
-        origin->job = SYNC_NONE;
-        origin->failed_peer = SYNC_NONE;
-        origin->behind_since_ms = -1;
-        origin->missing_collection = 1;
-        origin->beat_tokens = SYNC_BEATS_BURST;
-        origin->head_tokens = config->limits.heads_burst;
-    }
+    for (uint32_t i = 0; i < kept; i++)
+        origin_begin(trust, heads_burst, &origins[i]);
     *ret_origins = origins;
     *ret_count = kept;
     return TORG_OK;
@@ -117,7 +194,6 @@ static uint32_t at_least(uint32_t value, uint32_t min)
 static void settings_take(struct sync *sync, const struct sync_config *config)
 {
     sync->node_key = config->node_key;
-    sync->has_own = config->has_own;
     sync->subscribe_mask = config->subscribe_mask & COLLECTION_MASK_ALL;
     sync->limits = config->limits;
     sync->limits.live_credit_bytes =
@@ -153,7 +229,10 @@ enum torg_err sync_new(const struct sync_config *config, struct sync **ret_sync)
     sync->origins_due_ms = INT64_MAX;
     err = frame_zip_new(&sync->zip);
     if (!err)
-        err = origins_make(config, &sync->origins, &sync->origin_count);
+        err = trust_make(config, &sync->trust);
+    if (!err)
+        err = origins_make(&sync->trust, sync->limits.heads_burst, &sync->origins,
+                           &sync->origin_count);
     if (!err)
         err = peers_make(config, &sync->peers);
     if (err)
@@ -183,6 +262,7 @@ void sync_free(struct sync *sync)
         sync_job_free(&sync->jobs[i]);
     for (size_t i = 0; i < sync->pending_count; i++)
         buffer_done(&sync->pending[i].relay);
+    trust_done(&sync->trust);
     free(sync->peers);
     free(sync->origins);
     free(sync->attention);
@@ -226,7 +306,8 @@ static enum torg_err rows_move(const struct sync *sync, const struct sync_peer *
     for (uint32_t i = 0; i < count; i++) {
         uint32_t before = sync_origin_index(sync, &origins[i].id);
 
-        rows[i] = (struct sync_row){.eager_in = true, .eager_out = true};
+        rows[i] = (struct sync_row){
+            .eager_in = true, .eager_out = true, .have_due = true, .beat_due = true};
         if (before != SYNC_NONE)
             rows[i] = old->rows[before];
         rows[i].too_large = false; /* by the old quota */
@@ -319,10 +400,29 @@ static void pending_move(struct sync *sync, const struct sync_origin *origins, u
     }
 }
 
-/* What is shared changes hands; what was made for the old configuration goes. */
-static void swap(struct sync *sync, const struct sync_config *config, struct sync_origin *origins,
-                 uint32_t origin_count, struct sync_peer *peers, uint32_t *attention)
+/* Who was named by the same catalogue stays named until it is read again. */
+static enum torg_err members_move(const struct sync_trust *old, struct sync_trust *trust)
 {
+    if (!old->has_catalogue || !trust->has_catalogue || !old->member_count ||
+        memcmp(&old->catalogue, &trust->catalogue, sizeof(old->catalogue)) != 0 ||
+        trust->pin_count + old->member_count + 1 > ORIGINS_MAX)
+        return TORG_OK;
+    trust->members = malloc(old->member_count * sizeof(*trust->members));
+    if (!trust->members)
+        return TORG_E_NOMEM;
+    memcpy(trust->members, old->members, old->member_count * sizeof(*trust->members));
+    trust->member_count = old->member_count;
+    return TORG_OK;
+}
+
+/* What is shared changes hands; what was made for the old configuration goes. */
+static void swap(struct sync *sync, const struct sync_config *config,
+                 const struct sync_trust *trust, struct sync_origin *origins, uint32_t origin_count,
+                 struct sync_peer *peers, uint32_t *attention)
+{
+    trust_done(&sync->trust);
+    sync->trust = *trust;
+    sync->members_read = false;
     for (uint32_t i = 0; i < sync->peer_count; i++)
         sync_peer_free(&sync->peers[i]);
     for (uint32_t i = 0; i < sync->origin_count; i++)
@@ -341,10 +441,30 @@ static void swap(struct sync *sync, const struct sync_config *config, struct syn
     settings_take(sync, config);
 }
 
+/* What peers want of origins that are new here they have said before; we say it now. */
+static enum torg_err links_resubscribe(struct sync *sync)
+{
+    enum torg_err err = TORG_OK;
+
+    for (uint32_t i = 0; i < sync->peer_count && !err; i++) {
+        struct sync_link *link = sync->peers[i].link;
+
+        if (!link)
+            continue;
+        sync_link_sub_apply(sync, i);
+        if (link->opened)
+            err = sync_link_subscribe(sync, i);
+        if (err == TORG_E_BUSY)
+            err = TORG_OK; /* closed meanwhile */
+    }
+    return err;
+}
+
 enum torg_err sync_reconfigure(struct sync *sync, const struct sync_config *config,
                                struct sync_actions *ret_actions)
 {
     uint32_t sessions = sync->limits.sync_sessions_total;
+    struct sync_trust trust = {0};
     struct sync_origin *origins = NULL;
     struct sync_peer *peers = NULL;
     uint32_t *attention = NULL;
@@ -352,7 +472,11 @@ enum torg_err sync_reconfigure(struct sync *sync, const struct sync_config *conf
     enum torg_err err;
 
     sync->actions = ret_actions;
-    err = origins_make(config, &origins, &origin_count);
+    err = trust_make(config, &trust);
+    if (!err)
+        err = members_move(&sync->trust, &trust);
+    if (!err)
+        err = origins_make(&trust, config->limits.heads_burst, &origins, &origin_count);
     if (!err)
         err = peers_make(config, &peers);
     if (!err) {
@@ -374,18 +498,17 @@ enum torg_err sync_reconfigure(struct sync *sync, const struct sync_config *conf
     }
     origins_move(sync, origins, origin_count);
     pending_move(sync, origins, origin_count);
-    swap(sync, config, origins, origin_count, peers, attention);
+    swap(sync, config, &trust, origins, origin_count, peers, attention);
+    trust = (struct sync_trust){0};
     sync->limits.sync_sessions_total = sessions; /* the jobs stay as they were made */
     origins = NULL;
     peers = NULL;
     attention = NULL;
-    for (uint32_t i = 0; i < sync->peer_count && !err; i++) {
-        if (sync->peers[i].link && sync->peers[i].link->opened)
-            err = sync_link_subscribe(sync, i);
-    }
+    err = links_resubscribe(sync);
     if (!err)
         err = sync_peer_pump(sync);
 done:
+    trust_done(&trust);
     for (size_t i = 0; peers && i < config->peer_count; i++)
         sync_peer_free(&peers[i]);
     free(peers);
@@ -393,5 +516,127 @@ done:
     free(attention);
     ret_actions->next_tick_ms = sync->now_ms;
     sync->actions = NULL;
+    return err;
+}
+
+/* ---- the catalogue names others ---- */
+
+/* What is made before anything changes. */
+struct regroup {
+    struct sync_trust trust; /* its lists belong to others */
+    struct sync_origin *origins;
+    uint32_t origin_count;
+    uint32_t *attention;
+    uint32_t *place;        /* of each old origin; SYNC_NONE: it goes */
+    struct sync_row **rows; /* of each peer that has any */
+};
+
+static void regroup_done(struct sync *sync, struct regroup *regroup)
+{
+    for (uint32_t i = 0; regroup->rows && i < sync->peer_count; i++)
+        free(regroup->rows[i]);
+    free(regroup->rows);
+    free(regroup->origins);
+    free(regroup->attention);
+    free(regroup->place);
+}
+
+static enum torg_err regroup_make(struct sync *sync, struct regroup *regroup)
+{
+    uint32_t at = 0;
+    enum torg_err err = origins_make(&regroup->trust, sync->limits.heads_burst, &regroup->origins,
+                                     &regroup->origin_count);
+
+    if (err)
+        return err;
+    regroup->attention = calloc(regroup->origin_count + 1, sizeof(*regroup->attention));
+    regroup->place = calloc(sync->origin_count + 1, sizeof(*regroup->place));
+    regroup->rows = calloc(sync->peer_count + 1, sizeof(struct sync_row *));
+    if (!regroup->attention || !regroup->place || !regroup->rows)
+        return TORG_E_NOMEM;
+    for (uint32_t i = 0; i < sync->peer_count && !err; i++) {
+        if (sync->peers[i].rows)
+            err = rows_move(sync, &sync->peers[i], regroup->origins, regroup->origin_count,
+                            &regroup->rows[i]);
+    }
+    for (uint32_t i = 0; i < sync->origin_count; i++) { /* both ascend */
+        while (at < regroup->origin_count &&
+               origin_order(&regroup->origins[at], &sync->origins[i]) < 0)
+            at++;
+        regroup->place[i] = at < regroup->origin_count &&
+                                    origin_order(&regroup->origins[at], &sync->origins[i]) == 0
+                                ? at
+                                : SYNC_NONE;
+    }
+    return err;
+}
+
+/* Everything that says which origin it is about goes with it. */
+static void regroup_take(struct sync *sync, struct regroup *regroup)
+{
+    for (uint32_t i = 0; i < sync->limits.sync_sessions_total; i++) {
+        struct sync_job *job = &sync->jobs[i];
+
+        if (job->active && regroup->place[job->origin] == SYNC_NONE)
+            sync_job_end(sync, job, SYNC_NEITHER);
+        if (job->active)
+            job->origin = regroup->place[job->origin];
+    }
+    for (size_t i = 0; i < sync->pending_count; i++) {
+        if (sync->pending[i].origin != SYNC_NONE)
+            sync->pending[i].origin = regroup->place[sync->pending[i].origin];
+    }
+    for (uint32_t i = 0; i < sync->origin_count; i++) {
+        struct sync_origin *to = &regroup->origins[regroup->place[i]];
+        struct sync_origin fresh;
+
+        if (regroup->place[i] == SYNC_NONE) {
+            origin_done(&sync->origins[i]);
+            continue;
+        }
+        fresh = *to;
+        *to = sync->origins[i];
+        to->subscribed = fresh.subscribed;
+        to->quota = fresh.quota;
+        to->attention = false;
+    }
+    for (uint32_t i = 0; i < sync->peer_count; i++) {
+        free(sync->peers[i].rows);
+        sync->peers[i].rows = regroup->rows[i];
+        regroup->rows[i] = NULL;
+    }
+    free(sync->origins);
+    free(sync->attention);
+    sync->origins = regroup->origins;
+    sync->origin_count = regroup->origin_count;
+    sync->attention = regroup->attention;
+    sync->attention_count = 0;
+    sync->origins_due_ms = 0;
+    regroup->origins = NULL;
+    regroup->attention = NULL;
+}
+
+enum torg_err sync_members_set(struct sync *sync, struct sync_pin *members, uint32_t count)
+{
+    struct regroup regroup = {.trust = sync->trust};
+    enum torg_err err;
+
+    regroup.trust.members = members;
+    regroup.trust.member_count = count;
+    err = regroup_make(sync, &regroup);
+    if (err)
+        goto done;
+    regroup_take(sync, &regroup);
+    free(sync->trust.members);
+    sync->trust = regroup.trust;
+    sync_origin_attend_all(sync);
+    for (uint32_t i = 0; i < sync->origin_count; i++) {
+        /* One that cannot be read now is read when there is time. */
+        if (!sync->origins[i].known)
+            (void)sync_origin_refresh(sync, i);
+    }
+    (void)links_resubscribe(sync);
+done:
+    regroup_done(sync, &regroup);
     return err;
 }

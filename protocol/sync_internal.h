@@ -10,6 +10,7 @@
  *
  *   sync.c        one step: an event in, actions out; notes, status
  *   sync_config.c begin and end, and a new configuration: peers and origins made of it
+ *   sync_members.c whom the catalogue names
  *   sync_origin.c what is held of an origin, and who is told; the own one seen from outside
  *   sync_proof.c  fork evidence: found, kept until it is stored, told
  *   sync_peer.c   dialling, back-off, connections that come and go
@@ -67,6 +68,24 @@
 #define SYNC_BEATS_BURST 8
 #define SYNC_BEAT_MS 60000
 
+struct sync_pin {
+    struct origin_id id;
+    uint32_t mask;  /* collections wanted of it */
+    uint32_t quota; /* listings that are taken of it; 0: no limit */
+};
+
+/* Whose listings are taken. */
+struct sync_trust {
+    struct sync_pin *pins; /* by the configuration, ascending */
+    uint32_t pin_count;
+    bool has_own, has_catalogue;
+    struct origin_id own, catalogue;
+    uint32_t members_mask;
+    /* By the catalogue, as it was last read; ascending. */
+    struct sync_pin *members;
+    uint32_t member_count;
+};
+
 /* What one peer says and wants of one origin. Outlives its connection, for the strikes' sake. */
 struct sync_row {
     bool claimed; /* the rest up to charter_no is what its newest HAVE says */
@@ -118,6 +137,8 @@ struct sync_link {
     int64_t summary_ms;      /* when its last SUMMARY was answered */
     int64_t answered_ms;     /* when its last answer to a request came */
     uint64_t answered_bytes; /* all of them together */
+    struct buffer sub;       /* the rows of its newest SUB, */
+    uint32_t sub_count;      /* for origins that are trusted only later */
     struct sync_request requests[SYNC_REQUESTS_MAX];
 };
 
@@ -297,7 +318,7 @@ struct sync_job {
 
 struct sync {
     struct public_key node_key;
-    bool has_own, recovering;
+    bool recovering;
     char software[FRAME_SOFTWARE_BYTES_MAX + 1];
     uint64_t version_min, version_max;
     uint32_t subscribe_mask;
@@ -311,6 +332,10 @@ struct sync {
     struct sync_origin *origins; /* ascending by id */
     uint32_t origin_count;
     bool loaded;
+    struct sync_trust trust;
+    bool members_due;  /* the catalogue has changed */
+    bool members_read; /* once at least, when its collection had this root: */
+    struct trie_root members_root;
 
     struct sync_job *jobs; /* limits.sync_sessions_total */
     uint64_t next_sid, next_serial, next_ticket;
@@ -340,6 +365,22 @@ enum torg_err sync_action_add(struct sync *sync, enum sync_action_kind kind,
 void sync_note(struct sync *sync, const char *event, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 uint64_t sync_random(struct sync *sync);
+
+/* ---- sync_config.c ---- */
+/* Is it trusted without the catalogue's word, and as the configuration says? */
+bool sync_trust_pins(const struct sync_trust *trust, const struct origin_id *id);
+/*
+ * Trust these members of the catalogue, and no others: takes members on success. Origins that
+ * stay keep everything, also what goes on.
+ */
+enum torg_err sync_members_set(struct sync *sync, struct sync_pin *members, uint32_t count);
+
+/* ---- sync_members.c ---- */
+/* The catalogue's record was read: is there another list of members in it? */
+void sync_members_look(struct sync *sync, const struct sync_origin *origin,
+                       const struct replica_origin *record);
+/* Read the list, if it is due. Between events only: origins come and go. */
+enum torg_err sync_members_follow(struct sync *sync);
 
 /* ---- sync_origin.c ---- */
 /* Index of an origin, SYNC_NONE if it is not trusted. */
@@ -392,6 +433,8 @@ void sync_link_room(struct sync *sync, uint32_t peer);
 enum torg_err sync_link_flush(struct sync *sync, uint32_t peer);
 /* Our SUB, all over. */
 enum torg_err sync_link_subscribe(struct sync *sync, uint32_t peer);
+/* Its newest SUB, of the origins that are trusted now. */
+void sync_link_sub_apply(struct sync *sync, uint32_t peer);
 void sync_link_have_due(struct sync *sync, uint32_t origin);
 void sync_link_beat_due(struct sync *sync, uint32_t origin, uint32_t but_link);
 void sync_link_error(struct sync *sync, uint32_t peer, uint64_t sid, enum frame_code code,

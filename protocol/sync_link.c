@@ -137,38 +137,61 @@ static enum torg_err open_link(struct sync *sync, uint32_t peer)
     return err == TORG_E_BUSY ? TORG_OK : err; /* closed meanwhile */
 }
 
-static void take_sub(struct sync *sync, uint32_t peer, const struct frame *frame)
+static void sub_row_apply(struct sync *sync, uint32_t peer, const struct frame_sub_row *row)
+{
+    struct sync_row *rows = sync->peers[peer].rows;
+    uint32_t index;
+
+    if (row->kind == FRAME_SUB_ALL) {
+        for (uint32_t i = 0; i < sync->origin_count; i++)
+            rows[i].sub_mask |= row->mask;
+    }
+    if (row->kind != FRAME_SUB_ORIGIN)
+        return;
+    index = sync_origin_index(sync, &row->origin);
+    if (index != SYNC_NONE)
+        rows[index].sub_mask |= row->mask;
+}
+
+void sync_link_sub_apply(struct sync *sync, uint32_t peer)
 {
     struct sync_row *rows = sync->peers[peer].rows;
     struct sync_link *link = sync->peers[peer].link;
-    struct profile_reader in = frame_list_reader(&frame->sub.rows);
-    bool told = false;
+    struct frame_list list = {.bytes = buffer_span(&link->sub), .count = link->sub_count};
+    struct profile_reader in = frame_list_reader(&list);
 
     for (uint32_t i = 0; i < sync->origin_count; i++)
         rows[i].sub_mask = 0;
-    for (uint32_t n = 0; n < frame->sub.rows.count; n++) {
+    for (uint32_t n = 0; n < list.count; n++) {
         struct frame_sub_row row = frame_read_sub(&in);
-        uint32_t index;
 
-        if (row.kind == FRAME_SUB_ALL) {
-            for (uint32_t i = 0; i < sync->origin_count; i++)
-                rows[i].sub_mask |= row.mask;
-        }
-        if (row.kind == FRAME_SUB_SET && !told) {
-            /* Better than an asker who waits for listings that nobody will send. */
-            sync_link_error(sync, peer, 0, FRAME_CODE_UNKNOWN_ORIGIN,
-                            "no set of origins has that name here");
-            told = true;
-        }
-        if (row.kind != FRAME_SUB_ORIGIN)
-            continue;
-        index = sync_origin_index(sync, &row.origin);
-        if (index != SYNC_NONE)
-            rows[index].sub_mask |= row.mask;
+        sub_row_apply(sync, peer, &row);
     }
-    for (uint32_t i = 0; link->ready && i < sync->origin_count; i++)
-        rows[i].have_due = true;
     link->rows_due = true;
+}
+
+static enum torg_err take_sub(struct sync *sync, uint32_t peer, const struct frame *frame)
+{
+    struct sync_link *link = sync->peers[peer].link;
+    struct profile_reader in = frame_list_reader(&frame->sub.rows);
+
+    buffer_clear(&link->sub);
+    buffer_put_span(&link->sub, frame->sub.rows.bytes);
+    if (link->sub.err)
+        return link->sub.err;
+    link->sub_count = frame->sub.rows.count;
+    for (uint32_t n = 0; n < frame->sub.rows.count; n++) {
+        if (frame_read_sub(&in).kind != FRAME_SUB_SET)
+            continue;
+        /* Better than an asker who waits for listings that nobody will send. */
+        sync_link_error(sync, peer, 0, FRAME_CODE_UNKNOWN_ORIGIN,
+                        "no set of origins has that name here");
+        break;
+    }
+    sync_link_sub_apply(sync, peer);
+    for (uint32_t i = 0; link->ready && i < sync->origin_count; i++)
+        sync->peers[peer].rows[i].have_due = true;
+    return TORG_OK;
 }
 
 static enum torg_err take_summary(struct sync *sync, uint32_t peer, const struct frame *frame)
@@ -606,8 +629,7 @@ static enum torg_err frame_take(struct sync *sync, uint32_t peer, const struct f
 {
     switch ((enum frame_type)frame->type) {
     case FRAME_SUB:
-        take_sub(sync, peer, frame);
-        return TORG_OK;
+        return take_sub(sync, peer, frame);
     case FRAME_SUMMARY:
         return take_summary(sync, peer, frame);
     case FRAME_HAVE:

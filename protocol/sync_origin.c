@@ -240,6 +240,8 @@ enum torg_err sync_origin_refresh(struct sync *sync, uint32_t index)
         return TORG_OK;
     if (!err)
         err = take_record(sync, origin, &record);
+    if (!err)
+        sync_members_look(sync, origin, &record);
     if (err) {
         origin->unread = true;
         sync_origin_attend_at(sync, index, sync->now_ms + SYNC_DIAL_MS_MIN);

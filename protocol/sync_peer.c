@@ -127,6 +127,7 @@ static void link_free(struct sync_link *link)
         return;
     session_done(&link->session);
     sync_serve_free(link);
+    buffer_done(&link->sub);
     free(link);
 }
 
@@ -359,7 +360,7 @@ static enum torg_err link_make(struct sync *sync, struct sync_peer *peer,
     struct session_config config = {
         .version_min = sync->version_min,
         .version_max = sync->version_max,
-        .has_origin = sync->has_own,
+        .has_origin = sync->trust.has_own,
         .live_credit_bytes = sync->limits.live_credit_bytes,
         .sync_credit_bytes = sync->limits.sync_credit_bytes,
         .output_queue_bytes = sync->limits.output_queue_bytes,

@@ -6,6 +6,7 @@
 
 #include "index/catalogue.h"
 #include "index/settings.h"
+#include "protocol/member.h"
 #include "protocol/replica.h"
 #include "tools/snapshot.h"
 #include "tools/snapshot_file.h"
@@ -41,6 +42,7 @@ struct import {
     struct origin_id own; /* zeros: none */
     struct snapshot_file file;
     struct section section;
+    struct config_trust trust; /* how its origin is trusted */
     /* A transaction that is going on. */
     bool writing;
     struct kv kv;
@@ -443,21 +445,63 @@ static bool take_head(struct import *import)
 
 /* ---- one origin ---- */
 
-/* How the configuration trusts it; NULL: it does not. */
-static const struct config_trust *trust_of(const struct import *import)
+/* By its own line in the configuration. */
+static bool is_pinned(struct import *import)
 {
     for (size_t i = 0; i < import->config->trust_count; i++) {
         if (memcmp(&import->config->trust[i].origin, &import->section.id,
-                   sizeof(import->section.id)) == 0)
-            return &import->config->trust[i];
+                   sizeof(import->section.id)) == 0) {
+            import->trust = import->config->trust[i];
+            return true;
+        }
     }
-    return NULL;
+    return false;
+}
+
+/* By the catalogue, as it is held here. */
+static bool is_member(struct import *import)
+{
+    const struct config *config = import->config;
+    struct replica_origin catalogue;
+    struct member member;
+    enum torg_err err;
+    struct kv kv;
+
+    if (!config->has_catalogue || store_read_begin(import->store, &kv))
+        return false;
+    err = replica_origin_get(&kv, &config->catalogue, &catalogue);
+    if (!err)
+        err = member_get(&kv, catalogue.number, &import->section.id, &member);
+    store_read_end(&kv);
+    if (err || member.status != MEMBER_ACTIVE)
+        return false;
+    import->trust.collections = config->collections;
+    import->trust.listings = member.quota ? member.quota : config->sync.listings_per_origin;
+    return true;
+}
+
+static bool is_catalogue(struct import *import)
+{
+    const struct config *config = import->config;
+
+    if (!config->has_catalogue ||
+        memcmp(&config->catalogue, &import->section.id, sizeof(config->catalogue)) != 0)
+        return false;
+    import->trust.collections = config->collections | UINT32_C(1) << COLLECTION_MEMBERS;
+    import->trust.listings = config->sync.listings_per_origin;
+    return true;
+}
+
+/* Is it trusted here? Then import->trust says how. */
+static bool is_trusted(struct import *import)
+{
+    return is_pinned(import) || is_catalogue(import) || is_member(import);
 }
 
 /* More listings than are taken of it, and than are held already: torgd would not take it either. */
 static bool is_over_quota(const struct import *import, const struct replica_origin *held)
 {
-    const struct config_trust *trust = trust_of(import);
+    const struct config_trust *trust = &import->trust;
     uint64_t listings = 0, before = 0;
 
     for (uint8_t c = 1; c < COLLECTIONS_MAX; c++) {
@@ -533,7 +577,7 @@ static bool import_origin(struct import *import)
         printf("%s: this node's own; it comes from the peers if it must\n", section->name);
         return section_skip(import);
     }
-    if (!trust_of(import)) {
+    if (!is_trusted(import)) {
         import->untrusted++;
         printf("%s: not trusted here, passed over\n", section->name);
         return section_skip(import);

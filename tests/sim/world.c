@@ -121,6 +121,7 @@ void world_init(struct world *world, const struct world_options *options)
         .random = options->seed,
         .now_ms = START_MS,
         .invent_percent = 5,
+        .catalogue = WORLD_NONE,
         .trace_hash = UINT64_C(0xcbf29ce484222325),
         .lines = world_alloc(LINES_KEPT, sizeof(char *)),
     };

@@ -93,6 +93,7 @@ struct world_node {
     struct world_end *ends; /* by link */
     uint32_t next_link, end_capacity;
     uint32_t subscribe_mask;
+    bool follows;   /* it trusts whom the world's catalogue names, and nobody else */
     uint64_t part;  /* of others' origins it wants only what this decides; 0: all */
     uint32_t quota; /* listings that it takes of each of them; 0: no limit */
     uint64_t seed;
@@ -165,6 +166,7 @@ struct world {
     size_t line_next;
     int64_t clock_offset_ms[WORLD_NODES_MAX];
     unsigned invent_percent; /* of what inventors send has an invention beside it */
+    uint32_t catalogue;      /* the node that is one; WORLD_NONE: none is */
     bool coward;       /* --break: a peer that does not deliver what it claims stops who writes */
     bool greedy;       /* --break: who wants a part is told to want all */
     bool convoy;       /* --break: nothing is sent to one while something is sent to another */
@@ -214,6 +216,12 @@ void world_rewrite(struct world *world, uint32_t node, unsigned count, size_t pa
 /* A next charter: a new signing key, or with new_epoch also a new epoch; then an empty commit. */
 void world_rotate(struct world *world, uint32_t node, bool new_epoch);
 void world_beat(struct world *world, uint32_t node);
+/*
+ * From now on this node is the catalogue: before other nodes are added, whose charters name it.
+ * Then what it says of a member: status NULL takes the entry away, quota 0 says none.
+ */
+void world_catalogue(struct world *world, uint32_t node);
+void world_member(struct world *world, uint32_t member, const char *status, uint32_t quota);
 
 /* The version of a listing that the origin signed with that hash; NULL if it never did. */
 const struct world_version *world_version_of(const struct world_node *origin, uint8_t collection,

@@ -46,6 +46,19 @@ static void charter_extra_add(struct buffer *bytes)
     MUST(bytes->err);
 }
 
+/* Where there is a catalogue, its members have TLS keys of their own, and it has entries. */
+static void charter_federate(const struct world_node *node, struct charter *charter)
+{
+    const struct world_node *catalogue = &node->world->nodes[node->world->catalogue];
+
+    charter->node_key_count = 1;
+    charter->node_keys[0] = node->node_key;
+    charter->has_catalogue = true;
+    charter->catalogue = catalogue->own;
+    if (node == catalogue)
+        charter->visibility[COLLECTION_MEMBERS] = VISIBILITY_PUBLIC;
+}
+
 /* The next charter, signed by the one root key. */
 void world_charter_make(struct world_node *node, uint64_t epoch)
 {
@@ -67,6 +80,8 @@ void world_charter_make(struct world_node *node, uint64_t epoch)
     charter.signing_keys[0].key = seal_public_key(&node->signer.key);
     for (unsigned i = 0; i < WORLD_COLLECTIONS; i++)
         charter.visibility[world_collection(i)] = VISIBILITY_PUBLIC;
+    if (node->world->catalogue != WORLD_NONE)
+        charter_federate(node, &charter);
     if (node->charter_count) {
         MUST(charter_signed_parse(world_charter_newest(node), &before));
         charter.prev = charter_hash(before.bytes);
@@ -201,8 +216,15 @@ void world_start(struct world *world, uint32_t index)
     for (uint32_t i = 0; i < world->node_count; i++) {
         if (!world_is_origin(&world->nodes[i]) || world->nodes[i].book == node->book)
             continue;
+        if (node->follows)
+            continue;
         masks[config.trusted_count] = world_mask(world, index, i);
         trusted[config.trusted_count++] = world->nodes[i].own;
+    }
+    if (node->follows) {
+        config.has_catalogue = true;
+        config.catalogue = world->nodes[world->catalogue].own;
+        config.members_mask = node->subscribe_mask;
     }
     node->recovering = node->has_own && !node->unguarded && world_behind_guard(node);
     config.recovering = node->recovering;

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/support/roster.h"
+
 /* Nils, up to that size of all. */
 static void padding_put(struct buffer *out, size_t size)
 {
@@ -158,6 +160,25 @@ void world_rewrite(struct world *world, uint32_t index, unsigned count, size_t p
         at += job->changes[i].payload.size;
     }
     world_job_add(&world->nodes[index], job);
+}
+
+/* A charter 0 cannot name its own hash: the catalogue's next one names it. */
+void world_catalogue(struct world *world, uint32_t index)
+{
+    assert(world->catalogue == WORLD_NONE && index + 1 == world->node_count);
+    world->catalogue = index;
+    world_rotate(world, index, false);
+}
+
+void world_member(struct world *world, uint32_t member, const char *status, uint32_t quota)
+{
+    struct world_job *job = world_alloc(1, sizeof(*job));
+
+    job->changes = world_alloc(1, sizeof(*job->changes));
+    job->changes[0] = roster_change(&world->nodes[member].own, status, quota, &job->bytes);
+    job->change_count = 1;
+    MUST(job->bytes.err);
+    world_job_add(&world->nodes[world->catalogue], job);
 }
 
 void world_rotate(struct world *world, uint32_t index, bool new_epoch)

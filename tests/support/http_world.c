@@ -237,6 +237,7 @@ bool peers_origin_status(const struct peers *peers, const struct origin_id *orig
     (void)peers;
     (void)origin;
     *ret_status = (struct sync_origin_status){
+        .trusted = true,
         .collections = COLLECTION_MASK_ALL,
         .claimed = true,
         .claimed_epoch = 1,

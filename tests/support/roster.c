@@ -5,7 +5,7 @@
 #include "protocol/profile.h"
 
 struct local_change roster_change(const struct origin_id *member, const char *status,
-                                  struct buffer *payload)
+                                  uint32_t quota, struct buffer *payload)
 {
     struct local_change change = {.collection = COLLECTION_MEMBERS,
                                   .id = member_listing_id(member)};
@@ -17,13 +17,17 @@ struct local_change roster_change(const struct origin_id *member, const char *st
     if (!status)
         return change;
     hex_encode(member->bytes, sizeof(member->bytes), hex);
-    pack_map(&body, 3);
+    pack_map(&body, quota ? 4 : 3);
     pack_str(&body, span_of_str("member"));
     pack_str(&body, span_of_str(hex));
     pack_str(&body, span_of_str("name"));
     pack_map(&body, 1);
     pack_str(&body, span_of_str("sv"));
     pack_str(&body, span_of_str("Grannen"));
+    if (quota) {
+        pack_str(&body, span_of_str("quota"));
+        pack_uint(&body, quota);
+    }
     pack_str(&body, span_of_str("status"));
     pack_str(&body, span_of_str(status));
     payload_pack(nonce, PAYLOAD_SCHEMA, buffer_span(&body), payload);

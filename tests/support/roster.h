@@ -6,9 +6,9 @@
 
 /*
  * What a catalogue says of an origin, as a change to be committed: status NULL
- * takes the entry away. payload is made anew and must outlive the commit.
+ * takes the entry away, quota 0 says none. payload is made anew and must outlive the commit.
  */
 struct local_change roster_change(const struct origin_id *member, const char *status,
-                                  struct buffer *payload);
+                                  uint32_t quota, struct buffer *payload);
 
 #endif

@@ -3,7 +3,7 @@
 """A catalogue says who belongs."""
 import json
 
-from harness import Federation, run, torg
+from harness import Federation, feature, run, torg, until
 
 
 def member(node, *arguments, check=True):
@@ -14,6 +14,24 @@ def members(node):
     """Name -> properties."""
     entries = json.loads(member(node, "list", "--json").stdout)
     return {entry["properties"]["name"]["sv"]: entry["properties"] for entry in entries}
+
+
+def found(node, name):
+    return node.api("/search", q=name)["numberMatched"]
+
+
+def shown(node):
+    """torg charter show, as a dict."""
+    lines = torg("charter", "show", "--config", str(node.conf)).stdout.splitlines()
+    return {line[:13].strip(): line[14:] for line in lines}
+
+
+def untrust(node, other):
+    """Take the other's origin out of [trust]: a peer only."""
+    name = other.directory.name
+    lines = node.conf.read_text().splitlines()
+    node.conf.write_text("\n".join(line for line in lines
+                                   if not line.startswith(f"origin {name} ")) + "\n")
 
 
 def test_entries_are_written_on_the_catalogues_node():
@@ -72,5 +90,40 @@ def test_a_charter_must_name_the_collection():
         assert wrong.returncode == 2, wrong
 
 
+def test_who_is_a_member_is_trusted():
+    """Nobody names anybody but the catalogue; its operator alone says who belongs."""
+    with Federation() as federation:
+        region = federation.found("Region", kind="region")
+        towns = [federation.found(name) for name in ("A", "B", "C")]
+        catalogue = shown(region)["origin"]
+        # A chain of connections without trust of their own: Region - A - B - C.
+        for dialler, listener in zip(towns, (region, *towns)):
+            federation.link(dialler, listener)
+            for node, other in ((dialler, listener), (listener, dialler)):
+                untrust(node, other)
+        for node in federation.nodes:
+            node.configure("trust", catalogue=catalogue)
+            node.start()
+        for node in towns:
+            node.publish("offers", feature(f"Anbud {node.name}"))
+        member(region, "add", str(towns[0].card))
+        until("the region has A's", lambda: found(region, "anbud") == 1)
+        member(region, "add", str(towns[2].card))
+        member(region, "add", str(towns[1].card))
+        until("everybody has everything",
+              lambda: all(found(node, "anbud") == 3 for node in federation.nodes))
+        member(region, "set", "C", "--status", "suspended")
+        until("B says that C is suspended",
+              lambda: "suspended" in towns[1].origins()["C"]["flags"])
+        towns[2].publish("offers", feature("Anbud C2"))
+        towns[1].publish("offers", feature("Anbud B2"))
+        until("the region has B's", lambda: found(region, "anbud b2") == 1)
+        assert found(region, "anbud c2") == 0 and found(region, "anbud c") == 1
+        member(region, "set", "C", "--status", "active")
+        until("everybody has everything again",
+              lambda: all(found(node, "anbud") == 5 for node in federation.nodes))
+        until("B says so", lambda: "suspended" not in towns[1].origins()["C"]["flags"])
+
+
 if __name__ == "__main__":
-    run(test_entries_are_written_on_the_catalogues_node, test_a_charter_must_name_the_collection)
+    run(test_who_is_a_member_is_trusted, test_entries_are_written_on_the_catalogues_node, test_a_charter_must_name_the_collection)

@@ -51,6 +51,7 @@ static void test_defaults(void **state)
     assert_int_equal(config.map_bytes, (uint64_t)64 << 30);
     assert_int_equal(config.ask_peers_s, 10);
     assert_int_equal(config.collections, COLLECTION_MASK_ALL);
+    assert_false(config.has_catalogue);
     assert_int_equal(config.sync.live_credit_bytes, 1048576);
     assert_int_equal(config.sync.sync_credit_bytes, 4194304);
     assert_int_equal(config.sync.output_queue_bytes, 2097152);
@@ -85,6 +86,7 @@ static void test_whole_file(void **state)
                                "listings umea = 5000\n"
                                "origin arjeplog = " KEY_B "\n"
                                "collections = places\n"
+                               "catalogue = " KEY_B "\n"
                                "[limits]\n"
                                "map-size = 512MiB\n"
                                "ask-peers = 2 min\n"
@@ -124,6 +126,7 @@ static void test_whole_file(void **state)
     assert_int_equal(config.trust[1].listings, 70);
     assert_string_equal(config.trust[1].name, "arjeplog");
     assert_int_equal(config.trust[1].collections, 1u << COLLECTION_PLACES);
+    assert_true(config.has_catalogue);
     assert_int_equal(config.map_bytes, (uint64_t)512 << 20);
     assert_int_equal(config.ask_peers_s, 120);
     assert_int_equal(config.sync.live_credit_bytes, 600000);
@@ -164,6 +167,7 @@ static void test_mistakes_name_line_and_remedy(void **state)
         {"[http]\nthreads = 1x\n", 2, "to 64"},
         {"[http]\nthreads = 99999999999999999999999\n", 2, "to 64"},
         {"[http]\nconnections = 0\n", 2, "1 to 100000"},
+        {"[trust]\ncatalogue = region\n", 2, "origin id of a catalogue"},
         {"[trust]\ncollections = offers, gifts\n", 2, "names of collections"},
         {"[limits]\ncompress = 1\n", 2, "yes or no"},
         {"[trust]\ncollections =\n", 2, "names of collections"},
