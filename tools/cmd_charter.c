@@ -259,6 +259,10 @@ static int make_draft(const struct config *config, const struct charter_wish *wi
            draft.next.charter_no);
     print_support(&draft, path);
     charter_draft_done(&draft);
+    if (wish->new_root_key)
+        print_new_root(wish->new_root_key);
+    for (size_t i = 0; i < wish->add_root_count; i++)
+        print_new_root(wish->add_roots[i]);
     return CLI_OK;
 }
 

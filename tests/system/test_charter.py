@@ -213,6 +213,9 @@ def test_two_of_three_root_keys():
              "--remove-root-key", shown_roots(a)[0], text="0 of the 2 root keys")
         tool("new", *conf, "--draft", draft, "--name", "B", text="is there already", code=1)
         tool("take", draft, *conf, text="torgd is running", code=1)
+        fourth = federation.directory / "fourth.key"
+        tool("new", *conf, "--draft", federation.directory / "other.draft", "--add-root-key", fourth,
+             text=f"Put {fourth} away")
         a.publish("offers", feature("Meanwhile"))
         until("B has it", lambda: found(b, "meanwhile") == 1)
         a.stop()
