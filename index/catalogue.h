@@ -8,7 +8,8 @@
 #include "protocol/theme.h"
 
 /*
- * The catalogue: one document for each listing that can be shown. It has a
+ * The catalogue: one document for each listing that can be shown, and that the
+ * origin's newest charter gives to everybody. It has a
  * number (stable for the listing's life), the fields that queries compare, and
  * the feature as ready-to-send JSON, so that an answer is a copy. It follows
  * the replica inside the replica's transactions, through catalogue_observer.
@@ -76,6 +77,10 @@ struct catalogue_writer {
         *totals;            /* counts and extents, until the flush; NULL before the first */
     uint32_t origin_number; /* of the last listing, and whether its sources are kept */
     bool sources_kept;
+    bool shows_known;       /* the next three are set: */
+    uint32_t shows_number;  /* what everybody may see of this origin */
+    uint64_t shows_charter; /* by this charter of it */
+    uint32_t shows;
     uint64_t changed; /* listings that were shown, changed or taken away */
 };
 struct replica_observer catalogue_observer(struct catalogue_writer *writer);

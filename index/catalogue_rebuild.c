@@ -220,12 +220,14 @@ static enum torg_err rebuild_each(struct rebuild *rebuild, rebuild_step *step)
 {
     struct replica_origin origin;
     struct origin_id after;
+    uint32_t mask = 0;
     enum torg_err err;
 
     err = replica_origin_next(rebuild->kv, NULL, &origin);
     while (!err) {
+        err = replica_public_mask(rebuild->kv, &origin, &mask);
         for (uint8_t collection = 1; collection < COLLECTIONS_MAX && !err; collection++) {
-            if (COLLECTION_MASK_PUBLIC >> collection & 1)
+            if (COLLECTION_MASK_PUBLIC & mask & UINT32_C(1) << collection)
                 err = step(rebuild, &origin, collection);
         }
         after = origin.id;

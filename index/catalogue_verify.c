@@ -155,11 +155,18 @@ static void verify_counter(struct verify *v, enum catalogue_counter counter, con
 
 static enum torg_err verify_origin(struct verify *v, const struct replica_origin *origin)
 {
-    enum torg_err err = catalogue_sources_kept(v->kv, &origin->id, &v->sources_kept);
+    uint32_t mask;
+    enum torg_err err = replica_public_mask(v->kv, origin, &mask);
 
+    if (err == TORG_E_CORRUPT) {
+        mask = 0; /* replica_verify says what is wrong with its charter */
+        err = TORG_OK;
+    }
+    if (!err)
+        err = catalogue_sources_kept(v->kv, &origin->id, &v->sources_kept);
     v->origin = origin;
     for (uint8_t collection = 1; collection < COLLECTIONS_MAX && !err; collection++) {
-        if (!(COLLECTION_MASK_PUBLIC >> collection & 1))
+        if (!(COLLECTION_MASK_PUBLIC & mask & UINT32_C(1) << collection))
             continue;
         v->collection = collection;
         v->origin_documents = 0;

@@ -321,6 +321,29 @@ static enum torg_err writer_follow(struct catalogue_writer *writer, struct kv *k
     return writer_drop(writer, kv, number_key, &before);
 }
 
+/* May everybody see the collection? Listings come by the thousand of one origin. */
+static enum torg_err writer_shows(struct catalogue_writer *writer, const struct kv *kv,
+                                  const struct replica_origin *origin, uint8_t collection,
+                                  bool *ret_shows)
+{
+    enum torg_err err;
+
+    *ret_shows = false;
+    if (!(COLLECTION_MASK_PUBLIC >> collection & 1))
+        return TORG_OK;
+    if (!writer->shows_known || writer->shows_number != origin->number ||
+        writer->shows_charter != origin->charter_no) {
+        err = replica_public_mask(kv, origin, &writer->shows);
+        if (err)
+            return err;
+        writer->shows_known = true;
+        writer->shows_number = origin->number;
+        writer->shows_charter = origin->charter_no;
+    }
+    *ret_shows = writer->shows >> collection & 1;
+    return TORG_OK;
+}
+
 /* What one transaction needs to know of the listings' origin, and to keep in memory. */
 static enum torg_err writer_begin(struct catalogue_writer *writer, const struct kv *kv,
                                   const struct replica_origin *origin)
@@ -344,6 +367,7 @@ static enum torg_err writer_changed(void *context, struct kv *kv,
     struct catalogue_writer *writer = context;
     struct catalogue_derived derived = {0};
     struct catalogue_ready here, *ready;
+    bool shows;
     enum torg_err derive_err, err = writer_begin(writer, kv, origin);
 
     if (err)
@@ -355,8 +379,14 @@ static enum torg_err writer_changed(void *context, struct kv *kv,
         if (err)
             return err;
     }
-    ready = catalogue_ahead_find(writer->ahead, origin, collection, entry, &derive_err);
-    if (!ready) {
+    err = writer_shows(writer, kv, origin, collection, &shows);
+    if (err)
+        return err;
+    ready =
+        shows ? catalogue_ahead_find(writer->ahead, origin, collection, entry, &derive_err) : NULL;
+    if (!shows) {
+        derive_err = TORG_E_NOT_FOUND;
+    } else if (!ready) {
         derive_err = catalogue_derive(writer->themes, origin, collection, entry, &derived);
         here = catalogue_derived_ready(&derived);
         ready = &here;

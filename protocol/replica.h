@@ -79,7 +79,10 @@ struct replica_entry {
 enum torg_err replica_entry_read(struct span header_bytes, struct span payload,
                                  struct replica_entry *ret_entry);
 
-/* Called for each listing that changes, inside the transaction: how the index follows. */
+/*
+ * Called for each listing that changes, and when a new charter gives a collection that is held to
+ * everybody, or not any more, for each of it; inside the transaction: how the index follows.
+ */
 struct replica_observer {
     void *context;
     /*
@@ -333,6 +336,9 @@ enum torg_err replica_beat_get(const struct kv *kv, uint32_t number, struct span
  * not. */
 enum torg_err replica_charter_load(const struct kv *kv, uint32_t number, uint64_t charter_no,
                                    struct charter_signed *ret_signed, struct charter *ret_charter);
+/* Collections that the newest charter gives to everybody. Errors as above. */
+enum torg_err replica_public_mask(const struct kv *kv, const struct replica_origin *origin,
+                                  uint32_t *ret_mask);
 /* The second charter with one number, and the fork evidence of an epoch. Borrowed. */
 enum torg_err replica_charter_rival_get(const struct kv *kv, uint32_t number, uint64_t charter_no,
                                         struct span *ret_charter);

@@ -372,7 +372,7 @@ enum torg_err replica_apply(struct kv *kv, const struct replica_write *write,
 {
     switch (write->kind) {
     case REPLICA_WRITE_CHARTERS:
-        return replica_charters_apply(kv, write);
+        return replica_charters_apply(kv, write, observer);
     case REPLICA_WRITE_COMMIT:
         return commit_apply(kv, write, observer);
     case REPLICA_WRITE_PART:

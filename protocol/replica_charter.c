@@ -249,13 +249,32 @@ static enum torg_err rival_write(struct kv *kv, struct charters *charters,
     return replica_origin_save(kv, &charters->origin);
 }
 
-enum torg_err replica_charters_apply(struct kv *kv, const struct replica_write *write)
+/* What everybody may see now and could not before, or the other way round. */
+static enum torg_err visibility_follow(struct kv *kv, const struct replica_origin *origin,
+                                       uint32_t before, const struct replica_observer *observer)
+{
+    uint32_t after;
+    enum torg_err err = replica_public_mask(kv, origin, &after);
+
+    if (err || before == after)
+        return err;
+    return replica_tell_again(kv, origin, before ^ after, observer);
+}
+
+enum torg_err replica_charters_apply(struct kv *kv, const struct replica_write *write,
+                                     const struct replica_observer *observer)
 {
     struct charters charters = {0};
+    bool follows = false;
+    uint32_t before = 0;
     enum torg_err err;
 
     err = replica_origin_get(kv, &write->origin, &charters.origin);
     charters.known = err == TORG_OK;
+    if (!err && observer) {
+        follows = true;
+        err = replica_public_mask(kv, &charters.origin, &before);
+    }
     if (err == TORG_E_NOT_FOUND) {
         charters.origin = (struct replica_origin){.id = write->origin};
         err = number_next(kv, &charters.origin.number);
@@ -266,6 +285,8 @@ enum torg_err replica_charters_apply(struct kv *kv, const struct replica_write *
         goto done;
     err = charters.rival ? rival_write(kv, &charters, &write->charters[charters.first_new])
                          : charters_write(kv, &charters, write);
+    if (!err && follows && !charters.rival)
+        err = visibility_follow(kv, &charters.origin, before, observer);
 done:
     free(charters.history.keys);
     return err;

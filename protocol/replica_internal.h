@@ -219,6 +219,12 @@ enum torg_err replica_drop_apply(struct kv *kv, const struct replica_write *writ
 
 /* ---- replica_charter.c ---- */
 
-enum torg_err replica_charters_apply(struct kv *kv, const struct replica_write *write);
+enum torg_err replica_charters_apply(struct kv *kv, const struct replica_write *write,
+                                     const struct replica_observer *observer);
+
+/* ---- replica_visible.c ---- */
+/* The observer is told of all listings of these collections, as they are. */
+enum torg_err replica_tell_again(struct kv *kv, const struct replica_origin *origin, uint32_t mask,
+                                 const struct replica_observer *observer);
 
 #endif

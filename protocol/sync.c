@@ -208,6 +208,8 @@ static enum torg_err pump(struct sync *sync)
     sync_job_timeouts(sync);
     err = sync_members_follow(sync);
     if (!err)
+        err = sync_visible_follow(sync);
+    if (!err)
         err = origins_pump(sync);
     for (uint32_t i = 0; i < sync->peer_count && !err; i++) {
         struct sync_link *link = sync->peers[i].link;
@@ -321,7 +323,8 @@ bool sync_origin_at(const struct sync *sync, uint32_t index, struct origin_id *r
     if (index >= sync->origin_count)
         return false;
     id = &sync->origins[index].id;
-    status.collections = sync->origins[index].subscribed;
+    status.collections =
+        sync->origins[index].known ? sync->origins[index].wanted : sync->origins[index].subscribed;
     status.throttled = sync_rate_throttled(sync, index);
     status.quota = sync->origins[index].quota;
     status.over_quota = sync->origins[index].over_quota;

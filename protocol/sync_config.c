@@ -27,6 +27,7 @@ static void origin_done(struct sync_origin *origin)
     buffer_done(&origin->held_beat);
     buffer_done(&origin->suspect);
     buffer_done(&origin->evidence);
+    free(origin->node_keys);
 }
 
 static int pin_order(const void *a, const void *b)
@@ -263,6 +264,7 @@ void sync_free(struct sync *sync)
     for (size_t i = 0; i < sync->pending_count; i++)
         buffer_done(&sync->pending[i].relay);
     trust_done(&sync->trust);
+    sync_speaker_forget(&sync->speaker);
     free(sync->peers);
     free(sync->origins);
     free(sync->attention);
@@ -439,6 +441,7 @@ static void swap(struct sync *sync, const struct sync_config *config,
     sync->loaded = false;
     sync->origins_due_ms = 0;
     settings_take(sync, config);
+    sync_visible_regrouped(sync);
 }
 
 /* What peers want of origins that are new here they have said before; we say it now. */
@@ -612,6 +615,7 @@ static void regroup_take(struct sync *sync, struct regroup *regroup)
     sync->attention = regroup->attention;
     sync->attention_count = 0;
     sync->origins_due_ms = 0;
+    sync_visible_regrouped(sync);
     regroup->origins = NULL;
     regroup->attention = NULL;
 }

@@ -429,11 +429,17 @@ static struct sync_job *job_of(struct sync *sync, uint32_t peer, const struct fr
 
 static void refused(struct sync *sync, struct sync_job *job, uint64_t code)
 {
+    struct sync_row *row = &sync->peers[job->peer].rows[job->origin];
     struct sync_origin *origin = &sync->origins[job->origin];
 
     /* CHARTER_REQ has no sid: nobody who follows the protocol can refuse it with one. */
     if ((code == FRAME_CODE_BUSY || code == FRAME_CODE_INTERNAL) &&
         job->purpose != SYNC_FOR_CHARTERS) {
+        sync_job_end(sync, job, SYNC_AGAIN);
+        return;
+    }
+    if (code == FRAME_CODE_COLLECTION_FORBIDDEN && row->mask & ~origin->public_mask) {
+        row->mask &= origin->public_mask; /* it has heard before us that we are no member now */
         sync_job_end(sync, job, SYNC_AGAIN);
         return;
     }

@@ -10,6 +10,7 @@
  *
  *   sync.c        one step: an event in, actions out; notes, status
  *   sync_config.c begin and end, and a new configuration: peers and origins made of it
+ *   sync_visible.c who may be sent what
  *   sync_members.c whom the catalogue names
  *   sync_origin.c what is held of an origin, and who is told; the own one seen from outside
  *   sync_proof.c  fork evidence: found, kept until it is stored, told
@@ -67,6 +68,13 @@
 #define SYNC_QUOTA_MS 60000 /* of an origin over its quota, one head in so long is looked at */
 #define SYNC_BEATS_BURST 8
 #define SYNC_BEAT_MS 60000
+
+/* The origins whose newest charters list the key of a connection, or our own. */
+struct sync_speaker {
+    bool found; /* else they have to be looked for again */
+    struct origin_id *origins;
+    uint32_t count;
+};
 
 struct sync_pin {
     struct origin_id id;
@@ -150,7 +158,8 @@ struct sync_peer {
 
     struct sync_link *link; /* NULL when not connected */
     struct public_key link_key;
-    struct sync_row *rows; /* one for each origin, made at its first connection */
+    struct sync_speaker speaker; /* of link_key */
+    struct sync_row *rows;       /* one for each origin, made at its first connection */
     bool dialling;
     int64_t dial_started_ms;
     int64_t next_dial_ms;
@@ -168,7 +177,13 @@ struct sync_origin {
     bool known;  /* its charter 0 is held */
     uint32_t number;
     uint64_t charter_no, charter_epoch;
-    uint32_t public_mask;
+    uint32_t public_mask, members_mask; /* by the charter: for everybody, for members */
+    bool has_catalogue;
+    struct origin_id catalogue; /* which says who its members are */
+    struct public_key *node_keys;
+    uint8_t node_key_count;
+    struct trie_root roster; /* what it says itself, as a catalogue */
+    uint32_t roster_missing;
     bool has_head;
     uint64_t epoch, hno, seq;
     struct hash head_hash;
@@ -336,6 +351,8 @@ struct sync {
     bool members_due;  /* the catalogue has changed */
     bool members_read; /* once at least, when its collection had this root: */
     struct trie_root members_root;
+    struct sync_speaker speaker; /* of node_key */
+    bool visible_due;            /* who may hold what may have changed */
 
     struct sync_job *jobs; /* limits.sync_sessions_total */
     uint64_t next_sid, next_serial, next_ticket;
@@ -381,6 +398,23 @@ void sync_members_look(struct sync *sync, const struct sync_origin *origin,
                        const struct replica_origin *record);
 /* Read the list, if it is due. Between events only: origins come and go. */
 enum torg_err sync_members_follow(struct sync *sync);
+
+/* ---- sync_visible.c ---- */
+/* The collections of origin that this node may hold, and that it may send to a peer. */
+enum torg_err sync_visible_here(struct sync *sync, const struct sync_origin *origin,
+                                uint32_t *ret_mask);
+uint32_t sync_visible_to(struct sync *sync, uint32_t peer, const struct sync_origin *origin);
+/* Before another charter of origin counts. */
+void sync_visible_charter(struct sync *sync, const struct sync_origin *origin,
+                          const struct charter *charter);
+/* Origins have come and gone. */
+void sync_visible_regrouped(struct sync *sync);
+/* A record was read: does it say something new about members? */
+void sync_visible_look(struct sync *sync, struct sync_origin *origin,
+                       const struct replica_origin *record);
+/* If so, all that is for members is looked at again. */
+enum torg_err sync_visible_follow(struct sync *sync);
+void sync_speaker_forget(struct sync_speaker *speaker);
 
 /* ---- sync_origin.c ---- */
 /* Index of an origin, SYNC_NONE if it is not trusted. */

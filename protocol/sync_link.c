@@ -9,12 +9,11 @@
 #define BEATS_MAX 256
 #define TREE_ROWS_MAX 2048
 
-/* An origin that we do not have as a row's owner wants it counts as number 0. */
+/* An origin of which we do not have all of mask counts as number 0. */
 static void digest_element(struct buffer *out, const struct sync_origin *origin, uint32_t mask,
                            bool doubted)
 {
-    bool whole =
-        !doubted && origin->has_head && (mask & origin->public_mask & ~origin->complete) == 0;
+    bool whole = !doubted && origin->has_head && (mask & ~origin->complete) == 0;
 
     pack_array(out, 4);
     pack_bin(out, origin->id.bytes, sizeof(origin->id.bytes));
@@ -39,12 +38,13 @@ static unsigned summary_bits(uint32_t origin_count)
 }
 
 /*
- * Append 2^bits digests of what is held of what a peer wants (rows), or of what
- * we want ourselves (rows NULL). Origins ascend, so buckets come one by one.
+ * Append 2^bits digests of what is held of what a peer wants and may hold, or of
+ * what we want ourselves (SYNC_NONE). Origins ascend, so buckets come one by one.
  */
-static enum torg_err digests_put(const struct sync *sync, const struct sync_row *rows,
-                                 unsigned bits, struct buffer *out)
+static enum torg_err digests_put(struct sync *sync, uint32_t peer, unsigned bits,
+                                 struct buffer *out)
 {
+    const struct sync_row *rows = peer == SYNC_NONE ? NULL : sync->peers[peer].rows;
     struct buffer elements = {0};
     uint32_t next = 0;
     uint8_t digest[FRAME_DIGEST_BYTES];
@@ -53,7 +53,8 @@ static enum torg_err digests_put(const struct sync *sync, const struct sync_row 
         buffer_clear(&elements);
         for (; next < sync->origin_count; next++) {
             const struct sync_origin *origin = &sync->origins[next];
-            uint32_t mask = rows ? rows[next].sub_mask : origin->wanted;
+            uint32_t mask =
+                rows ? rows[next].sub_mask & sync_visible_to(sync, peer, origin) : origin->wanted;
             /* In doubt about our own, we ask for what a peer holds of it, also if it is the same.
              */
             bool doubted = !rows && origin->own && sync->recovering;
@@ -113,7 +114,7 @@ static enum torg_err summarise(struct sync *sync, uint32_t peer)
 
     frame.summary.bits = summary_bits(sync->origin_count);
     buffer_clear(&sync->scratch);
-    err = digests_put(sync, NULL, frame.summary.bits, &sync->scratch);
+    err = digests_put(sync, SYNC_NONE, frame.summary.bits, &sync->scratch);
     if (err)
         return err;
     frame.summary.digests = buffer_span(&sync->scratch);
@@ -206,7 +207,7 @@ static enum torg_err take_summary(struct sync *sync, uint32_t peer, const struct
         return TORG_OK;
     }
     buffer_clear(&sync->scratch);
-    err = digests_put(sync, rows, bits, &sync->scratch);
+    err = digests_put(sync, peer, bits, &sync->scratch);
     if (err)
         return err;
     for (uint32_t i = 0; i < sync->origin_count; i++) {
@@ -295,14 +296,14 @@ void sync_link_have_due(struct sync *sync, uint32_t origin)
     }
 }
 
-static void have_row_add(struct sync *sync, const struct sync_origin *origin)
+static void have_row_add(struct sync *sync, uint32_t peer, const struct sync_origin *origin)
 {
     struct frame_have_row row = {
         .origin = origin->id,
         .epoch = origin->epoch,
         .hno = origin->hno,
         .seq = origin->seq,
-        .mask = origin->complete,
+        .mask = origin->complete & sync_visible_to(sync, peer, origin),
         .charter_no = origin->charter_no,
     };
 
@@ -325,7 +326,7 @@ static enum torg_err have_send(struct sync *sync, uint32_t peer, uint32_t *from)
     frame_rows_clear(&sync->rows);
     for (i = *from; i < sync->origin_count && sync->rows.count < HAVE_ROWS_MAX; i++) {
         if (rows[i].have_due && rows[i].sub_mask && sync->origins[i].known)
-            have_row_add(sync, &sync->origins[i]);
+            have_row_add(sync, peer, &sync->origins[i]);
     }
     if (sync->rows.bytes.err)
         return sync->rows.bytes.err;

@@ -90,10 +90,17 @@ static void outgoing_done(struct outgoing *out)
     buffer_done(&out->zipped);
 }
 
-/* Does the peer lack the head, and want it pushed? */
-static bool wants_pushed(const struct sync *sync, const struct sync_peer *peer,
-                         const struct outgoing *out)
+/* What the peer wants of it and may hold. */
+static uint32_t mask_for(struct sync *sync, uint32_t peer, const struct outgoing *out)
 {
+    return sync->peers[peer].rows[out->origin].sub_mask &
+           sync_visible_to(sync, peer, &sync->origins[out->origin]);
+}
+
+/* Does the peer lack the head, and want it pushed? */
+static bool wants_pushed(struct sync *sync, uint32_t index, const struct outgoing *out)
+{
+    const struct sync_peer *peer = &sync->peers[index];
     const struct sync_origin *origin = &sync->origins[out->origin];
     const struct sync_row *row;
 
@@ -103,7 +110,7 @@ static bool wants_pushed(const struct sync *sync, const struct sync_peer *peer,
     if (!row->sub_mask || !row->eager_out)
         return false;
     /* It wants more than is held here: half a commit would not come out at its roots. */
-    if (row->sub_mask & origin->public_mask & ~origin->wanted)
+    if (mask_for(sync, index, out) & ~origin->wanted)
         return false;
     return !row->claimed ||
            sync_number_compare(row->epoch, row->hno, out->head.epoch, out->head.hno) < 0;
@@ -127,10 +134,9 @@ static enum torg_err outgoing_send(struct sync *sync, struct outgoing *out, uint
     for (uint32_t i = 0; i < sync->peer_count && !err; i++) {
         struct sync_peer *peer = &sync->peers[i];
 
-        if (!wants_pushed(sync, peer, out) || peer->link->id == but_link)
+        if (!peer->link || peer->link->id == but_link || !wants_pushed(sync, i, out))
             continue;
-        err = outgoing_make(
-            sync, out, peer->rows[out->origin].sub_mask & sync->origins[out->origin].public_mask);
+        err = outgoing_make(sync, out, mask_for(sync, i, out));
         if (err || out->frame.size == 0)
             continue;
         if (peer->link->session.zips)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "protocol/sync_internal.h"
@@ -59,13 +60,13 @@ void sync_origin_attend_at(struct sync *sync, uint32_t index, int64_t at_ms)
         sync->origins_due_ms = at_ms;
 }
 
-/* Collections that anybody may hold: only those cross the wire in this version. */
-static enum torg_err public_mask(struct sync *sync, const struct replica_origin *record,
-                                 uint32_t *ret_mask)
+/* What the newest charter says about who may hold what, and which nodes are the origin's. */
+static enum torg_err take_charter(struct sync *sync, const struct replica_origin *record,
+                                  struct sync_origin *origin)
 {
     struct charter_signed charter_signed;
+    struct public_key *node_keys;
     struct charter charter;
-    uint32_t mask = 0;
     struct span stored;
     enum torg_err err;
 
@@ -76,11 +77,24 @@ static enum torg_err public_mask(struct sync *sync, const struct replica_origin 
         err = charter_parse(charter_signed.bytes, &charter);
     if (err)
         return err == TORG_E_NOMEM ? err : TORG_E_CORRUPT;
+    node_keys = calloc(charter.node_key_count + 1u, sizeof(*node_keys));
+    if (!node_keys)
+        return TORG_E_NOMEM;
+    sync_visible_charter(sync, origin, &charter);
+    memcpy(node_keys, charter.node_keys, charter.node_key_count * sizeof(*node_keys));
+    free(origin->node_keys);
+    origin->node_keys = node_keys;
+    origin->node_key_count = charter.node_key_count;
+    origin->has_catalogue = charter.has_catalogue;
+    origin->catalogue = charter.catalogue;
+    origin->public_mask = 0;
+    origin->members_mask = 0;
     for (unsigned c = 1; c < COLLECTIONS_MAX; c++) {
         if (charter.visibility[c] == VISIBILITY_PUBLIC)
-            mask |= UINT32_C(1) << c;
+            origin->public_mask |= UINT32_C(1) << c;
+        if (charter.visibility[c] == VISIBILITY_MEMBERS)
+            origin->members_mask |= UINT32_C(1) << c;
     }
-    *ret_mask = mask;
     return TORG_OK;
 }
 
@@ -136,10 +150,14 @@ static uint32_t held_of(const struct replica_origin *record)
 static enum torg_err take_record(struct sync *sync, struct sync_origin *origin,
                                  const struct replica_origin *record)
 {
+    uint32_t visible = 0;
     enum torg_err err = TORG_OK;
 
     if (!origin->known || origin->charter_no != record->charter_no)
-        err = public_mask(sync, record, &origin->public_mask);
+        err = take_charter(sync, record, origin);
+    sync_visible_look(sync, origin, record);
+    if (!err)
+        err = sync_visible_here(sync, origin, &visible);
     if (err)
         return err;
     origin->known = true;
@@ -148,7 +166,7 @@ static enum torg_err take_record(struct sync *sync, struct sync_origin *origin,
     origin->charter_epoch = record->charter_epoch;
     origin->flags = record->flags;
     take_head(origin, record);
-    origin->wanted = origin->public_mask & origin->subscribed;
+    origin->wanted = visible & origin->subscribed;
     origin->unwanted = origin->own ? 0 : held_of(record) & ~origin->wanted;
     origin->complete = replica_complete_mask(record, origin->wanted);
     origin->missing = missing_of(record);
@@ -255,7 +273,7 @@ enum torg_err sync_origin_refresh(struct sync *sync, uint32_t index)
         rows_compare(sync, index, &before);
     if (before.known && before.charter_no == origin->charter_no && before.epoch == origin->epoch &&
         before.hno == origin->hno && before.complete == origin->complete &&
-        before.flags == origin->flags)
+        before.wanted == origin->wanted && before.flags == origin->flags)
         return TORG_OK;
     sync_link_have_due(sync, index);
     sync_origin_attend(sync, index);

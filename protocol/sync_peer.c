@@ -135,6 +135,7 @@ void sync_peer_free(struct sync_peer *peer)
 {
     link_free(peer->link);
     free(peer->rows);
+    sync_speaker_forget(&peer->speaker);
     peer->link = NULL;
     peer->rows = NULL;
 }
@@ -392,6 +393,7 @@ static enum torg_err link_make(struct sync *sync, struct sync_peer *peer,
     link->summary_ms = INT64_MIN;
     peer->link = link;
     peer->link_key = event->key;
+    sync_speaker_forget(&peer->speaker);
     return TORG_OK;
 }
 

@@ -134,7 +134,7 @@ static enum torg_err serve_pull(struct sync *sync, uint32_t peer, const struct f
         return refuse(sync, peer, frame->pull.sid, FRAME_CODE_UNKNOWN_ORIGIN, "");
     if (err)
         return err;
-    if (frame->pull.mask & ~origin->public_mask)
+    if (frame->pull.mask & ~sync_visible_to(sync, peer, origin))
         return refuse(sync, peer, frame->pull.sid, FRAME_CODE_COLLECTION_FORBIDDEN, "");
     if (frame->pull.mask & ~origin->wanted)
         return refuse(sync, peer, frame->pull.sid, FRAME_CODE_NOT_HELD, "not held here");
@@ -305,7 +305,7 @@ static enum torg_err serve_trie(struct sync *sync, uint32_t peer, const struct f
         return refuse(sync, peer, frame->trie_req.sid, FRAME_CODE_UNKNOWN_ORIGIN, "");
     if (err)
         return err;
-    if (!(origin->public_mask & bit))
+    if (!(sync_visible_to(sync, peer, origin) & bit))
         return refuse(sync, peer, frame->trie_req.sid, FRAME_CODE_COLLECTION_FORBIDDEN, "");
     if (!(origin->wanted & bit) || replica_complete_mask(&record, bit) != bit)
         return refuse(sync, peer, frame->trie_req.sid, FRAME_CODE_NOT_HELD, "not complete");
@@ -364,7 +364,7 @@ static enum torg_err serve_fetch(struct sync *sync, uint32_t peer, const struct 
     if (index == SYNC_NONE || !sync->origins[index].known)
         return refuse(sync, peer, frame->fetch.sid, FRAME_CODE_UNKNOWN_ORIGIN, "");
     origin = &sync->origins[index];
-    if (!(origin->public_mask >> frame->fetch.collection & 1))
+    if (!(sync_visible_to(sync, peer, origin) >> frame->fetch.collection & 1))
         return refuse(sync, peer, frame->fetch.sid, FRAME_CODE_COLLECTION_FORBIDDEN, "");
     if (!(origin->wanted >> frame->fetch.collection & 1))
         return refuse(sync, peer, frame->fetch.sid, FRAME_CODE_NOT_HELD, "not held here");

@@ -38,6 +38,9 @@ struct charter_wish {
     bool new_epoch;
     uint32_t visible;                    /* mask: collections whose visibility changes, */
     uint8_t visibility[COLLECTIONS_MAX]; /* to this (enum visibility) */
+    bool new_catalogue;                  /* the next two count: */
+    bool has_catalogue;
+    struct origin_id catalogue;
 };
 
 /*

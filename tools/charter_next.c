@@ -123,6 +123,10 @@ static enum torg_err visibility_take(struct charter_change *change)
         if (wish->visible >> c & 1)
             change->next.visibility[c] = wish->visibility[c];
     }
+    if (wish->new_catalogue) {
+        change->next.has_catalogue = wish->has_catalogue;
+        change->next.catalogue = wish->catalogue;
+    }
     return visibility_check(change);
 }
 

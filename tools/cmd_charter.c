@@ -49,7 +49,9 @@ static const char help[] =
     "  --name NAME          as people know it\n"
     "  --address HOST:PORT  what neighbours dial, or none\n"
     "  --visibility COLLECTION=WHO\n"
-    "                       who gets it: public or local (nobody); several times\n";
+    "                       who gets it: public, members (of the catalogue below, over their\n"
+    "                       own connections only) or local (nobody); several times\n"
+    "  --catalogue ORIGIN   the origin id of the catalogue that says who members are, or none\n";
 
 struct arguments {
     const char *verb;
@@ -218,7 +220,7 @@ static bool changes_nothing(const struct charter_wish *wish)
 {
     return !wish->name && !wish->address && !wish->new_root_key && !wish->new_signing_key &&
            !wish->new_node_key && !wish->new_epoch && !wish->threshold && !wish->add_root_count &&
-           !wish->remove_root_count && !wish->visible;
+           !wish->remove_root_count && !wish->visible && !wish->new_catalogue;
 }
 
 static int wish_check(const struct charter_wish *wish, const char *draft)
@@ -400,21 +402,43 @@ static int run(const struct arguments *arguments)
 /* COLLECTION=WHO; false after a message. */
 static bool read_visibility(const char *text, struct charter_wish *wish)
 {
-    static const char *const words[] = {
-        [VISIBILITY_LOCAL] = "local", [VISIBILITY_PUBLIC] = "public"};
+    static const char *const words[] = {[VISIBILITY_LOCAL] = "local",
+                                        [VISIBILITY_PUBLIC] = "public",
+                                        [VISIBILITY_MEMBERS] = "members"};
     size_t size = strcspn(text, "=");
     uint8_t collection = collection_of_name(span_of(text, size));
 
     for (size_t who = 0; collection && text[size] && who < ARRAY_SIZE(words); who++) {
         if (strcmp(text + size + 1, words[who]) != 0)
             continue;
+        if (who == VISIBILITY_MEMBERS && COLLECTION_MASK_PUBLIC >> collection & 1) {
+            cli_usage(COMMAND,
+                      "--visibility \"%s\": what the API shows to everybody cannot be edited "
+                      "where it does not show it; for members can be need-statistics, "
+                      "maturity-statistics, receipts and members",
+                      text);
+            return false;
+        }
         wish->visible |= UINT32_C(1) << collection;
         wish->visibility[collection] = (uint8_t)who;
         return true;
     }
     cli_usage(COMMAND,
-              "--visibility \"%s\": the name of a collection, =, and public or local; "
-              "like members=public",
+              "--visibility \"%s\": the name of a collection, =, and public, members or local; "
+              "like need-statistics=members",
+              text);
+    return false;
+}
+
+/* An origin id or none; false after a message. */
+static bool read_catalogue(const char *text, struct charter_wish *wish)
+{
+    wish->new_catalogue = true;
+    wish->has_catalogue = strcmp(text, "none") != 0;
+    if (!wish->has_catalogue ||
+        hex_decode(text, wish->catalogue.bytes, sizeof(wish->catalogue.bytes)) == TORG_OK)
+        return true;
+    cli_usage(COMMAND, "--catalogue \"%s\": 64 hex digits, the catalogue's origin id; or none",
               text);
     return false;
 }
@@ -456,6 +480,8 @@ static bool wish_option(struct charter_wish *wish, int option, const char *value
         return true;
     case 'v':
         return read_visibility(value, wish);
+    case 'l':
+        return read_catalogue(value, wish);
     case 'm':
         wish->name = value;
         return true;
@@ -481,6 +507,7 @@ int cmd_charter(int argc, char **argv)
         {"name", required_argument, NULL, 'm'},
         {"address", required_argument, NULL, 'a'},
         {"visibility", required_argument, NULL, 'v'},
+        {"catalogue", required_argument, NULL, 'l'},
         {"help", no_argument, NULL, 'h'},
         {0},
     };

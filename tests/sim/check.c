@@ -238,6 +238,19 @@ static void numbers_check(struct check *check, const struct world_node *origin)
     }
 }
 
+/* Of an origin's collections for members, nothing is held where there never was one. */
+static void secrets_check(struct check *check, const struct world_node *node,
+                          const struct world_node *origin, const struct replica_origin *record)
+{
+    uint32_t visible = world_visible_ever(check->world, node->index, origin->index);
+
+    for (unsigned c = 1; c < COLLECTIONS_MAX; c++) {
+        if (record->held[c].count && !(visible >> c & 1))
+            check_violate(check, 20, "%s holds what %s keeps for members", node->name,
+                          origin->name);
+    }
+}
+
 static void on_applied(void *context, struct world_node *node, struct kv *kv,
                        const struct origin_id *id)
 {
@@ -255,6 +268,7 @@ static void on_applied(void *context, struct world_node *node, struct kv *kv,
     if (origin == node->book)
         numbers_check(check, origin);
     MUST(replica_origin_get(kv, id, &record));
+    secrets_check(check, node, origin, &record);
     origin_check(check, node, origin, kv, &record,
                  place->touched ? &place->working : &place->committed, &now);
     free(place->working.items);
@@ -365,7 +379,56 @@ uint64_t check_payloads_sent(const struct check *check)
     return check->payloads_sent;
 }
 
-static void on_sending(void *context, struct world_node *node, uint8_t type, struct span body)
+/* Who signed a header of that collection? NULL: nobody, it is invented. */
+static const struct world_node *signer_of(const struct check *check, uint8_t collection,
+                                          const struct listing_id *id, struct span header)
+{
+    struct listing_key key = listing_key_of(id);
+    struct hash hash = change_header_hash(header);
+
+    for (uint32_t i = 0; i < check->world->node_count; i++) {
+        const struct world_node *origin = &check->world->nodes[i];
+
+        if (world_is_origin(origin) && world_version_of(origin, collection, &key, &hash))
+            return origin;
+    }
+    return NULL;
+}
+
+/* One header on its way to a node: may that one ever have had it? */
+static void secret_look(struct check *check, const struct world_node *node, uint32_t to,
+                        struct span bytes)
+{
+    const struct world_node *origin;
+    struct change_header header;
+
+    if (change_header_parse(bytes, &header) ||
+        !(check->world->members_only >> header.collection & 1))
+        return;
+    origin = signer_of(check, header.collection, &header.id, bytes);
+    if (origin && !(world_visible_ever(check->world, to, origin->index) >> header.collection & 1))
+        check_violate(check, 20, "%s sends to %s what %s keeps for members", node->name,
+                      check->world->nodes[to].name, origin->name);
+}
+
+static void secrets_sent(struct check *check, const struct world_node *node, uint32_t to,
+                         const struct frame *frame)
+{
+    const struct frame_list *list = frame->type == FRAME_BATCH     ? &frame->batch.entries
+                                    : frame->type == FRAME_ENTRIES ? &frame->entries.entries
+                                                                   : &frame->delta.headers;
+    struct profile_reader in = frame_list_reader(list);
+
+    if (to == WORLD_NONE || !check->world->members_only)
+        return;
+    for (uint32_t i = 0; i < list->count; i++)
+        secret_look(check, node, to,
+                    frame->type == FRAME_DELTA ? profile_bin(&in, HEADER_BYTES_MAX)
+                                               : frame_read_entry(&in).header);
+}
+
+static void on_sending(void *context, struct world_node *node, uint32_t to, uint8_t type,
+                       struct span body)
 {
     struct check *check = context;
     struct frame frame;
@@ -380,6 +443,8 @@ static void on_sending(void *context, struct world_node *node, uint8_t type, str
     if (type == FRAME_BATCH || type == FRAME_ENTRIES)
         check->payloads_sent +=
             payloads_in(type == FRAME_BATCH ? &frame.batch.entries : &frame.entries.entries);
+    if (type == FRAME_BATCH || type == FRAME_ENTRIES || type == FRAME_DELTA)
+        secrets_sent(check, node, to, &frame);
     if (type != FRAME_HAVE)
         return;
     in = frame_list_reader(&frame.have.rows);

@@ -51,6 +51,7 @@ static const struct {
     {"strict", FAULT_STRICT, {11}},
     {"any-version", FAULT_ANY_VERSION, {16}},
     {"unmeasured", FAULT_UNMEASURED, {8}},
+    {"leaky", FAULT_LEAKY, {20, 11}},
 };
 
 /* ---- the program ---- */

@@ -115,14 +115,18 @@ static void world_build(struct run *run)
     unsigned drawn = (unsigned)world_below(run->world, ARRAY_SIZE(topologies));
     unsigned topology = settings->fault == FAULT_FLOOD    ? 2 /* a ring: two ways to all */
                         : settings->fault == FAULT_GREEDY ? 1 /* a star: many edges */
+                        : run->members                    ? 1 /* all by way of a member */
                                                           : drawn;
     uint32_t spread = settings->nodes_max - settings->nodes_min + 1;
 
     bool hostile, hostile_first;
 
     run->nodes = settings->nodes_min + (uint32_t)world_below(run->world, spread);
-    for (uint32_t i = 0; i < run->nodes; i++)
+    for (uint32_t i = 0; i < run->nodes; i++) {
         world_node_add(run->world, i == 0 || world_chance(run->world, 70));
+        if (i == 0 && run->members)
+            run_members_found(run);
+    }
     dial_only_choose(run, topology);
     hostile = needs_hostile(run->settings->fault) || world_chance(run->world, 40);
     hostile_first = world_chance(run->world, 50);
@@ -135,6 +139,8 @@ static void world_build(struct run *run)
         hostile_add(run);
     run_versions_mix(run);
     run_parts_choose(run);
+    if (run->members)
+        run_members_choose(run);
     run->large = world_chance(run->world, 10);
     run->restores = run->settings->fault == FAULT_UNGUARDED || world_chance(run->world, 40);
     for (uint32_t i = 0; i < run->world->node_count; i++) {
@@ -306,6 +312,8 @@ static void chaos(struct run *run)
     while (run->world->now_ms < until_ms && !check_violation(run->check, NULL)) {
         world_run(run->world, run->world->now_ms + 1 + (int64_t)world_below(run->world, pause_ms));
         chaos_step(run);
+        if (run->members)
+            run_members_change(run, (uint32_t)world_below(run->world, run->nodes));
         if (run->settings->fault == FAULT_FORGET_COMMIT && world_chance(run->world, 10))
             copy_take(run, 1);
         else if (run->settings->fault == FAULT_ACCEPT_OLD && !run->copies[1])
@@ -447,6 +455,8 @@ static void heal(struct run *run, struct result *result)
         if (!world->nodes[i].up)
             world_start(world, i);
     }
+    if (run->members)
+        run_members_confirm(run);
     run_settle(run, 11);
     run_fault_in_quiet(run);
     result->heal_ms = world->now_ms - from_ms;
@@ -492,6 +502,8 @@ struct result run_seed(const struct settings *settings, uint64_t seed, bool prin
     world->greedy = settings->fault == FAULT_GREEDY;
     run.forks = (settings->fault >= FAULT_MUTE_PROOF && settings->fault <= FAULT_NO_CURE) ||
                 (settings->fault == FAULT_NONE && seed * UINT64_C(0xd1342543de82ef95) >> 62 == 0);
+    run.members = run_members_due(&run);
+    run.forks = run.forks && !run.members; /* whose catalogue would be the one that forks */
     world_build(&run);
     chaos(&run);
     heal(&run, &result);

@@ -44,6 +44,7 @@ enum fault {
     FAULT_STRICT,        /* what a later version adds is taken for a mistake */
     FAULT_ANY_VERSION,   /* nodes whose versions do not meet talk all the same */
     FAULT_UNMEASURED,    /* no quota is kept */
+    FAULT_LEAKY,         /* whoever is named counts as a member */
 };
 
 struct settings {
@@ -75,6 +76,7 @@ struct run {
     bool faulted;   /* the deliberate fault has been done */
     bool restores;  /* the first origin comes from an old backup in the end */
     bool forks;     /* and in the end a second host signs with its keys */
+    bool members;   /* some collections are for members only */
     bool large;     /* some origins have thousands of listings */
     uint32_t apart; /* speaks none of our versions; WORLD_NONE: nobody does */
 };
@@ -98,6 +100,12 @@ void run_versions_check(struct run *run);
 /* Some nodes at the edges want only some collections; later perhaps others. */
 void run_parts_choose(struct run *run);
 void run_parts_change(struct run *run, uint32_t node);
+/* Some collections are for members: the catalogue, who is one, and that it changes. */
+bool run_members_due(const struct run *run);
+void run_members_found(struct run *run);
+void run_members_choose(struct run *run);
+void run_members_change(struct run *run, uint32_t node);
+void run_members_confirm(struct run *run);
 /* A small world: who was away is sent what differs. */
 void run_away(struct run *run);
 /* In quiet nobody is sent much twice. */

@@ -23,7 +23,8 @@ struct scale {
 };
 
 /* What a node says; in a quiet world all of it arrives. */
-static void count_payloads(void *context, struct world_node *node, uint8_t type, struct span body)
+static void count_payloads(void *context, struct world_node *node, uint32_t to, uint8_t type,
+                           struct span body)
 {
     struct scale *scale = context;
     struct frame_list *entries;
@@ -31,6 +32,7 @@ static void count_payloads(void *context, struct world_node *node, uint8_t type,
     struct frame frame;
 
     (void)node;
+    (void)to;
     if ((type != FRAME_BATCH && type != FRAME_ENTRIES) || frame_decode(type, body, &frame))
         return;
     entries = type == FRAME_BATCH ? &frame.batch.entries : &frame.entries.entries;

@@ -93,9 +93,12 @@ struct world_node {
     struct world_end *ends; /* by link */
     uint32_t next_link, end_capacity;
     uint32_t subscribe_mask;
-    bool follows;   /* it trusts whom the world's catalogue names, and nobody else */
-    uint64_t part;  /* of others' origins it wants only what this decides; 0: all */
-    uint32_t quota; /* listings that it takes of each of them; 0: no limit */
+    bool member;      /* of the world's catalogue, by its newest word */
+    bool ever_member; /* it may hold what it got then */
+    bool curious;     /* it takes itself for a member, and wants what members get */
+    bool follows;     /* it trusts whom the world's catalogue names, and nobody else */
+    uint64_t part;    /* of others' origins it wants only what this decides; 0: all */
+    uint32_t quota;   /* listings that it takes of each of them; 0: no limit */
     uint64_t seed;
     uint64_t restarts;
 
@@ -129,8 +132,9 @@ struct world_watcher {
                     const struct origin_id *origin);
     /* The transaction is over: all of it is durable, or none of it was. */
     void (*ended)(void *context, struct world_node *node, bool committed);
-    /* A frame that a node sends, before it is on the wire. */
-    void (*sending)(void *context, struct world_node *node, uint8_t type, struct span body);
+    /* A frame that a node sends to another, before it is on the wire. */
+    void (*sending)(void *context, struct world_node *node, uint32_t to, uint8_t type,
+                    struct span body);
     /* Before a node's sync gets an event. */
     void (*stepping)(void *context, const struct world_node *node);
     /* What a node sends, whole frames, and may be added to. */
@@ -167,6 +171,8 @@ struct world {
     int64_t clock_offset_ms[WORLD_NODES_MAX];
     unsigned invent_percent; /* of what inventors send has an invention beside it */
     uint32_t catalogue;      /* the node that is one; WORLD_NONE: none is */
+    uint32_t members_only;   /* collections that all origins but the catalogue keep for members */
+    bool leaky;        /* --break: the catalogue's word is not looked at: all count as members */
     bool coward;       /* --break: a peer that does not deliver what it claims stops who writes */
     bool greedy;       /* --break: who wants a part is told to want all */
     bool convoy;       /* --break: nothing is sent to one while something is sent to another */
@@ -235,7 +241,12 @@ bool world_is_origin(const struct world_node *node);
 /* Newest head that a node holds of an origin; false if none. */
 bool world_head(struct world *world, uint32_t node, const struct origin_id *origin,
                 struct replica_origin *ret_record);
-/* The collections that a node wants of the origin at from. */
+/* Collections of the origin at from that the node may hold: not those for members, if it is none.
+ */
+uint32_t world_visible(const struct world *world, uint32_t node, uint32_t from);
+/* The same, if it was a member once: then it may hold, or be sent, what is on its way yet. */
+uint32_t world_visible_ever(const struct world *world, uint32_t node, uint32_t from);
+/* The collections that a node is to hold of the origin at from: that it wants, and may hold. */
 uint32_t world_mask(const struct world *world, uint32_t node, uint32_t from);
 /* What the sync at a node says of its peer that is node; zeros if it is down or has none such. */
 struct sync_peer_status world_peer_status(const struct world *world, uint32_t at, uint32_t node);

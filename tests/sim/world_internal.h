@@ -114,7 +114,7 @@ void world_wire_leave(struct world *world, struct world_wire *wire, unsigned end
 /* Frames of the muted type are taken out of what is sent (a deliberate fault). */
 void world_wire_mute(struct world *world, struct buffer *bytes);
 /* Whole frames that a node sends, to the watcher. */
-void world_wire_show(struct world_node *node, struct span bytes);
+void world_wire_show(struct world_node *node, uint32_t to, struct span bytes);
 /* Bytes leave an end and arrive in pieces of any size. */
 void world_wire_send(struct world *world, struct world_wire *wire, unsigned end, struct span bytes);
 void world_wire_dial(struct world *world, struct world_node *node, uint32_t peer);
@@ -133,6 +133,10 @@ enum torg_err world_charter_hold(struct world_node *node, struct kv *kv);
 bool world_behind_guard(const struct world_node *node);
 /* What waits becomes one durable commit, or, when the store fails, nothing. */
 void world_writer_commit(struct world_node *node);
+
+/* ---- world_look.c ---- */
+/* The collections that a node is configured to want of the origin at from. */
+uint32_t world_wish(const struct world *world, uint32_t node, uint32_t from);
 
 /* ---- world_node.c ---- */
 void world_key_draw(struct world *world, struct secret_key *ret_secret,

@@ -52,7 +52,30 @@ bool world_head(struct world *world, uint32_t node, const struct origin_id *orig
     return ret_record->has_head;
 }
 
+static uint32_t visible(const struct world *world, uint32_t index, uint32_t from, bool member)
+{
+    if (world->catalogue == WORLD_NONE || from == world->catalogue || member ||
+        world->nodes[from].book == world->nodes[index].book)
+        return COLLECTION_MASK_ALL;
+    return COLLECTION_MASK_ALL & ~world->members_only;
+}
+
+uint32_t world_visible(const struct world *world, uint32_t index, uint32_t from)
+{
+    return visible(world, index, from, world->nodes[index].member);
+}
+
+uint32_t world_visible_ever(const struct world *world, uint32_t index, uint32_t from)
+{
+    return visible(world, index, from, world->nodes[index].ever_member);
+}
+
 uint32_t world_mask(const struct world *world, uint32_t index, uint32_t from)
+{
+    return world_wish(world, index, from) & world_visible(world, index, from);
+}
+
+uint32_t world_wish(const struct world *world, uint32_t index, uint32_t from)
 {
     const struct world_node *node = &world->nodes[index];
     uint64_t bits = (node->part ^ (from + 1)) * UINT64_C(0x9e3779b97f4a7c15) >> 32;
@@ -62,6 +85,8 @@ uint32_t world_mask(const struct world *world, uint32_t index, uint32_t from)
         return node->subscribe_mask;
     for (unsigned i = 0; i < WORLD_COLLECTIONS; i++)
         mask |= (uint32_t)(bits >> i & 1) << world_collection(i);
+    if (from == world->catalogue)
+        return mask | UINT32_C(1) << COLLECTION_MEMBERS; /* or it would not know who is one */
     return mask ? mask : UINT32_C(1) << world_collection(0);
 }
 

@@ -55,6 +55,10 @@ static void charter_federate(const struct world_node *node, struct charter *char
     charter->node_keys[0] = node->node_key;
     charter->has_catalogue = true;
     charter->catalogue = catalogue->own;
+    for (uint8_t c = 1; c < COLLECTIONS_MAX; c++) {
+        if (node != catalogue && node->world->members_only >> c & 1)
+            charter->visibility[c] = VISIBILITY_MEMBERS;
+    }
     if (node == catalogue)
         charter->visibility[COLLECTION_MEMBERS] = VISIBILITY_PUBLIC;
 }
@@ -189,6 +193,16 @@ void world_peer(struct world *world, uint32_t a, uint32_t b, bool b_dials_too)
              (b_dials_too || world->nodes[b].dial_only) && !world->nodes[a].dial_only);
 }
 
+/* The TLS key of a member's node; zeros if there is none. */
+static struct public_key member_key(const struct world *world)
+{
+    for (uint32_t i = 0; i < world->node_count; i++) {
+        if (world->nodes[i].member)
+            return world->nodes[i].node_key;
+    }
+    return (struct public_key){{0}};
+}
+
 void world_start(struct world *world, uint32_t index)
 {
     struct world_node *node = &world->nodes[index];
@@ -218,7 +232,7 @@ void world_start(struct world *world, uint32_t index)
             continue;
         if (node->follows)
             continue;
-        masks[config.trusted_count] = world_mask(world, index, i);
+        masks[config.trusted_count] = world_wish(world, index, i);
         trusted[config.trusted_count++] = world->nodes[i].own;
     }
     if (node->follows) {
@@ -226,6 +240,8 @@ void world_start(struct world *world, uint32_t index)
         config.catalogue = world->nodes[world->catalogue].own;
         config.members_mask = node->subscribe_mask;
     }
+    if (node->curious)
+        config.node_key = member_key(world);
     node->recovering = node->has_own && !node->unguarded && world_behind_guard(node);
     config.recovering = node->recovering;
     if (node->recovering)

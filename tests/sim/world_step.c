@@ -26,7 +26,7 @@ static void action_send(struct world_node *node, struct sync_action *action)
 
     if (node->boasts)
         malice_boast(&action->bytes, 1, 0);
-    world_wire_show(node, buffer_span(&action->bytes));
+    world_wire_show(node, wire ? wire->nodes[1 - end] : WORLD_NONE, buffer_span(&action->bytes));
     if (world->watcher.speaking)
         world->watcher.speaking(world->watcher.context, node, &action->bytes);
     if (world->mute_type)

@@ -136,7 +136,7 @@ void world_wire_mute(struct world *world, struct buffer *bytes)
     bytes->size = kept;
 }
 
-void world_wire_show(struct world_node *node, struct span bytes)
+void world_wire_show(struct world_node *node, uint32_t to, struct span bytes)
 {
     struct world *world = node->world;
     size_t at = 0;
@@ -149,7 +149,7 @@ void world_wire_show(struct world_node *node, struct span bytes)
         world->frames++;
         if (world->watcher.sending)
             world->watcher.sending(
-                world->watcher.context, node, type,
+                world->watcher.context, node, to, type,
                 span_of(bytes.data + at + FRAME_PREFIX_BYTES, size - FRAME_PREFIX_BYTES));
         at += size;
     }

@@ -162,23 +162,35 @@ void world_rewrite(struct world *world, uint32_t index, unsigned count, size_t p
     world_job_add(&world->nodes[index], job);
 }
 
+/* What is written before it starts is there when it does. */
+static void catalogue_commit(struct world *world)
+{
+    if (!world->nodes[world->catalogue].up)
+        world_writer_commit(&world->nodes[world->catalogue]);
+}
+
 /* A charter 0 cannot name its own hash: the catalogue's next one names it. */
 void world_catalogue(struct world *world, uint32_t index)
 {
     assert(world->catalogue == WORLD_NONE && index + 1 == world->node_count);
     world->catalogue = index;
     world_rotate(world, index, false);
+    catalogue_commit(world);
 }
 
 void world_member(struct world *world, uint32_t member, const char *status, uint32_t quota)
 {
     struct world_job *job = world_alloc(1, sizeof(*job));
 
+    world->nodes[member].member = status && strcmp(status, "active") == 0;
+    world->nodes[member].ever_member |= world->nodes[member].member;
     job->changes = world_alloc(1, sizeof(*job->changes));
-    job->changes[0] = roster_change(&world->nodes[member].own, status, quota, &job->bytes);
+    job->changes[0] = roster_change(&world->nodes[member].own, world->leaky ? "active" : status,
+                                    quota, world_random(world), &job->bytes);
     job->change_count = 1;
     MUST(job->bytes.err);
     world_job_add(&world->nodes[world->catalogue], job);
+    catalogue_commit(world);
 }
 
 void world_rotate(struct world *world, uint32_t index, bool new_epoch)

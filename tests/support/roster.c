@@ -5,11 +5,11 @@
 #include "protocol/profile.h"
 
 struct local_change roster_change(const struct origin_id *member, const char *status,
-                                  uint32_t quota, struct buffer *payload)
+                                  uint32_t quota, uint64_t nonce, struct buffer *payload)
 {
     struct local_change change = {.collection = COLLECTION_MEMBERS,
                                   .id = member_listing_id(member)};
-    static const uint8_t nonce[16] = {7};
+    uint8_t nonce_bytes[16] = {0};
     char hex[2 * sizeof(member->bytes) + 1];
     struct buffer body = {0};
 
@@ -30,7 +30,8 @@ struct local_change roster_change(const struct origin_id *member, const char *st
     }
     pack_str(&body, span_of_str("status"));
     pack_str(&body, span_of_str(status));
-    payload_pack(nonce, PAYLOAD_SCHEMA, buffer_span(&body), payload);
+    put_u64be(nonce_bytes, nonce);
+    payload_pack(nonce_bytes, PAYLOAD_SCHEMA, buffer_span(&body), payload);
     buffer_done(&body);
     change.payload = buffer_span(payload);
     return change;

@@ -6,9 +6,10 @@
 
 /*
  * What a catalogue says of an origin, as a change to be committed: status NULL
- * takes the entry away, quota 0 says none. payload is made anew and must outlive the commit.
+ * takes the entry away, quota 0 says none; another nonce makes other bytes. payload is made anew
+ * and must outlive the commit.
  */
 struct local_change roster_change(const struct origin_id *member, const char *status,
-                                  uint32_t quota, struct buffer *payload);
+                                  uint32_t quota, uint64_t nonce, struct buffer *payload);
 
 #endif

@@ -62,7 +62,10 @@ static void charter_fill(const struct town *town, uint64_t charter_no, struct ch
     ret->signing_keys[0].key_no = town->signer.key_no;
     ret->signing_keys[0].key = seal_public_key(&town->signer.key);
     for (unsigned i = 1; i <= COLLECTION_NETWORKS; i++)
-        ret->visibility[i] = VISIBILITY_PUBLIC;
+        ret->visibility[i] = town->members_only >> i & 1 ? VISIBILITY_MEMBERS : VISIBILITY_PUBLIC;
+    ret->has_catalogue = town->catalogue != NULL;
+    if (town->catalogue)
+        ret->catalogue = *town->catalogue;
 }
 
 /* The hash of charter no, 0 before the first. */

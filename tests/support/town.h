@@ -23,6 +23,10 @@ struct town {
     uint64_t next_key_no;
     struct kv_mem *mem; /* its own node */
     int64_t now_ms;
+    /* What the next charters say: collections that are for members, of that catalogue (NULL: nil).
+     */
+    uint32_t members_only;
+    const struct origin_id *catalogue;
 };
 
 /* Charter 0, signing key 1, all named collections public. The store holds the charter. */

@@ -125,5 +125,52 @@ def test_who_is_a_member_is_trusted():
         until("B says so", lambda: "suspended" not in towns[1].origins()["C"]["flags"])
 
 
+def collection(node, origin, name):
+    for entry in node.origins()[origin]["collections"]:
+        if entry.get("id") == name:
+            return entry
+    return None
+
+
+def test_a_collection_for_members():
+    """B is a member of the catalogue that A's charter names, C is not; both hold A's offers."""
+    with Federation() as federation:
+        a, b, c = (federation.found(name) for name in ("A", "B", "C"))
+        federation.link(b, a)
+        federation.link(c, a)
+        federation.link(c, b)
+        catalogue = shown(b)["origin"]
+
+        def charter(node, *options, check=True):
+            return torg("charter", "new", "--root-key", str(node.directory / "keys" / "root.key"),
+                        "--config", str(node.conf), *options, check=check)
+        for node in (a, b):  # A's list of members is for the members of B's list
+            charter(node, "--catalogue", catalogue)
+        charter(a, "--visibility", "members=members")
+        assert "members" in shown(a)["for members"] and shown(a)["catalogue"] == catalogue
+        refused = charter(a, "--visibility", "offers=members", check=False)
+        assert refused.returncode == 2 and "need-statistics" in refused.stderr, refused
+        for node in federation.nodes:
+            node.start()
+        a.publish("offers", feature("Anbud A"))
+        member(a, "add", str(c.card))
+        until("both have the offer", lambda: found(b, "anbud") == 1 and found(c, "anbud") == 1)
+        until("both know that there is something", lambda: collection(b, "A", "members")
+              and collection(c, "A", "members"))
+        assert collection(b, "A", "members")["count"] == 0  # not even B belongs yet
+        member(b, "add", str(b.card))
+        until("B has what is for members", lambda: collection(b, "A", "members")["count"] == 1)
+        until("B is whole", lambda: b.origins()["A"]["state"] == "complete")
+        until("C is whole without it", lambda: c.origins()["A"]["state"] == "complete")
+        kept = collection(c, "A", "members")
+        assert kept["promised"] == 1 and kept["count"] == 0 and not kept["wanted"], kept
+        member(b, "set", "B", "--status", "suspended")
+        until("B has dropped it", lambda: collection(b, "A", "members")["count"] == 0)
+        for node in federation.nodes:
+            node.stop()
+            checked = node.verify()
+            assert checked.returncode == 0, checked.stdout
+
+
 if __name__ == "__main__":
-    run(test_who_is_a_member_is_trusted, test_entries_are_written_on_the_catalogues_node, test_a_charter_must_name_the_collection)
+    run(test_a_collection_for_members, test_who_is_a_member_is_trusted, test_entries_are_written_on_the_catalogues_node, test_a_charter_must_name_the_collection)

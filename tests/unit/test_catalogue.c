@@ -343,6 +343,54 @@ static void test_rebuild_is_incremental(void **state)
     world_done(&world);
 }
 
+/* Town 0's next charter, in the world's store, and what the index makes of it. */
+static uint64_t offers_after_charter(struct world *world, uint32_t members_only)
+{
+    struct catalogue_writer writer = {.themes = world->themes};
+    struct replica_observer observer = catalogue_observer(&writer);
+    struct town_write write;
+    uint64_t count;
+    struct kv kv;
+
+    world->towns[0].members_only = members_only;
+    town_rotate(&world->towns[0], false);
+    town_charters_write(&world->towns[0], &write);
+    assert_ok(kv_mem_write_begin(world->mem, &kv));
+    assert_ok(replica_apply(&kv, &write.write, &observer));
+    assert_ok(catalogue_flush(&writer, &kv));
+    assert_ok(catalogue_count(&kv, COLLECTION_OFFERS, world->origin_numbers[0], &count));
+    assert_ok(kv_mem_write_commit(&kv));
+    catalogue_writer_done(&writer);
+    town_write_done(&write);
+    return count;
+}
+
+/* What a charter keeps for members must be nowhere in the index, and back when it is public. */
+static void test_what_is_for_members_is_not_shown(void **state)
+{
+    struct buffer before = {0}, after = {0};
+    struct world world;
+    uint64_t offers;
+
+    (void)state;
+    world_init(&world, 31);
+    kv_mem_strict(world.mem, true);
+    world_change(&world, 300, 100);
+    offers = offers_after_charter(&world, 0);
+    assert_true(offers > 0);
+    assert_int_equal(offers_after_charter(&world, 1u << COLLECTION_OFFERS), 0);
+    verify_clean(&world);
+    dump(&world, &before);
+    rebuild(&world);
+    dump(&world, &after);
+    assert_true(span_equal(buffer_span(&before), buffer_span(&after)));
+    assert_int_equal(offers_after_charter(&world, 0), offers);
+    verify_clean(&world);
+    buffer_done(&before);
+    buffer_done(&after);
+    world_done(&world);
+}
+
 /* The spans of a store end with the next write: who keeps one reads freed memory. */
 static void test_borrowed_spans(void **state)
 {
@@ -809,6 +857,7 @@ int main(void)
         cmocka_unit_test(test_find),
         cmocka_unit_test(test_sources),
         cmocka_unit_test(test_rebuild_is_incremental),
+        cmocka_unit_test(test_what_is_for_members_is_not_shown),
         cmocka_unit_test(test_borrowed_spans),
         cmocka_unit_test(test_trees_follow),
         cmocka_unit_test(test_verify_finds_damage),

@@ -33,7 +33,7 @@ static struct origin_id somebody(uint8_t first)
 static void say(struct fixture *f, const struct origin_id *member, const char *status)
 {
     struct buffer payload = {0};
-    struct local_change change = roster_change(member, status, 0, &payload);
+    struct local_change change = roster_change(member, status, 0, 7, &payload);
 
     assert_ok(payload.err);
     assert_ok(town_commit(&f->catalogue, &change, 1));
@@ -107,7 +107,7 @@ static void test_who_belongs(void **state)
     assert_int_equal(ask(f, &d, &member), TORG_E_NOT_FOUND);
     assert_int_equal(active(f), 1);
     assert_int_equal(member.quota, 0);
-    change = roster_change(&b, "active", 500, &payload);
+    change = roster_change(&b, "active", 500, 7, &payload);
     assert_ok(town_commit(&f->catalogue, &change, 1));
     say(f, &a, NULL);
     assert_int_equal(ask(f, &a, &member), TORG_E_NOT_FOUND);
@@ -124,7 +124,7 @@ static void test_what_says_nothing(void **state)
     struct origin_id a = somebody(1), b = somebody(2), twin = a;
     struct fixture *f = *state;
     struct buffer payload = {0};
-    struct local_change change = roster_change(&a, "active", 0, &payload);
+    struct local_change change = roster_change(&a, "active", 0, 7, &payload);
     struct member member;
 
     change.id = member_listing_id(&b);
@@ -140,7 +140,7 @@ static void test_what_says_nothing(void **state)
     assert_int_equal(ask(f, &twin, &member), TORG_E_NOT_FOUND);
     assert_ok(ask(f, &a, &member));
     /* Bytes that are no payload at all. */
-    change = roster_change(&a, "active", 0, &payload);
+    change = roster_change(&a, "active", 0, 7, &payload);
     change.payload = span_of("?", 1);
     assert_ok(town_commit(&f->catalogue, &change, 1));
     assert_int_equal(ask(f, &a, &member), TORG_E_NOT_FOUND);
@@ -154,7 +154,7 @@ static void test_later_schemas(void **state)
     struct origin_id a = somebody(1);
     struct fixture *f = *state;
     struct buffer payload = {0}, later = {0};
-    struct local_change change = roster_change(&a, "active", 0, &payload);
+    struct local_change change = roster_change(&a, "active", 0, 7, &payload);
     struct payload parsed;
     struct member member;
 
@@ -179,7 +179,7 @@ static void test_the_entry_is_a_listing(void **state)
     struct payload parsed;
 
     (void)state;
-    (void)roster_change(&a, "suspended", 0, &payload);
+    (void)roster_change(&a, "suspended", 0, 7, &payload);
     assert_ok(payload_parse(buffer_span(&payload), &parsed));
     assert_ok(listing_check(COLLECTION_MEMBERS, parsed.body, &problems));
     buffer_done(&payload);

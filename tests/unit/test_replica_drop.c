@@ -104,11 +104,65 @@ static void test_the_own_origin_stays(void **state)
     town_done(&stranger);
 }
 
+static enum torg_err count_told(void *context, struct kv *kv, const struct replica_origin *origin,
+                                uint8_t collection, const struct listing_key *key,
+                                const struct replica_entry *entry)
+{
+    unsigned *told = context;
+
+    (void)kv;
+    (void)key;
+    assert_int_equal(collection, 2);
+    assert_int_equal(origin->held[2].count, MANY);
+    assert_int_equal(entry->payload.size, 8);
+    ++*told;
+    return TORG_OK;
+}
+
+/* Whoever shows listings must hear when a charter takes them back from everybody, or gives them. */
+static void test_a_charter_says_who_may_see(void **state)
+{
+    static const uint32_t wishes[] = {BIT(2), BIT(2) | BIT(5), 0};
+    static const unsigned expected[] = {MANY, 0, MANY};
+    unsigned told = 0;
+    struct replica_observer observer = {.context = &told, .changed = count_told};
+    struct replica_origin origin;
+    struct town town;
+    struct kv_mem *mem;
+
+    (void)state;
+    town_init(&town, 11);
+    mem = follower_new(&town);
+    commit_many(&town, 2, MANY);
+    assert_ok(catch_up(&town, mem, MODEL_MASK));
+    for (size_t i = 0; i < ARRAY_SIZE(wishes); i++) {
+        struct town_write write;
+        uint32_t mask;
+        struct kv kv;
+
+        town.members_only = wishes[i];
+        town_rotate(&town, false);
+        town_charters_write(&town, &write);
+        told = 0;
+        assert_ok(town_apply(mem, &write.write, &observer));
+        town_write_done(&write);
+        assert_int_equal(told, expected[i]);
+        origin_read(mem, &town.id, &origin);
+        assert_ok(kv_mem_read_begin(mem, &kv));
+        assert_ok(replica_public_mask(&kv, &origin, &mask));
+        kv_mem_read_end(&kv);
+        assert_int_equal(mask & (BIT(2) | BIT(5)), (BIT(2) | BIT(5)) & ~wishes[i]);
+    }
+    kv_mem_free(mem);
+    town_done(&town);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_drop),
         cmocka_unit_test(test_the_own_origin_stays),
+        cmocka_unit_test(test_a_charter_says_who_may_see),
     };
 
     if (seal_init())

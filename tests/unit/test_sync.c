@@ -373,9 +373,10 @@ static void charter_forge(struct world *world, uint32_t node, uint32_t origin)
     buffer_done(&value);
 }
 
-static void count_charter_requests(void *context, struct world_node *node, uint8_t type,
-                                   struct span body)
+static void count_charter_requests(void *context, struct world_node *node, uint32_t to,
+                                   uint8_t type, struct span body)
 {
+    (void)to;
     (void)body;
     if (node->index == 1 && type == FRAME_CHARTER_REQ)
         ++*(unsigned *)context;

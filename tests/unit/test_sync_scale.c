@@ -23,11 +23,13 @@ struct cost {
     size_t bytes;
 };
 
-static void count(void *context, struct world_node *node, uint8_t type, struct span body)
+static void count(void *context, struct world_node *node, uint32_t to, uint8_t type,
+                  struct span body)
 {
     struct cost *cost = context;
 
     (void)node;
+    (void)to;
     if (type == FRAME_TRIE_REQ || type == FRAME_FETCH)
         cost->round_trips++;
     if (type == FRAME_TRIE_REQ || type == FRAME_FETCH || type == FRAME_TRIE ||
