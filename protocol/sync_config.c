@@ -86,7 +86,7 @@ static enum torg_err trust_make(const struct sync_config *config, struct sync_tr
         .members_mask = config->subscribe_mask & config->members_mask,
     };
 
-    if (config->trusted_count + 2 > ORIGINS_MAX)
+    if (config->trusted_count + config->has_catalogue >= ORIGINS_MAX)
         return TORG_E_TOO_BIG;
     trust.pins = calloc(config->trusted_count + 1, sizeof(*trust.pins));
     if (!trust.pins)
