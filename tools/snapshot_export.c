@@ -147,39 +147,20 @@ static enum torg_err put_collection(struct export *export, const struct replica_
     return err ? err : put_entries(export, false);
 }
 
-/* Those that its charter gives to everybody: a file goes through any hands. */
-static enum torg_err public_mask(const struct kv *kv, const struct replica_origin *origin,
-                                 uint32_t *ret_mask, char *name)
-{
-    struct charter_signed charter_signed;
-    struct charter charter;
-    struct span bytes;
-    enum torg_err err = replica_charter_get(kv, origin->number, origin->charter_no, &bytes);
-
-    if (!err)
-        err = charter_signed_parse(bytes, &charter_signed);
-    if (!err)
-        err = charter_parse(charter_signed.bytes, &charter);
-    if (err)
-        return err;
-    *ret_mask = 0;
-    for (unsigned c = 1; c < COLLECTIONS_MAX; c++) {
-        if (charter.visibility[c] == VISIBILITY_PUBLIC)
-            *ret_mask |= UINT32_C(1) << c;
-    }
-    snapshot_name(&origin->id, bytes, name);
-    return TORG_OK;
-}
-
 static enum torg_err put_origin(struct export *export, const struct replica_origin *origin)
 {
     char name[SNAPSHOT_NAME_BYTES];
     uint64_t before = export->listings;
     uint32_t mask;
-    enum torg_err err = public_mask(&export->read, origin, &mask, name);
+    struct span charter;
+    /* What its charter gives to everybody: a file goes through any hands. */
+    enum torg_err err = replica_public_mask(&export->read, origin, &mask);
 
+    if (!err)
+        err = replica_charter_get(&export->read, origin->number, origin->charter_no, &charter);
     if (err)
         return err;
+    snapshot_name(&origin->id, charter, name);
     if (!origin->has_head || replica_complete_mask(origin, mask) != mask) {
         export->passed_over++;
         fprintf(stderr, "%s %s and is left out\n", name,
