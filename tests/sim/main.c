@@ -325,7 +325,7 @@ static struct result worker_result(int from, uint64_t seed)
 }
 
 struct sums {
-    uint64_t violations, found, events, frames, bytes;
+    uint64_t violations, found, events, frames, packed_frames, bytes;
     int64_t heal_ms_max, virtual_ms;
     uint64_t slowest;
 };
@@ -335,6 +335,7 @@ static void sums_add(struct sums *sums, const struct settings *settings, const s
 {
     sums->events += result->events;
     sums->frames += result->frames;
+    sums->packed_frames += result->packed_frames;
     sums->bytes += result->bytes;
     sums->virtual_ms += result->virtual_ms;
     if (result->heal_ms > sums->heal_ms_max) {
@@ -395,10 +396,10 @@ int main(int argc, char **argv)
     }
     tasks_run(&settings, &tasks, &sums);
     printf("sim: %zu seeds, %" PRIu64 " violations, %" PRIu64 " events, %" PRIu64
-           " frames, %" PRIu64 " MB, %" PRId64 " virtual minutes, slowest healing %" PRId64
-           " s (seed %" PRIu64 ")\n",
-           tasks.count, sums.violations, sums.events, sums.frames, sums.bytes / 1000000,
-           sums.virtual_ms / MINUTE, sums.heal_ms_max / SECOND, sums.slowest);
+           " frames (%" PRIu64 " packed), %" PRIu64 " MB, %" PRId64
+           " virtual minutes, slowest healing %" PRId64 " s (seed %" PRIu64 ")\n",
+           tasks.count, sums.violations, sums.events, sums.frames, sums.packed_frames,
+           sums.bytes / 1000000, sums.virtual_ms / MINUTE, sums.heal_ms_max / SECOND, sums.slowest);
     free(tasks.items);
     if (settings.fault)
         return sums.found ? 0 : 1;

@@ -141,6 +141,7 @@ static void world_build(struct run *run)
     run_parts_choose(run);
     if (run->members)
         run_members_choose(run);
+    run_limits_choose(run);
     run->large = world_chance(run->world, 10);
     run->restores = run->settings->fault == FAULT_UNGUARDED || world_chance(run->world, 40);
     for (uint32_t i = 0; i < run->world->node_count; i++) {
@@ -408,8 +409,9 @@ static void writers_check(struct run *run)
 
 /*
  * No quiet where somebody is hostile, where credit is so short that batches must
- * be dropped, or where a commit may take longer than a batch is waited for: then
- * another path is asked for it, as it should be, and the first one comes as well.
+ * be dropped, where heads come faster than they are taken, or where a commit may take longer than a
+ * batch is waited for: then another path is asked for it, as it should be, and the first one comes
+ * as well.
  */
 static bool quiet_due(const struct run *run)
 {
@@ -422,6 +424,7 @@ static bool quiet_due(const struct run *run)
     return !check_violation(run->check, NULL) &&
            run->world->options.commit_max_ms < BATCH_WAIT_MS &&
            run->world->options.limits.live_credit_bytes == limits.live_credit_bytes &&
+           run->world->options.limits.heads_burst == limits.heads_burst &&
            (run->settings->fault == FAULT_FLOOD ||
             (run->settings->fault == FAULT_NONE && run->world->options.seed % 4 == 1));
 }
@@ -512,6 +515,7 @@ struct result run_seed(const struct settings *settings, uint64_t seed, bool prin
     result.trace_hash = world->trace_hash;
     result.events = world->events;
     result.frames = world->frames;
+    result.packed_frames = world->packed_frames;
     result.bytes = world->bytes;
     result.virtual_ms = world->now_ms;
     if (result.invariant && print)

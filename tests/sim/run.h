@@ -62,7 +62,7 @@ struct result {
     unsigned invariant; /* 0: all held */
     char text[256];
     uint64_t trace_hash;
-    uint64_t events, frames, bytes;
+    uint64_t events, frames, packed_frames, bytes;
     int64_t heal_ms;
     int64_t virtual_ms;
 };
@@ -97,6 +97,8 @@ void run_stories(struct run *run);
 /* Nodes of later versions are among the others; one may speak none of ours: both sides say so. */
 void run_versions_mix(struct run *run);
 void run_versions_check(struct run *run);
+/* Some nodes pack their frames; of each origin only few heads are taken at once. */
+void run_limits_choose(struct run *run);
 /* Some nodes at the edges want only some collections; later perhaps others. */
 void run_parts_choose(struct run *run);
 void run_parts_change(struct run *run, uint32_t node);

@@ -125,6 +125,7 @@ void world_init(struct world *world, const struct world_options *options)
         .trace_hash = UINT64_C(0xcbf29ce484222325),
         .lines = world_alloc(LINES_KEPT, sizeof(char *)),
     };
+    MUST(frame_zip_new(&world->zip));
 }
 
 static void node_done(struct world_node *node)
@@ -163,6 +164,7 @@ void world_done(struct world *world)
         node_done(&world->nodes[i]);
     for (size_t i = 0; i < LINES_KEPT; i++)
         free(world->lines[i]);
+    frame_zip_free(world->zip);
     free(world->lines);
     free(world->heap);
     *world = (struct world){0};

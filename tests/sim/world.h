@@ -3,6 +3,7 @@
 #define TORG_TESTS_SIM_WORLD_H
 
 #include "protocol/frame.h"
+#include "protocol/frame_zip.h"
 #include "protocol/replica.h"
 #include "protocol/sync.h"
 #include "tests/support/kv_mem.h"
@@ -68,6 +69,7 @@ struct world_node {
     struct public_key node_key;
     bool has_own;
     bool dial_only; /* nobody can reach it */
+    bool packs;     /* it offers packed frames */
     bool later;     /* it says what only a later version understands; see later.h */
     uint64_t version_min, version_max; /* of the wire format; 0: this build's */
     enum world_malice malice;
@@ -164,7 +166,8 @@ struct world {
     size_t heap_count, heap_capacity;
     uint64_t next_event;
     struct world_wire *wires;
-    uint64_t events, bytes, frames;
+    uint64_t events, bytes, frames, packed_frames;
+    struct frame_zip *zip; /* for who looks into what nodes say */
     uint64_t trace_hash;
     char **lines; /* the newest ones */
     size_t line_next;

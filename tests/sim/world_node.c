@@ -226,6 +226,7 @@ void world_start(struct world *world, uint32_t index)
     struct sync_event tick = {.kind = SYNC_EVENT_TICK};
 
     assert(!node->up);
+    config.limits.compress = node->packs;
     config.limits.listings_per_origin = node->quota;
     for (uint32_t i = 0; i < world->node_count; i++) {
         if (!world_is_origin(&world->nodes[i]) || world->nodes[i].book == node->book)

@@ -136,9 +136,22 @@ void world_wire_mute(struct world *world, struct buffer *bytes)
     bytes->size = kept;
 }
 
+/* A frame's array, unpacked into plain if it is packed. */
+static struct span frame_array(struct world *world, struct span frame, struct buffer *plain)
+{
+    struct span body = span_of(frame.data + FRAME_PREFIX_BYTES, frame.size - FRAME_PREFIX_BYTES);
+
+    if (!(frame.data[FRAME_LENGTH_BYTES + 1] & FRAME_FLAG_ZSTD))
+        return body;
+    world->packed_frames++;
+    MUST(frame_zip_unpack(world->zip, body, plain));
+    return buffer_span(plain);
+}
+
 void world_wire_show(struct world_node *node, uint32_t to, struct span bytes)
 {
     struct world *world = node->world;
+    struct buffer plain = {0};
     size_t at = 0;
 
     while (at < bytes.size) {
@@ -148,11 +161,11 @@ void world_wire_show(struct world_node *node, uint32_t to, struct span bytes)
         assert(at + size <= bytes.size); /* each SEND holds whole frames */
         world->frames++;
         if (world->watcher.sending)
-            world->watcher.sending(
-                world->watcher.context, node, to, type,
-                span_of(bytes.data + at + FRAME_PREFIX_BYTES, size - FRAME_PREFIX_BYTES));
+            world->watcher.sending(world->watcher.context, node, to, type,
+                                   frame_array(world, span_of(bytes.data + at, size), &plain));
         at += size;
     }
+    buffer_done(&plain);
 }
 
 void world_wire_send(struct world *world, struct world_wire *wire, unsigned end, struct span bytes)
