@@ -54,6 +54,7 @@ size_t session_queued_bytes(const struct session *session)
 
 bool session_may_send(struct session *session, enum frame_class class, size_t bytes, int64_t now_ms)
 {
+    session->touched = true;
     if (session->state == SESSION_CLOSED)
         return false;
     if (class == FRAME_CLASS_REQUEST || class == FRAME_CLASS_CONTROL)
@@ -163,6 +164,7 @@ void session_take_output(struct session *session, struct buffer *ret_output)
 
 void session_drained(struct session *session, size_t queued_bytes)
 {
+    session->touched = true;
     session->unsent_bytes = queued_bytes;
 }
 
@@ -171,6 +173,7 @@ void session_drained(struct session *session, size_t queued_bytes)
 static void close_with(struct session *session, enum torg_err err, enum frame_code code,
                        const char *text)
 {
+    session->touched = true;
     session->state = SESSION_CLOSED;
     session->close_err = err;
     session->close_code = code;
@@ -216,6 +219,7 @@ void session_release(struct session *session, enum frame_class class, size_t byt
 {
     struct frame frame = {.type = FRAME_CREDIT};
 
+    session->touched = true;
     if (class != FRAME_CLASS_LIVE && class != FRAME_CLASS_SYNC)
         return;
     session->credit_owed[class] += bytes;
@@ -376,6 +380,7 @@ static bool handle(struct session *session, const struct frame *frame, int64_t n
 
 void session_input(struct session *session, struct span bytes, int64_t now_ms)
 {
+    session->touched = true;
     if (session->state == SESSION_CLOSED)
         return;
     assert(session->input.size == 0);
@@ -604,6 +609,7 @@ enum torg_err session_init(struct session *session, const struct session_config 
     enum torg_err err;
 
     *session = (struct session){
+        .touched = true,
         .config = *config,
         .state = SESSION_GREETING,
         .opened_ms = now_ms,

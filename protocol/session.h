@@ -48,6 +48,8 @@ struct session_config {
 #define SESSION_CLASSES 2 /* FRAME_CLASS_LIVE, FRAME_CLASS_SYNC: those with credit */
 
 struct session {
+    /* Something may have changed, in what it would say or when: its owner looks, and clears it. */
+    bool touched;
     struct session_config config;
     enum session_state state;
     uint64_t version; /* once open */

@@ -345,6 +345,8 @@ static enum torg_err peers_move(struct sync *sync, struct sync_peer *peers, size
             continue;
         peers[i].status.state = old->status.state;
         peers[i].link = old->link;
+        peers[i].link->rows_from = 0; /* other rows, some of which have something due */
+        peers[i].link->rows_to = origin_count;
         peers[i].link_key = old->link_key;
         old->link = NULL;
     }

@@ -246,7 +246,7 @@ static void graft(struct sync *sync, uint32_t index, uint32_t peer)
         return;
     row->eager_in = true;
     row->tree_due = SYNC_TREE_GRAFT;
-    sync->peers[peer].link->rows_due = true;
+    sync_link_row_due(sync, peer, index);
 }
 
 enum torg_err sync_fetch_begin(struct sync *sync, uint32_t index, uint32_t peer)

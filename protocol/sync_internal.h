@@ -130,17 +130,19 @@ struct sync_request {
 struct sync_link {
     uint32_t id;
     bool dialled;
-    struct session session;
-    bool opened;       /* HELLO has been answered with SUB and SUMMARY */
-    bool ready;        /* its SUB and SUMMARY have come: it may be told things */
-    bool answered;     /* its answer to our SUMMARY has come */
-    bool answer_due;   /* a HAVE must leave even if it has no row */
-    bool rows_due;     /* some row has something due */
-    bool rows_blocked; /* the same, but there was no credit for it */
-    bool serve_due;    /* requests may be able to go on */
-    bool stalled;      /* as noted */
-    bool holds_back;   /* as noted */
-    bool lagging;      /* a batch was dropped, and none has left since, nor has it caught up */
+    int64_t due_ms;              /* when its session is to be looked at, if nothing touches it */
+    bool opened;                 /* HELLO has been answered with SUB and SUMMARY */
+    bool ready;                  /* its SUB and SUMMARY have come: it may be told things */
+    bool answered;               /* its answer to our SUMMARY has come */
+    bool answer_due;             /* a HAVE must leave even if it has no row */
+    bool rows_due;               /* some row has something due */
+    uint32_t rows_from, rows_to; /* it is among these; to is behind the last */
+    bool rows_blocked;           /* the same, but there was no credit for it */
+    bool serve_due;              /* requests may be able to go on */
+    bool stalled;                /* as noted */
+    bool holds_back;             /* as noted */
+    bool lagging;           /* a batch was dropped, and none has left since, nor has it caught up */
+    struct session session; /* large; all that is looked at in every step stands before or first */
     int64_t connected_ms;
     int64_t summary_ms;      /* when its last SUMMARY was answered */
     int64_t answered_ms;     /* when its last answer to a request came */
@@ -463,6 +465,8 @@ void sync_peer_strike(struct sync *sync, uint32_t peer, uint32_t origin, bool al
 enum torg_err sync_link_bytes(struct sync *sync, uint32_t peer, struct span bytes);
 /* There is new credit, or output has left: what was blocked is tried again. */
 void sync_link_room(struct sync *sync, uint32_t peer);
+/* Some row of a connected peer has something due. */
+void sync_link_row_due(struct sync *sync, uint32_t peer, uint32_t origin);
 /* Whatever rows have due: HAVE, BEAT, TREE. */
 enum torg_err sync_link_flush(struct sync *sync, uint32_t peer);
 /* Our SUB, all over. */

@@ -219,7 +219,7 @@ static int64_t deadline_ms(const struct sync *sync, const struct sync_job *job)
 
 void sync_job_timeouts(struct sync *sync)
 {
-    for (uint32_t i = 0; i < sync->limits.sync_sessions_total; i++) {
+    for (uint32_t i = 0; sync->job_count && i < sync->limits.sync_sessions_total; i++) {
         struct sync_job *job = &sync->jobs[i];
         const struct sync_link *link = job->active ? sync->peers[job->peer].link : NULL;
 
@@ -242,7 +242,7 @@ int64_t sync_job_next_tick_ms(const struct sync *sync)
 {
     int64_t next_ms = INT64_MAX;
 
-    for (uint32_t i = 0; i < sync->limits.sync_sessions_total; i++) {
+    for (uint32_t i = 0; sync->job_count && i < sync->limits.sync_sessions_total; i++) {
         const struct sync_job *job = &sync->jobs[i];
 
         if (job->active && job->asked && deadline_ms(sync, job) < next_ms)

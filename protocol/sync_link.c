@@ -78,6 +78,29 @@ static enum torg_err digests_put(struct sync *sync, uint32_t peer, unsigned bits
     return out->err;
 }
 
+/* ---- what is due ---- */
+
+void sync_link_row_due(struct sync *sync, uint32_t peer, uint32_t origin)
+{
+    struct sync_link *link = sync->peers[peer].link;
+    bool none = link->rows_from == link->rows_to;
+
+    if (none || origin < link->rows_from)
+        link->rows_from = origin;
+    if (none || origin >= link->rows_to)
+        link->rows_to = origin + 1;
+    link->rows_due = true;
+}
+
+static void all_rows_due(struct sync *sync, uint32_t peer)
+{
+    struct sync_link *link = sync->peers[peer].link;
+
+    link->rows_from = 0;
+    link->rows_to = sync->origin_count;
+    link->rows_due = true;
+}
+
 /* ---- the greeting's second half ---- */
 
 enum torg_err sync_link_subscribe(struct sync *sync, uint32_t peer)
@@ -168,7 +191,7 @@ void sync_link_sub_apply(struct sync *sync, uint32_t peer)
 
         sub_row_apply(sync, peer, &row);
     }
-    link->rows_due = true;
+    all_rows_due(sync, peer);
 }
 
 static enum torg_err take_sub(struct sync *sync, uint32_t peer, const struct frame *frame)
@@ -223,7 +246,7 @@ static enum torg_err take_summary(struct sync *sync, uint32_t peer, const struct
     link->summary_ms = sync->now_ms;
     link->ready = true;
     link->answer_due = true;
-    link->rows_due = true;
+    all_rows_due(sync, peer);
     return TORG_OK;
 }
 
@@ -292,7 +315,7 @@ void sync_link_have_due(struct sync *sync, uint32_t origin)
         if (!peer->link || !peer->rows[origin].sub_mask)
             continue;
         peer->rows[origin].have_due = true;
-        peer->link->rows_due = true;
+        sync_link_row_due(sync, i, origin);
     }
 }
 
@@ -318,13 +341,14 @@ static void have_row_add(struct sync *sync, uint32_t peer, const struct sync_ori
 /* HAVE of the due rows from *from on; TORG_E_BUSY leaves them due. */
 static enum torg_err have_send(struct sync *sync, uint32_t peer, uint32_t *from)
 {
+    const struct sync_link *link = sync->peers[peer].link;
     struct sync_row *rows = sync->peers[peer].rows;
     struct frame frame = {.type = FRAME_HAVE};
     uint32_t i;
     enum torg_err err;
 
     frame_rows_clear(&sync->rows);
-    for (i = *from; i < sync->origin_count && sync->rows.count < HAVE_ROWS_MAX; i++) {
+    for (i = *from; i < link->rows_to && sync->rows.count < HAVE_ROWS_MAX; i++) {
         if (rows[i].have_due && rows[i].sub_mask && sync->origins[i].known)
             have_row_add(sync, peer, &sync->origins[i]);
     }
@@ -353,19 +377,20 @@ void sync_link_beat_due(struct sync *sync, uint32_t origin, uint32_t but_link)
         if (!peer->link || peer->link->id == but_link || !peer->rows[origin].sub_mask)
             continue;
         peer->rows[origin].beat_due = true;
-        peer->link->rows_due = true;
+        sync_link_row_due(sync, i, origin);
     }
 }
 
 static enum torg_err beats_send(struct sync *sync, uint32_t peer, uint32_t *from)
 {
+    const struct sync_link *link = sync->peers[peer].link;
     struct sync_row *rows = sync->peers[peer].rows;
     struct frame frame = {.type = FRAME_BEAT};
     uint32_t i;
     enum torg_err err = TORG_OK;
 
     frame_rows_clear(&sync->rows);
-    for (i = *from; i < sync->origin_count && sync->rows.count < BEATS_MAX && !err; i++) {
+    for (i = *from; i < link->rows_to && sync->rows.count < BEATS_MAX && !err; i++) {
         struct span beat;
 
         if (!rows[i].beat_due || !rows[i].sub_mask || !sync->origins[i].beat_epoch)
@@ -554,12 +579,13 @@ static void take_tree(struct sync *sync, uint32_t peer, const struct frame *fram
 
 static enum torg_err tree_send(struct sync *sync, uint32_t peer, uint32_t *from)
 {
+    const struct sync_link *link = sync->peers[peer].link;
     struct sync_row *rows = sync->peers[peer].rows;
     struct frame frame = {.type = FRAME_TREE};
     uint32_t i;
 
     frame_rows_clear(&sync->rows);
-    for (i = *from; i < sync->origin_count && sync->rows.count < TREE_ROWS_MAX; i++) {
+    for (i = *from; i < link->rows_to && sync->rows.count < TREE_ROWS_MAX; i++) {
         struct frame_tree_row row = {
             .origin = sync->origins[i].id,
             .graft = rows[i].tree_due == SYNC_TREE_GRAFT,
@@ -591,12 +617,14 @@ enum torg_err sync_link_flush(struct sync *sync, uint32_t peer)
     if (!link->ready)
         return TORG_OK; /* its SUMMARY comes, or the session ends */
     for (size_t i = 0; i < ARRAY_SIZE(senders) && !err; i++) {
-        uint32_t from = 0;
+        uint32_t from = link->rows_from;
 
         do
             err = senders[i](sync, peer, &from);
-        while (!err && from < sync->origin_count);
+        while (!err && from < link->rows_to);
     }
+    if (!err)
+        link->rows_from = link->rows_to = 0;
     link->rows_due = false;
     link->rows_blocked = err == TORG_E_BUSY;
     return err == TORG_E_BUSY ? TORG_OK : err;

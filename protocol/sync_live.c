@@ -312,7 +312,7 @@ static void prune(struct sync *sync, uint32_t peer, uint32_t origin)
 
     row->eager_in = false;
     row->tree_due = SYNC_TREE_PRUNE;
-    sync->peers[peer].link->rows_due = true;
+    sync_link_row_due(sync, peer, origin);
 }
 
 /* The second copy of a commit: this path is not needed, if another one stands. */

@@ -456,22 +456,40 @@ static enum torg_err send_output(struct sync *sync, uint32_t index)
     return TORG_OK;
 }
 
+/* Nothing has happened to its session, and its time has not come. */
+static bool is_quiet(const struct sync *sync, const struct sync_link *link)
+{
+    return !link->session.touched && sync->now_ms < link->due_ms;
+}
+
+static enum torg_err link_pump(struct sync *sync, uint32_t index)
+{
+    struct sync_peer *peer = &sync->peers[index];
+    enum torg_err err;
+
+    session_tick(&peer->link->session, sync->now_ms, sync->clock_ms);
+    if (peer->link->session.state == SESSION_CLOSED)
+        return close_finish(sync, index);
+    stall_note(sync, peer);
+    err = send_output(sync, index);
+    if (err)
+        return err; /* it stays touched */
+    peer->link->session.touched = false;
+    peer->link->due_ms = session_next_tick_ms(&peer->link->session);
+    return TORG_OK;
+}
+
 enum torg_err sync_peer_pump(struct sync *sync)
 {
     enum torg_err err = TORG_OK;
 
     for (uint32_t i = 0; i < sync->peer_count && !err; i++) {
-        struct sync_peer *peer = &sync->peers[i];
+        const struct sync_link *link = sync->peers[i].link;
 
-        if (peer->link)
-            session_tick(&peer->link->session, sync->now_ms, sync->clock_ms);
-        if (peer->link && peer->link->session.state == SESSION_CLOSED)
-            err = close_finish(sync, i);
-        if (peer->link) {
-            stall_note(sync, peer);
-            if (!err)
-                err = send_output(sync, i);
-        }
+        if (link && is_quiet(sync, link))
+            continue;
+        if (link)
+            err = link_pump(sync, i);
         if (!err)
             err = dial(sync, i);
     }
@@ -487,7 +505,7 @@ int64_t sync_peer_next_tick_ms(const struct sync *sync)
         int64_t due_ms = INT64_MAX;
 
         if (peer->link)
-            due_ms = session_next_tick_ms(&peer->link->session);
+            due_ms = peer->link->due_ms;
         else if (peer->dialling)
             due_ms = peer->dial_started_ms + SYNC_DIAL_ANSWER_MS_MAX;
         else if (peer->dial)
