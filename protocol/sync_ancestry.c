@@ -126,10 +126,18 @@ static bool may_look(const struct sync *sync, const struct sync_origin *origin)
     return !origin->own && !origin->look_hno && sync->now_ms >= origin->look_after_ms;
 }
 
-static void look_begin(struct sync_origin *origin, uint64_t hno)
+/* It is another path than those that were asked for in vain: it is asked for at once. */
+static void look_at(struct sync_origin *origin, uint64_t hno)
 {
     origin->look_hno = hno;
+    origin->ancestry_failures = 0;
+    origin->ancestry_retry_ms = 0;
+}
+
+static void look_begin(struct sync_origin *origin, uint64_t hno)
+{
     origin->look_failures = 0;
+    look_at(origin, hno);
 }
 
 static void look_end(struct sync_origin *origin)
@@ -229,10 +237,18 @@ void sync_ancestry_wanted(struct sync *sync, const struct sync_origin *asked, ui
     uint32_t index = (uint32_t)(asked - sync->origins);
     struct sync_origin *origin = &sync->origins[index];
 
-    if (!may_look(sync, origin) || !origin->has_head || epoch != origin->epoch || to == 0 ||
-        to >= origin->hno)
+    if (!origin->has_head || epoch != origin->epoch || to == 0 || to >= origin->hno)
         return;
-    look_begin(origin, to);
+    /*
+     * Heads may be lost to everybody. A path that nobody has must not stand before a shorter
+     * one; but the answers in vain count on, so that such wishes end.
+     */
+    if (origin->look_hno && !origin->suspect.size && to > origin->look_hno)
+        look_at(origin, to);
+    else if (may_look(sync, origin))
+        look_begin(origin, to);
+    else
+        return;
     sync_origin_attend(sync, index);
 }
 

@@ -237,6 +237,37 @@ static void test_a_hostile_ask_ends(void **state)
     assert_int_equal(record_at_node(table).unproven_hno, 0);
 }
 
+/* Heads that everybody has lost are asked for in vain; what can be had does not wait for that. */
+static void test_a_shorter_path_comes_first(void **state)
+{
+    struct table *table = *state;
+    struct frame ask = {.type = FRAME_ANCESTRY_REQ};
+
+    table_introduce(table);
+    for (uint8_t i = 1; i <= 6; i++)
+        table_commit(&table->other, i);
+    table_have(table, &table->other, 0);
+    table_answer_trie(table, &table->other);
+    table_answer_fetch(table, &table->other, true);
+    answer_paths(table, 0, 5);
+    ask.ancestry_req.sid = 1;
+    ask.ancestry_req.origin = table->other.id;
+    ask.ancestry_req.epoch = 1;
+    ask.ancestry_req.from_hno = 6;
+    ask.ancestry_req.to_hno = 4;
+    table_say(table, &ask);
+    assert_true(answer_paths(table, 4, 10) >= 2);
+    table->seat->heard_count = 0;
+    ask.ancestry_req.to_hno = 5;
+    table_say(table, &ask);
+    assert_non_null(table_heard(table, FRAME_ANCESTRY_REQ));
+    assert_int_equal(table_heard(table, FRAME_ANCESTRY_REQ)->ancestry_req.to_hno, 5);
+    /* And not the other way round: who wants the longer one does not take the place. */
+    ask.ancestry_req.to_hno = 4;
+    table_say(table, &ask);
+    assert_int_equal(answer_paths(table, 4, 1), 0);
+}
+
 /* A node that is updated holds records without the number: nothing is known to be unproven. */
 static void test_a_record_of_the_first_layout(void **state)
 {
@@ -274,6 +305,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_newer_heads_do_not_hide_it, table_setup,
                                         table_teardown),
         cmocka_unit_test_setup_teardown(test_a_hostile_ask_ends, table_setup, table_teardown),
+        cmocka_unit_test_setup_teardown(test_a_shorter_path_comes_first, table_setup,
+                                        table_teardown),
         cmocka_unit_test_setup_teardown(test_a_record_of_the_first_layout, table_setup,
                                         table_teardown),
     };
