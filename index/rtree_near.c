@@ -192,13 +192,17 @@ static struct rtree_mask near_least(const struct rtree_near *near,
 
     for (int halvings = 0; halvings < 10; halvings++) {
         float middle = (low + high) / 2;
+        unsigned found;
 
         kernel->at_most(squares, count, middle, &below);
         below = rtree_mask_and(below, chosen);
-        if (kernel->count(&below) >= near->wanted)
+        found = kernel->count(&below);
+        if (found >= near->wanted)
             high = middle;
         else
             low = middle;
+        if (found == near->wanted)
+            break;
     }
     kernel->at_most(squares, count, high + 2.1f * near->fit.margin, &below);
     return rtree_mask_and(below, chosen);
@@ -240,13 +244,17 @@ static struct rtree_mask near_guess(const struct rtree_near *near, const struct 
     kernel->leaf_squares(leaf, &near->plane, squares);
     while (high - low > 0x100000) { /* an eighth of a square */
         uint32_t middle = (low + high) / 2;
+        unsigned found;
 
         kernel->at_most(squares, leaf->count, float_of_bits(middle), &below);
         below = rtree_mask_and(below, chosen);
-        if (kernel->count(&below) >= near->wanted)
+        found = kernel->count(&below);
+        if (found >= near->wanted)
             high = middle;
         else
             low = middle;
+        if (found >= near->wanted && found <= near->wanted + near->wanted / 4)
+            break;
     }
     kernel->at_most(squares, leaf->count, float_of_bits(high), &below);
     return rtree_mask_and(below, chosen);

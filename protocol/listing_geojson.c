@@ -70,6 +70,10 @@ static void put_escaped(struct buffer *out, struct span text)
             i += sizeof(uint64_t);
         if (i == text.size)
             break;
+        /* The last few, with some before them once more. */
+        if (text.size - i < sizeof(uint64_t) && text.size >= sizeof(uint64_t) &&
+            !any_escape(text.data + text.size - sizeof(uint64_t)))
+            break;
         c = text.data[i];
         if (c >= 0x20 && c != '"' && c != '\\')
             continue;
