@@ -24,8 +24,8 @@
 #define PIECE_LISTINGS 1000 /* of everything: that is sent before more is read */
 /* An order by nearness or rank begins anew for each piece. */
 #define PIECE_LISTINGS_ORDERED QUERY_LIMIT_MAX
-#define HITS_AHEAD 8          /* whose documents are being loaded while one is written */
-#define HITS_EXPECTED 24      /* of which it is being looked up where they lie */
+#define HITS_AT_ONCE 24       /* whose documents' pages are looked up side by side */
+#define HITS_AHEAD 8          /* of these, whose documents are being loaded while one is written */
 #define RECORD_SEPARATOR 0x1e /* RFC 8142 */
 
 /* One list: what was asked, what was found, where it is written. */
@@ -179,24 +179,33 @@ static enum torg_err put_hit(struct list *list, const struct rtree_hit *hit)
     return list->out->err;
 }
 
-/* Its document will be read when those before it are written. */
-static void expect_hit(const struct list *list, size_t i)
+/*
+ * The documents of hits that come next. Each waits for memory three times: for where it
+ * lies, for the page's address, for its bytes. A processor goes past the second only when it
+ * is done with it, so each step is made for many before the next: they wait together. (One
+ * by one, while the search went on, 20 pages took a seventh of an answer's time.)
+ */
+static void expect_hits(const struct list *list, size_t from)
 {
+    size_t end = from + HITS_AT_ONCE < list->page.count ? from + HITS_AT_ONCE : list->page.count;
+
     if (list->local)
         return;
-    if (i + HITS_EXPECTED - HITS_AHEAD < list->page.count)
-        catalogue_shown_expect(list->kv, list->page.hits[i + HITS_EXPECTED - HITS_AHEAD].document);
-    if (i < list->page.count)
+    for (size_t i = from; i < end; i++)
+        catalogue_shown_expect(list->kv, list->page.hits[i].document);
+    for (size_t i = from; i < end; i++)
+        catalogue_shown_begin(list->kv, list->page.hits[i].document);
+    for (size_t i = from; i < end && i < from + HITS_AHEAD; i++)
         catalogue_shown_soon(list->kv, list->page.hits[i].document);
 }
 
-/* Each of these reads waits for memory: they wait together. */
-static void expect_hits(const struct list *list)
+static void expect_before(const struct list *list, size_t i)
 {
-    for (size_t i = 0; i < HITS_EXPECTED - HITS_AHEAD && i < list->page.count && !list->local; i++)
-        catalogue_shown_expect(list->kv, list->page.hits[i].document);
-    for (size_t i = 0; i < HITS_AHEAD; i++)
-        expect_hit(list, i);
+    if (i > 0 && i % HITS_AT_ONCE == 0)
+        expect_hits(list, i);
+    if (!list->local && i % HITS_AT_ONCE + HITS_AHEAD < HITS_AT_ONCE &&
+        i + HITS_AHEAD < list->page.count)
+        catalogue_shown_soon(list->kv, list->page.hits[i + HITS_AHEAD].document);
 }
 
 /* All hits, or as many as an answer may hold: the next page then begins there. */
@@ -208,7 +217,7 @@ static enum torg_err put_hits(struct list *list)
         const struct rtree_hit *hit = &list->page.hits[i];
         enum torg_err err;
 
-        expect_hit(list, i + HITS_AHEAD);
+        expect_before(list, i);
         err = put_hit(list, hit);
         if (err)
             return err;
@@ -313,7 +322,7 @@ static enum torg_err put_geojson(struct list *list, uint8_t collection)
     uint64_t before = exchange->reply.listings;
     enum torg_err err;
 
-    expect_hits(list);
+    expect_hits(list, 0);
     err = exchange->reply.more ? TORG_OK : begin_geojson(list);
     if (!err)
         err = put_hits(list);
@@ -356,7 +365,7 @@ static enum torg_err put_plain(struct list *list, uint8_t collection)
     }
     if (http_formats_mine(exchange->params.format))
         http_formats_begin(exchange);
-    expect_hits(list);
+    expect_hits(list, 0);
     err = put_hits(list);
     if (err)
         return err;

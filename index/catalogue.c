@@ -89,6 +89,12 @@ void catalogue_shown_expect(const struct kv *kv, uint32_t number)
         rtree_table_expect(kv->table, RTREE_TABLE_DOCUMENTS, number);
 }
 
+void catalogue_shown_begin(const struct kv *kv, uint32_t number)
+{
+    if (kv->table)
+        __builtin_prefetch(rtree_table_value(kv->table, RTREE_TABLE_DOCUMENTS, number).data);
+}
+
 void catalogue_shown_soon(const struct kv *kv, uint32_t number)
 {
     struct span value = {0};

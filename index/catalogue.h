@@ -40,10 +40,12 @@ enum torg_err catalogue_document(const struct kv *kv, uint32_t number, struct do
  */
 enum torg_err catalogue_shown(const struct kv *kv, uint32_t number, struct document *ret);
 /*
- * It is asked for soon: begin to load it, if it is known where it lies. Expect
- * comes some documents before soon, and begins to load where that is written.
+ * It is asked for soon: begin to load where it lies, if that is known; its first
+ * bytes; all of it. Each is done for many documents before the next, for it waits
+ * for the one before.
  */
 void catalogue_shown_expect(const struct kv *kv, uint32_t number);
+void catalogue_shown_begin(const struct kv *kv, uint32_t number);
 void catalogue_shown_soon(const struct kv *kv, uint32_t number);
 /* As catalogue_shown. TORG_E_NOT_FOUND: the origin has no such listing in the collection. */
 enum torg_err catalogue_find_of(const struct kv *kv, uint32_t origin_number, uint8_t collection,

@@ -25,9 +25,7 @@ struct run {
  */
 #define COST_NEAR 30
 
-#define STREAM_AHEAD 2      /* hits between asking for a document's address and for its bytes */
-#define STREAM_SHOWN_MAX 20 /* documents: more would push the first out of the nearest cache */
-#define LATER_AT_ONCE 256   /* numbers that are read of a set */
+#define LATER_AT_ONCE 256 /* numbers that are read of a set */
 
 static const char driver_count[] = "count";
 static const char driver_tree[] = "rtree";
@@ -356,21 +354,6 @@ static enum torg_err stream_next(struct run *run, struct rtree_near *near, struc
     return err;
 }
 
-/*
- * The page will be shown: first where its documents lie, and a few hits later
- * they themselves, come from memory while the stream looks for the next.
- */
-static void stream_ahead(const struct run *run)
-{
-    const struct query_top *top = &run->top;
-
-    if (!top->sorted)
-        return;
-    catalogue_shown_expect(run->plan->kv, top->hits[top->count - 1].document);
-    if (top->count > STREAM_AHEAD && top->count <= STREAM_AHEAD + STREAM_SHOWN_MAX)
-        catalogue_shown_soon(run->plan->kv, top->hits[top->count - 1 - STREAM_AHEAD].document);
-}
-
 /* One stream for each group of collections whose trees are asked for the same times. */
 static enum torg_err run_stream(struct run *run, uint32_t collections,
                                 const struct rtree_query *tree)
@@ -396,7 +379,6 @@ static enum torg_err run_stream(struct run *run, uint32_t collections,
         err = query_top_add(&run->top, hit.document, hit.distance_m);
         if (err)
             break;
-        stream_ahead(run);
     }
     rtree_near_work(near, &work);
     rtree_near_free(near);
