@@ -169,10 +169,12 @@ static void story_small_peer(struct run *run)
 {
     struct world *world = star_make(run);
     char why[160] = "";
-    bool whole;
+    bool whole, hub_whole;
 
     quota_set(world, run->settings->fault == FAULT_UNMEASURED ? 0 : SMALL_QUOTA);
-    for (unsigned i = 0; i < 8; i++) {
+    /* Some of what is written replaces or deletes what was. */
+    for (unsigned i = 0; i < 8 || (i < 64 && listings_held(world, 0, &hub_whole) <= SMALL_QUOTA);
+         i++) {
         world_write_sized(world, 0, SMALL_QUOTA / 4, 100);
         world_run(world, world->now_ms + 2 * SECOND);
         if (listings_held(world, SMALL, &whole) > SMALL_QUOTA)

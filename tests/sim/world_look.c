@@ -111,6 +111,8 @@ bool world_holds_all(struct world *world, uint32_t from, uint32_t index, char *w
 
     if (!world_head(world, from, &origin->own, &theirs))
         return true; /* nothing published yet */
+    if (node->curious && !mask)
+        return true; /* it wants only what members get: nobody has anything of that for it */
     if (!world_head(world, index, &origin->own, &ours)) {
         snprintf(why, why_size, "%s has nothing of %s", node->name, origin->name);
         return false;
