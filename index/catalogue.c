@@ -8,7 +8,7 @@
 #include "protocol/seal.h"
 
 /* What is loaded ahead: most documents, or so much that the processor goes on by itself. */
-#define SHOWN_AHEAD_BYTES 512
+#define SHOWN_AHEAD_BYTES 768
 
 static void code_copy(char *out, size_t out_size, struct span code)
 {
