@@ -61,6 +61,7 @@ void run_members_change(struct run *run, uint32_t index)
 /* What the catalogue said just before it ended may be lost: it says it once more. */
 void run_members_confirm(struct run *run)
 {
+    world_charter_again(run->world, 0);
     for (uint32_t i = 0; i < run->nodes; i++) {
         const struct world_node *node = &run->world->nodes[i];
 

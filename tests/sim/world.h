@@ -224,6 +224,8 @@ void world_write_sized(struct world *world, uint32_t node, unsigned count, size_
 void world_rewrite(struct world *world, uint32_t node, unsigned count, size_t payload_size);
 /* A next charter: a new signing key, or with new_epoch also a new epoch; then an empty commit. */
 void world_rotate(struct world *world, uint32_t node, bool new_epoch);
+/* Once more the charters, if the write of one failed: until then it can sign nothing. */
+void world_charter_again(struct world *world, uint32_t node);
 void world_beat(struct world *world, uint32_t node);
 /*
  * From now on this node is the catalogue: before other nodes are added, whose charters name it.

@@ -211,6 +211,20 @@ void world_rotate(struct world *world, uint32_t index, bool new_epoch)
     world_job_add(node, job);
 }
 
+void world_charter_again(struct world *world, uint32_t index)
+{
+    struct world_node *node = &world->nodes[index];
+    struct world_job *job;
+    struct replica_origin record;
+
+    if (!world_head(world, index, &node->own, &record) ||
+        record.charter_no + 1 == node->charter_count)
+        return;
+    job = world_alloc(1, sizeof(*job));
+    job->charter = true;
+    world_job_add(node, job);
+}
+
 void world_beat(struct world *world, uint32_t index)
 {
     struct world_job *job;

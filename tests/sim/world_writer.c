@@ -102,17 +102,19 @@ struct span world_charter_newest(const struct world_node *node)
     return buffer_span(&node->charters[node->charter_count - 1]);
 }
 
+/* All of them: an earlier one may have been lost when its write failed. */
 enum torg_err world_charter_hold(struct world_node *node, struct kv *kv)
 {
-    struct charter_signed charter;
+    struct charter_signed charters[ARRAY_SIZE(node->charters)];
     struct replica_write write = {
         .kind = REPLICA_WRITE_CHARTERS,
         .origin = node->own,
-        .charters = &charter,
-        .charter_count = 1,
+        .charters = charters,
+        .charter_count = node->charter_count,
     };
 
-    MUST(charter_signed_parse(world_charter_newest(node), &charter));
+    for (size_t i = 0; i < node->charter_count; i++)
+        MUST(charter_signed_parse(buffer_span(&node->charters[i]), &charters[i]));
     return replica_apply(kv, &write, NULL);
 }
 
