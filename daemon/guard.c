@@ -4,9 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "index/path.h"
 
 #define GUARD_DOMAIN "torg/guard/1"
 #define GUARD_CHECKED_BYTES 96 /* what the checksum covers */
@@ -69,14 +70,11 @@ enum torg_err guard_open(const char *directory, const struct origin_id *origin,
 {
     struct guard guard = {0};
     char path[PATH_MAX];
-    enum torg_err err;
-    int length = snprintf(path, sizeof(path), "%s/%s", directory, GUARD_FILE);
+    enum torg_err err = path_join(directory, GUARD_FILE, path, sizeof(path));
     int directory_fd;
 
-    if (length < 0 || (size_t)length >= sizeof(path)) {
-        errno = ENAMETOOLONG;
-        return TORG_E_IO;
-    }
+    if (err)
+        return err;
     guard.fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (guard.fd < 0)
         return TORG_E_IO;

@@ -4,11 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "index/path.h"
 #include "protocol/seal.h"
 
 /*
@@ -323,14 +323,13 @@ static enum torg_err open_file(const char *directory, int flags, struct journal 
     char path[PATH_MAX];
     enum torg_err err;
     struct stat file;
-    int length = snprintf(path, sizeof(path), "%s/%s", directory, JOURNAL_FILE);
 
     if (!journal)
         return TORG_E_NOMEM;
-    if (length < 0 || (size_t)length >= sizeof(path)) {
+    err = path_join(directory, JOURNAL_FILE, path, sizeof(path));
+    if (err) {
         free(journal);
-        errno = ENAMETOOLONG;
-        return TORG_E_IO;
+        return err;
     }
     journal->fd = open(path, flags | O_CLOEXEC, 0600);
     if (journal->fd < 0) {

@@ -182,6 +182,16 @@ static bool near_fit(struct rtree_near *near)
  * among the nearest. Half the interval again and again; what bisection does not
  * part, and what rounding leaves in doubt, stays.
  */
+/* Those of chosen whose square is at most so much. */
+static struct rtree_mask near_at_most(const struct rtree_near *near, const float *squares,
+                                      unsigned count, float most, struct rtree_mask chosen)
+{
+    struct rtree_mask below;
+
+    near->filter.kernel->at_most(squares, count, most, &below);
+    return rtree_mask_and(below, chosen);
+}
+
 static struct rtree_mask near_least(const struct rtree_near *near,
                                     const float squares[RTREE_SQUARES_MAX], unsigned count,
                                     struct rtree_mask chosen)
@@ -194,8 +204,7 @@ static struct rtree_mask near_least(const struct rtree_near *near,
         float middle = (low + high) / 2;
         unsigned found;
 
-        kernel->at_most(squares, count, middle, &below);
-        below = rtree_mask_and(below, chosen);
+        below = near_at_most(near, squares, count, middle, chosen);
         found = kernel->count(&below);
         if (found >= near->wanted)
             high = middle;
@@ -204,8 +213,7 @@ static struct rtree_mask near_least(const struct rtree_near *near,
         if (found == near->wanted)
             break;
     }
-    kernel->at_most(squares, count, high + 2.1f * near->fit.margin, &below);
-    return rtree_mask_and(below, chosen);
+    return near_at_most(near, squares, count, high + 2.1f * near->fit.margin, chosen);
 }
 
 /*
@@ -246,8 +254,7 @@ static struct rtree_mask near_guess(const struct rtree_near *near, const struct 
         uint32_t middle = (low + high) / 2;
         unsigned found;
 
-        kernel->at_most(squares, leaf->count, float_of_bits(middle), &below);
-        below = rtree_mask_and(below, chosen);
+        below = near_at_most(near, squares, leaf->count, float_of_bits(middle), chosen);
         found = kernel->count(&below);
         if (found >= near->wanted)
             high = middle;
@@ -256,8 +263,7 @@ static struct rtree_mask near_guess(const struct rtree_near *near, const struct 
         if (found >= near->wanted && found <= near->wanted + near->wanted / 4)
             break;
     }
-    kernel->at_most(squares, leaf->count, float_of_bits(high), &below);
-    return rtree_mask_and(below, chosen);
+    return near_at_most(near, squares, leaf->count, float_of_bits(high), chosen);
 }
 
 /*

@@ -13,6 +13,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "index/path.h"
 #include "index/rtree_table.h"
 #include "index/store_internal.h"
 
@@ -261,17 +262,6 @@ struct store_options store_options_default(void)
         .map_bytes = STORE_MAP_BYTES_DEFAULT,
         .readers_max = STORE_READERS_DEFAULT,
     };
-}
-
-static enum torg_err path_join(const char *directory, const char *name, char *out, size_t size)
-{
-    int length = snprintf(out, size, "%s/%s", directory, name);
-
-    if (length < 0 || (size_t)length >= size) {
-        errno = ENAMETOOLONG;
-        return TORG_E_IO;
-    }
-    return TORG_OK;
 }
 
 /*
@@ -834,6 +824,8 @@ void store_fail(struct store *store)
     pthread_mutex_lock(&store->mutex);
     store->failed = true;
     pthread_mutex_unlock(&store->mutex);
+    if (store->journal)
+        journal_distrust(store->journal);
 }
 
 static enum torg_err store_commit_failed(struct store *store, int rc, bool known)

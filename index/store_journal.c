@@ -4,11 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "index/journal_ops.h"
+#include "index/path.h"
 
 /*
  * A commit changes pages all over LMDB's file, and a sync of these takes as long as the disk
@@ -141,15 +141,12 @@ static enum torg_err file_restore(const char *directory, const struct journal_ma
                                   bool *ret_restored)
 {
     char path[PATH_MAX];
-    enum torg_err err;
-    int length = snprintf(path, sizeof(path), "%s/%s", directory, STORE_FILE);
+    enum torg_err err = path_join(directory, STORE_FILE, path, sizeof(path));
     int fd;
 
     *ret_restored = false;
-    if (length < 0 || (size_t)length >= sizeof(path)) {
-        errno = ENAMETOOLONG;
-        return TORG_E_IO;
-    }
+    if (err)
+        return err;
     fd = open(path, O_RDWR | O_CLOEXEC);
     if (fd < 0)
         return errno == ENOENT ? TORG_OK : TORG_E_IO; /* another file is to be made */
@@ -250,15 +247,10 @@ enum torg_err store_checkpoint(struct store *store)
 
     if (!store->journal || store->write.open || store->replays)
         return TORG_OK;
-    if (mark && !mark->closed && store->unsynced == 0 && mdb_env_info(store->env, &info) == 0 &&
-        info.me_last_txnid == mark->snapshot && store->pin)
+    /* The pin is there from this process' first mark on. */
+    if (store->pin && mdb_env_info(store->env, &info) == 0 && info.me_last_txnid == mark->snapshot)
         return TORG_OK;
-    if (mdb_env_sync(store->env, 1) != 0) {
-        journal_distrust(store->journal);
-        err = TORG_E_IO;
-    }
-    if (!err)
-        err = mark_put(store, false);
+    err = mdb_env_sync(store->env, 1) == 0 ? mark_put(store, false) : TORG_E_IO;
     if (err)
         store_fail(store);
     return err;
@@ -370,7 +362,7 @@ static void ops_check(struct store_txn *txn)
     if (!txn->ops.err && txn->ops.size <= JOURNAL_RECORD_BYTES_MAX)
         return;
     txn->journaled = false;
-    buffer_done(&txn->ops);
+    buffer_clear(&txn->ops);
 }
 
 void store_journal_note_put(struct store_txn *txn, enum kv_table table, struct span key,

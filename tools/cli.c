@@ -2,6 +2,7 @@
 #include "tools/cli.h"
 
 #include <errno.h>
+#include <getopt.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -59,6 +60,22 @@ int cli_usage(const char *command, const char *format, ...)
     cli_say(command, format, args);
     va_end(args);
     return cli_usage_told(command);
+}
+
+bool cli_words(const char *command, const char *verbs, int argc, char **argv,
+               struct cli_words *ret_words)
+{
+    if (optind >= argc) {
+        cli_usage(command, "%s", verbs);
+        return false;
+    }
+    if (optind + 2 < argc) {
+        cli_usage(command, "\"%s\" is one word too many", argv[optind + 2]);
+        return false;
+    }
+    ret_words->verb = argv[optind];
+    ret_words->object = optind + 1 < argc ? argv[optind + 1] : NULL;
+    return true;
 }
 
 const char *cli_collection_near(const char *name)

@@ -53,6 +53,15 @@ int cli_fail_store(const char *command, const char *directory, enum torg_err err
 /* Only the pointer, when getopt has said what is wrong. */
 int cli_usage_told(const char *command);
 
+/* What is left after the options of a command that has commands of its own. */
+struct cli_words {
+    const char *verb;
+    const char *object; /* or NULL */
+};
+/* false: there is none (then the message is verbs), or one too many; it has been said. */
+bool cli_words(const char *command, const char *verbs, int argc, char **argv,
+               struct cli_words *ret_words);
+
 /* Those that "there is no collection" is followed by. */
 #define CLI_COLLECTIONS                                                                            \
     "companies, offers, events, jobs, courses, needs, service-points, places and networks"

@@ -98,6 +98,7 @@ int cmd_collection(int argc, char **argv)
     };
     const char *config = NULL;
     bool as_json = false;
+    struct cli_words words;
     int option;
 
     while ((option = getopt_long(argc, argv, "", longs, NULL)) != -1) {
@@ -115,9 +116,7 @@ int cmd_collection(int argc, char **argv)
             return cli_usage_told(COMMAND);
         }
     }
-    if (optind >= argc)
-        return cli_usage(COMMAND, "list or delete?");
-    if (optind + 2 < argc)
-        return cli_usage(COMMAND, "\"%s\" is one word too many", argv[optind + 2]);
-    return run(argv[optind], optind + 1 < argc ? argv[optind + 1] : NULL, config, as_json);
+    if (!cli_words(COMMAND, "list or delete?", argc, argv, &words))
+        return CLI_USAGE;
+    return run(words.verb, words.object, config, as_json);
 }

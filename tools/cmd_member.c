@@ -346,6 +346,7 @@ int cmd_member(int argc, char **argv)
         {"help", no_argument, NULL, 'h'},           {0},
     };
     struct member_options options = {0};
+    struct cli_words words;
     int option;
 
     while ((option = getopt_long(argc, argv, "", longs, NULL)) != -1) {
@@ -381,9 +382,7 @@ int cmd_member(int argc, char **argv)
             return cli_usage_told(COMMAND);
         }
     }
-    if (optind >= argc)
-        return cli_usage(COMMAND, "add, set, list or remove?");
-    if (optind + 2 < argc)
-        return cli_usage(COMMAND, "\"%s\" is one word too many", argv[optind + 2]);
-    return run(argv[optind], optind + 1 < argc ? argv[optind + 1] : NULL, &options);
+    if (!cli_words(COMMAND, "add, set, list or remove?", argc, argv, &words))
+        return CLI_USAGE;
+    return run(words.verb, words.object, &options);
 }

@@ -141,6 +141,7 @@ int cmd_token(int argc, char **argv)
         {0},
     };
     struct token_options options = {.role = "editor"};
+    struct cli_words words;
     int option;
 
     while ((option = getopt_long(argc, argv, "", longs, NULL)) != -1) {
@@ -167,9 +168,7 @@ int cmd_token(int argc, char **argv)
             return cli_usage_told(COMMAND);
         }
     }
-    if (optind >= argc)
-        return cli_usage(COMMAND, "create, list or revoke?");
-    if (optind + 2 < argc)
-        return cli_usage(COMMAND, "\"%s\" is one word too many", argv[optind + 2]);
-    return run(argv[optind], optind + 1 < argc ? argv[optind + 1] : NULL, &options);
+    if (!cli_words(COMMAND, "create, list or revoke?", argc, argv, &words))
+        return CLI_USAGE;
+    return run(words.verb, words.object, &options);
 }
