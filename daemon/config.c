@@ -757,7 +757,8 @@ static enum torg_err parse_text(struct parse *parse, struct span text)
 
 static enum torg_err parse_whole(struct parse *parse, struct span text, struct config *ret_config)
 {
-    struct config config = {0};
+    /* Not every limit has a key; set_defaults writes over those that have. */
+    struct config config = {.sync = sync_limits_default()};
     enum torg_err err;
 
     parse->config = &config;

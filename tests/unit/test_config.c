@@ -32,12 +32,14 @@ static enum torg_err read_text(const char *text, struct config *ret_config, char
 /* A default that is not what the manual says would surprise whoever left the key out. */
 static void test_defaults(void **state)
 {
+    struct sync_limits limits = sync_limits_default();
     struct config config;
     char message[512];
     char address[CONFIG_ADDRESS_BYTES_MAX];
 
     (void)state;
     assert_ok(read_text("", &config, message));
+    assert_memory_equal(&config.sync, &limits, sizeof(limits)); /* also those without a key */
     assert_string_equal(config.name, "torg");
     assert_string_equal(config.directory, "/var/lib/torg");
     assert_string_equal(config.keys_directory, "/etc/torg/keys");
