@@ -188,6 +188,7 @@ struct sync_origin {
     uint32_t roster_missing;
     bool has_head;
     uint64_t epoch, hno, seq;
+    uint64_t head_charter_no; /* that the head names; 0 without a head */
     struct hash head_hash;
     uint32_t subscribed;       /* collections that the configuration wants of it */
     uint32_t wanted, complete; /* collections; complete is a subset of wanted */

@@ -218,6 +218,12 @@ static enum torg_err take_sub(struct sync *sync, uint32_t peer, const struct fra
     return TORG_OK;
 }
 
+/* Digests are about heads: a charter that the head does not name shows in none of them. */
+static bool has_charter_unseen(const struct sync_origin *origin)
+{
+    return origin->known && (!origin->has_head || origin->charter_no > origin->head_charter_no);
+}
+
 static enum torg_err take_summary(struct sync *sync, uint32_t peer, const struct frame *frame)
 {
     struct sync_link *link = sync->peers[peer].link;
@@ -236,7 +242,8 @@ static enum torg_err take_summary(struct sync *sync, uint32_t peer, const struct
     for (uint32_t i = 0; i < sync->origin_count; i++) {
         size_t at = (size_t)bucket_of(&sync->origins[i].id, bits) * FRAME_DIGEST_BYTES;
 
-        if (memcmp(sync->scratch.data + at, frame->summary.digests.data + at, FRAME_DIGEST_BYTES))
+        if (memcmp(sync->scratch.data + at, frame->summary.digests.data + at, FRAME_DIGEST_BYTES) ||
+            has_charter_unseen(&sync->origins[i]))
             rows[i].have_due = true;
         rows[i].beat_due = true;
         err = sync_proof_tell(sync, peer, i);

@@ -122,6 +122,7 @@ static void take_head(struct sync_origin *origin, const struct replica_origin *r
     origin->epoch = record->has_head ? record->head.epoch : 0;
     origin->hno = record->has_head ? record->head.hno : 0;
     origin->seq = record->has_head ? record->head.seq : 0;
+    origin->head_charter_no = record->has_head ? record->head.charter_no : 0;
     origin->head_hash = record->has_head ? record->head_hash : (struct hash){0};
     if (origin->pending == 0) {
         origin->expected_epoch = origin->epoch;

@@ -19,7 +19,7 @@
  *   8  what waits for a peer is bounded, however slow it is
  *   9  a payload that was deleted or replaced is in no store
  *  10  a clock that is wrong by years changes nothing
- *  11  after the faults, every node reaches the newest head of every origin
+ *  11  after the faults, every node reaches the newest charter and head of every origin
  *  12  the same, from whatever state it was left in
  *  13  who was away for long is sent what differs, not what happened
  *  14  in quiet at most 1.1 copies of a payload for each node, on average

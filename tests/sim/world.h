@@ -255,7 +255,7 @@ uint32_t world_visible_ever(const struct world *world, uint32_t node, uint32_t f
 uint32_t world_mask(const struct world *world, uint32_t node, uint32_t from);
 /* What the sync at a node says of its peer that is node; zeros if it is down or has none such. */
 struct sync_peer_status world_peer_status(const struct world *world, uint32_t at, uint32_t node);
-/* Does node hold all of the newest head of the origin at from? why as below, never NULL. */
+/* Does node hold all of the origin at from: charter, newest head? why as below, never NULL. */
 bool world_holds_all(struct world *world, uint32_t from, uint32_t node, char *why, size_t why_size);
 /* Do all nodes hold everything of all origins? why (if not NULL) gets the first difference. */
 bool world_converged(struct world *world, char *why, size_t why_size);

@@ -37,8 +37,9 @@ const struct world_version *world_version_of(const struct world_node *origin, ui
     return NULL;
 }
 
-bool world_head(struct world *world, uint32_t node, const struct origin_id *origin,
-                struct replica_origin *ret_record)
+/* What a node has of an origin, if only a charter. */
+static bool record_get(struct world *world, uint32_t node, const struct origin_id *origin,
+                       struct replica_origin *ret_record)
 {
     struct kv read;
     enum torg_err err;
@@ -49,7 +50,13 @@ bool world_head(struct world *world, uint32_t node, const struct origin_id *orig
     if (err == TORG_E_NOT_FOUND)
         return false;
     MUST(err);
-    return ret_record->has_head;
+    return true;
+}
+
+bool world_head(struct world *world, uint32_t node, const struct origin_id *origin,
+                struct replica_origin *ret_record)
+{
+    return record_get(world, node, origin, ret_record) && ret_record->has_head;
 }
 
 static uint32_t visible(const struct world *world, uint32_t index, uint32_t from, bool member)
@@ -109,11 +116,18 @@ bool world_holds_all(struct world *world, uint32_t from, uint32_t index, char *w
     struct replica_origin theirs, ours;
     uint32_t mask = world_mask(world, index, from);
 
-    if (!world_head(world, from, &origin->own, &theirs))
+    if (!record_get(world, from, &origin->own, &theirs))
+        return true; /* its store is lost, and with it what it is */
+    /* Also of who has published nothing yet: it may be a member, by the keys that stand there. */
+    if (!record_get(world, index, &origin->own, &ours) || ours.charter_no < theirs.charter_no) {
+        snprintf(why, why_size, "%s lacks the charter of %s", node->name, origin->name);
+        return false;
+    }
+    if (!theirs.has_head)
         return true; /* nothing published yet */
     if (node->curious && !mask)
         return true; /* it wants only what members get: nobody has anything of that for it */
-    if (!world_head(world, index, &origin->own, &ours)) {
+    if (!ours.has_head) {
         snprintf(why, why_size, "%s has nothing of %s", node->name, origin->name);
         return false;
     }

@@ -244,6 +244,22 @@ static void test_charters_travel_before_heads(void **state)
 }
 
 /* Beats are what tells a living origin from a dead one. */
+/* No digest of a SUMMARY tells of who has no head; but its charter says who is a member. */
+static void test_charters_travel_without_heads(void **state)
+{
+    struct world *world = world_make(13);
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++)
+        world_node_add(world, true);
+    world_peer(world, 0, 1, false);
+    world_peer(world, 1, 2, false);
+    start_all(world);
+    run_for(world, 20 * SECOND);
+    assert_converged(world);
+    world_end(world);
+}
+
 static void test_beats_reach_everybody(void **state)
 {
     struct world *world = world_make(8);
@@ -436,6 +452,7 @@ int main(void)
         cmocka_unit_test(test_a_large_commit_is_pulled),
         cmocka_unit_test(test_a_node_that_only_dials_takes_part),
         cmocka_unit_test(test_charters_travel_before_heads),
+        cmocka_unit_test(test_charters_travel_without_heads),
         cmocka_unit_test(test_beats_reach_everybody),
         cmocka_unit_test(test_second_paths_are_pruned),
         cmocka_unit_test(test_a_dead_parent_is_replaced),
