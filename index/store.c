@@ -123,6 +123,7 @@ static enum torg_err txn_put(void *context, enum kv_table table, struct span key
         return txn->err;
     if (table == KV_RTREE)
         rtree_tables_note(txn->store->node_tables, key);
+    txn->changed = true;
     store_journal_note_put(txn, table, key, value);
     return txn_fail(txn, mdb_put(txn->mdb, txn->store->tables[table], &key_val, &value_val, 0));
 }
@@ -139,9 +140,11 @@ static enum torg_err txn_del(void *context, enum kv_table table, struct span key
     if (table == KV_RTREE)
         rtree_tables_note(txn->store->node_tables, key);
     err = txn_fail(txn, mdb_del(txn->mdb, txn->store->tables[table], &key_val, NULL));
-    if (!err)
-        store_journal_note_del(txn, table, key);
-    return err;
+    if (err)
+        return err;
+    txn->changed = true;
+    store_journal_note_del(txn, table, key);
+    return TORG_OK;
 }
 
 /* Are so many pages left beyond the last used one? */
@@ -175,6 +178,7 @@ static enum torg_err txn_gather(void *context)
         return txn->err;
     if (!txn_has_room(txn, GATHER_ROOM_PAGES))
         return TORG_OK;
+    txn->changed = true;
     err = txn_fail(txn, mdb_put(txn->mdb, table, &key, &value, MDB_RESERVE));
     return err ? err : txn_fail(txn, mdb_del(txn->mdb, table, &key, NULL));
 }
@@ -767,6 +771,7 @@ static enum torg_err write_begin(struct store *store, bool reserve, struct kv *r
     rtree_tables_begin(store->node_tables, mdb_txn_id(txn->mdb) - 1);
     pthread_mutex_unlock(&store->mutex);
     txn->err = TORG_OK;
+    txn->changed = false;
     txn->open = true;
     txn->owner = pthread_self();
     store_journal_txn(txn);

@@ -16,6 +16,7 @@ struct store_txn {
     MDB_txn *mdb;
     enum torg_err err;         /* of the first failed write */
     bool write;                /* the store's one write transaction */
+    bool changed;              /* something was put or deleted */
     bool open;                 /* between begin and end */
     pthread_t owner;           /* a write transaction belongs to its thread (PITFALLS, LMDB 3) */
     struct rtree_table *table; /* of a read transaction's snapshot, or NULL */
@@ -43,6 +44,7 @@ struct store {
     MDB_txn *pin;             /* reads the snapshot of the mark, so that its pages stay */
     uint32_t unsynced;        /* commits since the mark that only the journal has safe */
     bool replays;             /* the journal's records are being done again */
+    bool started;             /* all of them are, and the mark is this process' own */
     uint64_t recovered;       /* commits that they brought back */
     pthread_mutex_t mutex;    /* over all that follows */
     struct store_txn write;   /* the one write transaction */

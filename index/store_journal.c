@@ -216,7 +216,7 @@ static enum torg_err pin_renew(struct store *store)
     return store_err_of(rc);
 }
 
-/* Nothing is open for writing. All that is committed is durable in the database. */
+/* All that is committed is durable in the database. */
 static enum torg_err mark_put(struct store *store, bool closed)
 {
     struct journal_mark mark = {.closed = closed};
@@ -239,18 +239,28 @@ static enum torg_err mark_put(struct store *store, bool closed)
     return err;
 }
 
+/* What has been committed becomes durable in the database, and the journal begins anew. */
+static enum torg_err sync_and_mark(struct store *store, bool closed)
+{
+    int rc = mdb_env_sync(store->env, 1);
+
+    if (!rc)
+        return mark_put(store, closed);
+    errno = rc;
+    return TORG_E_IO;
+}
+
 enum torg_err store_checkpoint(struct store *store)
 {
-    const struct journal_mark *mark = store->journal ? journal_mark(store->journal) : NULL;
     MDB_envinfo info;
-    enum torg_err err = TORG_OK;
+    enum torg_err err;
 
     if (!store->journal || store->write.open || store->replays)
         return TORG_OK;
-    /* The pin is there from this process' first mark on. */
-    if (store->pin && mdb_env_info(store->env, &info) == 0 && info.me_last_txnid == mark->snapshot)
+    if (store->started && mdb_env_info(store->env, &info) == 0 &&
+        info.me_last_txnid == journal_mark(store->journal)->snapshot)
         return TORG_OK;
-    err = mdb_env_sync(store->env, 1) == 0 ? mark_put(store, false) : TORG_E_IO;
+    err = sync_and_mark(store, false);
     if (err)
         store_fail(store);
     return err;
@@ -301,10 +311,6 @@ static enum torg_err journal_replay(struct store *store)
     return err;
 }
 
-/*
- * A kernel that has no boot id, or an LMDB with other meta pages: then the database is synced
- * with each commit, as if there were no journal.
- */
 static bool journal_is_possible(struct store *store)
 {
     char boot[JOURNAL_BOOT_BYTES];
@@ -315,18 +321,42 @@ static bool journal_is_possible(struct store *store)
            root_get(store, info.me_last_txnid, root);
 }
 
+/*
+ * A kernel that has no boot id, or an LMDB with other meta pages: then the database is synced
+ * with each commit, as if there were no journal. What is in it from before must never be done
+ * again over these commits.
+ */
+static enum torg_err journal_leave(struct store *store)
+{
+    const struct journal_mark *mark = journal_mark(store->journal);
+    const struct journal_mark closed = {.closed = true};
+    enum torg_err err = TORG_OK;
+    int rc = mdb_env_sync(store->env, 1);
+
+    if (rc) {
+        errno = rc;
+        return TORG_E_IO;
+    }
+    if (mark && !mark->closed)
+        err = journal_put_mark(store->journal, &closed);
+    if (err)
+        return err;
+    journal_close(store->journal);
+    store->journal = NULL;
+    return TORG_OK;
+}
+
 enum torg_err store_journal_start(struct store *store, bool replay)
 {
     enum torg_err err = replay ? journal_replay(store) : TORG_OK;
 
-    if (err || !store->journal)
+    if (err)
         return err;
-    if (!journal_is_possible(store)) {
-        journal_close(store->journal);
-        store->journal = NULL;
-        return TORG_OK;
-    }
-    return store_checkpoint(store);
+    if (!journal_is_possible(store))
+        return journal_leave(store);
+    err = store_checkpoint(store);
+    store->started = !err;
+    return err;
 }
 
 void store_journal_end(struct store *store)
@@ -336,9 +366,9 @@ void store_journal_end(struct store *store)
     pthread_mutex_lock(&store->mutex);
     failed = store->failed;
     pthread_mutex_unlock(&store->mutex);
-    /* What cannot be synced now is in the journal still. */
-    if (store->journal && store->pin && !failed && mdb_env_sync(store->env, 1) == 0)
-        (void)!mark_put(store, true);
+    /* What cannot be synced now, or could not be done again, is in the journal still. */
+    if (store->journal && store->started && !failed)
+        (void)!sync_and_mark(store, true);
     if (store->pin)
         mdb_txn_abort(store->pin);
     store->pin = NULL;
@@ -352,8 +382,8 @@ void store_journal_end(struct store *store)
 void store_journal_txn(struct store_txn *txn)
 {
     buffer_clear(&txn->ops);
-    txn->journaled = txn->store->journal && txn->store->pin && !txn->store->replays &&
-                     txn->store->unsynced < COMMITS_MAX;
+    txn->journaled =
+        txn->store->journal && txn->store->started && txn->store->unsynced < COMMITS_MAX;
 }
 
 /* Too much to be worth a record: this commit syncs the database. */
@@ -416,12 +446,22 @@ static int commit_journaled(struct store_txn *txn, bool *ret_known)
     return rc;
 }
 
-/* LMDB syncs, and the journal begins anew. */
+/*
+ * LMDB syncs, and the journal begins anew: before the commit too if there are records, for from the
+ * moment that readers see it until the mark is written a power cut would go back to the old mark.
+ */
 static int commit_synced(struct store_txn *txn, bool *ret_known)
 {
     struct store *store = txn->store;
-    int rc = mdb_txn_commit(txn->mdb);
+    int rc;
 
+    if (store->unsynced > 0 && sync_and_mark(store, false)) {
+        rc = errno ? errno : EIO;
+        mdb_txn_abort(txn->mdb);
+        *ret_known = false;
+        return rc;
+    }
+    rc = mdb_txn_commit(txn->mdb);
     if (rc || mark_put(store, false) == TORG_OK)
         return rc;
     *ret_known = false;
@@ -431,7 +471,8 @@ static int commit_synced(struct store_txn *txn, bool *ret_known)
 int store_journal_commit(struct store_txn *txn, bool *ret_known)
 {
     *ret_known = true;
-    if (txn->store->replays)
+    /* LMDB syncs nothing for a transaction that changed nothing, so no mark may come of it. */
+    if (txn->store->replays || !txn->changed)
         return mdb_txn_commit(txn->mdb);
     if (txn->journaled && txn->ops.size > 0) {
         int rc = commit_journaled(txn, ret_known);

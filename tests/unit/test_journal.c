@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -32,6 +33,7 @@ ssize_t disk_pwrite(int fd, const void *data, size_t size, off_t offset) INTERPO
 ssize_t disk_writev(int fd, const struct iovec *parts, int count) INTERPOSED("writev");
 ssize_t disk_pwrite64(int fd, const void *data, size_t size, off_t offset) INTERPOSED("pwrite64");
 int disk_fdatasync(int fd) INTERPOSED("fdatasync");
+int disk_open64(const char *path, int flags, ...) INTERPOSED("open64");
 
 struct pending {
     struct pending *next;
@@ -48,6 +50,7 @@ struct file {
 
 struct image {
     uint32_t acked; /* commits that had returned when it was made */
+    uint32_t seen;  /* the last commit that a reader saw then */
     bool inside;    /* while one was on its way */
 };
 
@@ -60,7 +63,12 @@ static struct disk {
     bool inside;
     struct image images[IMAGES_MAX];
     uint32_t image_count;
-    int journal_errno; /* of each write to the journal */
+    struct store *store; /* whose readers are asked what they see */
+    int journal_errno;   /* of each write to the journal */
+    int records_errno;   /* of each behind its marks */
+    int pages_errno;     /* of each to the database, but to its meta pages */
+    bool fails_at_marks; /* and nowhere else */
+    bool no_boot;        /* the kernel does not say which start of the machine it is */
 } disk;
 
 static struct file *file_of(int fd)
@@ -126,6 +134,21 @@ static void image_path(const char *directory, uint32_t number, const char *name,
     snprintf(out, 256, "%s/image-%u%s%s", directory, number, name ? "/" : "", name ? name : "");
 }
 
+static uint32_t seen_by_readers(void)
+{
+    struct span value;
+    uint32_t seen = 0;
+    struct kv kv;
+
+    if (!disk.store)
+        return 0;
+    assert_ok(store_read_begin(disk.store, &kv));
+    if (!kv_get(&kv, KV_ORIGIN, span_of_str("last"), &value))
+        seen = get_u32be(value.data);
+    store_read_end(&kv);
+    return seen;
+}
+
 static void image_make(void)
 {
     uint64_t share = test_random_below(&disk.seed, 5);
@@ -140,13 +163,14 @@ static void image_make(void)
         image_path(disk.directory, disk.image_count, disk.files[i].name, path);
         image_file(&disk.files[i], path, share);
     }
-    disk.images[disk.image_count++] = (struct image){.acked = disk.acked, .inside = disk.inside};
+    disk.images[disk.image_count++] =
+        (struct image){.acked = disk.acked, .seen = seen_by_readers(), .inside = disk.inside};
     disk.on = true;
 }
 
 static void maybe_fail_power(void)
 {
-    if (disk.inside && test_random_below(&disk.seed, 23) == 0)
+    if (disk.inside && !disk.fails_at_marks && test_random_below(&disk.seed, 23) == 0)
         image_make();
 }
 
@@ -186,8 +210,16 @@ static void note_sync(int fd)
         file->last = &file->first;
 }
 
+static bool pages_fail(int fd, off_t at)
+{
+    errno = disk.pages_errno;
+    return disk.pages_errno && at >= 8192 && file_of(fd) == &disk.files[0];
+}
+
 ssize_t disk_pwrite(int fd, const void *data, size_t size, off_t offset)
 {
+    if (pages_fail(fd, offset))
+        return -1;
     if (file_of(fd))
         maybe_fail_power();
     note_write(fd, data, size, offset);
@@ -196,10 +228,14 @@ ssize_t disk_pwrite(int fd, const void *data, size_t size, off_t offset)
 
 ssize_t disk_pwrite64(int fd, const void *data, size_t size, off_t offset)
 {
-    if (file_of(fd) == &disk.files[1] && disk.journal_errno) {
-        errno = disk.journal_errno;
+    bool journal = file_of(fd) == &disk.files[1];
+
+    if (journal && (disk.journal_errno || (offset >= 8192 && disk.records_errno))) {
+        errno = disk.journal_errno ? disk.journal_errno : disk.records_errno;
         return -1;
     }
+    if (journal && offset < 8192 && disk.inside && disk.fails_at_marks)
+        image_make();
     return disk_pwrite(fd, data, size, offset);
 }
 
@@ -207,6 +243,8 @@ ssize_t disk_writev(int fd, const struct iovec *parts, int count)
 {
     off_t at = lseek(fd, 0, SEEK_CUR);
 
+    if (pages_fail(fd, at))
+        return -1;
     if (file_of(fd))
         maybe_fail_power();
     for (int i = 0; i < count; i++) {
@@ -225,6 +263,22 @@ int disk_fdatasync(int fd)
     rc = (int)syscall(SYS_fdatasync, fd);
     note_sync(fd);
     return rc;
+}
+
+int disk_open64(const char *path, int flags, ...)
+{
+    mode_t mode = 0;
+    va_list rest;
+
+    va_start(rest, flags);
+    if (flags & O_CREAT)
+        mode = va_arg(rest, mode_t);
+    va_end(rest);
+    if (disk.no_boot && strstr(path, "boot_id")) {
+        errno = ENOENT;
+        return -1;
+    }
+    return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
 }
 
 static void disk_begin(const char *directory, uint64_t seed)
@@ -596,6 +650,10 @@ static void random_commit(struct store *store, uint64_t *seed, uint32_t number)
     assert_ok(store_write_commit(&kv));
     disk.inside = false;
     disk.acked = number;
+    if (test_random_below(seed, 10) == 0) { /* one that changes nothing */
+        assert_ok(store_write_begin(store, &kv));
+        assert_ok(store_write_commit(&kv));
+    }
 }
 
 /* The machine has stopped: no kernel remembers what was not synced. */
@@ -621,6 +679,7 @@ static void check_image(const char *directory, const struct image *image,
     store = store_at(directory);
     content = content_of(store, &last);
     assert_true(last == image->acked || (image->inside && last == image->acked + 1));
+    assert_true(last >= image->seen); /* or a peer may have what is not here */
     assert_memory_equal(&content, &contents[last], sizeof(content));
     assert_ok(store_stat(store, &stat));
     *ret_recovered = stat.recovered > 0;
@@ -646,6 +705,7 @@ static void test_power_fails(void **state)
     assert_non_null(contents);
     disk_begin(place->directory, 77);
     store = store_at(place->directory);
+    disk.store = store;
     contents[0] = content_of(store, &last);
     for (uint32_t i = 1; i <= commits; i++) {
         random_commit(store, &seed, i);
@@ -670,6 +730,40 @@ static void test_power_fails(void **state)
         place_remove(path);
     }
     assert_true(recovered > disk.image_count / 2); /* else the journal was not asked */
+    free(contents);
+}
+
+/* A commit that no record tells of is shown by LMDB before the next mark is written. */
+static void test_power_fails_at_marks(void **state)
+{
+    const struct place *place = *state;
+    uint32_t commits = 80;
+    struct hash *contents = calloc(commits + 1, sizeof(*contents));
+    uint64_t seed = 0xdead;
+    struct store *store;
+    uint32_t last;
+    char path[256];
+
+    assert_non_null(contents);
+    disk_begin(place->directory, 78);
+    disk.fails_at_marks = true;
+    store = store_at(place->directory);
+    disk.store = store;
+    for (uint32_t i = 1; i <= commits; i++) {
+        disk.records_errno = i % 8 == 0 ? ENOSPC : 0;
+        random_commit(store, &seed, i);
+        contents[i] = content_of(store, &last);
+    }
+    disk_end();
+    store_close(store);
+    assert_true(disk.image_count >= commits / 8);
+    for (uint32_t i = 0; i < disk.image_count; i++) {
+        bool was_recovered;
+
+        image_path(place->directory, i, NULL, path);
+        check_image(path, &disk.images[i], contents, &was_recovered);
+        place_remove(path);
+    }
     free(contents);
 }
 
@@ -791,6 +885,70 @@ static void test_reader_after_a_power_cut(void **state)
     free(contents);
 }
 
+/* The image of a power cut after so many commits, and what was in it. */
+static void power_cut(const struct place *place, uint32_t commits, char image[256],
+                      struct hash *ret_content)
+{
+    uint64_t seed = 17;
+    struct store *store;
+    uint32_t last;
+
+    disk_begin(place->directory, 5);
+    store = store_at(place->directory);
+    for (uint32_t i = 1; i <= commits; i++)
+        random_commit(store, &seed, i);
+    *ret_content = content_of(store, &last);
+    image_path(place->directory, disk.image_count, NULL, image);
+    image_make();
+    disk_end();
+    store_close(store);
+    forget_kernel(image);
+}
+
+static void test_a_recovery_that_fails_loses_nothing(void **state)
+{
+    const struct place *place = *state;
+    struct store_options options = store_options_default();
+    struct hash content;
+    struct store *store;
+    char image[256];
+
+    power_cut(place, 12, image, &content);
+    options.map_bytes = 64 * MIB;
+    disk_begin(image, 1);
+    disk.pages_errno = ENOSPC;
+    assert_err(store_open(image, &options, &store), TORG_E_FULL);
+    disk.pages_errno = 0;
+    disk_end();
+    store = store_at(image);
+    assert_content(store, &content, 12);
+    store_close(store);
+}
+
+/* A journal that cannot be used now must not be done over what comes now. */
+static void test_start_without_boot_id(void **state)
+{
+    const struct place *place = *state;
+    struct hash content;
+    struct store *store;
+    uint64_t seed = 23;
+    uint32_t last;
+    char image[256];
+
+    power_cut(place, 12, image, &content);
+    disk.no_boot = true;
+    store = store_at(image);
+    assert_content(store, &content, 12);
+    random_commit(store, &seed, 13);
+    content = content_of(store, &last);
+    store_close(store);
+    disk.no_boot = false;
+    forget_kernel(image);
+    store = store_at(image);
+    assert_content(store, &content, 13);
+    store_close(store);
+}
+
 #define JOURNAL_TEST(name) cmocka_unit_test_setup_teardown(name, place_setup, place_teardown)
 
 int main(void)
@@ -802,9 +960,12 @@ int main(void)
         JOURNAL_TEST(test_damaged_marks_are_told),
         JOURNAL_TEST(test_it_is_full_one_day),
         JOURNAL_TEST(test_power_fails),
+        JOURNAL_TEST(test_power_fails_at_marks),
         JOURNAL_TEST(test_journal_without_room),
         JOURNAL_TEST(test_backup_beside_an_old_journal),
         JOURNAL_TEST(test_reader_after_a_power_cut),
+        JOURNAL_TEST(test_a_recovery_that_fails_loses_nothing),
+        JOURNAL_TEST(test_start_without_boot_id),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
