@@ -16,10 +16,11 @@ copy's memory, listings, samples. docs/performance.md says what is measured and 
   --help
 """
 import argparse
+import contextlib
 import math
+import multiprocessing
 import signal
 import sys
-import threading
 import time
 
 import replication_world as world
@@ -45,6 +46,25 @@ def line(case, peer, ours, theirs, memory, count):
     print(f"replication\t{case}\t{peer}\t{our_us:.2f}\t{their_us:.2f}\t{ratio:.3f}\tus\t"
           f"{at(ours, 0.99) * 1e6:.2f}\t{at(theirs, 0.99) * 1e6:.2f}\t{memory[0]}\t{memory[1]}\t"
           f"{count}\t{len(theirs)}", flush=True)
+
+
+@contextlib.contextmanager
+def writes(pair, listings):
+    """Commits at the source without a pause, by a process of its own: a thread of Python would
+    hold up those who ask."""
+    def write():
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        while True:
+            pair.write(listings)
+    process = multiprocessing.get_context("fork").Process(target=write)
+    process.start()
+    try:
+        yield
+        if not process.is_alive():
+            raise world.BenchError("the writes beside the questions ended")
+    finally:
+        process.terminate()
+        process.join()
 
 
 class Bench:
@@ -147,23 +167,19 @@ class Bench:
         busy = self.asked(torg.near, lambda n: n < SAMPLES_MIN or n % 20 or not torg.has_all())
         memory = (world.memory_bytes(torg.pids()),) * 2
         line("near while catching up", "torg quiet", busy, quiet, memory, self.options.count)
-        end = time.monotonic() + self.options.seconds / 2
-        quiet = self.asked(torg.near_source, lambda n: n < SAMPLES_MIN or time.monotonic() < end)
-        torg.stall(True)
-        stop = threading.Event()
-
-        def write():
-            while not stop.is_set():
-                torg.write(self.world.listings[:100])
-        writer = threading.Thread(target=write)
-        writer.start()
-        end = time.monotonic() + self.options.seconds / 2
-        stalled = self.asked(torg.near_source, lambda n: n < SAMPLES_MIN or time.monotonic() < end)
-        stop.set()
-        writer.join()
+        quiet = self.asked_source()
+        with writes(torg, self.world.listings[:100]):
+            busy = self.asked_source()
+            torg.stall(True)
+            stalled = self.asked_source()
         torg.stall(False)
-        line("near while a peer is stalled", "torg quiet", stalled, quiet, memory,
-             self.options.count)
+        for peer, theirs in (("torg quiet", quiet), ("torg writing", busy)):
+            line("near while a peer is stalled", peer, stalled, theirs, memory, self.options.count)
+
+    def asked_source(self):
+        end = time.monotonic() + self.options.seconds / 2
+        return self.asked(self.pairs[0].near_source,
+                          lambda n: n < SAMPLES_MIN or time.monotonic() < end)
 
     def run(self):
         self.open()
