@@ -90,10 +90,22 @@ static struct file *file_of(int fd)
     return NULL;
 }
 
+/* By doubling: a sanitizer copies what is reallocated, and a file grows sector by sector. */
+static size_t room_for(size_t size)
+{
+    size_t room = 1 << 16;
+
+    while (room < size)
+        room *= 2;
+    return room;
+}
+
+/* *bytes has room_for(*held). */
 static void bytes_put(uint8_t **bytes, size_t *held, const uint8_t *data, size_t size, size_t at)
 {
     if (at + size > *held) {
-        *bytes = realloc(*bytes, at + size);
+        if (room_for(at + size) > room_for(*held))
+            *bytes = realloc(*bytes, room_for(at + size));
         assert_non_null(*bytes);
         memset(*bytes + *held, 0, at + size - *held);
         *held = at + size;
@@ -114,7 +126,7 @@ static void file_write(const char *path, const uint8_t *data, size_t size)
 static void image_file(const struct file *file, const char *path, uint64_t share)
 {
     size_t size = file->size;
-    uint8_t *bytes = malloc(size + 1);
+    uint8_t *bytes = malloc(room_for(size));
 
     assert_non_null(bytes);
     memcpy(bytes, file->durable, size);
@@ -288,7 +300,7 @@ static void disk_begin(const char *directory, uint64_t seed)
     disk = (struct disk){.on = true, .directory = directory, .seed = seed};
     for (unsigned i = 0; i < FILES; i++) {
         disk.files[i].name = names[i];
-        disk.files[i].durable = malloc(1);
+        disk.files[i].durable = malloc(room_for(0));
         assert_non_null(disk.files[i].durable);
         disk.files[i].last = &disk.files[i].first;
     }
