@@ -92,6 +92,11 @@ static enum torg_err open_store(struct node_whole *whole, char *message)
         return TORG_OK;
     case TORG_E_LOCKED:
         pid = store_writer_pid(config->directory);
+        if (pid == 0)
+            return refuse(message, err,
+                          "%s: another process writes in this data directory, or reads what is "
+                          "to be recovered after a power cut (torg verify, mdb_copy); end it first",
+                          config->directory);
         return refuse(message, err,
                       "%s: another process (%ld) writes in this data directory; stop it first, or "
                       "set another directory in [municipality] of %s",

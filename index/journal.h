@@ -2,7 +2,7 @@
 #ifndef TORG_INDEX_JOURNAL_H
 #define TORG_INDEX_JOURNAL_H
 
-#include "protocol/bytes.h"
+#include "protocol/seal.h"
 
 /*
  * DIR/torg.journal: what small commits changed, one after the other, so that such a
@@ -26,13 +26,14 @@ struct journal;
 struct journal_mark {
     uint64_t snapshot;                /* of the database, durable */
     uint8_t root[JOURNAL_ROOT_BYTES]; /* the meta page that makes it this snapshot */
+    struct hash top;                  /* of the page that root names as the top of the tree */
     char boot[JOURNAL_BOOT_BYTES];    /* of the kernel that ran then; zeros: not to be trusted */
     bool closed;                      /* nothing was written after it, and nothing will be */
 };
 
 /*
- * Open it in directory, or make it. TORG_E_CORRUPT: it has been written to, and neither of its
- * marks is whole, so that nobody knows what its records belong to; TORG_E_VERSION; TORG_E_IO
+ * Open it in directory, or make it. TORG_E_CORRUPT: it has had records, and neither of its
+ * marks is whole, so that nobody knows what they belong to; TORG_E_VERSION; TORG_E_IO
  * (errno).
  */
 enum torg_err journal_open(const char *directory, struct journal **ret_journal);
@@ -43,6 +44,22 @@ void journal_close(struct journal *journal);
 
 /* The newest mark; NULL if there was none yet. Owned by the journal, until the next one. */
 const struct journal_mark *journal_mark(const struct journal *journal);
+
+/* What follows the mark. */
+struct journal_tail {
+    uint64_t count; /* of whole records */
+    uint64_t last;  /* the snapshot that the last one leads to, or the mark's */
+    bool begun;     /* another one begins behind them, which is not whole */
+};
+
+/*
+ * Look through all records before one of them is done again. One that is not whole is no
+ * mistake if it is the last, for then the machine stopped while it was written and nobody was
+ * told. TORG_E_CORRUPT: whole ones follow it, or belong to a mark that is lost, or one is missing
+ * between two, so that something that was acknowledged can no longer be read. Not before the
+ * first mark.
+ */
+enum torg_err journal_scan(struct journal *journal, struct journal_tail *ret_tail);
 
 /*
  * The records since the mark, in order, each with the snapshot that it led to, until the first

@@ -29,7 +29,8 @@ struct store_options store_options_default(void);
 
 /*
  * The directory must exist. TORG_E_LOCKED when another process writes there or
- * this process has it open already; TORG_E_NOT_FOUND when read_only and
+ * this process has it open already, or when the machine stopped while somebody wrote
+ * there and another process reads now; TORG_E_NOT_FOUND when read_only and
  * nothing is there; TORG_E_VERSION for a newer format; TORG_E_CORRUPT, for
  * another program's file too, to which nothing is added; TORG_E_IO (errno).
  * A file that was cut off opens, and SIGBUS comes when what is missing is read. Creates its files

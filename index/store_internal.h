@@ -77,7 +77,9 @@ void store_fail(struct store *store);
 /*
  * Before LMDB opens the file: open the journal and, if the machine stopped since its mark, put the
  * file back to the mark. ret_replay: then the records are to be done again. With read_only nothing
- * is written: TORG_E_GAP when a writer must first recover.
+ * is written: TORG_E_GAP when a writer must first recover. TORG_E_LOCKED: another process reads
+ * what would be put back. TORG_E_CORRUPT: records are missing, or belong to another state of the
+ * file.
  */
 enum torg_err store_journal_begin(struct store *store, const char *directory, bool *ret_replay);
 /* LMDB and the tables that are there are open: do the records again, and put a mark. */

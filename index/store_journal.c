@@ -9,6 +9,7 @@
 
 #include "index/journal_ops.h"
 #include "index/path.h"
+#include "protocol/seal.h"
 
 /*
  * A commit changes pages all over LMDB's file, and a sync of these takes as long as the disk
@@ -30,8 +31,13 @@
 #define ROOT_AT_PAGE_NUMBER 0
 #define ROOT_AT_MAGIC 16
 #define ROOT_AT_PAGE_BYTES 40
+#define ROOT_AT_TOP 128 /* page number of the top of the tree that has the tables in it */
 #define ROOT_AT_SNAPSHOT 144
 #define ROOT_MAGIC 0xBEEFC0DEu
+#define ROOT_PAGE_BYTES_MAX 65536
+#define TOP_NONE UINT64_MAX /* the tree is empty */
+#define TOP_DOMAIN "torg/journal-top/1"
+#define LMDB_LOCK_FILE STORE_FILE "-lock"
 
 static uint64_t native_u64(const uint8_t *at)
 {
@@ -55,7 +61,7 @@ static bool root_is_known(const uint8_t root[JOURNAL_ROOT_BYTES])
     uint32_t page_bytes = native_u32(root + ROOT_AT_PAGE_BYTES);
 
     return sizeof(size_t) == 8 && native_u32(root + ROOT_AT_MAGIC) == ROOT_MAGIC &&
-           page_bytes >= 512 && page_bytes <= 65536;
+           page_bytes >= 512 && page_bytes <= ROOT_PAGE_BYTES_MAX;
 }
 
 /* The kernel's number of this start of the machine; false: it does not say. */
@@ -76,51 +82,89 @@ static bool boot_is_ours(const struct journal_mark *mark)
     return boot_get(boot) && memcmp(boot, mark->boot, sizeof(boot)) == 0;
 }
 
+/*
+ * The hash of the page at the top of root's tree. It has the roots of all tables, so that no two
+ * snapshots have the same; and once the snapshot is no longer pinned, it is among the first to be
+ * used again.
+ */
+static enum torg_err top_hash(int fd, const uint8_t root[JOURNAL_ROOT_BYTES], struct hash *ret_top)
+{
+    uint64_t page_bytes = native_u32(root + ROOT_AT_PAGE_BYTES);
+    uint64_t page = native_u64(root + ROOT_AT_TOP);
+    uint8_t bytes[ROOT_PAGE_BYTES_MAX];
+    ssize_t size = 0;
+
+    if (page != TOP_NONE && page <= INT64_MAX / ROOT_PAGE_BYTES_MAX)
+        size = pread(fd, bytes, page_bytes, (off_t)(page * page_bytes));
+    if (size < 0)
+        return TORG_E_IO;
+    *ret_top = seal_hash(TOP_DOMAIN, span_of(bytes, (size_t)size));
+    return TORG_OK;
+}
+
 /* ---- putting the file back ---- */
 
-struct first_record {
-    uint64_t snapshot;
-    bool follows;
-};
-
-static enum torg_err first_visit(void *context, uint64_t snapshot, struct span ops)
-{
-    struct first_record *first = context;
-
-    (void)ops;
-    first->follows = snapshot == first->snapshot + 1;
-    return TORG_E_KNOWN; /* only to stop */
-}
-
-static enum torg_err has_records(struct journal *journal, const struct journal_mark *mark,
-                                 bool *ret_has)
-{
-    struct first_record first = {.snapshot = mark->snapshot};
-    enum torg_err err = journal_read(journal, first_visit, &first);
-
-    *ret_has = first.follows;
-    return err == TORG_E_KNOWN ? TORG_OK : err;
-}
-
-/*
- * Is this the file that the mark speaks of? A meta page is written into one of two places in
- * turn, so one of them has the mark's number or a greater one; a backup that was put back has not.
- */
-static enum torg_err is_marked_file(int fd, const struct journal_mark *mark, bool *ret_is)
+/* The greatest snapshot that a meta page names; 0: none does. */
+static enum torg_err newest_get(int fd, const struct journal_mark *mark, uint64_t *ret_newest)
 {
     uint64_t page_bytes = native_u32(mark->root + ROOT_AT_PAGE_BYTES);
 
-    *ret_is = false;
-    for (unsigned slot = 0; slot < 2 && !*ret_is; slot++) {
+    *ret_newest = 0;
+    for (unsigned slot = 0; slot < 2; slot++) {
         uint8_t root[JOURNAL_ROOT_BYTES];
         ssize_t size = pread(fd, root, sizeof(root), (off_t)(slot * page_bytes));
 
         if (size < 0)
             return TORG_E_IO;
-        *ret_is = size == (ssize_t)sizeof(root) && root_is_known(root) &&
-                  native_u64(root + ROOT_AT_SNAPSHOT) >= mark->snapshot;
+        if (size == (ssize_t)sizeof(root) && root_is_known(root) &&
+            native_u64(root + ROOT_AT_SNAPSHOT) > *ret_newest)
+            *ret_newest = native_u64(root + ROOT_AT_SNAPSHOT);
     }
     return TORG_OK;
+}
+
+/*
+ * Is it the file that mark and records speak of? A backup that was put back is older than the mark.
+ * Else the file must be at a snapshot that they lead to, or one further: that of a commit that LMDB
+ * synced itself, or that was taken back.
+ */
+static enum torg_err file_check(int fd, const struct journal_mark *mark,
+                                const struct journal_tail *tail, bool *ret_restore)
+{
+    struct hash top;
+    uint64_t newest;
+    enum torg_err err = newest_get(fd, mark, &newest);
+
+    *ret_restore = false;
+    if (err || newest < mark->snapshot)
+        return err;
+    if (newest > tail->last + 1 || (newest == tail->last + 1 && tail->begun))
+        return TORG_E_CORRUPT; /* a record was there once that is not there now */
+    if (tail->count == 0)
+        return TORG_OK;
+    err = top_hash(fd, mark->root, &top);
+    if (!err && memcmp(&top, &mark->top, sizeof(top)) != 0)
+        err = TORG_E_CORRUPT; /* this file went on without this journal */
+    *ret_restore = !err;
+    return err;
+}
+
+/* LMDB locks the first byte of its file as long as a process has the database open. */
+static bool is_open_elsewhere(const char *directory)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
+    char path[PATH_MAX];
+    bool is_open;
+    int fd;
+
+    if (path_join(directory, LMDB_LOCK_FILE, path, sizeof(path)))
+        return false;
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    is_open = fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+    close(fd);
+    return is_open;
 }
 
 static enum torg_err roots_write(int fd, const struct journal_mark *mark)
@@ -137,8 +181,9 @@ static enum torg_err roots_write(int fd, const struct journal_mark *mark)
     return fdatasync(fd) == 0 ? TORG_OK : TORG_E_IO;
 }
 
+/* After a stop of the machine. ret_restored is false if the file is to be taken as it is. */
 static enum torg_err file_restore(const char *directory, const struct journal_mark *mark,
-                                  bool *ret_restored)
+                                  const struct journal_tail *tail, bool *ret_restored)
 {
     char path[PATH_MAX];
     enum torg_err err = path_join(directory, STORE_FILE, path, sizeof(path));
@@ -150,33 +195,39 @@ static enum torg_err file_restore(const char *directory, const struct journal_ma
     fd = open(path, O_RDWR | O_CLOEXEC);
     if (fd < 0)
         return errno == ENOENT ? TORG_OK : TORG_E_IO; /* another file is to be made */
-    err = is_marked_file(fd, mark, ret_restored);
+    err = file_check(fd, mark, tail, ret_restored);
+    if (!err && *ret_restored && is_open_elsewhere(directory))
+        err = TORG_E_LOCKED;
     if (!err && *ret_restored)
         err = roots_write(fd, mark);
     close(fd);
     return err;
 }
 
+/* Did the machine, as far as we know, stop since the mark, or was what it wrote last lost? */
+static bool must_look(const struct journal_mark *mark)
+{
+    return mark && !mark->closed && !boot_is_ours(mark);
+}
+
 static enum torg_err begin_read_only(const char *directory)
 {
+    struct journal_tail tail = {0};
     struct journal *journal;
-    const struct journal_mark *mark;
-    bool has = false;
     enum torg_err err = journal_open_read(directory, &journal);
 
     if (err)
         return err == TORG_E_NOT_FOUND ? TORG_OK : err;
-    mark = journal_mark(journal);
-    if (mark && !mark->closed && !boot_is_ours(mark))
-        err = has_records(journal, mark, &has);
+    if (must_look(journal_mark(journal)))
+        err = journal_scan(journal, &tail);
     journal_close(journal);
-    return err || !has ? err : TORG_E_GAP;
+    return !err && tail.count > 0 ? TORG_E_GAP : err;
 }
 
 enum torg_err store_journal_begin(struct store *store, const char *directory, bool *ret_replay)
 {
     const struct journal_mark *mark;
-    bool has = false;
+    struct journal_tail tail;
     enum torg_err err;
 
     *ret_replay = false;
@@ -186,23 +237,31 @@ enum torg_err store_journal_begin(struct store *store, const char *directory, bo
     if (err)
         return err;
     mark = journal_mark(store->journal);
-    if (!mark || mark->closed || !root_is_known(mark->root) || boot_is_ours(mark))
+    if (!must_look(mark))
         return TORG_OK;
-    err = has_records(store->journal, mark, &has);
-    return err || !has ? err : file_restore(directory, mark, ret_replay);
+    if (!root_is_known(mark->root))
+        return TORG_E_VERSION; /* of a machine or an LMDB of another kind */
+    err = journal_scan(store->journal, &tail);
+    return err ? err : file_restore(directory, mark, &tail, ret_replay);
 }
 
 /* ---- marks ---- */
 
-/* The meta page of the newest snapshot; false if it is not as it should be. */
-static bool root_get(struct store *store, uint64_t snapshot, uint8_t root[JOURNAL_ROOT_BYTES])
+/* Snapshot and meta page of the newest commit; false if they are not as they should be. */
+static bool root_get(struct store *store, struct journal_mark *mark)
 {
+    MDB_envinfo info;
+    off_t at;
     int fd;
 
-    return mdb_env_get_fd(store->env, &fd) == 0 &&
-           pread(fd, root, JOURNAL_ROOT_BYTES, (off_t)((snapshot & 1) * store->page_bytes)) ==
-               JOURNAL_ROOT_BYTES &&
-           root_is_known(root) && native_u64(root + ROOT_AT_SNAPSHOT) == snapshot;
+    if (mdb_env_info(store->env, &info) != 0 || mdb_env_get_fd(store->env, &fd) != 0)
+        return false;
+    mark->snapshot = info.me_last_txnid;
+    at = (off_t)((mark->snapshot & 1) * store->page_bytes);
+    return pread(fd, mark->root, JOURNAL_ROOT_BYTES, at) == JOURNAL_ROOT_BYTES &&
+           root_is_known(mark->root) &&
+           native_u64(mark->root + ROOT_AT_SNAPSHOT) == mark->snapshot &&
+           top_hash(fd, mark->root, &mark->top) == TORG_OK;
 }
 
 static enum torg_err pin_renew(struct store *store)
@@ -220,17 +279,14 @@ static enum torg_err pin_renew(struct store *store)
 static enum torg_err mark_put(struct store *store, bool closed)
 {
     struct journal_mark mark = {.closed = closed};
-    MDB_envinfo info;
     enum torg_err err;
 
     if (!store->journal)
         return TORG_OK;
-    if (mdb_env_info(store->env, &info) != 0 || !boot_get(mark.boot) ||
-        !root_get(store, info.me_last_txnid, mark.root)) {
+    if (!boot_get(mark.boot) || !root_get(store, &mark)) {
         errno = EIO;
         return TORG_E_IO;
     }
-    mark.snapshot = info.me_last_txnid;
     err = journal_put_mark(store->journal, &mark);
     if (!err && !closed)
         err = pin_renew(store);
@@ -303,6 +359,8 @@ static enum torg_err journal_replay(struct store *store)
 
     if (err)
         return err;
+    if (mdb_txn_id(store->pin) != replay.snapshot)
+        return TORG_E_LOCKED; /* somebody opened it just now, as it was before */
     store->replays = true;
     mdb_env_set_flags(store->env, MDB_NOSYNC, 1); /* what is lost is done again */
     err = journal_read(store->journal, replay_visit, &replay);
@@ -313,12 +371,9 @@ static enum torg_err journal_replay(struct store *store)
 
 static bool journal_is_possible(struct store *store)
 {
-    char boot[JOURNAL_BOOT_BYTES];
-    uint8_t root[JOURNAL_ROOT_BYTES];
-    MDB_envinfo info;
+    struct journal_mark mark;
 
-    return boot_get(boot) && mdb_env_info(store->env, &info) == 0 &&
-           root_get(store, info.me_last_txnid, root);
+    return boot_get(mark.boot) && root_get(store, &mark);
 }
 
 /*

@@ -584,6 +584,7 @@ static void test_damaged_marks_are_told(void **state)
     assert_ok(journal_open(place->directory, &journal));
     assert_ok(journal_put_mark(journal, &mark));
     mark.snapshot = 2;
+    assert_ok(journal_append(journal, 2, span_of_str("x")));
     assert_ok(journal_put_mark(journal, &mark));
     journal_close(journal);
     snprintf(path, sizeof(path), "%s/%s", place->directory, JOURNAL_FILE);
@@ -595,6 +596,125 @@ static void test_damaged_marks_are_told(void **state)
     assert_int_equal(pwrite(fd, "torn", 4, 100), 4);
     close(fd);
     assert_err(journal_open(place->directory, &journal), TORG_E_CORRUPT);
+}
+
+/* The machine stopped when the very first mark was written: nothing can have been lost. */
+static void test_a_torn_first_mark_is_none(void **state)
+{
+    const struct place *place = *state;
+    struct journal *journal;
+    char path[256];
+    int fd;
+
+    snprintf(path, sizeof(path), "%s/%s", place->directory, JOURNAL_FILE);
+    fd = open(path, O_RDWR | O_CREAT, 0600);
+    assert_int_equal(pwrite(fd, "torgjour", 8, 0), 8);
+    close(fd);
+    assert_ok(journal_open(place->directory, &journal));
+    assert_null(journal_mark(journal));
+    journal_close(journal);
+}
+
+/* A journal with a mark at 7 and three records; ret_path: of the file. */
+static void three_records(const struct place *place, uint64_t turns, char ret_path[256])
+{
+    static const uint8_t ops[1000];
+    struct journal_mark mark = {.snapshot = 7};
+    struct journal *journal;
+
+    snprintf(ret_path, 256, "%s/%s", place->directory, JOURNAL_FILE);
+    assert_ok(journal_open(place->directory, &journal));
+    for (uint64_t i = 0; i < turns; i++)
+        assert_ok(journal_put_mark(journal, &mark));
+    for (uint64_t i = 1; i <= 3; i++)
+        assert_ok(journal_append(journal, 7 + i, span_of(ops, sizeof(ops))));
+    journal_close(journal);
+}
+
+#define THREE_RECORD_BYTES (28 + 1000 + 16)
+
+static enum torg_err scan_after(const struct place *place, off_t at, struct journal_tail *tail)
+{
+    struct journal *journal;
+    enum torg_err err;
+    char path[256];
+    int fd;
+
+    snprintf(path, sizeof(path), "%s/%s", place->directory, JOURNAL_FILE);
+    fd = open(path, O_RDWR);
+    assert_int_equal(pwrite(fd, "rot", 3, at), 3);
+    close(fd);
+    assert_ok(journal_open(place->directory, &journal));
+    err = journal_scan(journal, tail);
+    journal_close(journal);
+    return err;
+}
+
+/* The last record may be torn, for nobody was told of it. None before it can be. */
+static void test_only_the_end_may_be_torn(void **state)
+{
+    static const off_t in_record[] = {1, 8, 20, 500, 1040};
+    const struct place *place = *state;
+    struct journal_tail tail;
+    char path[256];
+
+    for (size_t i = 0; i < ARRAY_SIZE(in_record); i++) {
+        off_t at = 8192 + in_record[i];
+
+        three_records(place, 2, path);
+        assert_ok(scan_after(place, at + 2 * THREE_RECORD_BYTES, &tail));
+        assert_int_equal(tail.count, 2);
+        assert_int_equal(tail.last, 9);
+        assert_int_equal(tail.begun, in_record[i] == 1 || in_record[i] >= 20);
+        unlink(path);
+        three_records(place, 2, path);
+        assert_err(scan_after(place, at + THREE_RECORD_BYTES, &tail), TORG_E_CORRUPT);
+        unlink(path);
+        three_records(place, 2, path);
+        assert_err(scan_after(place, at, &tail), TORG_E_CORRUPT);
+        unlink(path);
+    }
+}
+
+/* Without its newest mark the older one must not count: its records are gone. */
+static void test_a_lost_mark_is_told(void **state)
+{
+    const struct place *place = *state;
+    struct journal_tail tail;
+    char path[256];
+
+    three_records(place, 2, path);
+    assert_err(scan_after(place, 4096 + 30, &tail), TORG_E_CORRUPT);
+}
+
+/* Who can have bytes stored must not be able to write records: what binds them cannot be guessed.
+ */
+static void test_records_of_another_journal_are_none(void **state)
+{
+    const struct place *place = *state;
+    struct journal_mark mark = {.snapshot = 7, .boot = "another start of the machine"};
+    struct journal *journal;
+    struct journal_tail tail;
+    char path[256];
+    uint8_t bytes[THREE_RECORD_BYTES];
+    int fd;
+
+    three_records(place, 1, path);
+    fd = open(path, O_RDONLY);
+    assert_int_equal(pread(fd, bytes, sizeof(bytes), 8192), sizeof(bytes));
+    close(fd);
+    unlink(path);
+    assert_ok(journal_open(place->directory, &journal));
+    assert_ok(journal_put_mark(journal, &mark));
+    assert_ok(journal_append(journal, 8, span_of_str("x")));
+    assert_ok(journal_void_last(journal));
+    fd = open(path, O_WRONLY);
+    assert_int_equal(pwrite(fd, bytes, sizeof(bytes), 8192), sizeof(bytes));
+    close(fd);
+    assert_ok(journal_scan(journal, &tail));
+    assert_int_equal(tail.count, 0);
+    assert_int_equal(heard_of(journal).count, 0);
+    journal_close(journal);
 }
 
 static void test_it_is_full_one_day(void **state)
@@ -937,6 +1057,29 @@ static void test_a_recovery_that_fails_loses_nothing(void **state)
     store_close(store);
 }
 
+/* It is poured over what was put back, and takes no pages from who reads them. */
+static void test_nobody_reads_what_is_recovered(void **state)
+{
+    const struct place *place = *state;
+    struct store_options options = store_options_default();
+    struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_len = 1};
+    struct hash content;
+    struct store *store;
+    char image[256], path[300];
+    int fd;
+
+    power_cut(place, 12, image, &content);
+    options.map_bytes = 64 * MIB;
+    snprintf(path, sizeof(path), "%s/torg.mdb-lock", image);
+    fd = open(path, O_RDWR | O_CREAT, 0600);
+    assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
+    assert_err(store_open(image, &options, &store), TORG_E_LOCKED);
+    close(fd);
+    store = store_at(image);
+    assert_content(store, &content, 12);
+    store_close(store);
+}
+
 /* A journal that cannot be used now must not be done over what comes now. */
 static void test_start_without_boot_id(void **state)
 {
@@ -961,6 +1104,71 @@ static void test_start_without_boot_id(void **state)
     store_close(store);
 }
 
+/* LMDB got the commit, so its record was whole: it was acknowledged, and cannot be done again. */
+static void test_a_last_record_that_was_whole_is_missed(void **state)
+{
+    const struct place *place = *state;
+    struct store_options options = store_options_default();
+    struct store *store = store_at(place->directory);
+    char path[256], copy[256];
+    uint8_t key[4];
+    struct kv kv;
+    int fd;
+
+    options.map_bytes = 64 * MIB;
+    assert_ok(store_write_begin(store, &kv));
+    assert_ok(
+        kv_put(&kv, KV_LIVE, key_of(1, key), span_of_str("acknowledged, and more than that")));
+    assert_ok(store_write_commit(&kv));
+    image_path(place->directory, 0, NULL, copy);
+    assert_int_equal(mkdir(copy, 0700), 0);
+    snprintf(path, sizeof(path), "%s/torg.mdb", place->directory);
+    image_path(place->directory, 0, "torg.mdb", copy);
+    copy_file(path, copy);
+    snprintf(path, sizeof(path), "%s/%s", place->directory, JOURNAL_FILE);
+    image_path(place->directory, 0, JOURNAL_FILE, copy);
+    copy_file(path, copy);
+    store_close(store);
+    fd = open(copy, O_RDWR);
+    assert_int_equal(pwrite(fd, "rot", 3, 8192 + 40), 3);
+    close(fd);
+    image_path(place->directory, 0, NULL, copy);
+    forget_kernel(copy);
+    assert_err(store_open(copy, &options, &store), TORG_E_CORRUPT);
+}
+
+/* The reverse of the backup: a journal that was put back beside a database that went on. */
+static void test_old_journal_beside_its_database(void **state)
+{
+    const struct place *place = *state;
+    struct store_options options = store_options_default();
+    uint64_t seed = 5;
+    char path[256], copy[256];
+    struct hash content;
+    struct store *store = store_at(place->directory);
+    uint32_t last;
+
+    options.map_bytes = 64 * MIB;
+    snprintf(path, sizeof(path), "%s/%s", place->directory, JOURNAL_FILE);
+    snprintf(copy, sizeof(copy), "%s/copy", place->directory);
+    for (uint32_t i = 1; i < 9; i++)
+        random_commit(store, &seed, i);
+    copy_file(path, copy);
+    for (uint32_t i = 9; i < 30; i++) {
+        random_commit(store, &seed, i);
+        assert_ok(store_checkpoint(store));
+    }
+    content = content_of(store, &last);
+    store_close(store);
+    copy_file(copy, path);
+    forget_kernel(place->directory);
+    assert_err(store_open(place->directory, &options, &store), TORG_E_CORRUPT);
+    assert_int_equal(unlink(path), 0); /* nothing was done to the database */
+    store = store_at(place->directory);
+    assert_content(store, &content, 29);
+    store_close(store);
+}
+
 #define JOURNAL_TEST(name) cmocka_unit_test_setup_teardown(name, place_setup, place_teardown)
 
 int main(void)
@@ -970,6 +1178,10 @@ int main(void)
         JOURNAL_TEST(test_records_follow_their_mark),
         JOURNAL_TEST(test_a_closed_journal_keeps_nothing),
         JOURNAL_TEST(test_damaged_marks_are_told),
+        JOURNAL_TEST(test_a_torn_first_mark_is_none),
+        JOURNAL_TEST(test_only_the_end_may_be_torn),
+        JOURNAL_TEST(test_a_lost_mark_is_told),
+        JOURNAL_TEST(test_records_of_another_journal_are_none),
         JOURNAL_TEST(test_it_is_full_one_day),
         JOURNAL_TEST(test_power_fails),
         JOURNAL_TEST(test_power_fails_at_marks),
@@ -977,7 +1189,10 @@ int main(void)
         JOURNAL_TEST(test_backup_beside_an_old_journal),
         JOURNAL_TEST(test_reader_after_a_power_cut),
         JOURNAL_TEST(test_a_recovery_that_fails_loses_nothing),
+        JOURNAL_TEST(test_nobody_reads_what_is_recovered),
         JOURNAL_TEST(test_start_without_boot_id),
+        JOURNAL_TEST(test_a_last_record_that_was_whole_is_missed),
+        JOURNAL_TEST(test_old_journal_beside_its_database),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
