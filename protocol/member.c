@@ -96,6 +96,8 @@ enum torg_err member_get(const struct kv *kv, uint32_t catalogue, const struct o
     enum torg_err err =
         replica_listing_get(kv, catalogue, COLLECTION_MEMBERS, &key, &header, &payload);
 
+    if (!err && payload.size == 0)
+        return TORG_E_GAP;
     if (!err)
         err = member_read(&key, header, payload, &member);
     if (err == TORG_E_INVALID)

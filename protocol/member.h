@@ -32,7 +32,10 @@ struct listing_id member_listing_id(const struct origin_id *member);
 enum torg_err member_read(const struct listing_key *key, struct span header_bytes,
                           struct span payload, struct member *ret_member);
 
-/* The entry about an origin in the catalogue of that number. TORG_E_NOT_FOUND: there is none. */
+/*
+ * The entry about an origin in the catalogue of that number. TORG_E_NOT_FOUND: there is none.
+ * TORG_E_GAP: there is one, and what it says is not here, for whoever brought it kept that back.
+ */
 enum torg_err member_get(const struct kv *kv, uint32_t catalogue, const struct origin_id *origin,
                          struct member *ret_member);
 

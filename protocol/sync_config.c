@@ -427,6 +427,7 @@ static void swap(struct sync *sync, const struct sync_config *config,
     trust_done(&sync->trust);
     sync->trust = *trust;
     sync->members_read = false;
+    sync->members_next_ms = 0;
     for (uint32_t i = 0; i < sync->peer_count; i++)
         sync_peer_free(&sync->peers[i]);
     for (uint32_t i = 0; i < sync->origin_count; i++)

@@ -438,6 +438,10 @@ static void refused(struct sync *sync, struct sync_job *job, uint64_t code)
         sync_job_end(sync, job, SYNC_AGAIN);
         return;
     }
+    if (job->purpose == SYNC_FOR_MISSING) {
+        sync_missing_refused(sync, job);
+        return;
+    }
     if (code == FRAME_CODE_COLLECTION_FORBIDDEN && row->mask & ~origin->public_mask) {
         row->mask &= origin->public_mask; /* it has heard before us that we are no member now */
         sync_job_end(sync, job, SYNC_AGAIN);

@@ -61,11 +61,12 @@
 /* For who holds all, when only who holds a part has a newer head. */
 #define SYNC_PART_WAIT_MS 5000
 #define SYNC_PART_BYTES 1048576
-#define SYNC_STORES_MAX 8   /* parts of one job that the writer has not answered */
-#define SYNC_SCAN_MAX 4096  /* listings looked at for a missing payload in one step */
-#define SYNC_HEAD_MS 3600   /* beyond limits.heads_burst, one head of an origin in so long */
-#define SYNC_HEADS_CALM 10  /* it is not called throttled any more when so many may come */
-#define SYNC_QUOTA_MS 60000 /* of an origin over its quota, one head in so long is looked at */
+#define SYNC_STORES_MAX 8    /* parts of one job that the writer has not answered */
+#define SYNC_SCAN_MAX 4096   /* listings looked at for a missing payload in one step */
+#define SYNC_HEAD_MS 3600    /* beyond limits.heads_burst, one head of an origin in so long */
+#define SYNC_HEADS_CALM 10   /* it is not called throttled any more when so many may come */
+#define SYNC_QUOTA_MS 60000  /* of an origin over its quota, one head in so long is looked at */
+#define SYNC_MEMBERS_MS 1000 /* the catalogue's list is read once in so long: each costs a SUB */
 #define SYNC_BEATS_BURST 8
 #define SYNC_BEAT_MS 60000
 
@@ -351,9 +352,12 @@ struct sync {
     uint32_t origin_count;
     bool loaded;
     struct sync_trust trust;
-    bool members_due;  /* the catalogue has changed */
-    bool members_read; /* once at least, when its collection had this root: */
+    bool members_due; /* the catalogue has changed */
+    bool
+        members_read; /* once at least, when its collection was or was not whole under this root: */
+    bool members_whole;
     struct trie_root members_root;
+    int64_t members_next_ms;     /* not again before this */
     struct sync_speaker speaker; /* of node_key */
     bool visible_due;            /* who may hold what may have changed */
 
@@ -397,15 +401,17 @@ enum torg_err sync_members_set(struct sync *sync, struct sync_pin *members, uint
 
 /* ---- sync_members.c ---- */
 /* The catalogue's record was read: is there another list of members in it? */
-void sync_members_look(struct sync *sync, const struct sync_origin *origin,
-                       const struct replica_origin *record);
+void sync_members_look(struct sync *sync, const struct sync_origin *origin);
 /* Read the list, if it is due. Between events only: origins come and go. */
 enum torg_err sync_members_follow(struct sync *sync);
 
 /* ---- sync_visible.c ---- */
-/* The collections of origin that this node may hold, and that it may send to a peer. */
+/*
+ * The collections of origin that this node may hold; those that it perhaps may, which it does not
+ * drop before that is known; and those that it may send to a peer.
+ */
 enum torg_err sync_visible_here(struct sync *sync, const struct sync_origin *origin,
-                                uint32_t *ret_mask);
+                                uint32_t *ret_mask, uint32_t *ret_perhaps);
 uint32_t sync_visible_to(struct sync *sync, uint32_t peer, const struct sync_origin *origin);
 /* Before another charter of origin counts. */
 void sync_visible_charter(struct sync *sync, const struct sync_origin *origin,
@@ -593,6 +599,8 @@ void sync_drop_stored(struct sync *sync, uint32_t origin);
 /* ---- sync_missing.c ---- */
 /* Ask one peer for the payloads that the next stretch of listings lacks. */
 enum torg_err sync_missing_begin(struct sync *sync, uint32_t origin);
+/* The peer has nothing to give: no fault, for it never said that it had. Ends the job. */
+void sync_missing_refused(struct sync *sync, struct sync_job *job);
 
 /* ---- sync_ancestry.c ---- */
 /*

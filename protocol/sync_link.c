@@ -161,20 +161,19 @@ static enum torg_err open_link(struct sync *sync, uint32_t peer)
     return err == TORG_E_BUSY ? TORG_OK : err; /* closed meanwhile */
 }
 
-static void sub_row_apply(struct sync *sync, uint32_t peer, const struct frame_sub_row *row)
+/* What is wanted of all; what is wanted of one is noted there. */
+static uint32_t sub_row_apply(struct sync *sync, uint32_t peer, const struct frame_sub_row *row)
 {
-    struct sync_row *rows = sync->peers[peer].rows;
     uint32_t index;
 
-    if (row->kind == FRAME_SUB_ALL) {
-        for (uint32_t i = 0; i < sync->origin_count; i++)
-            rows[i].sub_mask |= row->mask;
-    }
+    if (row->kind == FRAME_SUB_ALL)
+        return row->mask;
     if (row->kind != FRAME_SUB_ORIGIN)
-        return;
+        return 0;
     index = sync_origin_index(sync, &row->origin);
     if (index != SYNC_NONE)
-        rows[index].sub_mask |= row->mask;
+        sync->peers[peer].rows[index].sub_mask |= row->mask;
+    return 0;
 }
 
 void sync_link_sub_apply(struct sync *sync, uint32_t peer)
@@ -183,14 +182,18 @@ void sync_link_sub_apply(struct sync *sync, uint32_t peer)
     struct sync_link *link = sync->peers[peer].link;
     struct frame_list list = {.bytes = buffer_span(&link->sub), .count = link->sub_count};
     struct profile_reader in = frame_list_reader(&list);
+    uint32_t of_all = 0;
 
     for (uint32_t i = 0; i < sync->origin_count; i++)
         rows[i].sub_mask = 0;
     for (uint32_t n = 0; n < list.count; n++) {
         struct frame_sub_row row = frame_read_sub(&in);
 
-        sub_row_apply(sync, peer, &row);
+        of_all |= sub_row_apply(sync, peer, &row);
     }
+    /* Once, however many rows say it: a frame must not cost its rows times the origins. */
+    for (uint32_t i = 0; of_all && i < sync->origin_count; i++)
+        rows[i].sub_mask |= of_all;
     all_rows_due(sync, peer);
 }
 

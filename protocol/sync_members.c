@@ -69,22 +69,23 @@ static bool same_members(const struct sync_trust *trust, const struct reading *r
     return same;
 }
 
-void sync_members_look(struct sync *sync, const struct sync_origin *origin,
-                       const struct replica_origin *record)
+/* All of the list is here, and what its entries say. */
+static bool is_whole(const struct sync_origin *catalogue)
 {
-    const struct trie_root *root = &record->held[COLLECTION_MEMBERS];
-    bool whole = origin->complete >> COLLECTION_MEMBERS & 1 && !record->missing[COLLECTION_MEMBERS];
+    return catalogue->complete >> COLLECTION_MEMBERS & 1 && !catalogue->roster_missing;
+}
+
+void sync_members_look(struct sync *sync, const struct sync_origin *origin)
+{
+    const struct trie_root *root = &origin->roster;
+    bool same = sync->members_whole && root->count == sync->members_root.count &&
+                memcmp(&root->digest, &sync->members_root.digest, sizeof(root->digest)) == 0;
 
     if (!sync->trust.has_catalogue ||
         memcmp(&origin->id, &sync->trust.catalogue, sizeof(origin->id)) != 0)
         return;
     /* What was held before the start counts as it is: it was whole once, or on its way. */
-    if (sync->members_read &&
-        (!whole || (root->count == sync->members_root.count &&
-                    memcmp(&root->digest, &sync->members_root.digest, sizeof(root->digest)) == 0)))
-        return;
-    sync->members_root = *root;
-    sync->members_due = true;
+    sync->members_due = !sync->members_read || (is_whole(origin) && !same);
 }
 
 static enum torg_err members_read(struct sync *sync, const struct sync_origin *catalogue)
@@ -102,6 +103,8 @@ static enum torg_err members_read(struct sync *sync, const struct sync_origin *c
         sync_note(sync, "catalogue.too_many", " taken=%" PRIu32, reading.count);
     sync->members_read = true;
     sync->members_due = false;
+    sync->members_whole = is_whole(catalogue);
+    sync->members_root = catalogue->roster;
     if (same_members(&sync->trust, &reading))
         goto done;
     sync_note(sync, "catalogue.members", " members=%" PRIu32 " before=%" PRIu32, reading.count,
@@ -124,5 +127,10 @@ enum torg_err sync_members_follow(struct sync *sync)
     index = sync_origin_index(sync, &sync->trust.catalogue);
     if (index == SYNC_NONE || !sync->origins[index].known)
         return TORG_OK;
+    if (sync->now_ms < sync->members_next_ms) {
+        sync_origin_attend_at(sync, index, sync->members_next_ms);
+        return TORG_OK;
+    }
+    sync->members_next_ms = sync->now_ms + SYNC_MEMBERS_MS;
     return members_read(sync, &sync->origins[index]);
 }

@@ -81,6 +81,29 @@ static void missing_advance(struct sync *sync, struct sync_origin *origin,
     }
 }
 
+void sync_missing_refused(struct sync *sync, struct sync_job *job)
+{
+    static const struct missing_scan done;
+    struct sync_origin *origin = &sync->origins[job->origin];
+
+    if (origin->missing_collection == job->collection)
+        missing_advance(sync, origin, &done); /* the rest of it would be refused as well */
+    sync_job_end(sync, job, SYNC_NEITHER);
+}
+
+/*
+ * May the peer have payloads of the collection that is to be searched? Who says that it does not
+ * hold it has none; and who is no member is not told what is missing of what is for members.
+ */
+static bool may_have(struct sync *sync, uint32_t peer, uint32_t index)
+{
+    const struct sync_origin *origin = &sync->origins[index];
+    const struct sync_row *row = &sync->peers[peer].rows[index];
+    uint32_t bit = UINT32_C(1) << origin->missing_collection;
+
+    return (!row->claimed || row->mask & bit) && sync_visible_to(sync, peer, origin) & bit;
+}
+
 /* Ask one peer for the payloads that the next stretch of listings lacks. */
 enum torg_err sync_missing_begin(struct sync *sync, uint32_t index)
 {
@@ -101,8 +124,10 @@ enum torg_err sync_missing_begin(struct sync *sync, uint32_t index)
     do {
         scan = (struct missing_scan){.job = job, .visited = scan.visited};
         job->collection = origin->missing_collection;
-        err = replica_listings(sync->read, origin->number, job->collection, &origin->missing_from,
-                               missing_visit, &scan);
+        err = TORG_OK;
+        if (may_have(sync, peer, index))
+            err = replica_listings(sync->read, origin->number, job->collection,
+                                   &origin->missing_from, missing_visit, &scan);
         if (!err)
             err = scan.err;
         if (err)

@@ -151,14 +151,14 @@ static uint32_t held_of(const struct replica_origin *record)
 static enum torg_err take_record(struct sync *sync, struct sync_origin *origin,
                                  const struct replica_origin *record)
 {
-    uint32_t visible = 0;
+    uint32_t visible = 0, perhaps = 0;
     enum torg_err err = TORG_OK;
 
     if (!origin->known || origin->charter_no != record->charter_no)
         err = take_charter(sync, record, origin);
     sync_visible_look(sync, origin, record);
     if (!err)
-        err = sync_visible_here(sync, origin, &visible);
+        err = sync_visible_here(sync, origin, &visible, &perhaps);
     if (err)
         return err;
     origin->known = true;
@@ -168,7 +168,8 @@ static enum torg_err take_record(struct sync *sync, struct sync_origin *origin,
     origin->flags = record->flags;
     take_head(origin, record);
     origin->wanted = visible & origin->subscribed;
-    origin->unwanted = origin->own ? 0 : held_of(record) & ~origin->wanted;
+    origin->unwanted =
+        origin->own ? 0 : held_of(record) & ~((visible | perhaps) & origin->subscribed);
     origin->complete = replica_complete_mask(record, origin->wanted);
     origin->missing = missing_of(record);
     origin->beat_epoch = record->has_beat ? record->beat.epoch : 0;
@@ -260,7 +261,7 @@ enum torg_err sync_origin_refresh(struct sync *sync, uint32_t index)
     if (!err)
         err = take_record(sync, origin, &record);
     if (!err)
-        sync_members_look(sync, origin, &record);
+        sync_members_look(sync, origin);
     if (err) {
         origin->unread = true;
         sync_origin_attend_at(sync, index, sync->now_ms + SYNC_DIAL_MS_MIN);

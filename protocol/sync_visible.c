@@ -49,50 +49,63 @@ static enum torg_err speaker_find(const struct sync *sync, const struct public_k
     return TORG_OK;
 }
 
-static enum torg_err member_find(struct sync *sync, const struct public_key *key,
-                                 struct sync_speaker *speaker, const struct sync_origin *of,
-                                 bool *ret_is_member)
+/* What the catalogue of an origin says of a speaker. */
+enum belonging {
+    BELONGS_NOT,
+    BELONGS_PERHAPS, /* there is an entry, and what it says is not here */
+    BELONGS
+};
+
+static enum torg_err belonging_find(struct sync *sync, const struct public_key *key,
+                                    struct sync_speaker *speaker, const struct sync_origin *of,
+                                    enum belonging *ret_belonging)
 {
     uint32_t catalogue = of->has_catalogue ? sync_origin_index(sync, &of->catalogue) : SYNC_NONE;
     enum torg_err err = TORG_OK;
 
-    *ret_is_member = false;
+    *ret_belonging = BELONGS_NOT;
     if (catalogue == SYNC_NONE || !sync->origins[catalogue].known)
         return TORG_OK;
     if (!speaker->found)
         err = speaker_find(sync, key, speaker);
-    for (uint32_t i = 0; i < speaker->count && !err && !*ret_is_member; i++) {
+    for (uint32_t i = 0; i < speaker->count && !err && *ret_belonging != BELONGS; i++) {
         struct member member;
 
         err =
             member_get(sync->read, sync->origins[catalogue].number, &speaker->origins[i], &member);
-        *ret_is_member = !err && member.status == MEMBER_ACTIVE;
-        if (err == TORG_E_NOT_FOUND)
+        if (!err && member.status == MEMBER_ACTIVE)
+            *ret_belonging = BELONGS;
+        if (err == TORG_E_GAP)
+            *ret_belonging = BELONGS_PERHAPS;
+        if (err == TORG_E_GAP || err == TORG_E_NOT_FOUND)
             err = TORG_OK;
     }
     return err;
 }
 
 enum torg_err sync_visible_here(struct sync *sync, const struct sync_origin *origin,
-                                uint32_t *ret_mask)
+                                uint32_t *ret_mask, uint32_t *ret_perhaps)
 {
-    bool is_member = origin->own; /* nobody had to give it to us */
+    enum belonging belonging = BELONGS; /* nobody had to give us our own */
     enum torg_err err = TORG_OK;
 
     if (origin->members_mask && !origin->own)
-        err = member_find(sync, &sync->node_key, &sync->speaker, origin, &is_member);
-    if (!err)
-        *ret_mask = origin->public_mask | (is_member ? origin->members_mask : 0);
-    return err;
+        err = belonging_find(sync, &sync->node_key, &sync->speaker, origin, &belonging);
+    if (err)
+        return err;
+    *ret_mask = origin->public_mask | (belonging == BELONGS ? origin->members_mask : 0);
+    *ret_perhaps = belonging == BELONGS_PERHAPS ? origin->members_mask : 0;
+    return TORG_OK;
 }
 
 uint32_t sync_visible_to(struct sync *sync, uint32_t peer, const struct sync_origin *origin)
 {
     struct sync_peer *to = &sync->peers[peer];
-    bool is_member;
+    enum belonging belonging;
 
     if (!origin->members_mask || !to->link ||
-        member_find(sync, &to->link_key, &to->speaker, origin, &is_member) || !is_member)
+        belonging_find(sync, &to->link_key, &to->speaker, origin, &belonging) ||
+        belonging != BELONGS)
         return origin->public_mask; /* also without an answer from the store */
     return origin->public_mask | origin->members_mask;
 }

@@ -383,8 +383,21 @@ void table_head(const struct town *town, struct buffer *out)
     kv_mem_read_end(&read);
 }
 
-/* The last commit of a town as it would be pushed. spoil: a bit of its payload. */
-void table_batch(struct table *table, const struct town *town, bool spoil)
+/* Where the newest commit begins. */
+static uint64_t seq_before(const struct kv *read, const struct replica_origin *record)
+{
+    struct head before;
+    struct span stored;
+
+    if (record->head.hno == 1)
+        return 0;
+    assert_ok(
+        replica_head_get(read, record->number, record->head.epoch, record->head.hno - 1, &stored));
+    assert_ok(head_parse(frame_head(stored).bytes, &before));
+    return before.seq;
+}
+
+static void batch(struct table *table, const struct town *town, bool spoil, bool with_payloads)
 {
     struct replica_origin record = table_record(town);
     struct frame frame = {.type = FRAME_BATCH};
@@ -394,15 +407,16 @@ void table_batch(struct table *table, const struct town *town, bool spoil)
 
     table_head(town, &head);
     assert_ok(kv_mem_read_begin(town->mem, &read));
-    town_delta(town, &read, record.head.seq - 1, COLLECTION_MASK_ALL, &delta);
+    town_delta(town, &read, seq_before(&read, &record), COLLECTION_MASK_ALL, &delta);
     kv_mem_read_end(&read);
     frame_rows_clear(&table->rows);
     for (size_t i = 0; i < delta.write.entry_count; i++) {
+        buffer_clear(&payload);
         buffer_put_span(&payload, delta.write.entries[i].payload);
         payload.data[payload.size - 1] ^= spoil;
         frame_rows_entry(&table->rows, &(struct frame_entry){
                                            .header = delta.write.entries[i].header_bytes,
-                                           .has_payload = true,
+                                           .has_payload = with_payloads,
                                            .payload = buffer_span(&payload),
                                        });
     }
@@ -412,6 +426,17 @@ void table_batch(struct table *table, const struct town *town, bool spoil)
     town_write_done(&delta);
     buffer_done(&payload);
     buffer_done(&head);
+}
+
+/* The last commit of a town as it would be pushed. spoil: a bit of its payload. */
+void table_batch(struct table *table, const struct town *town, bool spoil)
+{
+    batch(table, town, spoil, true);
+}
+
+void table_push(struct table *table, const struct town *town, bool with_payloads)
+{
+    batch(table, town, false, with_payloads);
 }
 
 /* Answers to what the node has asked last, from what a town holds. */

@@ -86,6 +86,8 @@ void table_charters(struct table *table, const struct town *town);
 void table_introduce(struct table *table);
 /* The last commit of a town as it would be pushed. spoil: a bit of its payload. */
 void table_batch(struct table *table, const struct town *town, bool spoil);
+/* The same, perhaps without what its listings say. */
+void table_push(struct table *table, const struct town *town, bool with_payloads);
 /* Answers to what the node has asked last, from what a town holds; at most one leaf of it. */
 void table_answer_trie(struct table *table, const struct town *town);
 void table_answer_some(struct table *table, const struct town *town, uint32_t from, uint32_t count,

@@ -66,6 +66,9 @@ static void charter_fill(const struct town *town, uint64_t charter_no, struct ch
     ret->has_catalogue = town->catalogue != NULL;
     if (town->catalogue)
         ret->catalogue = *town->catalogue;
+    ret->node_key_count = town->node_key != NULL;
+    if (town->node_key)
+        ret->node_keys[0] = *town->node_key;
 }
 
 /* The hash of charter no, 0 before the first. */

@@ -27,6 +27,7 @@ struct town {
      */
     uint32_t members_only;
     const struct origin_id *catalogue;
+    const struct public_key *node_key; /* NULL: they list none */
 };
 
 /* Charter 0, signing key 1, all named collections public. The store holds the charter. */

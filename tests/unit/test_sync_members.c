@@ -235,6 +235,40 @@ static void test_the_catalogues_quota(void **state)
     world_end(world);
 }
 
+static void count_subs(void *context, struct world_node *node, uint32_t to, uint8_t type,
+                       struct span body)
+{
+    unsigned *subs = context;
+
+    (void)to;
+    (void)body;
+    *subs += type == FRAME_SUB && node->index == 1;
+}
+
+/* A catalogue may change its mind as fast as it can sign: its readers must not flood each other. */
+static void test_a_restless_catalogue(void **state)
+{
+    struct world *world = chain_make(8, 3);
+    unsigned subs = 0;
+
+    (void)state;
+    world_member(world, 1, "active", 0);
+    run_for(world, 10 * SECOND);
+    world->watcher = (struct world_watcher){.context = &subs, .sending = count_subs};
+    world->options.commit_min_ms = world->options.commit_max_ms = 1;
+    for (unsigned i = 0; i < 700; i++) {
+        world_member(world, 2, "active", 1000 + i);
+        run_for(world, 10);
+    }
+    run_for(world, 20 * SECOND);
+    assert_true(subs > 0);
+    assert_true(subs <= 2 * 10);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_int_equal(world_peer_status(world, 1, i).errors, 0);
+    assert_all_have_all(world);
+    world_end(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -245,6 +279,7 @@ int main(void)
         cmocka_unit_test(test_after_a_restart),
         cmocka_unit_test(test_a_pin_stands),
         cmocka_unit_test(test_the_catalogues_quota),
+        cmocka_unit_test(test_a_restless_catalogue),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

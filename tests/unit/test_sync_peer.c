@@ -323,6 +323,87 @@ static void test_a_missing_payload_comes_later(void **state)
     table_assert_holds(table, &table->other, 1, 0);
 }
 
+static void refuse(struct table *table, enum frame_code code)
+{
+    struct frame error = {.type = FRAME_ERROR};
+
+    error.error.sid = table_heard(table, FRAME_FETCH)->fetch.sid;
+    error.error.code = code;
+    table->seat->heard_count = 0;
+    table_say(table, &error);
+}
+
+/*
+ * Payloads that nobody had are asked for on the chance that a peer has them: who has not said so
+ * is no liar, and what it says of the origin's next commit is believed.
+ */
+static void test_who_lacks_payloads_is_no_liar(void **state)
+{
+    static const enum frame_code codes[] = {FRAME_CODE_NOT_HELD, FRAME_CODE_UNKNOWN_ORIGIN,
+                                            FRAME_CODE_COLLECTION_FORBIDDEN, FRAME_CODE_NOT_HELD};
+    struct local_change changes[ARRAY_SIZE(codes)];
+    struct table *table = *state;
+
+    table_introduce(table);
+    for (uint8_t i = 0; i < ARRAY_SIZE(changes); i++)
+        changes[i] = (struct local_change){.collection = (uint8_t)(COLLECTION_COMPANIES + i),
+                                           .payload = span_of_str("what nobody has")};
+    assert_ok(town_commit(&table->other, changes, ARRAY_SIZE(changes)));
+    table_push(table, &table->other, false);
+    for (size_t i = 0; i < ARRAY_SIZE(codes); i++) {
+        assert_non_null(table_heard(table, FRAME_FETCH));
+        refuse(table, codes[i]);
+    }
+    assert_null(table_heard(table, FRAME_FETCH));
+    table_commit(&table->other, 2);
+    table_have(table, &table->other, 0);
+    table_tick(table, 1000);
+    assert_non_null(table_heard(table, FRAME_PULL));
+}
+
+/* Who says that it has nothing of a collection is not told what is missing there. */
+static void test_missing_payloads_are_asked_of_who_may_have_them(void **state)
+{
+    struct table *table = *state;
+    struct frame frame = {.type = FRAME_HAVE};
+    struct replica_origin record;
+    struct frame_have_row row;
+
+    table_introduce(table);
+    table_commit(&table->other, 1);
+    table_have(table, &table->other, 0);
+    table_answer_trie(table, &table->other);
+    record = table_record(&table->other);
+    row = (struct frame_have_row){
+        .origin = table->other.id,
+        .epoch = record.head.epoch,
+        .hno = record.head.hno,
+        .seq = record.head.seq,
+        .mask = TABLE_MASK & ~(UINT32_C(1) << COLLECTION_COMPANIES),
+        .charter_no = record.charter_no,
+    };
+    memcpy(row.head_hash, record.head_hash.bytes, sizeof(row.head_hash));
+    table_answer_fetch(table, &table->other, false);
+    table_answer_fetch(table, &table->other, false); /* it was asked once: it has said all */
+    frame_rows_clear(&table->rows);
+    frame_rows_have(&table->rows, &row);
+    frame.have.rows = frame_rows_list(&table->rows);
+    table_say(table, &frame);
+    for (unsigned i = 0; i < 6; i++) {
+        table_tick(table, 30000);
+        table_greet(table); /* a sign of life */
+        assert_null(table_heard(table, FRAME_FETCH));
+    }
+    table_have(table, &table->other, 0);
+    for (unsigned i = 0; i < 3 && !table_heard(table, FRAME_FETCH); i++) {
+        table_greet(table);
+        table_tick(table, 30000);
+    }
+    assert_non_null(table_heard(table, FRAME_FETCH));
+    table_answer_fetch(table, &table->other, true);
+    table_assert_holds(table, &table->other, 1, 0);
+}
+
 /* ---- older heads ---- */
 
 static uint64_t gap(const struct table *table, const struct origin_id *id)
@@ -880,6 +961,8 @@ int main(void)
         TEST(test_reconcile_step_by_step),
         TEST(test_delta_step_by_step),
         TEST(test_a_missing_payload_comes_later),
+        TEST(test_who_lacks_payloads_is_no_liar),
+        TEST(test_missing_payloads_are_asked_of_who_may_have_them),
         TEST(test_skipped_heads_are_asked_for),
         TEST(test_a_path_that_ends_early),
         TEST(test_a_false_path_is_blamed_on_its_sender),

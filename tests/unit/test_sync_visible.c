@@ -2,6 +2,7 @@
 #include "tests/support/test.h"
 
 #include "tests/sim/world.h"
+#include "tests/support/roster.h"
 #include "tests/support/table.h"
 
 /*
@@ -335,6 +336,105 @@ static void test_whatever_is_asked_for(void **state)
     assert_forbidden(table);
 }
 
+/*
+ * The other town is its own catalogue, and its companies are for members. The node's key stands in
+ * its charter; wants members, too.
+ */
+static void other_is_a_catalogue(struct table *table, const struct public_key *node_key)
+{
+    struct sync_peer_config peers[2];
+    struct origin_id trusted[1];
+    struct sync_config config = table_config(table, peers, trusted);
+
+    config.subscribe_mask |= BIT(COLLECTION_MEMBERS);
+    assert_ok(sync_reconfigure(table->sync, &config, &table->actions));
+    table_carry_out(table, &table->actions);
+    sync_actions_clear(&table->actions);
+    table->own.node_key = node_key;
+    town_rotate(&table->own, false);
+    table_step(table, (struct sync_event){.kind = SYNC_EVENT_PUBLISHED});
+    table->other.members_only = BIT(SECRET);
+    table->other.catalogue = &table->other.id;
+    town_rotate(&table->other, false);
+    table_introduce(table);
+}
+
+/* The peer holds all of it. */
+static void say_have(struct table *table)
+{
+    struct replica_origin record = table_record(&table->other);
+    struct frame frame = {.type = FRAME_HAVE};
+    struct frame_have_row row = {
+        .origin = table->other.id,
+        .epoch = record.head.epoch,
+        .hno = record.head.hno,
+        .seq = record.head.seq,
+        .mask = COLLECTION_MASK_ALL,
+        .charter_no = record.charter_no,
+    };
+
+    memcpy(row.head_hash, record.head_hash.bytes, sizeof(row.head_hash));
+    frame_rows_clear(&table->rows);
+    frame_rows_have(&table->rows, &row);
+    frame.have.rows = frame_rows_list(&table->rows);
+    table_say(table, &frame);
+}
+
+/* What it says of the node, as a batch; or with contents false without what it says. */
+static void say_entry(struct table *table, const char *status, uint64_t nonce, bool contents)
+{
+    struct buffer payload = {0};
+    struct local_change change = roster_change(&table->own.id, status, 0, nonce, &payload);
+
+    assert_ok(town_commit(&table->other, &change, 1));
+    buffer_done(&payload);
+    table_push(table, &table->other, contents);
+    say_have(table);
+}
+
+static struct replica_origin held_of(struct table *table)
+{
+    struct replica_origin record;
+    struct kv read;
+
+    assert_ok(kv_mem_read_begin(table->own.mem, &read));
+    assert_ok(replica_origin_get(&read, &table->other.id, &record));
+    kv_mem_read_end(&read);
+    return record;
+}
+
+/*
+ * Whoever passes on a catalogue's word may keep its contents back. A member that cannot read what
+ * is said of it now must not drop what it holds for that.
+ */
+static void test_a_word_that_is_kept_back_drops_nothing(void **state)
+{
+    struct table *table = *state;
+    const struct public_key node_key = table_key(0x55);
+
+    other_is_a_catalogue(table, &node_key);
+    say_entry(table, "active", 1, true);
+    table_commit(&table->other, 1);
+    table_push(table, &table->other, true);
+    assert_int_equal(held_of(table).held[SECRET].count, 1);
+    say_entry(table, "active", 2, false);
+    assert_int_equal(held_of(table).missing[COLLECTION_MEMBERS], 1);
+    assert_int_equal(held_of(table).held[SECRET].count, 1);
+    /* When it comes, it says that the node belongs as before. */
+    table_answer_fetch(table, &table->other, true);
+    assert_int_equal(held_of(table).missing[COLLECTION_MEMBERS], 0);
+    assert_int_equal(held_of(table).held[SECRET].count, 1);
+    /* And what it says then counts. */
+    say_entry(table, "left", 3, false);
+    for (unsigned i = 0; i < 3 && !table_heard(table, FRAME_FETCH); i++) {
+        assert_int_equal(held_of(table).held[SECRET].count, 1);
+        table_greet(table);
+        table_tick(table, 30000);
+    }
+    table_answer_fetch(table, &table->other, true);
+    assert_int_equal(held_of(table).held[SECRET].count, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -344,6 +444,8 @@ int main(void)
         cmocka_unit_test(test_the_curious_get_nothing),
         cmocka_unit_test(test_a_restart_keeps_it),
         cmocka_unit_test_setup_teardown(test_whatever_is_asked_for, table_setup, table_teardown),
+        cmocka_unit_test_setup_teardown(test_a_word_that_is_kept_back_drops_nothing, table_setup,
+                                        table_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
