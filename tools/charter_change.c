@@ -191,10 +191,9 @@ static enum torg_err draft_check(struct charter_change *change)
                               "this draft has become charter %" PRIu64 " already",
                               change->own.charter.charter_no);
     return charter_refuse(change, TORG_E_STALE,
-                          "the draft goes on from charter %" PRIu64 " of %.*s, which is not the "
-                          "newest here; make another draft",
-                          draft->before.charter_no, (int)draft->before.name.size,
-                          (const char *)draft->before.name.data);
+                          "the draft goes on from a charter %" PRIu64 " that is not the newest "
+                          "here; make another draft",
+                          draft->before.charter_no);
 }
 
 /* A draft that has been signed in turn. */

@@ -237,6 +237,47 @@ void cli_table_begin(struct cli_table *table, const char *const *titles, size_t 
         table->titles[i] = titles[i];
 }
 
+/* How many bytes at the beginning of text a terminal would obey; 0: it shows them. */
+static size_t obeyed(const unsigned char *text, size_t size)
+{
+    bool has_third = size > 2 && text[0] == 0xe2;
+
+    if (text[0] < 0x20 || text[0] == 0x7f)
+        return 1;
+    if (size > 1 && text[0] == 0xc2 && text[1] < 0xa0)
+        return 2; /* U+0080 to U+009F */
+    if (size > 1 && text[0] == 0xd8 && text[1] == 0x9c)
+        return 2; /* U+061C, ARABIC LETTER MARK */
+    if (has_third && text[1] == 0x80 &&
+        (text[2] == 0x8e || text[2] == 0x8f || (text[2] >= 0xa8 && text[2] <= 0xae)))
+        return 3; /* direction marks, line and paragraph separators, embeddings and overrides */
+    if (has_third && text[1] == 0x81 && text[2] >= 0xa6 && text[2] <= 0xa9)
+        return 3; /* isolates */
+    return 0;
+}
+
+void cli_text_tame(char *text, size_t size)
+{
+    for (size_t i = 0; i < size;) {
+        size_t count = obeyed((const unsigned char *)text + i, size - i);
+
+        memset(text + i, '?', count);
+        i += count ? count : 1;
+    }
+}
+
+void cli_text_print(struct span text, FILE *out)
+{
+    struct buffer copy = {0};
+
+    buffer_put_span(&copy, text);
+    if (!copy.err && copy.size) {
+        cli_text_tame((char *)copy.data, copy.size);
+        (void)fwrite(copy.data, 1, copy.size, out);
+    }
+    buffer_done(&copy);
+}
+
 void cli_table_cell(struct cli_table *table, const char *format, ...)
 {
     char cell[512];
@@ -245,6 +286,7 @@ void cli_table_cell(struct cli_table *table, const char *format, ...)
     va_start(args, format);
     vsnprintf(cell, sizeof(cell), format, args);
     va_end(args);
+    cli_text_tame(cell, strlen(cell));
     buffer_put(&table->cells, cell, strlen(cell) + 1);
     table->count++;
 }

@@ -107,8 +107,17 @@ void cli_progress_set(struct cli_progress *progress, uint64_t done);
 void cli_progress_end(struct cli_progress *progress);
 
 /*
- * A table of text with aligned columns. Cells are copied; a column is right
- * aligned when its title begins with '>'.
+ * Text that others wrote, for a terminal: what would move its cursor, end the line or turn the
+ * reading direction becomes "?", byte for byte. A name in a charter could else show keys that
+ * it does not have.
+ */
+void cli_text_tame(char *text, size_t size);
+/* Prints it so. */
+void cli_text_print(struct span text, FILE *out);
+
+/*
+ * A table of text with aligned columns. Cells are copied, and tamed; a column is
+ * right aligned when its title begins with '>'.
  */
 #define CLI_COLUMNS_MAX 16
 struct cli_table {

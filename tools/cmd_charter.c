@@ -119,16 +119,22 @@ static void print_visibility(const struct charter *charter)
     printf("%-13s %s\n", "catalogue", hex);
 }
 
+static void print_text(const char *what, struct span text)
+{
+    printf("%-13s ", what);
+    cli_text_print(text, stdout);
+    putchar('\n');
+}
+
 static void print_charter(const struct config *config, const struct charter *charter)
 {
-    printf("%-13s %.*s\n%-13s %" PRIu64 ", epoch %" PRIu64 "\n", "name", (int)charter->name.size,
-           (const char *)charter->name.data, "charter", charter->charter_no, charter->epoch);
+    print_text("name", charter->name);
+    printf("%-13s %" PRIu64 ", epoch %" PRIu64 "\n", "charter", charter->charter_no,
+           charter->epoch);
     if (charter->municipality.size)
-        printf("%-13s %.*s\n", "municipality", (int)charter->municipality.size,
-               (const char *)charter->municipality.data);
+        print_text("municipality", charter->municipality);
     for (size_t i = 0; i < charter->endpoint_count; i++)
-        printf("%-13s %.*s\n", "address", (int)charter->endpoints[i].size,
-               (const char *)charter->endpoints[i].data);
+        print_text("address", charter->endpoints[i]);
     print_visibility(charter);
     for (size_t i = 0; i < charter->signing_key_count; i++) {
         char what[40];

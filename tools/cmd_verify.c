@@ -99,6 +99,7 @@ static void origin_name(const struct kv *kv, const struct replica_origin *origin
     else
         snprintf(out, size, "%.*s (%s)", (int)charter.name.size, (const char *)charter.name.data,
                  hex);
+    cli_text_tame(out, strlen(out));
 }
 
 static enum torg_err verify_origins(struct verify *verify, const struct kv *kv)

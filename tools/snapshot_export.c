@@ -42,6 +42,7 @@ void snapshot_name(const struct origin_id *id, struct span charter_signed_bytes,
     else
         snprintf(out, SNAPSHOT_NAME_BYTES, "%.*s (%s)", (int)charter.name.size,
                  (const char *)charter.name.data, hex);
+    cli_text_tame(out, strlen(out));
 }
 
 static enum torg_err flush(struct export *export)

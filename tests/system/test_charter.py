@@ -176,6 +176,24 @@ def tool(*arguments, text="", code=0):
     return done.stdout
 
 
+def test_a_draft_shows_only_what_it_is():
+    """Whoever signs goes by what is shown: a text in the draft must not move the terminal's cursor."""
+    with Federation() as federation:
+        a = federation.found("A")
+        draft = federation.directory / "next.draft"
+        tool("new", "--config", a.conf, "--draft", draft, "--name", "Xxxxxxxxxxxxxxxx")
+        data = draft.read_bytes()
+        assert data.count(b"Xxxxxxxxxxxxxxxx") == 1
+        for evil in ("A\x1b[2A\x9b2J\r\nroot", "A\u202eA\u2066A\u2028A\x7f\x07b"):
+            evil = evil.encode()
+            draft.write_bytes(data.replace(b"Xxxxxxxxxxxxxxxx", evil.ljust(16, b".")))
+            said = tool("show", draft, text="The draft of the next one")
+            name = said.split("The draft of the next one:")[1].split("\n")[2]
+            assert name.startswith("name          A?"), said
+            assert not set(said) & set("\x1b\x7f\x07\r\x9b\u202e\u2066\u2028"), said
+            assert said.count("root  ") == 2, said
+
+
 def test_two_of_three_root_keys():
     """Three keepers, two of whom must agree: no one of them alone, and not one who is gone."""
     with Federation() as federation:
@@ -271,4 +289,4 @@ def test_two_of_three_root_keys():
 if __name__ == "__main__":
     run(test_neighbours_follow_a_new_signing_key, test_new_epoch_ends_what_a_thief_signed,
         test_root_and_node_keys_and_address, test_what_is_refused_changes_nothing,
-        test_two_of_three_root_keys)
+        test_two_of_three_root_keys, test_a_draft_shows_only_what_it_is)
