@@ -262,6 +262,7 @@ void http_reply_problem(struct http_exchange *exchange, int status, const char *
     va_start(args, format);
     (void)vsnprintf(detail, sizeof(detail), format, args);
     va_end(args);
+    utf8_trim(detail);
     begin_problem(exchange, status, kind, detail, NULL);
     end_problem(exchange);
 }

@@ -260,6 +260,22 @@ bool utf8_valid(struct span text)
     return true;
 }
 
+void utf8_trim(char *text)
+{
+    size_t size = strlen(text);
+
+    for (size_t back = 1; back <= 3 && back <= size; back++) {
+        uint8_t byte = (uint8_t)text[size - back];
+        size_t whole = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1;
+
+        if (byte >= 0x80 && byte < 0xc0)
+            continue;
+        if (whole > back)
+            text[size - back] = '\0';
+        return;
+    }
+}
+
 void buffer_put_utf8(struct buffer *out, uint32_t code)
 {
     if (code < 0x80) {

@@ -162,6 +162,8 @@ enum torg_err hex_decode(const char *text, void *out, size_t size);
 
 /* Well-formed UTF-8 (RFC 3629): no overlong form, no surrogate, at most U+10FFFF. */
 bool utf8_valid(struct span text);
+/* A text that was cut to fit: if the last code point is not all there, what is left of it goes. */
+void utf8_trim(char *text);
 /* Append a code point, which is at most U+10FFFF and no half of a pair. */
 void buffer_put_utf8(struct buffer *buffer, uint32_t code);
 

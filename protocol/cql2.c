@@ -118,6 +118,7 @@ uint16_t cql2_fail(struct cql2_maker *maker, const char *format, ...)
     va_start(args, format);
     (void)vsnprintf(out + used, size - (size_t)used, format, args);
     va_end(args);
+    utf8_trim(out);
     return 0;
 }
 

@@ -69,6 +69,7 @@ enum torg_err listing_json_parse(struct span text, json_t **ret_json, char *mess
             return TORG_E_NOMEM;
         snprintf(message, message_size, "line %d, column %d: %s", error.line, error.column,
                  error.text);
+        utf8_trim(message);
         return TORG_E_INVALID;
     }
     *ret_json = json;

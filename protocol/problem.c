@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "protocol/bytes.h"
+
 void problems_add(struct problems *problems, const char *path, const char *format, ...)
 {
     struct problem *problem;
@@ -18,6 +20,9 @@ void problems_add(struct problems *problems, const char *path, const char *forma
     va_start(args, format);
     vsnprintf(problem->text, sizeof(problem->text), format, args);
     va_end(args);
+    /* Names and values of others stand in both, and an answer is UTF-8. */
+    utf8_trim(problem->path);
+    utf8_trim(problem->text);
 }
 
 bool problems_has(const struct problems *problems, const char *path)

@@ -297,6 +297,26 @@ def test_errors_are_told_in_the_language_that_is_asked_for():
             assert page.status == 404 and expected in page.body.decode(), page
 
 
+def test_errors_repeat_texts_of_others_as_utf_8():
+    """What is too long to be repeated is cut, at whatever byte of a letter that is."""
+    with Federation() as federation:
+        node = federation.found("A").start()
+        for length in range(40, 56):
+            name = "x" * (length % 3) + "å" * length
+            for language in ("en", "sv"):
+                headers = {"Accept-Language": language}
+                answer = node.get(API + "/search", headers=headers, **{name: "1"})
+                path = problem(answer, 400)["errors"][0]["path"]
+                assert path and name.startswith(path), path
+                answer = node.write("POST", "/collections/offers/items", {name: 1},
+                                    headers=headers)
+                problem(answer, 422)
+            page = node.get("/", headers={"Accept": "text/html"}, **{name: "1"})
+            assert "å" in page.body.decode(), page
+            wrong = (name * 20 + "{").encode()
+            problem(node.write("POST", "/collections/offers/items", wrong), 400)
+
+
 def test_lists_are_in_the_language_that_is_asked_for():
     """As the single ones are: a list that forgot its language would look right to whoever wrote it."""
     with Federation() as federation:
@@ -515,6 +535,7 @@ if __name__ == "__main__":
         test_the_tree_of_themes_has_each_once_below_its_parent,
         test_errors_are_problems_that_say_what_to_do,
         test_errors_are_told_in_the_language_that_is_asked_for,
+        test_errors_repeat_texts_of_others_as_utf_8,
         test_lists_are_in_the_language_that_is_asked_for, test_conditional_writes,
         test_only_the_own_origin_can_be_written, test_doubtful_framing_is_refused_and_closed,
         test_pipelined_requests_are_answered_in_order,

@@ -91,6 +91,24 @@ static void test_utf8(void **state)
     }
 }
 
+/* Cut anywhere, a text stays one; whole, it stays as it is. */
+static void test_utf8_trim(void **state)
+{
+    static const char whole[] = "aö€🐟";
+
+    (void)state;
+    for (size_t size = 0; size < sizeof(whole); size++) {
+        char text[sizeof(whole)] = "";
+
+        memcpy(text, whole, size);
+        utf8_trim(text);
+        assert_true(utf8_valid(span_of_str(text)));
+        assert_true(strlen(text) + 3 >= size);
+        if (utf8_valid(span_of(whole, size)))
+            assert_int_equal(strlen(text), strnlen(whole, size));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -99,6 +117,7 @@ int main(void)
         cmocka_unit_test(test_buffer_grows_and_formats),
         cmocka_unit_test(test_hex_refuses_what_it_did_not_write),
         cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_utf8_trim),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
