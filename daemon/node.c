@@ -19,6 +19,7 @@
 #include "daemon/keyfile.h"
 #include "daemon/log.h"
 #include "daemon/peers.h"
+#include "daemon/warm.h"
 #include "index/catalogue.h"
 #include "index/settings.h"
 
@@ -31,6 +32,7 @@ struct node_whole {
     struct theme_tree *themes;
     struct http *http;
     struct admin *admin;
+    struct warm *warm;
     struct secret_key node_key;
     struct replica_signer signer;
 };
@@ -312,7 +314,9 @@ static enum torg_err start_listeners(struct node_whole *whole, char *message)
         if (err)
             return refuse_listen(message, err, "admin", config->file);
     }
-    err = peers_start(whole->node.peers);
+    err = warm_new(whole->node.store, &whole->warm);
+    if (!err)
+        err = peers_start(whole->node.peers);
     if (!err && whole->http)
         err = http_start(whole->http);
     if (!err && whole->admin)
@@ -375,6 +379,7 @@ void node_stop(struct node *node)
     peers_stop(node->peers);
     writer_free(node->writer);
     peers_free(node->peers);
+    warm_free(whole->warm);
     store_close(node->store);
     metrics_free(node->metrics);
     theme_tree_free(whole->themes);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "index/catalogue_row.h"
+#include "index/catalogue_warm.h"
 #include "index/rtree_item.h"
 #include "index/rtree_node.h"
 #include "index/store.h"
@@ -493,6 +494,116 @@ static void test_values_that_move(void **state)
     town_close(store, directory);
 }
 
+/* ---- found before anybody asks ---- */
+
+#define STEPS_MAX 100000
+
+static unsigned warm_all(const struct kv *kv)
+{
+    struct catalogue_warm warm = {0};
+    unsigned steps = 0;
+
+    while (warm.phase != CATALOGUE_WARM_DONE && steps++ < STEPS_MAX)
+        assert_ok(catalogue_warm_step(kv, &warm));
+    assert_true(steps < STEPS_MAX);
+    return steps;
+}
+
+/* Is every value of the table whose key is so long known, where it lies? How many there are. */
+static unsigned check_known(const struct kv *kv, enum kv_table table, size_t key_bytes)
+{
+    struct kv_cursor *cursor;
+    struct span key, value, known;
+    unsigned count = 0;
+    enum torg_err err;
+
+    assert_ok(kv_cursor_open(kv, table, &cursor));
+    err = kv_cursor_seek(kv, cursor, (struct span){0}, &key, &value);
+    for (; !err; err = kv_cursor_next(kv, cursor, &key, &value)) {
+        assert_int_equal(key.size, key_bytes);
+        if (table == KV_DOCUMENT) {
+            known = rtree_table_value(kv->table, RTREE_TABLE_DOCUMENTS, get_u32be(key.data));
+            assert_int_equal(known.size, value.size);
+            assert_ptr_equal(known.data, value.data);
+        } else if (key.data[0] == COLLECTION && get_u32be(key.data + 1) > 0 &&
+                   value.size == RTREE_NODE_BYTES_MAX) {
+            assert_ptr_equal(rtree_table_find(kv->table, COLLECTION, get_u32be(key.data + 1)),
+                             value.data);
+        } else {
+            continue;
+        }
+        count++;
+    }
+    assert_err(err, TORG_E_NOT_FOUND);
+    kv_cursor_close(kv, cursor);
+    return count;
+}
+
+/* What was left out would be slow and nothing else: nobody would notice. */
+static void test_warm_finds_all(void **state)
+{
+    char directory[] = "/tmp/torg-table-XXXXXX";
+    struct store *store = town_open(directory);
+    uint64_t seed = 12;
+    struct kv kv;
+
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        move_some(store, &seed);
+        assert_ok(store_read_begin(store, &kv));
+        (void)warm_all(&kv);
+        assert_true(check_known(&kv, KV_RTREE, RTREE_KEY_BYTES) > ITEMS / RTREE_LEAF_MAX);
+        assert_true(check_known(&kv, KV_DOCUMENT, 4) > 10);
+        store_read_end(&kv);
+    }
+    town_close(store, directory);
+}
+
+/* An old snapshot's table grows no more: no walk may go on for it. */
+static void test_warm_ends_with_its_snapshot(void **state)
+{
+    char directory[] = "/tmp/torg-table-XXXXXX";
+    struct store *store = town_open(directory);
+    struct catalogue_warm warm = {.phase = CATALOGUE_WARM_DOCUMENTS};
+    uint64_t seed = 13, from_table = 0;
+    struct kv kv;
+
+    (void)state;
+    move_some(store, &seed);
+    assert_ok(store_read_begin(store, &kv));
+    move_some(store, &seed);
+    assert_ok(catalogue_warm_step(&kv, &warm));
+    assert_int_equal(warm.phase, CATALOGUE_WARM_DONE);
+    store_read_end(&kv);
+    compare_moved(store, &from_table);
+    town_close(store, directory);
+}
+
+#define FAR_DOCUMENTS 40000 /* each in a chunk of its own: more than there is room for */
+
+static void test_warm_ends_without_room(void **state)
+{
+    static const uint8_t value[80];
+    char directory[] = "/tmp/torg-table-XXXXXX";
+    struct store *store = town_open(directory);
+    uint8_t key[4];
+    struct kv kv;
+
+    (void)state;
+    assert_true(FAR_DOCUMENTS * sizeof(struct rtree_table_chunk) > RTREE_TABLE_BYTES_MAX / 2);
+    assert_ok(store_write_begin(store, &kv));
+    for (uint32_t i = 0; i < FAR_DOCUMENTS; i++) {
+        put_u32be(key, i * RTREE_TABLE_CHUNK);
+        assert_ok(kv_put(&kv, KV_DOCUMENT, span_of(key, sizeof(key)), span_of(value, 80)));
+    }
+    assert_ok(store_write_commit(&kv));
+    assert_ok(store_read_begin(store, &kv));
+    assert_true(warm_all(&kv) < FAR_DOCUMENTS / CATALOGUE_WARM_VALUES);
+    assert_true(check_known(&kv, KV_RTREE, RTREE_KEY_BYTES) > 0);
+    store_read_end(&kv);
+    town_close(store, directory);
+}
+
 static enum torg_err count_all(struct store *store, uint64_t *ret_count)
 {
     struct rtree_query query = {.has_box = true,
@@ -541,6 +652,9 @@ static void test_damage_is_seen(void **state)
     memcpy(broken, sound, sizeof(sound));
     memset(broken + RTREE_NODE_HEADER_BYTES, 0x7f, 64); /* a longitude that is none */
     put_node(store, 3, span_of(broken, sizeof(broken)));
+    assert_ok(store_read_begin(store, &kv));
+    (void)warm_all(&kv); /* It passes by. */
+    store_read_end(&kv);
     assert_err(count_all(store, &count), TORG_E_CORRUPT);
     assert_err(count_all(store, &count), TORG_E_CORRUPT);
     put_node(store, 3, span_of(sound, sizeof(sound)));
@@ -556,9 +670,15 @@ static void test_damage_is_seen(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table_agrees_with_model), cmocka_unit_test(test_memory_is_bounded),
-        cmocka_unit_test(test_readers_during_commits),  cmocka_unit_test(test_damage_is_seen),
-        cmocka_unit_test(test_values_that_move),        cmocka_unit_test(test_documents_leave_room),
+        cmocka_unit_test(test_table_agrees_with_model),
+        cmocka_unit_test(test_memory_is_bounded),
+        cmocka_unit_test(test_readers_during_commits),
+        cmocka_unit_test(test_damage_is_seen),
+        cmocka_unit_test(test_values_that_move),
+        cmocka_unit_test(test_documents_leave_room),
+        cmocka_unit_test(test_warm_finds_all),
+        cmocka_unit_test(test_warm_ends_with_its_snapshot),
+        cmocka_unit_test(test_warm_ends_without_room),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
