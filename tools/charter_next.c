@@ -102,15 +102,24 @@ static enum torg_err roots_fill(struct charter_change *change)
 
 /* ---- who gets what ---- */
 
-/* The next head would carry out what the charter does not name. */
+/*
+ * The next head would carry out what the charter does not name; and nothing here takes back what
+ * the API has been showing.
+ */
 static enum torg_err visibility_check(struct charter_change *change)
 {
     for (uint8_t c = 1; c < COLLECTIONS_MAX; c++) {
+        const char *name = collection_name(c) ? collection_name(c) : "the collection";
+
         if (change->next.visibility[c] == VISIBILITY_LOCAL && change->own.origin.held[c].count > 0)
             return charter_refuse(change, TORG_E_INVALID,
                                   "%s has listings, which are published; delete them before it "
                                   "becomes local",
-                                  collection_name(c) ? collection_name(c) : "the collection");
+                                  name);
+        if (change->next.visibility[c] == VISIBILITY_MEMBERS && COLLECTION_MASK_PUBLIC >> c & 1)
+            return charter_refuse(
+                change, TORG_E_INVALID,
+                "%s is what the API shows to everybody, and cannot be for members", name);
     }
     return TORG_OK;
 }

@@ -328,8 +328,8 @@ struct replica_origin table_record(const struct town *town)
     return record;
 }
 
-/* HAVE of what a town holds, claimed_more heads too many. */
-void table_have(struct table *table, const struct town *town, uint64_t claimed_more)
+static void say_have(struct table *table, const struct town *town, uint64_t claimed_more,
+                     uint32_t mask)
 {
     struct replica_origin record = table_record(town);
     struct frame frame = {.type = FRAME_HAVE};
@@ -340,7 +340,7 @@ void table_have(struct table *table, const struct town *town, uint64_t claimed_m
                                  : 0,
         .hno = record.head.hno + claimed_more,
         .seq = record.head.seq,
-        .mask = TABLE_MASK,
+        .mask = mask,
         .charter_no = record.charter_no,
     };
 
@@ -349,6 +349,17 @@ void table_have(struct table *table, const struct town *town, uint64_t claimed_m
     frame_rows_have(&table->rows, &row);
     frame.have.rows = frame_rows_list(&table->rows);
     table_say(table, &frame);
+}
+
+/* HAVE of what a town holds, claimed_more heads too many. */
+void table_have(struct table *table, const struct town *town, uint64_t claimed_more)
+{
+    say_have(table, town, claimed_more, TABLE_MASK);
+}
+
+void table_have_of(struct table *table, const struct town *town, uint32_t mask)
+{
+    say_have(table, town, 0, mask);
 }
 
 void table_charters(struct table *table, const struct town *town)

@@ -81,6 +81,8 @@ struct replica_origin table_record(const struct town *town);
 void table_head(const struct town *town, struct buffer *out);
 /* HAVE of what a town holds, claimed_more heads too many. */
 void table_have(struct table *table, const struct town *town, uint64_t claimed_more);
+/* HAVE of what a town holds in these collections. */
+void table_have_of(struct table *table, const struct town *town, uint32_t mask);
 void table_charters(struct table *table, const struct town *town);
 /* The node knows the charters of the other town. */
 void table_introduce(struct table *table);

@@ -194,6 +194,20 @@ def test_a_draft_shows_only_what_it_is():
             assert said.count("root  ") == 2, said
 
 
+def test_a_draft_keeps_nothing_for_members_that_is_shown():
+    """However the draft was made, and whoever has signed it."""
+    with Federation() as federation:
+        a = federation.found("A")
+        draft = federation.directory / "next.draft"
+        tool("new", "--config", a.conf, "--draft", draft, "--name", "B")
+        public, members = b"\x92\x02\x01", b"\x92\x02\x02"  # offers
+        before, after = draft.read_bytes().rsplit(public, 1)
+        draft.write_bytes(before + members + after)
+        said = tool("sign", draft, "--root-key", a.directory / "keys" / "root.key")
+        assert "for members   offers" in said, said
+        tool("take", draft, "--config", a.conf, text="cannot be for members", code=1)
+
+
 def test_two_of_three_root_keys():
     """Three keepers, two of whom must agree: no one of them alone, and not one who is gone."""
     with Federation() as federation:
@@ -289,4 +303,5 @@ def test_two_of_three_root_keys():
 if __name__ == "__main__":
     run(test_neighbours_follow_a_new_signing_key, test_new_epoch_ends_what_a_thief_signed,
         test_root_and_node_keys_and_address, test_what_is_refused_changes_nothing,
-        test_two_of_three_root_keys, test_a_draft_shows_only_what_it_is)
+        test_two_of_three_root_keys, test_a_draft_shows_only_what_it_is,
+        test_a_draft_keeps_nothing_for_members_that_is_shown)

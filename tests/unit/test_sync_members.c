@@ -4,6 +4,8 @@
 #include <inttypes.h>
 
 #include "tests/sim/world.h"
+#include "tests/support/roster.h"
+#include "tests/support/table.h"
 
 /*
  * A catalogue names whom to trust. Whoever it names must arrive everywhere, in
@@ -269,6 +271,53 @@ static void test_a_restless_catalogue(void **state)
     world_end(world);
 }
 
+static void follow_other(struct table *table)
+{
+    struct sync_peer_config peers[2];
+    struct origin_id trusted[1];
+    struct sync_config config = table_config(table, peers, trusted);
+
+    config.trusted_count = 0;
+    config.has_catalogue = true;
+    config.catalogue = table->other.id;
+    config.members_mask = COLLECTION_MASK_ALL;
+    config.subscribe_mask = COLLECTION_MASK_ALL;
+    assert_ok(sync_reconfigure(table->sync, &config, &table->actions));
+    table_carry_out(table, &table->actions);
+    sync_actions_clear(&table->actions);
+    table_tick(table, 1);
+}
+
+static bool trusts(const struct table *table, const struct town *town)
+{
+    struct sync_origin_status status;
+
+    return sync_origin_status(table->sync, &town->id, &status);
+}
+
+/* A list that is read at a start while what an entry says is not here is read again when it is. */
+static void test_a_word_that_comes_later(void **state)
+{
+    struct table *table = *state;
+    struct buffer payload = {0};
+    struct local_change change = roster_change(&table->stranger.id, "active", 0, 1, &payload);
+
+    follow_other(table);
+    table_introduce(table);
+    assert_ok(town_commit(&table->other, &change, 1));
+    buffer_done(&payload);
+    table_push(table, &table->other, false);
+    table_have_of(table, &table->other, COLLECTION_MASK_ALL);
+    assert_false(trusts(table, &table->stranger));
+    follow_other(table); /* as after a start */
+    table_have_of(table, &table->other, COLLECTION_MASK_ALL);
+    table_tick(table, 2000);
+    assert_false(trusts(table, &table->stranger));
+    table_answer_fetch(table, &table->other, true);
+    table_tick(table, 2000);
+    assert_true(trusts(table, &table->stranger));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -280,6 +329,7 @@ int main(void)
         cmocka_unit_test(test_a_pin_stands),
         cmocka_unit_test(test_the_catalogues_quota),
         cmocka_unit_test(test_a_restless_catalogue),
+        cmocka_unit_test_setup_teardown(test_a_word_that_comes_later, table_setup, table_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -365,30 +365,14 @@ static void test_who_lacks_payloads_is_no_liar(void **state)
 static void test_missing_payloads_are_asked_of_who_may_have_them(void **state)
 {
     struct table *table = *state;
-    struct frame frame = {.type = FRAME_HAVE};
-    struct replica_origin record;
-    struct frame_have_row row;
 
     table_introduce(table);
     table_commit(&table->other, 1);
     table_have(table, &table->other, 0);
     table_answer_trie(table, &table->other);
-    record = table_record(&table->other);
-    row = (struct frame_have_row){
-        .origin = table->other.id,
-        .epoch = record.head.epoch,
-        .hno = record.head.hno,
-        .seq = record.head.seq,
-        .mask = TABLE_MASK & ~(UINT32_C(1) << COLLECTION_COMPANIES),
-        .charter_no = record.charter_no,
-    };
-    memcpy(row.head_hash, record.head_hash.bytes, sizeof(row.head_hash));
     table_answer_fetch(table, &table->other, false);
     table_answer_fetch(table, &table->other, false); /* it was asked once: it has said all */
-    frame_rows_clear(&table->rows);
-    frame_rows_have(&table->rows, &row);
-    frame.have.rows = frame_rows_list(&table->rows);
-    table_say(table, &frame);
+    table_have_of(table, &table->other, TABLE_MASK & ~(UINT32_C(1) << COLLECTION_COMPANIES));
     for (unsigned i = 0; i < 6; i++) {
         table_tick(table, 30000);
         table_greet(table); /* a sign of life */

@@ -359,27 +359,6 @@ static void other_is_a_catalogue(struct table *table, const struct public_key *n
     table_introduce(table);
 }
 
-/* The peer holds all of it. */
-static void say_have(struct table *table)
-{
-    struct replica_origin record = table_record(&table->other);
-    struct frame frame = {.type = FRAME_HAVE};
-    struct frame_have_row row = {
-        .origin = table->other.id,
-        .epoch = record.head.epoch,
-        .hno = record.head.hno,
-        .seq = record.head.seq,
-        .mask = COLLECTION_MASK_ALL,
-        .charter_no = record.charter_no,
-    };
-
-    memcpy(row.head_hash, record.head_hash.bytes, sizeof(row.head_hash));
-    frame_rows_clear(&table->rows);
-    frame_rows_have(&table->rows, &row);
-    frame.have.rows = frame_rows_list(&table->rows);
-    table_say(table, &frame);
-}
-
 /* What it says of the node, as a batch; or with contents false without what it says. */
 static void say_entry(struct table *table, const char *status, uint64_t nonce, bool contents)
 {
@@ -389,7 +368,7 @@ static void say_entry(struct table *table, const char *status, uint64_t nonce, b
     assert_ok(town_commit(&table->other, &change, 1));
     buffer_done(&payload);
     table_push(table, &table->other, contents);
-    say_have(table);
+    table_have_of(table, &table->other, COLLECTION_MASK_ALL);
 }
 
 static struct replica_origin held_of(struct table *table)
