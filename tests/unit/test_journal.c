@@ -633,47 +633,54 @@ static void three_records(const struct place *place, uint64_t turns, char ret_pa
 
 #define THREE_RECORD_BYTES (28 + 1000 + 16)
 
-static enum torg_err scan_after(const struct place *place, off_t at, struct journal_tail *tail)
+static enum torg_err scan(const struct place *place, struct journal_tail *tail)
 {
     struct journal *journal;
     enum torg_err err;
-    char path[256];
-    int fd;
 
-    snprintf(path, sizeof(path), "%s/%s", place->directory, JOURNAL_FILE);
-    fd = open(path, O_RDWR);
-    assert_int_equal(pwrite(fd, "rot", 3, at), 3);
-    close(fd);
     assert_ok(journal_open(place->directory, &journal));
     err = journal_scan(journal, tail);
     journal_close(journal);
     return err;
 }
 
+static void flip(int fd, off_t at)
+{
+    uint8_t byte;
+
+    assert_int_equal(pread(fd, &byte, 1, at), 1);
+    byte ^= 0x40;
+    assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+}
+
 /* The last record may be torn, for nobody was told of it. None before it can be. */
 static void test_only_the_end_may_be_torn(void **state)
 {
-    static const off_t in_record[] = {1, 8, 20, 500, 1040};
     const struct place *place = *state;
     struct journal_tail tail;
     char path[256];
+    int fd;
 
-    for (size_t i = 0; i < ARRAY_SIZE(in_record); i++) {
-        off_t at = 8192 + in_record[i];
+    three_records(place, 2, path);
+    fd = open(path, O_RDWR);
+    for (off_t at = 0; at < 3 * THREE_RECORD_BYTES; at++) {
+        off_t in_last = at - 2 * THREE_RECORD_BYTES;
 
-        three_records(place, 2, path);
-        assert_ok(scan_after(place, at + 2 * THREE_RECORD_BYTES, &tail));
-        assert_int_equal(tail.count, 2);
-        assert_int_equal(tail.last, 9);
-        assert_int_equal(tail.begun, in_record[i] == 1 || in_record[i] >= 20);
-        unlink(path);
-        three_records(place, 2, path);
-        assert_err(scan_after(place, at + THREE_RECORD_BYTES, &tail), TORG_E_CORRUPT);
-        unlink(path);
-        three_records(place, 2, path);
-        assert_err(scan_after(place, at, &tail), TORG_E_CORRUPT);
-        unlink(path);
+        flip(fd, 8192 + at);
+        if (in_last < 0) {
+            assert_err(scan(place, &tail), TORG_E_CORRUPT);
+        } else {
+            assert_ok(scan(place, &tail));
+            assert_int_equal(tail.count, 2);
+            assert_int_equal(tail.last, 9);
+            assert_int_equal(tail.begun, in_last < 4 || in_last >= 20);
+        }
+        flip(fd, 8192 + at);
     }
+    close(fd);
+    assert_ok(scan(place, &tail));
+    assert_int_equal(tail.count, 3);
+    assert_false(tail.begun);
 }
 
 /* Without its newest mark the older one must not count: its records are gone. */
@@ -682,9 +689,13 @@ static void test_a_lost_mark_is_told(void **state)
     const struct place *place = *state;
     struct journal_tail tail;
     char path[256];
+    int fd;
 
     three_records(place, 2, path);
-    assert_err(scan_after(place, 4096 + 30, &tail), TORG_E_CORRUPT);
+    fd = open(path, O_RDWR);
+    flip(fd, 4096 + 30);
+    close(fd);
+    assert_err(scan(place, &tail), TORG_E_CORRUPT);
 }
 
 /* Who can have bytes stored must not be able to write records: what binds them cannot be guessed.
@@ -1037,6 +1048,54 @@ static void power_cut(const struct place *place, uint32_t commits, char image[25
     forget_kernel(image);
 }
 
+/* What the disk has of the files that are there. */
+static void disk_load(void)
+{
+    disk.on = false;
+    for (unsigned i = 0; i < FILES; i++) {
+        struct file *file = &disk.files[i];
+        uint8_t bytes[4096];
+        char path[256];
+        size_t got;
+        FILE *in;
+
+        snprintf(path, sizeof(path), "%s/%s", disk.directory, file->name);
+        in = fopen(path, "r");
+        assert_non_null(in);
+        while ((got = fread(bytes, 1, sizeof(bytes), in)) > 0)
+            bytes_put(&file->durable, &file->size, bytes, got, file->size);
+        assert_int_equal(fclose(in), 0);
+    }
+    disk.on = true;
+}
+
+/* Until the next mark is there, a recovery that was cut off begins anew. */
+static void test_power_fails_in_recovery(void **state)
+{
+    const struct place *place = *state;
+    struct hash contents[32];
+    struct store *store;
+    char image[256], path[300];
+
+    power_cut(place, 30, image, &contents[30]);
+    disk_begin(image, 9);
+    disk_load();
+    disk.acked = 30;
+    disk.inside = true;
+    store = store_at(image);
+    disk_end();
+    store_close(store);
+    assert_true(disk.image_count >= 10);
+    for (uint32_t i = 0; i < disk.image_count; i++) {
+        bool was_recovered;
+
+        image_path(image, i, NULL, path);
+        disk.images[i].inside = false; /* nothing more may be there either */
+        check_image(path, &disk.images[i], contents, &was_recovered);
+        place_remove(path);
+    }
+}
+
 static void test_a_recovery_that_fails_loses_nothing(void **state)
 {
     const struct place *place = *state;
@@ -1188,6 +1247,7 @@ int main(void)
         JOURNAL_TEST(test_journal_without_room),
         JOURNAL_TEST(test_backup_beside_an_old_journal),
         JOURNAL_TEST(test_reader_after_a_power_cut),
+        JOURNAL_TEST(test_power_fails_in_recovery),
         JOURNAL_TEST(test_a_recovery_that_fails_loses_nothing),
         JOURNAL_TEST(test_nobody_reads_what_is_recovered),
         JOURNAL_TEST(test_start_without_boot_id),
