@@ -115,6 +115,7 @@ struct sync_row {
     bool eager_out;    /* it gets batches from us */
     bool eager_in;     /* we want batches from it */
     bool have_due, beat_due;
+    bool told;           /* by a row of ours, and since then of whatever changed */
     uint64_t told_again; /* 1 + the charter_no with which it was told evidence once more */
     enum { SYNC_TREE_NONE, SYNC_TREE_PRUNE, SYNC_TREE_GRAFT } tree_due;
 };

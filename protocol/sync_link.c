@@ -279,6 +279,24 @@ static enum torg_err proof_again(struct sync *sync, uint32_t peer, uint32_t inde
     return sync_proof_tell(sync, peer, index);
 }
 
+/*
+ * Who was greeted with the same head, and held all that it wanted, was told nothing of it. When
+ * it comes to want more, as one does who becomes a member, it must hear who has that.
+ */
+static void have_rest(struct sync *sync, uint32_t peer, uint32_t index,
+                      const struct frame_have_row *have)
+{
+    const struct sync_origin *origin = &sync->origins[index];
+    struct sync_row *row = &sync->peers[peer].rows[index];
+
+    if (row->told || row->have_due || !origin->has_head ||
+        sync_number_compare(have->epoch, have->hno, origin->epoch, origin->hno) != 0 ||
+        !(origin->complete & row->sub_mask & ~have->mask & sync_visible_to(sync, peer, origin)))
+        return;
+    row->have_due = true;
+    sync_link_row_due(sync, peer, index);
+}
+
 static enum torg_err take_have(struct sync *sync, uint32_t peer, const struct frame *frame)
 {
     struct sync_row *rows = sync->peers[peer].rows;
@@ -296,6 +314,7 @@ static enum torg_err take_have(struct sync *sync, uint32_t peer, const struct fr
         if (index == SYNC_NONE)
             continue;
         err = proof_again(sync, peer, index, &have);
+        have_rest(sync, peer, index, &have);
         row = &rows[index];
         if (sync_number_compare(row->epoch, row->hno, have.epoch, have.hno) != 0) {
             row->useless = false;
@@ -348,6 +367,11 @@ static void have_row_add(struct sync *sync, uint32_t peer, const struct sync_ori
     frame_rows_have(&sync->rows, &row);
 }
 
+static bool have_row_leaves(const struct sync *sync, const struct sync_row *rows, uint32_t origin)
+{
+    return rows[origin].have_due && rows[origin].sub_mask && sync->origins[origin].known;
+}
+
 /* HAVE of the due rows from *from on; TORG_E_BUSY leaves them due. */
 static enum torg_err have_send(struct sync *sync, uint32_t peer, uint32_t *from)
 {
@@ -359,7 +383,7 @@ static enum torg_err have_send(struct sync *sync, uint32_t peer, uint32_t *from)
 
     frame_rows_clear(&sync->rows);
     for (i = *from; i < link->rows_to && sync->rows.count < HAVE_ROWS_MAX; i++) {
-        if (rows[i].have_due && rows[i].sub_mask && sync->origins[i].known)
+        if (have_row_leaves(sync, rows, i))
             have_row_add(sync, peer, &sync->origins[i]);
     }
     if (sync->rows.bytes.err)
@@ -371,8 +395,10 @@ static enum torg_err have_send(struct sync *sync, uint32_t peer, uint32_t *from)
             return err;
         sync->peers[peer].link->answer_due = false;
     }
-    for (uint32_t sent = *from; sent < i; sent++)
+    for (uint32_t sent = *from; sent < i; sent++) {
+        rows[sent].told |= have_row_leaves(sync, rows, sent);
         rows[sent].have_due = false;
+    }
     *from = i;
     return TORG_OK;
 }

@@ -220,6 +220,39 @@ static void test_members_come_and_go(void **state)
     world_end(world);
 }
 
+static unsigned bucket_of(const struct world *world, uint32_t node)
+{
+    return world->nodes[node].own.bytes[0] >> 6; /* of more than eight and at most 16 origins */
+}
+
+/*
+ * At the greeting both held the same head, and each thought that nothing was lacking; so no
+ * row was told. Then one hears that it is a member, and must come to know who has the rest.
+ */
+static void test_who_hears_late_that_it_is_a_member(void **state)
+{
+    struct heard heard = {0};
+    struct world *world = town_make(6, &heard);
+
+    (void)state;
+    while (world->node_count < 12)
+        world_node_add(world, true); /* they never start, but SUMMARY has several buckets */
+    assert_int_not_equal(bucket_of(world, TOWN), bucket_of(world, CATALOGUE));
+    world_block(world, TOWN, MEMBER, false);
+    world_member(world, MEMBER, "suspended", 0);
+    start_all(world);
+    run_for(world, 60 * SECOND);
+    assert_has(world, MEMBER, TOWN);
+    world_crash(world, MEMBER);
+    world_member(world, MEMBER, "active", 0);
+    run_for(world, 10 * SECOND);
+    world_start(world, MEMBER);
+    run_for(world, 60 * SECOND);
+    assert_has(world, MEMBER, TOWN);
+    assert_true(secrets_at(world, MEMBER, TOWN) > 0);
+    world_end(world);
+}
+
 /* Who only says that it is a member is told from one by its key. */
 static void test_the_curious_get_nothing(void **state)
 {
@@ -420,6 +453,7 @@ int main(void)
         cmocka_unit_test(test_only_members_get_it),
         cmocka_unit_test(test_a_secret_commit_is_a_head_to_others),
         cmocka_unit_test(test_members_come_and_go),
+        cmocka_unit_test(test_who_hears_late_that_it_is_a_member),
         cmocka_unit_test(test_the_curious_get_nothing),
         cmocka_unit_test(test_a_restart_keeps_it),
         cmocka_unit_test_setup_teardown(test_whatever_is_asked_for, table_setup, table_teardown),
