@@ -135,7 +135,7 @@ void writer_job_finish(struct writer_job *job);
 /* The changes and their payloads in one block, so that the caller's may go. TORG_E_NOMEM. */
 enum torg_err writer_job_copy_changes(struct writer_job *job, const struct local_change *changes,
                                       size_t count);
-/* Does the job only make room? Such jobs may use the store's reserve. */
+/* Does the job make room, or is it needed just when there is none? Then it may use the reserve. */
 bool writer_job_makes_room(const struct writer_job *job);
 /* Two changes of one listing cannot both be the newest. */
 bool writer_job_changes_are_distinct(const struct local_change *changes, size_t count);

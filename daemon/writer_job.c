@@ -81,6 +81,19 @@ enum torg_err writer_job_copy_changes(struct writer_job *job, const struct local
     return TORG_OK;
 }
 
+/*
+ * Charters that go on from one that is held make no room, but take back keys and what everybody
+ * may see: a thief's deletes must not come through where the charter that stops him does not. An
+ * origin has so many of them at most, and a new one waits.
+ */
+static bool takes_back(const struct replica_write *write)
+{
+    struct charter first;
+
+    return write->kind == REPLICA_WRITE_CHARTERS && write->charter_count > 0 &&
+           charter_parse(write->charters[0].bytes, &first) == TORG_OK && first.charter_no > 0;
+}
+
 bool writer_job_makes_room(const struct writer_job *job)
 {
     const struct replica_write *write;
@@ -96,7 +109,7 @@ bool writer_job_makes_room(const struct writer_job *job)
     write = &job->store->write;
     if (write->kind != REPLICA_WRITE_COMMIT && write->kind != REPLICA_WRITE_PART)
         return write->kind == REPLICA_WRITE_BEAT || write->kind == REPLICA_WRITE_PROOF ||
-               write->kind == REPLICA_WRITE_DROP;
+               write->kind == REPLICA_WRITE_DROP || takes_back(write);
     for (size_t i = 0; i < write->entry_count; i++)
         if (write->entries[i].header.op != CHANGE_DELETE)
             return false;

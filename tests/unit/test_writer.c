@@ -1113,6 +1113,40 @@ static void test_peers_writes_go_on_while_recovering(void **state)
     desk_done(&desk);
 }
 
+/* Where nothing fits any more a charter still takes keys back; but nobody new comes in. */
+static void test_a_full_map_takes_charters_of_who_is_known(void **state)
+{
+    struct answer answer = ANSWER_INIT;
+    struct sync_store *next;
+    struct town stranger;
+    struct town_write write;
+    uint64_t count = 0;
+    struct desk desk;
+
+    (void)state;
+    desk_init(&desk, 4 * MIB);
+    writer_start(&desk);
+    town_init(&stranger, 99);
+    assert_ok(writer_submit_store(desk.writer, other_charters(&desk), NULL, on_done, &answer));
+    assert_ok(answer_wait(&answer, 1).err);
+    for (size_t size = 30000; size > 10; size /= 10) {
+        while (count < 2000 && !put_size(&desk, count, size).err)
+            count++;
+    }
+    assert_int_equal(writer_state(desk.writer), WRITER_FULL);
+    town_rotate(&desk.other, false);
+    next = other_charters(&desk);
+    next->write.charters++; /* after the one that is held */
+    next->write.charter_count--;
+    assert_ok(writer_submit_store(desk.writer, next, NULL, on_done, &answer));
+    assert_ok(answer_wait(&answer, 2).err);
+    town_charters_write(&stranger, &write);
+    assert_ok(writer_submit_store(desk.writer, store_of(&write), NULL, on_done, &answer));
+    assert_err(answer_wait(&answer, 3).err, TORG_E_FULL);
+    town_done(&stranger);
+    desk_done(&desk);
+}
+
 /* ---- beats and publishing ---- */
 
 struct heard {
@@ -1364,6 +1398,7 @@ int main(void)
         cmocka_unit_test(test_a_foreign_own_head_stops_writing),
         cmocka_unit_test(test_peers_writes_share_the_transaction),
         cmocka_unit_test(test_peers_writes_go_on_while_recovering),
+        cmocka_unit_test(test_a_full_map_takes_charters_of_who_is_known),
         cmocka_unit_test(test_a_start_beats_and_a_commit_is_published),
         cmocka_unit_test(test_a_second_host_is_noticed),
         cmocka_unit_test(test_a_host_that_asks_gives_way),
