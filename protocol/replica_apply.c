@@ -237,6 +237,51 @@ static enum torg_err beat_apply(struct kv *kv, const struct replica_write *write
     return replica_origin_save(kv, &origin);
 }
 
+/* The first epoch from *epoch on, but below end, whose evidence is kept whole. TORG_E_NOT_FOUND. */
+static enum torg_err proof_whole(const struct kv *kv, uint32_t number, uint64_t end,
+                                 uint64_t *epoch)
+{
+    struct replica_key from = replica_key_proof(number, *epoch);
+    struct replica_key until = replica_key_proof(number, end);
+    struct kv_cursor *cursor;
+    struct span key, value;
+    enum torg_err err = kv_cursor_open(kv, KV_PROOF, &cursor);
+
+    if (err)
+        return err;
+    err = kv_cursor_seek(kv, cursor, replica_key_span(&from), &key, &value);
+    while (!err) {
+        if (key.size != until.size || memcmp(key.data, until.bytes, key.size) >= 0)
+            err = TORG_E_NOT_FOUND;
+        if (err || value.size > 0)
+            break;
+        err = kv_cursor_next(kv, cursor, &key, &value);
+    }
+    if (!err)
+        *epoch = get_u64be(key.data + key.size - 8);
+    kv_cursor_close(kv, cursor);
+    return err;
+}
+
+/*
+ * Nobody is told of a fork that a later epoch has healed: that there was one is enough. Else an
+ * origin could fill the store with evidence, an epoch after the other.
+ */
+static enum torg_err proofs_shorten(struct kv *kv, uint32_t number, uint64_t end)
+{
+    uint64_t epoch = 0;
+    enum torg_err err;
+
+    while ((err = proof_whole(kv, number, end, &epoch)) == TORG_OK) {
+        struct replica_key key = replica_key_proof(number, epoch);
+
+        err = kv_put(kv, KV_PROOF, replica_key_span(&key), (struct span){0});
+        if (err)
+            return err;
+    }
+    return err == TORG_E_NOT_FOUND ? TORG_OK : err;
+}
+
 static enum torg_err proof_apply(struct kv *kv, const struct replica_write *write)
 {
     struct replica_origin origin;
@@ -254,7 +299,9 @@ static enum torg_err proof_apply(struct kv *kv, const struct replica_write *writ
     if (err != TORG_E_NOT_FOUND)
         return err ? err : TORG_E_KNOWN; /* One for each epoch is enough. */
     key = replica_key_proof(origin.number, epoch);
-    err = kv_put(kv, KV_PROOF, replica_key_span(&key), write->proof);
+    err = proofs_shorten(kv, origin.number, epoch);
+    if (!err)
+        err = kv_put(kv, KV_PROOF, replica_key_span(&key), write->proof);
     if (err)
         return err;
     origin.flags |= REPLICA_FLAG_DISPUTED;

@@ -619,6 +619,63 @@ static void test_fork_and_cure(void **state)
     pair_done(&pair);
 }
 
+/* The town forks now, and that is proved. */
+static void fork_and_prove(struct pair *pair)
+{
+    struct replica_origin origin;
+    struct carried ours, theirs, proof;
+    struct head head, other;
+
+    origin_read(pair->mem, &pair->town.id, &origin);
+    head = head_after(&origin);
+    other = head;
+    other.ts_ms++;
+    carry_head(&pair->town, &head, &ours);
+    carry_head(&pair->town, &other, &theirs);
+    assert_ok(town_apply(pair->mem, &ours.write, &shadow));
+    carry_proof(&pair->town.id, &ours.write.head, &theirs.write.head, NULL, 0, &proof);
+    assert_ok(town_apply(pair->mem, &proof.write, NULL));
+    buffer_done(&ours.bytes);
+    buffer_done(&theirs.bytes);
+    buffer_done(&proof.bytes);
+}
+
+static size_t proof_size(const struct pair *pair, uint64_t epoch)
+{
+    struct replica_origin origin;
+    struct span stored;
+    struct kv kv;
+
+    origin_read(pair->mem, &pair->town.id, &origin);
+    assert_ok(kv_mem_read_begin(pair->mem, &kv));
+    assert_ok(replica_proof_get(&kv, origin.number, epoch, &stored));
+    kv_mem_read_end(&kv);
+    return stored.size;
+}
+
+/* An origin that forks in each of its epochs fills nobody's store with the evidence. */
+static void test_of_old_forks_only_the_fact_is_kept(void **state)
+{
+    struct pair pair;
+
+    (void)state;
+    pair_init(&pair, 131);
+    for (uint64_t epoch = 1; epoch <= 4; epoch++) {
+        fork_and_prove(&pair);
+        for (uint64_t before = 1; before < epoch; before++)
+            assert_int_equal(proof_size(&pair, before), 0);
+        assert_true(proof_size(&pair, epoch) > 0);
+        town_rotate(&pair.town, true);
+        assert_ok(charters_apply(&pair));
+        assert_true(proof_size(&pair, epoch) > 0);
+        assert_ok(town_commit(&pair.town, NULL, 0));
+        assert_ok(catch_up(&pair.town, pair.mem, MODEL_MASK));
+        assert_holds(pair.mem, &pair.town.id, &pair.model);
+        assert_verifies(pair.mem, &pair.town.id, "cured");
+    }
+    pair_done(&pair);
+}
+
 /* A beat, or a later head over a path, can contradict a head as well. */
 static void test_other_evidence(void **state)
 {
@@ -783,6 +840,7 @@ int main(void)
         cmocka_unit_test(test_beats),
         cmocka_unit_test(test_own_beats),
         cmocka_unit_test(test_fork_and_cure),
+        cmocka_unit_test(test_of_old_forks_only_the_fact_is_kept),
         cmocka_unit_test(test_other_evidence),
         cmocka_unit_test(test_no_proof_against_an_honest_chain),
         cmocka_unit_test(test_faulty),
