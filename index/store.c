@@ -31,6 +31,9 @@
 #define GATHER_PAGES 64        /* of the run that LMDB is made to look for */
 #define GATHER_ROOM_PAGES 2048 /* that must be left in the map for it */
 
+const char *const store_files[STORE_FILES_COUNT] = {STORE_FILE, STORE_FILE "-lock", JOURNAL_FILE,
+                                                    STORE_LOCK_FILE};
+
 /* Stand in files: never change a name, only add. */
 static const char *const table_names[KV_TABLE_COUNT] = {
     [KV_META] = "meta",           [KV_ORIGIN] = "origin",   [KV_CHARTER] = "charter",

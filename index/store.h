@@ -19,6 +19,10 @@
  */
 struct store;
 
+/* The names of all files that a store makes in its directory. */
+#define STORE_FILES_COUNT 4
+extern const char *const store_files[STORE_FILES_COUNT];
+
 struct store_options {
     uint64_t map_bytes;     /* address space reserved: the largest size of the file */
     uint64_t reserve_bytes; /* of these, kept for store_write_begin_reserve; 0: a sixteenth */

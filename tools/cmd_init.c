@@ -474,15 +474,14 @@ static bool make_all(struct init *init)
 /* Only what was made here; a directory that holds anything else stays. */
 static void take_back(const struct init *init)
 {
-    static const char *const stored[] = {"torg.mdb", "torg.mdb-lock", "torg.lock"};
     char file[PATH_BYTES_MAX + 32];
 
     for (size_t i = 0; i < init->keys_written; i++) {
         snprintf(file, sizeof(file), "%s/%s", init->keys, key_files[i].file);
         unlink(file);
     }
-    for (size_t i = 0; i < ARRAY_SIZE(stored) && init->made_data; i++) {
-        snprintf(file, sizeof(file), "%s/%s", init->data, stored[i]);
+    for (size_t i = 0; i < STORE_FILES_COUNT && init->made_data; i++) {
+        snprintf(file, sizeof(file), "%s/%s", init->data, store_files[i]);
         unlink(file);
     }
     if (init->made_data)

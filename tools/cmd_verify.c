@@ -227,20 +227,25 @@ static enum torg_err repair(struct verify *verify)
     return err;
 }
 
+static bool is_one_of(const char *name, const char *const *names, size_t count)
+{
+    size_t i = 0;
+
+    while (i < count && strcmp(name, names[i]) != 0)
+        i++;
+    return i < count;
+}
+
 /* They take no part in anything, but somebody may think that they do. */
 static void name_foreign_files(const char *directory)
 {
-    static const char *const known[] = {
-        "torg.mdb", "torg.mdb-lock", "torg.lock", GUARD_FILE, ADMIN_SECRET_FILE, ".", ".."};
+    static const char *const known[] = {GUARD_FILE, ADMIN_SECRET_FILE, ".", ".."};
     DIR *files = opendir(directory);
     const struct dirent *file;
 
     while (files && (file = readdir(files))) {
-        size_t i = 0;
-
-        while (i < ARRAY_SIZE(known) && strcmp(file->d_name, known[i]) != 0)
-            i++;
-        if (i == ARRAY_SIZE(known))
+        if (!is_one_of(file->d_name, known, ARRAY_SIZE(known)) &&
+            !is_one_of(file->d_name, store_files, STORE_FILES_COUNT))
             printf("note: %s/%s is no file of torg; it takes no part in anything\n", directory,
                    file->d_name);
     }
@@ -290,8 +295,8 @@ static int verify_fail(const char *directory, enum torg_err err)
                         directory);
     if (err == TORG_E_CORRUPT)
         return cli_fail(COMMAND,
-                        "%s: torg.mdb is damaged beyond its own structure, or another program's "
-                        "file; " RESTORE,
+                        "%s: torg.mdb is damaged beyond its own structure, does not fit "
+                        "torg.journal, or is another program's file; " RESTORE,
                         directory);
     return cli_fail(COMMAND, "%s: %s%s%s", directory, torg_err_text(err),
                     err == TORG_E_IO ? ": " : "", err == TORG_E_IO ? strerror(errno) : "");

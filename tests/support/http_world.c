@@ -334,7 +334,6 @@ void http_world_init(struct http_world *world, uint32_t connections_max, uint32_
 
 void http_world_done(struct http_world *world)
 {
-    static const char *const files[] = {"torg.mdb", "torg.mdb-lock", "torg.lock", "torg.journal"};
     char path[128];
 
     http_free(world->http);
@@ -345,8 +344,8 @@ void http_world_done(struct http_world *world)
     theme_tree_free(world->themes);
     town_done(&world->own);
     town_done(&world->foreign);
-    for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
-        (void)snprintf(path, sizeof(path), "%s/%s", world->directory, files[i]);
+    for (size_t i = 0; i < STORE_FILES_COUNT; i++) {
+        (void)snprintf(path, sizeof(path), "%s/%s", world->directory, store_files[i]);
         (void)unlink(path);
     }
     (void)rmdir(world->directory);

@@ -5,6 +5,8 @@ import csv
 import io
 import json
 import os
+import resource
+import signal
 import subprocess
 
 from harness import TORG, Federation, feature, run, torg, until
@@ -50,6 +52,11 @@ def test_init_overwrites_nothing():
             assert path.stat().st_mode & 0o077 == 0, path
 
 
+def small_files_only():
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+
+
 def test_init_writes_nothing_when_anything_is_wrong():
     """Keys without a configuration made the second, right try fail."""
     with Federation() as federation:
@@ -77,6 +84,11 @@ def test_init_writes_nothing_when_anything_is_wrong():
         assert "--national-code" in refused("--municipality", "2480", "--country", "FI")
         refused("--national-code", "x" * 100)
         assert refused("--peer-listen", "127.0.0.1:8490," * 90)
+        # The disk is full when the database is made.
+        done = torg("init", str(directory), "--name", "Umeå kommun", check=False,
+                    preexec_fn=small_files_only)
+        assert done.returncode == 1, done
+        assert not directory.exists(), list(directory.rglob("*"))
         # What is there already stays, and what was made beside it goes again.
         (directory / "keys").mkdir(parents=True)
         (directory / "keys" / "node.key").write_text("mine")
@@ -399,6 +411,7 @@ def test_verify_names_and_repairs_every_kind_of_damage():
         (data / "torg.mdb.bak").write_text("not ours")
         noted = node.verify()
         assert noted.returncode == 0 and "torg.mdb.bak is no file of torg" in noted.stdout, noted
+        assert noted.stdout.count("is no file of torg") == 1, noted
         node.start()
         assert answers() == before
 
