@@ -354,9 +354,8 @@ struct sync {
     bool loaded;
     struct sync_trust trust;
     bool members_due; /* the catalogue has changed */
-    bool
-        members_read; /* once at least, when its collection was or was not whole under this root: */
-    bool members_whole;
+    /* Its list was read, once at least: whole or not, and under which root. */
+    bool members_read, members_whole;
     struct trie_root members_root;
     int64_t members_next_ms;     /* not again before this */
     struct sync_speaker speaker; /* of node_key */
