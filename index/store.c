@@ -91,6 +91,47 @@ static struct span span_of_val(MDB_val val)
 
 /* ---- transactions as kv ---- */
 
+/*
+ * What is written comes in runs of neighbouring keys, and mostly a key is looked
+ * for before it is put: a cursor that stays finds it on the page where it stands,
+ * without going down from the root.
+ */
+static int txn_place(struct store_txn *txn, enum kv_table table, MDB_cursor **ret_place)
+{
+    MDB_cursor **place = &txn->places[table];
+    int rc = 0;
+
+    if (!*place)
+        rc = mdb_cursor_open(txn->mdb, txn->store->tables[table], place);
+    *ret_place = *place;
+    return rc;
+}
+
+/* A deletion may leave a cursor between pages; another one is opened when it is needed. */
+static void txn_place_forget(struct store_txn *txn, enum kv_table table)
+{
+    if (txn->places[table])
+        mdb_cursor_close(txn->places[table]);
+    txn->places[table] = NULL;
+}
+
+static int txn_place_get(struct store_txn *txn, enum kv_table table, MDB_val *key,
+                         MDB_val *ret_value)
+{
+    MDB_cursor *place;
+    int rc = txn_place(txn, table, &place);
+
+    return rc ? rc : mdb_cursor_get(place, key, ret_value, MDB_SET);
+}
+
+static int txn_place_put(struct store_txn *txn, enum kv_table table, MDB_val *key, MDB_val *value)
+{
+    MDB_cursor *place;
+    int rc = txn_place(txn, table, &place);
+
+    return rc ? rc : mdb_cursor_put(place, key, value, 0);
+}
+
 static enum torg_err txn_get(void *context, enum kv_table table, struct span key,
                              struct span *ret_value)
 {
@@ -99,7 +140,10 @@ static enum torg_err txn_get(void *context, enum kv_table table, struct span key
     int rc;
 
     assert(txn->open);
-    rc = mdb_get(txn->mdb, txn->store->tables[table], &key_val, &value);
+    if (txn->write)
+        rc = txn_place_get(txn, table, &key_val, &value);
+    else
+        rc = mdb_get(txn->mdb, txn->store->tables[table], &key_val, &value);
     if (rc)
         return store_err_of(rc);
     *ret_value = span_of_val(value);
@@ -128,7 +172,7 @@ static enum torg_err txn_put(void *context, enum kv_table table, struct span key
         rtree_tables_note(txn->store->node_tables, key);
     txn->changed = true;
     store_journal_note_put(txn, table, key, value);
-    return txn_fail(txn, mdb_put(txn->mdb, txn->store->tables[table], &key_val, &value_val, 0));
+    return txn_fail(txn, txn_place_put(txn, table, &key_val, &value_val));
 }
 
 static enum torg_err txn_del(void *context, enum kv_table table, struct span key)
@@ -142,6 +186,7 @@ static enum torg_err txn_del(void *context, enum kv_table table, struct span key
         return txn->err;
     if (table == KV_RTREE)
         rtree_tables_note(txn->store->node_tables, key);
+    txn_place_forget(txn, table);
     err = txn_fail(txn, mdb_del(txn->mdb, txn->store->tables[table], &key_val, NULL));
     if (err)
         return err;
@@ -182,6 +227,7 @@ static enum torg_err txn_gather(void *context)
     if (!txn_has_room(txn, GATHER_ROOM_PAGES))
         return TORG_OK;
     txn->changed = true;
+    txn_place_forget(txn, KV_RTREE);
     err = txn_fail(txn, mdb_put(txn->mdb, table, &key, &value, MDB_RESERVE));
     return err ? err : txn_fail(txn, mdb_del(txn->mdb, table, &key, NULL));
 }
@@ -767,6 +813,7 @@ static enum torg_err write_begin(struct store *store, bool reserve, struct kv *r
     err = store_check_room(store, reserve);
     if (err)
         return err;
+    memset(txn->places, 0, sizeof(txn->places));
     rc = mdb_txn_begin(store->env, NULL, 0, &txn->mdb);
     if (rc)
         return store_err_of(rc);

@@ -22,8 +22,11 @@ struct store_txn {
     struct rtree_table *table; /* of a read transaction's snapshot, or NULL */
     struct buffer ops;         /* of a write transaction: what the journal will say of it */
     bool journaled;            /* ops has all of it so far */
-    struct store_txn *free;    /* the next that waits in the pool */
-    struct store_txn *next;    /* of all read transactions */
+    /* Of a write transaction: where each table was last read or put; NULL: not yet. They end with
+     * it. */
+    MDB_cursor *places[KV_TABLE_COUNT];
+    struct store_txn *free; /* the next that waits in the pool */
+    struct store_txn *next; /* of all read transactions */
 };
 
 struct kv_cursor {

@@ -261,6 +261,144 @@ static void test_cursor_order(void **state)
     store_close(store);
 }
 
+/* ---- a transaction against an array ---- */
+
+#define MODEL_KEYS 1500
+#define MODEL_VALUE_BYTES_MAX 6000 /* some need pages of their own */
+
+/* What must be stored: the size of each value, or -1; and what it is filled with. */
+struct model {
+    int size[2][MODEL_KEYS];
+    uint8_t fill[2][MODEL_KEYS];
+};
+static const enum kv_table model_tables[2] = {KV_TEXT, KV_RTREE};
+
+/* Mostly beside the last key, as what is written mostly is. */
+static size_t model_key(uint64_t *random, size_t last, uint8_t bytes[4])
+{
+    size_t n = test_random_below(random, 4) ? last + test_random_below(random, 3)
+                                            : test_random_below(random, MODEL_KEYS);
+
+    n %= MODEL_KEYS;
+    put_u32be(bytes, (uint32_t)n);
+    return n;
+}
+
+static void model_expect(const struct model *model, const struct kv *kv, unsigned t, size_t n)
+{
+    struct span value;
+    uint8_t key[4];
+
+    put_u32be(key, (uint32_t)n);
+    if (model->size[t][n] < 0) {
+        assert_err(kv_get(kv, model_tables[t], span_of(key, sizeof(key)), &value),
+                   TORG_E_NOT_FOUND);
+        return;
+    }
+    assert_ok(kv_get(kv, model_tables[t], span_of(key, sizeof(key)), &value));
+    assert_int_equal(value.size, model->size[t][n]);
+    for (size_t i = 0; i < value.size; i++)
+        assert_int_equal(value.data[i], model->fill[t][n]);
+}
+
+static void model_put(struct model *model, struct kv *kv, unsigned t, size_t n, uint64_t *random)
+{
+    static uint8_t bytes[MODEL_VALUE_BYTES_MAX];
+    size_t size = test_random_below(random, test_random_below(random, 8) ? 300 : sizeof(bytes));
+    uint8_t key[4];
+
+    put_u32be(key, (uint32_t)n);
+    model->size[t][n] = (int)size;
+    model->fill[t][n] = (uint8_t)test_random(random);
+    memset(bytes, model->fill[t][n], size);
+    assert_ok(kv_put(kv, model_tables[t], span_of(key, sizeof(key)), span_of(bytes, size)));
+}
+
+static void model_del(struct model *model, struct kv *kv, unsigned t, size_t n)
+{
+    uint8_t key[4];
+
+    put_u32be(key, (uint32_t)n);
+    assert_err(kv_del(kv, model_tables[t], span_of(key, sizeof(key))),
+               model->size[t][n] < 0 ? TORG_E_NOT_FOUND : TORG_OK);
+    model->size[t][n] = -1;
+}
+
+/* The first entry from key n on, by another cursor than those that the transaction keeps. */
+static void model_seek(const struct model *model, const struct kv *kv, unsigned t, size_t n)
+{
+    struct kv_cursor *cursor;
+    struct span key, value;
+    uint8_t from[4];
+    enum torg_err err;
+
+    put_u32be(from, (uint32_t)n);
+    assert_ok(kv_cursor_open(kv, model_tables[t], &cursor));
+    err = kv_cursor_seek(kv, cursor, span_of(from, sizeof(from)), &key, &value);
+    while (n < MODEL_KEYS && model->size[t][n] < 0)
+        n++;
+    assert_err(err, n == MODEL_KEYS ? TORG_E_NOT_FOUND : TORG_OK);
+    if (!err)
+        assert_int_equal(get_u32be(key.data), n);
+    kv_cursor_close(kv, cursor);
+}
+
+/* Some hundred steps; every other transaction mostly deletes, so that pages are merged too. */
+static void model_steps(struct model *model, struct kv *kv, uint64_t *random, bool fewer)
+{
+    size_t n = 0;
+    uint8_t key[4];
+
+    for (unsigned step = 0; step < 800; step++) {
+        unsigned t = (unsigned)test_random_below(random, 2);
+
+        n = model_key(random, n, key);
+        model_expect(model, kv, t, n);
+        if (test_random_below(random, 5) < (fewer ? 1 : 3))
+            model_put(model, kv, t, n, random);
+        else if (fewer || test_random_below(random, 4) == 0)
+            model_del(model, kv, t, n);
+        if (test_random_below(random, 16) == 0)
+            model_seek(model, kv, t, (n + 1) % MODEL_KEYS);
+        if (test_random_below(random, 200) == 0)
+            assert_ok(kv_gather(kv));
+    }
+}
+
+/* A cursor that stays in a table must follow what is written beside it, and end with its time. */
+static void test_transactions_agree_with_an_array(void **state)
+{
+    static const uint64_t seeds[] = {1, 2, 0xc0f1};
+    struct place *place = *state;
+    struct store *store = store_at(place->directory, 64 * MIB);
+    struct model *model = malloc(2 * sizeof(*model));
+    struct kv kv;
+
+    assert_non_null(model);
+    memset(model->size, -1, sizeof(model->size));
+    for (unsigned turn = 0; turn < 8 * ARRAY_SIZE(seeds); turn++) {
+        uint64_t random = seeds[turn % ARRAY_SIZE(seeds)] + turn;
+
+        model[1] = model[0];
+        assert_ok(store_write_begin(store, &kv));
+        model_steps(&model[1], &kv, &random, turn % 2);
+        if (turn % 5 == 4) {
+            store_write_abort(&kv);
+        } else {
+            assert_ok(store_write_commit(&kv));
+            model[0] = model[1];
+        }
+        assert_ok(store_read_begin(store, &kv));
+        for (size_t n = 0; n < MODEL_KEYS; n++) {
+            model_expect(&model[0], &kv, 0, n);
+            model_expect(&model[0], &kv, 1, n);
+        }
+        store_read_end(&kv);
+    }
+    free(model);
+    store_close(store);
+}
+
 /* LMDB's key limit must come out as an error, and end the transaction. */
 static void test_key_limits(void **state)
 {
@@ -780,6 +918,7 @@ int main(void)
         STORE_TEST(test_second_open_is_refused),
         STORE_TEST(test_read_only_beside_a_writer),
         STORE_TEST(test_cursor_order),
+        STORE_TEST(test_transactions_agree_with_an_array),
         STORE_TEST(test_key_limits),
         STORE_TEST(test_snapshot_stays),
         STORE_TEST(test_readers_are_pooled),
