@@ -331,7 +331,8 @@ struct sync_job {
     uint32_t whole;
     struct listing_key *removed;
     size_t removed_count, removed_capacity;
-    struct frame_rows part; /* entries of the next PART */
+    struct frame_rows part;  /* entries of the next PART */
+    struct buffer part_read; /* struct replica_entry of each, but for its spans */
     unsigned rounds;
     bool storage_full; /* a STORE failed for a reason of our own */
 };

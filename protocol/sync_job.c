@@ -10,6 +10,7 @@ void sync_job_free(struct sync_job *job)
     buffer_done(&job->headers);
     buffer_done(&job->payloads);
     frame_rows_done(&job->part);
+    buffer_done(&job->part_read);
     free(job->wants);
     free(job->items);
     free(job->frontier);

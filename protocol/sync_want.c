@@ -120,9 +120,12 @@ static const struct sync_want *want_match(struct sync_job *job, const struct has
     return NULL;
 }
 
-/* An entry of a reconcile, or a payload that was missing: gathered until there is enough. */
+/*
+ * An entry of a reconcile, or a payload that was missing: gathered until there is enough. What
+ * was found out about it is kept: hashing it once more would cost as much again.
+ */
 static enum torg_err part_add(struct sync *sync, struct sync_job *job,
-                              const struct frame_entry *entry)
+                              const struct frame_entry *entry, const struct replica_entry *read)
 {
     bool reconcile = job->purpose == SYNC_FOR_TRIE;
     enum torg_err err = TORG_OK;
@@ -135,7 +138,8 @@ static enum torg_err part_add(struct sync *sync, struct sync_job *job,
     if (err)
         return err;
     frame_rows_entry(&job->part, entry);
-    return job->part.bytes.err;
+    buffer_put(&job->part_read, read, sizeof(*read));
+    return job->part.bytes.err ? job->part.bytes.err : job->part_read.err;
 }
 
 /*
@@ -146,18 +150,20 @@ static enum torg_err entry_take(struct sync *sync, struct sync_job *job,
                                 const struct frame_entry *entry, const char **ret_fault,
                                 bool *ret_origin_fault)
 {
-    struct hash header_hash = change_header_hash(entry->header);
-    const struct sync_want *want = want_match(job, &header_hash);
+    const struct sync_want *want;
     struct replica_entry read;
+    struct hash header_hash;
     enum torg_err err;
 
+    err = replica_entry_read(entry->header, entry->payload, &read);
+    if (err == TORG_E_NOMEM)
+        return err;
+    header_hash = err ? change_header_hash(entry->header) : read.header_hash;
+    want = want_match(job, &header_hash);
     if (!want) {
         *ret_fault = "an entry that was not asked for";
         return TORG_OK;
     }
-    err = replica_entry_read(entry->header, entry->payload, &read);
-    if (err == TORG_E_NOMEM)
-        return err;
     if (err == TORG_E_MISMATCH) {
         *ret_fault = "a payload differs from its header";
         return TORG_OK;
@@ -173,7 +179,7 @@ static enum torg_err entry_take(struct sync *sync, struct sync_job *job,
     sync->counters.payload_bytes_in += entry->payload.size;
     if (job->purpose == SYNC_FOR_DELTA)
         return sync_delta_add(job, want, entry);
-    return part_add(sync, job, entry);
+    return part_add(sync, job, entry, &read);
 }
 
 /* No state that obeys the rules has this root: said once, and the next head is waited for. */
@@ -235,13 +241,15 @@ static int key_order(const void *a, const void *b)
     return memcmp(a, b, sizeof(struct listing_key));
 }
 
-static enum torg_err part_fill(struct sync_job *job, struct sync_store *store)
+static void part_fill(struct sync_job *job, struct sync_store *store)
 {
     struct frame_list list;
     struct profile_reader in;
+    void *read = job->part_read.data;
 
     store->bytes[0] = job->part.bytes;
-    job->part.bytes = (struct buffer){0};
+    store->entries = read;
+    job->part.bytes = job->part_read = (struct buffer){0};
     list = (struct frame_list){.count = job->part.count, .bytes = buffer_span(&store->bytes[0])};
     job->part.count = 0;
     store->removed = job->removed;
@@ -251,20 +259,15 @@ static enum torg_err part_fill(struct sync_job *job, struct sync_store *store)
     job->removed_count = job->removed_capacity = 0;
     if (store->removed)
         qsort(store->removed, store->write.removed_count, sizeof(*store->removed), key_order);
-    store->entries = calloc(list.count ? list.count : 1, sizeof(*store->entries));
-    if (!store->entries)
-        return TORG_E_NOMEM;
     in = frame_list_reader(&list);
-    for (uint32_t i = 0; i < list.count; i++) {
+    for (uint32_t i = 0; i < list.count; i++) { /* they were read where they came in */
         struct frame_entry entry = frame_read_entry(&in);
-        enum torg_err err = replica_entry_read(entry.header, entry.payload, &store->entries[i]);
 
-        if (err)
-            return err;
+        store->entries[i].header_bytes = entry.header;
+        store->entries[i].payload = entry.payload;
     }
     store->write.entries = store->entries;
     store->write.entry_count = list.count;
-    return TORG_OK;
 }
 
 enum torg_err sync_want_store_part(struct sync *sync, struct sync_job *job,
@@ -281,12 +284,11 @@ enum torg_err sync_want_store_part(struct sync *sync, struct sync_job *job,
     store->write.mask = sync->origins[job->origin].wanted;
     buffer_put_span(&store->bytes[1], buffer_span(&job->head));
     err = store->bytes[1].err;
-    if (!err)
-        err = part_fill(job, store);
     if (err) {
         sync_store_free(store);
         return err;
     }
+    part_fill(job, store);
     if (job->head.size)
         store->write.head = frame_head(buffer_span(&store->bytes[1]));
     return sync_store_submit(sync, store, &pending);
