@@ -60,7 +60,11 @@
 #define SYNC_ROUNDS_MAX 8
 /* For who holds all, when only who holds a part has a newer head. */
 #define SYNC_PART_WAIT_MS 5000
-#define SYNC_PART_BYTES 1048576
+/*
+ * Parts are written while others come, several to a commit. Small ones: the writer begins early,
+ * and memory for the pages of one commit, untouched until then, serves those of the next.
+ */
+#define SYNC_PART_BYTES 262144
 #define SYNC_STORES_MAX 8    /* parts of one job that the writer has not answered */
 #define SYNC_SCAN_MAX 4096   /* listings looked at for a missing payload in one step */
 #define SYNC_HEAD_MS 3600    /* beyond limits.heads_burst, one head of an origin in so long */
