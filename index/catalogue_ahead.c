@@ -22,7 +22,7 @@ struct catalogue_ahead {
     struct buffer bytes;
     struct ahead_row {
         enum torg_err err;            /* what catalogue_derive said */
-        size_t at;                    /* in bytes: theme bits, row, record, terms */
+        size_t at;                    /* in bytes: theme bits, row, record */
         struct catalogue_ready ready; /* its spans have a size only */
     } * rows;
 };
@@ -62,7 +62,6 @@ static enum torg_err row_keep(struct catalogue_ahead *ahead, struct ahead_row *r
     buffer_put_span(&ahead->bytes, ready->row.theme_bits);
     buffer_put_span(&ahead->bytes, ready->row_value);
     buffer_put_span(&ahead->bytes, ready->record_value);
-    buffer_put_span(&ahead->bytes, ready->terms);
     return ahead->bytes.err;
 }
 
@@ -126,6 +125,6 @@ struct catalogue_ready *catalogue_ahead_find(struct catalogue_ahead *ahead,
     ready->row.theme_bits = take(&at, ready->row.theme_bits.size);
     ready->row_value = take(&at, ready->row_value.size);
     ready->record_value = take(&at, ready->record_value.size);
-    ready->terms = take(&at, ready->terms.size);
+    ready->terms = span_of(at - ready->terms.size, ready->terms.size);
     return ready;
 }

@@ -250,8 +250,10 @@ enum torg_err catalogue_derive(const struct theme_tree *themes, const struct rep
         return derive_unshowable(err) ? TORG_E_NOT_FOUND : err;
     derive_row(origin, collection, &fields, ret_derived);
     err = derive_terms(themes, &fields, body, ret_derived);
-    if (!err)
+    if (!err) {
+        catalogue_record_add_terms(buffer_span(&ret_derived->terms), &ret_derived->record_value);
         err = ret_derived->record_value.err;
+    }
     if (!err)
         err = ret_derived->row_value.err;
     return err ? err : ret_derived->themes_text.err;
@@ -269,11 +271,14 @@ void catalogue_derived_done(struct catalogue_derived *derived)
 
 struct catalogue_ready catalogue_derived_ready(const struct catalogue_derived *derived)
 {
+    struct span record_value = buffer_span(&derived->record_value);
+    size_t terms = derived->terms.size;
+
     return (struct catalogue_ready){
         .row = derived->row,
         .record = derived->record,
         .row_value = buffer_span(&derived->row_value),
-        .record_value = buffer_span(&derived->record_value),
-        .terms = buffer_span(&derived->terms),
+        .record_value = record_value,
+        .terms = span_of(record_value.data + record_value.size - terms, terms),
     };
 }

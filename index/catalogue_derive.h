@@ -12,21 +12,21 @@
  */
 struct catalogue_derived {
     struct catalogue_row row;       /* number 0; borrows from this and from the entry */
-    struct catalogue_record record; /* without the feature */
+    struct catalogue_record record; /* without feature and terms */
     struct buffer row_value;        /* of KV_TEXT */
-    struct buffer record_value;     /* of KV_DOCUMENT, with the feature */
+    struct buffer record_value;     /* of KV_DOCUMENT, with both */
     uint8_t theme_bits[LISTING_THEMES_MAX * THEME_LEVELS_MAX];
     size_t theme_bit_count;
     struct buffer themes_text;
     struct buffer folded_names;
-    struct buffer terms; /* of KV_DOCTERM */
+    struct buffer terms; /* which end record_value */
 };
 
 /* What of it is written, wherever its bytes are kept. Borrowed. */
 struct catalogue_ready {
     struct catalogue_row row; /* of its spans only theme_bits may be used */
     struct catalogue_record record;
-    struct span row_value, record_value, terms;
+    struct span row_value, record_value, terms; /* terms: the end of record_value */
 };
 
 /*

@@ -160,7 +160,8 @@ static enum torg_err rebuild_listing(struct rebuild *rebuild, const struct repli
     if (!err)
         err = catalogue_writer_store(&rebuild->totals, rebuild->kv, &ready, number,
                                      rebuild->sources_kept);
-    return err ? err : catalogue_terms_new(&rebuild->postings, rebuild->kv, number, ready.terms);
+    return err ? err
+               : catalogue_terms_change(&rebuild->postings, number, (struct span){0}, ready.terms);
 }
 
 /* The key after key; false after the last one. */

@@ -14,7 +14,8 @@
 
 #define DOCUMENT_PLACED 1u
 #define DOCUMENT_SOURCE 2u
-#define DOCUMENT_FEATURE_AT 70 /* behind fields of fixed sizes */
+#define DOCUMENT_TERMS_SIZE_AT 70
+#define DOCUMENT_FEATURE_AT 74 /* behind fields of fixed sizes */
 
 /* See catalogue_source_hash: ids that differ in their last two bytes stand together. */
 #define SOURCE_TAIL_BYTES 2
@@ -306,14 +307,28 @@ void catalogue_record_pack(const struct catalogue_record *record, struct buffer 
     buffer_put(out, record->source, sizeof(record->source));
     buffer_put_u64be(out, (uint64_t)record->created_ms);
     buffer_put_u64be(out, (uint64_t)record->modified_ms);
+    buffer_put_u32be(out, (uint32_t)record->terms.size);
     buffer_put_span(out, record->feature);
+    buffer_put_span(out, record->terms);
+}
+
+void catalogue_record_add_terms(struct span terms, struct buffer *out)
+{
+    buffer_put_span(out, terms);
+    if (!out->err)
+        put_u32be(out->data + DOCUMENT_TERMS_SIZE_AT, (uint32_t)terms.size);
 }
 
 enum torg_err catalogue_record_read(struct span value, struct catalogue_record *ret_record)
 {
     const uint8_t *at = value.data;
+    size_t rest, terms;
 
     if (value.size < DOCUMENT_FEATURE_AT || at[1] > (DOCUMENT_PLACED | DOCUMENT_SOURCE))
+        return TORG_E_CORRUPT;
+    rest = value.size - DOCUMENT_FEATURE_AT;
+    terms = get_u32be(at + DOCUMENT_TERMS_SIZE_AT);
+    if (terms > rest)
         return TORG_E_CORRUPT;
     ret_record->collection = at[0];
     ret_record->placed = at[1] & DOCUMENT_PLACED;
@@ -324,7 +339,8 @@ enum torg_err catalogue_record_read(struct span value, struct catalogue_record *
     memcpy(ret_record->source, at + 38, sizeof(ret_record->source));
     ret_record->created_ms = (int64_t)get_u64be(at + 54);
     ret_record->modified_ms = (int64_t)get_u64be(at + 62);
-    ret_record->feature = span_of(at + DOCUMENT_FEATURE_AT, value.size - DOCUMENT_FEATURE_AT);
+    ret_record->feature = span_of(at + DOCUMENT_FEATURE_AT, rest - terms);
+    ret_record->terms = span_of(at + value.size - terms, terms);
     return TORG_OK;
 }
 

@@ -86,7 +86,10 @@ struct catalogue_part_key {
 };
 struct catalogue_part_key catalogue_part_key(uint8_t collection, bool placed, bool irregular);
 
-/* The fixed part of a KV_DOCUMENT value; the feature follows. Key: u32be number. */
+/*
+ * A KV_DOCUMENT value: a part of fixed size, the feature, and the document's terms, which stand
+ * here because whatever changes the one nearly always changes the other. Key: u32be number.
+ */
 struct catalogue_record {
     uint8_t collection;
     bool placed;
@@ -97,8 +100,11 @@ struct catalogue_record {
     uint8_t source[16]; /* of identifiers.source; zeros without */
     int64_t created_ms, modified_ms;
     struct span feature; /* borrowed */
+    struct span terms;   /* as catalogue_terms.h has them; borrowed */
 };
 void catalogue_record_pack(const struct catalogue_record *record, struct buffer *out);
+/* Of a record that begins out and was packed without terms, which are known now. */
+void catalogue_record_add_terms(struct span terms, struct buffer *out);
 enum torg_err catalogue_record_read(struct span value, struct catalogue_record *ret_record);
 enum torg_err catalogue_record_get(const struct kv *kv, uint32_t number,
                                    struct catalogue_record *ret_record);
@@ -174,7 +180,7 @@ enum torg_err catalogue_rows(const struct kv *kv, uint8_t collection, bool place
 /* KV_META: the number that the next new document gets, and what the index was derived with. */
 #define CATALOGUE_META_NEXT "index.next"
 #define CATALOGUE_META_STAMP "index.stamp"
-#define CATALOGUE_FORMAT 9
+#define CATALOGUE_FORMAT 10
 #define CATALOGUE_STAMP_BYTES 12
 /* Of all that is derived from beside the replica: the taxonomy, the gazetteer. */
 uint64_t catalogue_version(const struct theme_tree *themes);

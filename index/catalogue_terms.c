@@ -115,26 +115,9 @@ done:
     return terms->err;
 }
 
-static struct span number_key(uint8_t bytes[4], uint32_t number)
-{
-    put_u32be(bytes, number);
-    return span_of(bytes, 4);
-}
-
-enum torg_err catalogue_terms_get(const struct kv *kv, uint32_t number, struct span *ret_terms)
-{
-    uint8_t bytes[4];
-    enum torg_err err;
-
-    err = kv_get(kv, KV_DOCTERM, number_key(bytes, number), ret_terms);
-    if (err == TORG_E_NOT_FOUND)
-        *ret_terms = (struct span){0};
-    return err == TORG_E_NOT_FOUND ? TORG_OK : err;
-}
-
 /* Both are in order: what stands in one only is a change. */
-static enum torg_err terms_differ(struct postings_writer *writer, uint32_t number,
-                                  struct span before, struct span after)
+enum torg_err catalogue_terms_change(struct postings_writer *writer, uint32_t number,
+                                     struct span before, struct span after)
 {
     uint8_t old_kind = 0, new_kind = 0;
     struct span old_key, new_key;
@@ -155,38 +138,6 @@ static enum torg_err terms_differ(struct postings_writer *writer, uint32_t numbe
             has_new = catalogue_terms_next(&after, &new_kind, &new_key);
     }
     return !err && before.size ? TORG_E_CORRUPT : err;
-}
-
-enum torg_err catalogue_terms_change(struct postings_writer *writer, struct kv *kv, uint32_t number,
-                                     struct span terms)
-{
-    struct span before;
-    uint8_t bytes[4];
-    enum torg_err err;
-
-    err = catalogue_terms_get(kv, number, &before);
-    if (err || span_equal(before, terms))
-        return err;
-    err = terms_differ(writer, number, before, terms);
-    if (err)
-        return err;
-    return terms.size ? kv_put(kv, KV_DOCTERM, number_key(bytes, number), terms)
-                      : kv_del(kv, KV_DOCTERM, number_key(bytes, number));
-}
-
-enum torg_err catalogue_terms_new(struct postings_writer *writer, struct kv *kv, uint32_t number,
-                                  struct span terms)
-{
-    struct span left = terms, key;
-    uint8_t bytes[4], kind;
-
-    while (catalogue_terms_next(&left, &kind, &key)) {
-        enum torg_err err = postings_add(writer, kind, key, number);
-
-        if (err)
-            return err;
-    }
-    return terms.size ? kv_put(kv, KV_DOCTERM, number_key(bytes, number), terms) : TORG_OK;
 }
 
 enum torg_err catalogue_terms_flush(struct postings_writer *writer, struct text_stemmer *stemmer,

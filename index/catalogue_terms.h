@@ -5,9 +5,9 @@
 #include "index/text.h"
 
 /*
- * A document's terms: the postings that it is in. They are kept beside it, in
- * KV_DOCTERM, since what the listing was is not known any more when it changes:
- * kind u8, size u8, key for each, ascending, each once.
+ * A document's terms: the postings that it is in. Its record ends with them, since
+ * what the listing was is not known any more when it changes: kind u8, size u8, key
+ * for each, ascending, each once.
  */
 
 /* Append a term, in any order. A key that is empty or too long is left out. */
@@ -18,18 +18,12 @@ enum torg_err catalogue_terms_sort(struct buffer *terms);
 bool catalogue_terms_next(struct span *left, uint8_t *ret_kind, struct span *ret_key);
 
 /*
- * The document has these terms from now on; none: it is gone. Writes KV_DOCTERM,
- * and leaves what differs from before to the writer. TORG_E_CORRUPT.
+ * The document had the terms before (none: it is new) and has after from now on (none: it is
+ * gone). What differs is left to the writer; nothing is written yet. TORG_E_CORRUPT.
  */
-enum torg_err catalogue_terms_change(struct postings_writer *writer, struct kv *kv, uint32_t number,
-                                     struct span terms);
-/* The same for a document that had none before: nothing is looked for. */
-enum torg_err catalogue_terms_new(struct postings_writer *writer, struct kv *kv, uint32_t number,
-                                  struct span terms);
+enum torg_err catalogue_terms_change(struct postings_writer *writer, uint32_t number,
+                                     struct span before, struct span after);
 /* postings_flush, with the words' forms kept. */
 enum torg_err catalogue_terms_flush(struct postings_writer *writer, struct text_stemmer *stemmer,
                                     struct kv *kv);
-/* Borrowed; empty when there is no such document. */
-enum torg_err catalogue_terms_get(const struct kv *kv, uint32_t number, struct span *ret_terms);
-
 #endif

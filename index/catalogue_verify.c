@@ -58,13 +58,10 @@ static void verify_say_listing(const struct verify *v, const struct listing_key 
 
 static void verify_terms(struct verify *v, const struct listing_key *key, uint32_t number)
 {
-    struct span want = buffer_span(&v->derived.terms);
-    struct span got, term;
+    struct span want = buffer_span(&v->derived.terms), term;
     uint8_t kind;
     bool there;
 
-    if (catalogue_terms_get(v->kv, number, &got) || !span_equal(got, want))
-        verify_say_listing(v, key, "its terms differ");
     while (catalogue_terms_next(&want, &kind, &term)) {
         v->terms++;
         if (postings_contains(v->kv, kind, term, number, &there) || !there)
@@ -244,13 +241,13 @@ static bool row_accounted(const struct verify *v, struct span key, struct span v
            record_is(v, &record, row.number);
 }
 
+/* Up to format 9 a table of its own, which is empty since. */
 static bool terms_accounted(const struct verify *v, struct span key, struct span value)
 {
-    struct catalogue_record record;
-
+    (void)v;
+    (void)key;
     (void)value;
-    return key.size == 4 && !catalogue_record_get(v->kv, get_u32be(key.data), &record) &&
-           record_is(v, &record, get_u32be(key.data));
+    return false;
 }
 
 static bool source_accounted(const struct verify *v, struct span key, struct span value)

@@ -50,11 +50,12 @@ static enum torg_err writer_edit_add(struct catalogue_writer *writer, bool remov
     return writer->pending.err;
 }
 
-/* What is stored of a document before the change; no borrowed bytes, for writes follow. */
+/* What is stored of a document before the change. */
 struct writer_before {
     bool exists;
     uint32_t number;
-    struct catalogue_row row; /* its spans are dead, and not used */
+    struct span terms;        /* borrowed: until the first write */
+    struct catalogue_row row; /* its spans are not used */
     struct rtree_item item;
     bool regular;
     bool has_source;
@@ -83,6 +84,7 @@ static enum torg_err writer_before_get(const struct kv *kv,
         return err == TORG_E_NOT_FOUND ? TORG_E_CORRUPT : err;
     before.item = catalogue_row_item(&before.row);
     before.regular = catalogue_row_regular(&before.row);
+    before.terms = record.terms;
     before.has_source = record.has_source;
     if (record.has_source)
         before.source = catalogue_source_key(record.origin_number, record.collection, record.source,
@@ -253,7 +255,7 @@ static enum torg_err writer_add(struct catalogue_writer *writer, struct kv *kv,
     if (!err)
         err = catalogue_writer_store(writer->totals, kv, ready, number, before->sources_kept);
     if (!err)
-        err = catalogue_terms_new(&writer->postings, kv, number, ready->terms);
+        err = catalogue_terms_change(&writer->postings, number, before->terms, ready->terms);
     return err ? err : writer_tree_edit(writer, before, &ready->row);
 }
 
@@ -261,9 +263,12 @@ static enum torg_err writer_replace(struct catalogue_writer *writer, struct kv *
                                     const struct writer_before *before,
                                     struct catalogue_ready *ready)
 {
-    enum torg_err err = writer_row_drop(writer, kv, before, &ready->row);
+    enum torg_err err =
+        catalogue_terms_change(&writer->postings, before->number, before->terms, ready->terms);
 
     ready->row.number = before->number;
+    if (!err)
+        err = writer_row_drop(writer, kv, before, &ready->row);
     if (!err)
         err = source_change(kv, before, &ready->record);
     if (!err)
@@ -272,8 +277,6 @@ static enum torg_err writer_replace(struct catalogue_writer *writer, struct kv *
         err = document_put(kv, ready, before->number, true);
     if (!err)
         err = catalogue_totals_extend(writer->totals, kv, &ready->row);
-    if (!err)
-        err = catalogue_terms_change(&writer->postings, kv, before->number, ready->terms);
     return err ? err : writer_tree_edit(writer, before, &ready->row);
 }
 
@@ -285,7 +288,10 @@ static enum torg_err writer_drop(struct catalogue_writer *writer, struct kv *kv,
     enum torg_err err;
 
     put_u32be(key, before->number);
-    err = writer_row_drop(writer, kv, before, NULL);
+    err =
+        catalogue_terms_change(&writer->postings, before->number, before->terms, (struct span){0});
+    if (!err)
+        err = writer_row_drop(writer, kv, before, NULL);
     if (!err)
         err = source_change(kv, before, NULL);
     if (!err)
@@ -294,8 +300,6 @@ static enum torg_err writer_drop(struct catalogue_writer *writer, struct kv *kv,
         err = writer_del(kv, KV_DOCUMENT, key, sizeof(key));
     if (!err)
         err = writer_del(kv, KV_DOCNUMBER, number_key->bytes, sizeof(number_key->bytes));
-    if (!err)
-        err = catalogue_terms_change(&writer->postings, kv, before->number, (struct span){0});
     return err ? err : writer_tree_edit(writer, before, NULL);
 }
 

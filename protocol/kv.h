@@ -25,7 +25,7 @@ enum kv_table {
     KV_TRIE,    /* origin number, collection, prefix -> inner node */
     KV_PROOF,   /* origin number, epoch -> fork evidence */
     /* index/: derived from the above, rebuilt by torg verify --repair */
-    KV_DOCUMENT,  /* document number -> whose it is, and the ready-to-send feature */
+    KV_DOCUMENT,  /* document number -> whose it is, ready-to-send feature, its keys in KV_TERM */
     KV_DOCNUMBER, /* origin number, collection, k -> document number */
     KV_RTREE,     /* collection, node number -> node */
     KV_TEXT,      /* collection, placed, document number -> what queries compare */
@@ -36,7 +36,7 @@ enum kv_table {
     KV_TERM,      /* kind, key -> how many documents have it, and which if they are few */
     KV_POSTING,   /* kind, key, high half of document numbers -> those documents */
     KV_WORD,      /* other forms of a word -> the words that are in KV_TERM */
-    KV_DOCTERM,   /* document number -> its keys in KV_TERM */
+    KV_DOCTERM,   /* empty; up to format 9 of the catalogue, what KV_DOCUMENT ends with */
     KV_ANSWER,    /* answers to writes that may be sent again; index/answer.h */
     /* index/local.c: of this node only */
     KV_LOCAL, /* local collections and their features */

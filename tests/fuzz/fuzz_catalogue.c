@@ -41,6 +41,7 @@ static void check_derived(const struct catalogue_derived *derived)
     catalogue_row_pack(&row, &again);
     assert(span_equal(buffer_span(&again), buffer_span(&derived->row_value)));
     assert(!catalogue_record_read(buffer_span(&derived->record_value), &record));
+    assert(span_equal(record.terms, buffer_span(&derived->terms)));
     assert(!listing_json_parse(record.feature, &json, message, sizeof(message)));
     json_decref(json);
     buffer_done(&again);
@@ -90,7 +91,7 @@ static void check_stored(struct span value, bool placed)
         assert(row.asker <= CATALOGUE_ASKER_NOT_STATED);
     }
     if (!catalogue_record_read(value, &record))
-        assert(touch(record.feature) < SIZE_MAX);
+        assert(touch(record.feature) + touch(record.terms) < SIZE_MAX);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -57,6 +57,7 @@ static const char *const countries[] = {NULL, NULL, "SE", "NO"};
 struct corpus {
     struct world world;
     struct listing listings[LISTINGS];
+    struct buffer terms[LISTINGS]; /* that each was last given */
     struct text_stemmer stemmer;
     uint64_t random;
 };
@@ -178,6 +179,16 @@ static void record_put(const struct corpus *corpus, struct kv *kv, size_t i)
     buffer_done(&value);
 }
 
+/* Takes terms over. */
+static void terms_replace(struct corpus *corpus, struct postings_writer *writer, size_t i,
+                          struct buffer *terms)
+{
+    assert_ok(catalogue_terms_change(writer, (uint32_t)i + 1, buffer_span(&corpus->terms[i]),
+                                     buffer_span(terms)));
+    buffer_done(&corpus->terms[i]);
+    corpus->terms[i] = *terms;
+}
+
 /* Some listings come, change or go; document numbers are 1 and up. */
 static void corpus_change(struct corpus *corpus, size_t changes)
 {
@@ -196,8 +207,7 @@ static void corpus_change(struct corpus *corpus, size_t changes)
             listing_terms(corpus, l, &terms);
             record_put(corpus, &kv, i);
         }
-        assert_ok(catalogue_terms_change(&writer, &kv, (uint32_t)i + 1, buffer_span(&terms)));
-        buffer_done(&terms);
+        terms_replace(corpus, &writer, i, &terms);
     }
     assert_ok(catalogue_terms_flush(&writer, &corpus->stemmer, &kv));
     postings_writer_done(&writer);
@@ -223,6 +233,8 @@ static struct corpus *corpus_new(uint64_t seed)
 static void corpus_free(struct corpus *corpus)
 {
     text_stemmer_done(&corpus->stemmer);
+    for (size_t i = 0; i < LISTINGS; i++)
+        buffer_done(&corpus->terms[i]);
     world_done(&corpus->world);
     free(corpus);
 }
@@ -519,11 +531,10 @@ static void publish(struct corpus *corpus, size_t i, const char *language, const
     snprintf(l->description[0].words, sizeof(l->description[0].words), "-");
     assert_ok(kv_mem_write_begin(corpus->world.mem, &kv));
     listing_terms(corpus, l, &terms);
-    assert_ok(catalogue_terms_change(&writer, &kv, (uint32_t)i + 1, buffer_span(&terms)));
+    terms_replace(corpus, &writer, i, &terms);
     assert_ok(catalogue_terms_flush(&writer, &corpus->stemmer, &kv));
     assert_ok(kv_mem_write_commit(&kv));
     postings_writer_done(&writer);
-    buffer_done(&terms);
 }
 
 static void assert_found(struct corpus *corpus, const char *query, const char *const *want)
