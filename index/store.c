@@ -890,6 +890,9 @@ static enum torg_err store_commit_failed(struct store *store, int rc, bool known
 
     if (rc == EIO && !panics && store_disk_full(store))
         err = TORG_E_FULL;
+    /* The journal keeps pages for its mark, and whoever makes room needs some first. */
+    if (known && !panics && err == TORG_E_FULL && store_checkpoint(store))
+        return TORG_E_IO;
     if (known && !panics && (err == TORG_E_FULL || err == TORG_E_TOO_BIG || err == TORG_E_NOMEM))
         return err;
     store_fail(store);

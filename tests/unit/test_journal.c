@@ -67,6 +67,7 @@ static struct disk {
     int journal_errno;   /* of each write to the journal */
     int records_errno;   /* of each behind its marks */
     int pages_errno;     /* of each to the database, but to its meta pages */
+    bool full;           /* the database cannot grow */
     bool fails_at_marks; /* and nowhere else */
     bool no_boot;        /* the kernel does not say which start of the machine it is */
 } disk;
@@ -224,6 +225,12 @@ static void note_sync(int fd)
 
 static bool pages_fail(int fd, off_t at)
 {
+    struct stat file;
+
+    if (disk.full && file_of(fd) == &disk.files[0] && fstat(fd, &file) == 0 && at >= file.st_size) {
+        errno = ENOSPC;
+        return true;
+    }
     errno = disk.pages_errno;
     return disk.pages_errno && at >= 8192 && file_of(fd) == &disk.files[0];
 }
@@ -946,6 +953,34 @@ static void test_journal_without_room(void **state)
     store_close(store);
 }
 
+/* What the pin keeps of old pages must not stand in the way of those who make room. */
+static void test_a_full_disk_gives_back_what_is_pinned(void **state)
+{
+    const struct place *place = *state;
+    struct store *store;
+    int refused = 0;
+
+    disk_begin(place->directory, 1);
+    store = store_at(place->directory);
+    for (uint32_t i = 0; i < 200; i++) {
+        static const uint8_t value[3000];
+        enum torg_err err;
+        uint8_t key[4];
+        struct kv kv;
+
+        disk.full = i >= 100;
+        assert_ok(store_write_begin(store, &kv));
+        assert_ok(kv_put(&kv, KV_LIVE, key_of(i % 10, key), span_of(value, sizeof(value))));
+        err = store_write_commit(&kv);
+        if (err)
+            assert_err(err, TORG_E_FULL);
+        refused += err != TORG_OK;
+    }
+    assert_true(refused > 0 && refused < 50);
+    disk_end();
+    store_close(store);
+}
+
 static void copy_file(const char *from, const char *to)
 {
     char command[600];
@@ -1245,6 +1280,7 @@ int main(void)
         JOURNAL_TEST(test_power_fails),
         JOURNAL_TEST(test_power_fails_at_marks),
         JOURNAL_TEST(test_journal_without_room),
+        JOURNAL_TEST(test_a_full_disk_gives_back_what_is_pinned),
         JOURNAL_TEST(test_backup_beside_an_old_journal),
         JOURNAL_TEST(test_reader_after_a_power_cut),
         JOURNAL_TEST(test_power_fails_in_recovery),
