@@ -139,6 +139,7 @@ static void derive_row(const struct replica_origin *origin, uint8_t collection,
     if (!catalogue_row_regular(row) && collection != COLLECTION_EVENTS &&
         collection != COLLECTION_COURSES && row->shown_from_ms < row->time_from_ms)
         row->shown_from_ms = row->time_from_ms;
+    row->stray = catalogue_row_strays(row);
     buffer_clear(&derived->row_value);
     catalogue_row_pack(row, &derived->row_value);
 }

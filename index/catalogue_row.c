@@ -9,6 +9,7 @@
 #define ROW_POINT 1u /* the box is the point alone */
 #define ROW_TIMED 2u /* not open at both ends */
 #define ROW_SHOWN 4u /* shown at other times than its own */
+#define ROW_STRAY 8u /* has bit 0 by a theme that is not known */
 #define ROW_FIXED_BYTES 11
 #define ROW_NEED_BYTES 10 /* asker, people, size of the area; then the area */
 
@@ -58,6 +59,8 @@ static unsigned row_flags(const struct catalogue_row *row)
         flags |= ROW_TIMED;
     if (row->shown_from_ms != row->time_from_ms || row->shown_through_ms != row->time_through_ms)
         flags |= ROW_SHOWN;
+    if (row->stray)
+        flags |= ROW_STRAY;
     return flags;
 }
 
@@ -184,6 +187,7 @@ enum torg_err catalogue_row_read(struct span key, struct span value, struct cata
     row.freshness = at[10];
     at += ROW_FIXED_BYTES;
     row.is_point = flags & ROW_POINT;
+    row.stray = flags & ROW_STRAY;
     if (row.placed)
         row_read_place(&row, &at);
     if (flags & ROW_TIMED)
@@ -224,6 +228,30 @@ struct theme_set catalogue_row_themes(const struct catalogue_row *row)
     for (size_t i = 0; i < row->theme_bits.size; i++)
         theme_set_add(&set, row->theme_bits.data[i]);
     return set;
+}
+
+bool catalogue_row_has_theme(const struct catalogue_row *row, struct span theme)
+{
+    struct span left = row->themes_text;
+
+    while (left.size > 0) {
+        const uint8_t *end = memchr(left.data, 0, left.size);
+        size_t size = end ? (size_t)(end - left.data) : left.size;
+
+        if (theme_holds(theme, span_of(left.data, size)))
+            return true;
+        if (!end)
+            return false;
+        left = span_of(end + 1, left.size - size - 1);
+    }
+    return false;
+}
+
+bool catalogue_row_strays(const struct catalogue_row *row)
+{
+    struct theme_set themes = catalogue_row_themes(row);
+
+    return theme_set_has(&themes, 0) && !catalogue_row_has_theme(row, span_of_str(THEME_OTHER));
 }
 
 uint8_t catalogue_tree(uint8_t collection, bool placed)

@@ -32,6 +32,7 @@ struct catalogue_row {
     uint8_t collection;
     bool placed; /* has geometry */
     bool is_point;
+    bool stray; /* see catalogue_row_strays */
     uint32_t origin_number;
     uint8_t freshness;                       /* text_freshness of its change */
     struct position point, box_min, box_max; /* when placed */
@@ -55,6 +56,13 @@ enum torg_err catalogue_row_read(struct span key, struct span value, struct cata
 enum torg_err catalogue_row_get(const struct kv *kv, uint8_t collection, bool placed,
                                 uint32_t number, struct catalogue_row *ret_row);
 struct theme_set catalogue_row_themes(const struct catalogue_row *row);
+/* Has it the theme or one below it, as text? */
+bool catalogue_row_has_theme(const struct catalogue_row *row, struct span theme);
+/*
+ * Has it bit 0 only because the taxonomy does not know one of its themes? Where no listing
+ * does, the bit says who has THEME_OTHER, and no row need be read for it.
+ */
+bool catalogue_row_strays(const struct catalogue_row *row);
 /*
  * Every document is in a tree, so that trees count by theme and time whether or
  * not there is a place. Those without one are in a tree of their own, numbered
@@ -139,6 +147,7 @@ enum catalogue_counter {
     CATALOGUE_COUNT_IRREGULAR = 3, /* see catalogue_row_regular */
     CATALOGUE_COUNT_EDITS = 4,     /* of a tree, by its number, since it was last packed */
     CATALOGUE_COUNT_EXTENT = 5,    /* not a number but a struct catalogue_extent */
+    CATALOGUE_COUNT_STRAY = 6,     /* see catalogue_row_strays */
 };
 #define CATALOGUE_COUNT_KEY_BYTES 6
 struct catalogue_count_key {

@@ -95,6 +95,8 @@ enum torg_err catalogue_totals_count(struct catalogue_totals *totals, struct kv 
         totals->placed[row->collection] += change;
     if (!catalogue_row_regular(row))
         totals->irregular[row->collection] += change;
+    if (row->stray)
+        totals->stray[row->collection] += change;
     return err;
 }
 
@@ -165,6 +167,8 @@ enum torg_err catalogue_totals_flush(struct catalogue_totals *totals, struct kv 
             err = count_write(kv, CATALOGUE_COUNT_PLACED, c, 0, &totals->placed[c]);
         if (!err)
             err = count_write(kv, CATALOGUE_COUNT_IRREGULAR, c, 0, &totals->irregular[c]);
+        if (!err)
+            err = count_write(kv, CATALOGUE_COUNT_STRAY, c, 0, &totals->stray[c]);
         if (!err)
             err = extent_write(totals, kv, c);
     }

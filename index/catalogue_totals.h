@@ -19,6 +19,7 @@ struct catalogue_totals {
     int64_t documents[COLLECTIONS_MAX];
     int64_t placed[COLLECTIONS_MAX];
     int64_t irregular[COLLECTIONS_MAX];
+    int64_t stray[COLLECTIONS_MAX];
     /* As they are to be; masks of collections. */
     struct catalogue_extent extents[COLLECTIONS_MAX];
     uint32_t extents_read, extents_changed, shrunk;

@@ -25,6 +25,7 @@ struct verify {
     uint64_t documents[COLLECTIONS_MAX];
     uint64_t placed[COLLECTIONS_MAX];
     uint64_t irregular[COLLECTIONS_MAX];
+    uint64_t stray[COLLECTIONS_MAX];
     uint64_t counters; /* entries of KV_COUNT that must be there */
     uint64_t terms;    /* numbers that must be in postings */
     struct catalogue_extent extents[COLLECTIONS_MAX];
@@ -103,6 +104,7 @@ static void verify_tally(struct verify *v)
     v->documents[row->collection]++;
     v->placed[row->collection] += row->placed;
     v->irregular[row->collection] += !catalogue_row_regular(row);
+    v->stray[row->collection] += row->stray;
     catalogue_extent_add(&v->extents[row->collection], row);
 }
 
@@ -359,6 +361,8 @@ static enum torg_err verify_counts(struct verify *v)
         verify_counter(v, CATALOGUE_COUNT_PLACED, "documents with a place", c, 0, v->placed[c]);
         verify_counter(v, CATALOGUE_COUNT_IRREGULAR, "documents shown at other times", c, 0,
                        v->irregular[c]);
+        verify_counter(v, CATALOGUE_COUNT_STRAY, "documents with a theme that is not known", c, 0,
+                       v->stray[c]);
         verify_extent(v, c);
     }
     return verify_counters_present(v);

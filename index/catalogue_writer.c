@@ -155,7 +155,7 @@ static enum torg_err counts_change(struct catalogue_writer *writer, struct kv *k
 
     if (after && after->collection == row->collection &&
         after->origin_number == row->origin_number && after->placed == row->placed &&
-        catalogue_row_regular(after) == before->regular)
+        catalogue_row_regular(after) == before->regular && after->stray == row->stray)
         return TORG_OK;
     err = catalogue_totals_count(writer->totals, kv, row, -1);
     return err || !after ? err : catalogue_totals_count(writer->totals, kv, after, 1);

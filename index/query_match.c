@@ -31,23 +31,6 @@ static bool matches_municipality(const struct query *query, const struct catalog
     return query->municipality_count == 0;
 }
 
-static bool row_has_theme(const struct catalogue_row *row, struct span theme)
-{
-    struct span left = row->themes_text;
-
-    while (left.size > 0) {
-        const uint8_t *end = memchr(left.data, 0, left.size);
-        size_t size = end ? (size_t)(end - left.data) : left.size;
-
-        if (theme_holds(theme, span_of(left.data, size)))
-            return true;
-        if (!end)
-            return false;
-        left = span_of(end + 1, left.size - size - 1);
-    }
-    return false;
-}
-
 static bool matches_group(const struct query_plan *plan, size_t i, const struct theme_set *set,
                           const struct catalogue_row *row)
 {
@@ -60,7 +43,7 @@ static bool matches_group(const struct query_plan *plan, size_t i, const struct 
     if (plan->themes_exact)
         return true;
     for (size_t j = 0; j < group->count; j++) {
-        if (!row_has_theme(row, plan->query->groups[i].slugs[j]))
+        if (!catalogue_row_has_theme(row, plan->query->groups[i].slugs[j]))
             return false;
     }
     return true;

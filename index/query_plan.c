@@ -37,10 +37,30 @@ static bool query_valid(const struct query *query)
            (query->has_near || query->text.size > 0) == (query->cursor.distance_m >= 0);
 }
 
+/*
+ * A slug whose bit others may carry, too: do they? Only of bit 0 it is known that none does,
+ * and rows need not be compared.
+ */
+static enum torg_err plan_theme_alone(const struct query_plan *plan, struct span slug,
+                                      bool *ret_alone)
+{
+    uint32_t collections = plan->query->collections & COLLECTION_MASK_PUBLIC;
+    uint64_t strays = 0;
+    enum torg_err err = TORG_OK;
+
+    *ret_alone = span_equal(slug, span_of_str(THEME_OTHER));
+    for (uint8_t c = 1; c < COLLECTIONS_MAX && *ret_alone && !err; c++) {
+        if (collections >> c & 1)
+            err = catalogue_count_get(plan->kv, CATALOGUE_COUNT_STRAY, c, 0, &strays);
+        *ret_alone = strays == 0;
+    }
+    return err;
+}
+
 static enum torg_err plan_themes(struct query_plan *plan)
 {
     const struct query *query = plan->query;
-    bool exact;
+    enum torg_err err = TORG_OK;
 
     plan->themes_exact = true;
     if (query->group_count == 0)
@@ -50,15 +70,19 @@ static enum torg_err plan_themes(struct query_plan *plan)
         return TORG_E_NOMEM;
     for (size_t i = 0; i < query->group_count; i++) {
         plan->groups[i].count = query->groups[i].count;
-        for (size_t j = 0; j < query->groups[i].count; j++) {
-            plan->groups[i].sets[j] =
-                theme_query_set(plan->themes, query->groups[i].slugs[j], &exact);
+        for (size_t j = 0; j < query->groups[i].count && !err; j++) {
+            struct span slug = query->groups[i].slugs[j];
+            bool exact;
+
+            plan->groups[i].sets[j] = theme_query_set(plan->themes, slug, &exact);
+            if (!exact)
+                err = plan_theme_alone(plan, slug, &exact);
             plan->themes_exact = plan->themes_exact && exact;
         }
     }
     plan->tree.group_count = query->group_count;
     plan->tree.groups = plan->groups;
-    return TORG_OK;
+    return err;
 }
 
 static enum torg_err plan_count(struct query_plan *plan, struct query_part *part)

@@ -176,12 +176,12 @@ static bool tree_link(struct theme_tree *tree, char *message, size_t message_siz
         if (entry->own_bit)
             tree->used[entry->theme.bit] = true;
         if (entry->own_bit &&
-            (entry->theme.bit == 0) != (strcmp(entry->theme.slug, "other") == 0)) {
+            (entry->theme.bit == 0) != (strcmp(entry->theme.slug, THEME_OTHER) == 0)) {
             snprintf(message, message_size, "%s: bit 0 belongs to \"other\"", entry->theme.slug);
             return false;
         }
     }
-    if (entry_find(tree, span_of_str("other")) == SIZE_MAX || !tree->used[0]) {
+    if (entry_find(tree, span_of_str(THEME_OTHER)) == SIZE_MAX || !tree->used[0]) {
         snprintf(message, message_size, "a theme \"other\" with bit 0 must be there");
         return false;
     }

@@ -72,6 +72,9 @@ const char *theme_name(const struct theme *theme, const char *language);
 /* Changes with slugs and bits: an index built with another one must be rebuilt. */
 uint64_t theme_tree_version(const struct theme_tree *tree);
 
+/* The theme of bit 0, which also takes in what nothing that is known holds. */
+#define THEME_OTHER "other"
+
 /* The bit that a listing's slug stands for. */
 unsigned theme_bit(const struct theme_tree *tree, struct span slug);
 /*

@@ -62,6 +62,11 @@ static const char *const municipalities[] = {"2480", "2284", "2506"};
 static const char *const areas[] = {"Västerbotten", "Norrbotten", NULL};
 static const char *const askers[] = {"company", "municipality", "association", NULL};
 
+bool world_strays(const char *slug)
+{
+    return strncmp(slug, "xyzzy", 5) == 0;
+}
+
 static uint64_t below(struct world *world, uint64_t limit)
 {
     return test_random_below(&world->random, limit);
@@ -376,8 +381,11 @@ static void random_content(struct world *world, struct world_listing *l)
     if (llabs((long long)l->a.lon_e7 - l->b.lon_e7) > 100000000)
         l->line = l->filled = false; /* Not around the world. */
     l->theme_count = 1 + (unsigned)below(world, WORLD_THEMES_MAX);
-    for (unsigned i = 0; i < l->theme_count; i++)
+    for (unsigned i = 0; i < l->theme_count; i++) {
         l->themes[i] = slugs[below(world, ARRAY_SIZE(slugs))];
+        if (world->known && world_strays(l->themes[i]))
+            l->themes[i] = THEME_OTHER;
+    }
     random_times(world, l);
     l->name = (unsigned)below(world, world_name_count);
     l->name_en = chance(world, 30) ? 1 + (unsigned)below(world, world_name_count - 1) : 0;

@@ -76,6 +76,7 @@ struct world {
     struct kv kv;                          /* what world_number was called with */
     struct text_query *texts[WORLD_TEXTS]; /* of the questions' texts, for it */
     bool regular; /* nothing is shown at other times than its tree entry says */
+    bool known;   /* no theme of which the taxonomy knows nothing that holds it */
 };
 
 /* A name, and how it must be found. */
@@ -118,6 +119,8 @@ double world_distance(const struct query *query, const struct world_listing *lis
 size_t world_answer(const struct world *world, const struct query *query,
                     struct rtree_hit **ret_hits);
 bool world_theme_holds(const char *theme, const char *slug);
+/* Does the taxonomy know nothing that holds it? Then it counts as THEME_OTHER, but is not. */
+bool world_strays(const char *slug);
 
 /* The packed payload of a listing. */
 void world_payload(const struct world_listing *listing, uint64_t nonce, struct buffer *out);

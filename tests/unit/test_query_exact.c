@@ -283,7 +283,7 @@ static uint64_t brute_theme(const struct view *view, const struct query *query,
         for (unsigned j = 0; j < l->theme_count; j++) {
             /* What the taxonomy does not know, and nothing holds, counts as other. */
             held = held || world_theme_holds(theme->slug, l->themes[j]) ||
-                   (strcmp(theme->slug, "other") == 0 && strncmp(l->themes[j], "xyzzy", 5) == 0);
+                   (strcmp(theme->slug, "other") == 0 && world_strays(l->themes[j]));
         }
         count += held && world_matches(&view->world, query, l);
     }
