@@ -53,15 +53,19 @@ static uint32_t peer_choose(const struct sync *sync, uint32_t index)
  * by, the head that was held when the newest one came, and one that somebody's word
  * is about.
  */
-static enum torg_err paths_wanted(const struct sync *sync, uint32_t index,
-                                  uint64_t ret_to[PATHS_MAX])
+static enum torg_err paths_wanted(struct sync *sync, uint32_t index, uint64_t ret_to[PATHS_MAX])
 {
-    const struct sync_origin *origin = &sync->origins[index];
+    struct sync_origin *origin = &sync->origins[index];
     struct replica_origin record;
-    enum torg_err err = replica_origin_get(sync->read, &origin->id, &record);
+    enum torg_err err = TORG_OK;
 
-    if (!err)
-        err = replica_ancestry_gap(sync->read, &record, &ret_to[0]);
+    ret_to[0] = 0;
+    if (!origin->gapless) { /* else each look at an origin would be a look into the store */
+        err = replica_origin_get(sync->read, &origin->id, &record);
+        if (!err)
+            err = replica_ancestry_gap(sync->read, &record, &ret_to[0]);
+        origin->gapless = !err && ret_to[0] == 0;
+    }
     if (err)
         return err;
     ret_to[1] = origin->unproven_hno;

@@ -227,6 +227,7 @@ struct sync_origin {
     int64_t look_after_ms; /* after a look in vain, none before this */
     int64_t ancestry_retry_ms;
     unsigned ancestry_failures, ancestry_turn;
+    bool gapless; /* the heads that the newest one's skips come by are here; then they stay */
     int64_t missing_retry_ms;
     uint32_t missing_peer; /* who is asked for missing payloads */
     uint8_t missing_collection;

@@ -115,9 +115,11 @@ static void ancestry_note(struct sync_origin *origin, const struct replica_origi
 static void take_head(struct sync_origin *origin, const struct replica_origin *record)
 {
     ancestry_note(origin, record);
-    if (record->has_head &&
-        sync_number_compare(origin->epoch, origin->hno, record->head.epoch, record->head.hno) != 0)
+    if (record->has_head && sync_number_compare(origin->epoch, origin->hno, record->head.epoch,
+                                                record->head.hno) != 0) {
         origin->behind_since_ms = -1; /* it moves: the wait for a batch begins anew */
+        origin->gapless = false;
+    }
     origin->has_head = record->has_head;
     origin->epoch = record->has_head ? record->head.epoch : 0;
     origin->hno = record->has_head ? record->head.hno : 0;
