@@ -360,6 +360,11 @@ typedef bool replica_listing_visit(void *context, const struct listing_key *key,
 enum torg_err replica_listings(const struct kv *kv, uint32_t number, uint8_t collection,
                                const struct listing_key *from, replica_listing_visit *visit,
                                void *context);
+/* The same as entries of the trie; their hashes are stored, and not computed again. */
+typedef bool replica_trie_visit(void *context, const struct trie_entry *entry);
+enum torg_err replica_trie_entries(const struct kv *kv, uint32_t number, uint8_t collection,
+                                   const struct listing_key *from, replica_trie_visit *visit,
+                                   void *context);
 
 /*
  * The stored trie of one collection, for reading: ret_store has no node_put and

@@ -374,9 +374,11 @@ static bool live_key_read(struct span key, const struct replica_key *from, struc
     return true;
 }
 
-enum torg_err replica_listings(const struct kv *kv, uint32_t number, uint8_t collection,
-                               const struct listing_key *from, replica_listing_visit *visit,
-                               void *context)
+typedef bool live_visit(void *context, const struct listing_key *key,
+                        const struct replica_live *live);
+
+static enum torg_err live_walk(const struct kv *kv, uint32_t number, uint8_t collection,
+                               const struct listing_key *from, live_visit *visit, void *context)
 {
     static const struct listing_key lowest;
     struct replica_key first = replica_key_live(number, collection, from ? from : &lowest);
@@ -395,12 +397,57 @@ enum torg_err replica_listings(const struct kv *kv, uint32_t number, uint8_t col
         if (!live_key_read(key, &first, &listing))
             break;
         err = replica_live_read(value, &live);
-        if (err || !visit(context, &listing, live.header, live.payload))
+        if (err || !visit(context, &listing, &live))
             break;
         err = kv_cursor_next(kv, cursor, &key, &value);
     }
     kv_cursor_close(kv, cursor);
     return err == TORG_E_NOT_FOUND ? TORG_OK : err;
+}
+
+/* Whoever asked for the walk. */
+struct listing_walk {
+    replica_listing_visit *visit;
+    void *context;
+};
+struct entry_walk {
+    replica_trie_visit *visit;
+    void *context;
+};
+
+static bool listing_of_live(void *context, const struct listing_key *key,
+                            const struct replica_live *live)
+{
+    const struct listing_walk *walk = context;
+
+    return walk->visit(walk->context, key, live->header, live->payload);
+}
+
+static bool entry_of_live(void *context, const struct listing_key *key,
+                          const struct replica_live *live)
+{
+    const struct entry_walk *walk = context;
+    struct trie_entry entry = {.key = *key, .header_hash = live->header_hash};
+
+    return walk->visit(walk->context, &entry);
+}
+
+enum torg_err replica_listings(const struct kv *kv, uint32_t number, uint8_t collection,
+                               const struct listing_key *from, replica_listing_visit *visit,
+                               void *context)
+{
+    struct listing_walk walk = {visit, context};
+
+    return live_walk(kv, number, collection, from, listing_of_live, &walk);
+}
+
+enum torg_err replica_trie_entries(const struct kv *kv, uint32_t number, uint8_t collection,
+                                   const struct listing_key *from, replica_trie_visit *visit,
+                                   void *context)
+{
+    struct entry_walk walk = {visit, context};
+
+    return live_walk(kv, number, collection, from, entry_of_live, &walk);
 }
 
 /* ---- the trie ---- */

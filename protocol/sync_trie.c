@@ -179,20 +179,17 @@ struct diff {
     enum torg_err err;
 };
 
-static bool diff_visit(void *context, const struct listing_key *key, struct span header_bytes,
-                       struct span payload)
+static bool diff_visit(void *context, const struct trie_entry *ours)
 {
     struct diff *diff = context;
     struct trie_entry theirs;
-    struct hash ours;
     int order = -1;
 
-    (void)payload;
-    if (!trie_prefix_holds(diff->prefix, key))
+    if (!trie_prefix_holds(diff->prefix, &ours->key))
         return false;
     while (diff->next < diff->count) {
         theirs = entry_at(diff->entries, diff->next);
-        order = memcmp(key, &theirs.key, sizeof(*key));
+        order = memcmp(&ours->key, &theirs.key, sizeof(ours->key));
         if (order <= 0)
             break;
         diff->err = want_add(diff->job, &theirs);
@@ -201,12 +198,11 @@ static bool diff_visit(void *context, const struct listing_key *key, struct span
         diff->next++;
     }
     if (diff->next == diff->count || order < 0) {
-        diff->err = remove_add(diff->job, key);
+        diff->err = remove_add(diff->job, &ours->key);
         return !diff->err;
     }
     diff->next++;
-    ours = change_header_hash(header_bytes);
-    if (memcmp(&ours, &theirs.header_hash, sizeof(ours)) != 0)
+    if (memcmp(&ours->header_hash, &theirs.header_hash, sizeof(theirs.header_hash)) != 0)
         diff->err = want_add(diff->job, &theirs);
     return !diff->err;
 }
@@ -234,8 +230,8 @@ static enum torg_err subtree_diff(struct answer *answer, const struct trie_prefi
     struct listing_key from = key_first(prefix);
     enum torg_err err;
 
-    err = replica_listings(answer->sync->read, answer->number, answer->job->collection, &from,
-                           diff_visit, &diff);
+    err = replica_trie_entries(answer->sync->read, answer->number, answer->job->collection, &from,
+                               diff_visit, &diff);
     if (!err)
         err = diff.err;
     for (; diff.next < diff.count && !err; diff.next++) {
