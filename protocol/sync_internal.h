@@ -65,7 +65,7 @@
  * and memory for the pages of one commit, untouched until then, serves those of the next.
  */
 #define SYNC_PART_BYTES 262144
-#define SYNC_STORES_MAX 8    /* parts of one job that the writer has not answered */
+#define SYNC_STORES_MAX 16   /* parts of one job that the writer has not answered */
 #define SYNC_SCAN_MAX 4096   /* listings looked at for a missing payload in one step */
 #define SYNC_HEAD_MS 3600    /* beyond limits.heads_burst, one head of an origin in so long */
 #define SYNC_HEADS_CALM 10   /* it is not called throttled any more when so many may come */
