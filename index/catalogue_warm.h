@@ -7,9 +7,9 @@
 /*
  * Where nodes and documents lie is remembered as answers find it (rtree_table.h), and
  * the first to ask for one pays for the search: twenty documents that nobody has asked
- * for in this snapshot take longer than all else of an answer. A walk through both
- * tables in the order of their keys finds the same for little, when there is nothing else
- * to do. It only saves time: who comes before it searches as ever.
+ * for in this snapshot make an answer half as long again. A walk through both tables in
+ * the order of their keys finds the same for little, when there is nothing else to do. It
+ * only saves time: who comes before it searches as ever.
  */
 #define CATALOGUE_WARM_VALUES 256 /* of one step */
 
