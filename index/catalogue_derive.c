@@ -272,14 +272,18 @@ void catalogue_derived_done(struct catalogue_derived *derived)
 
 struct catalogue_ready catalogue_derived_ready(const struct catalogue_derived *derived)
 {
-    struct span record_value = buffer_span(&derived->record_value);
-    size_t terms = derived->terms.size;
+    struct span record_value = buffer_span(&derived->record_value), terms = {0};
+
+    /* They stand at its end; a listing that is not shown has none. */
+    if (derived->terms.size)
+        terms = span_of(record_value.data + record_value.size - derived->terms.size,
+                        derived->terms.size);
 
     return (struct catalogue_ready){
         .row = derived->row,
         .record = derived->record,
         .row_value = buffer_span(&derived->row_value),
         .record_value = record_value,
-        .terms = span_of(record_value.data + record_value.size - terms, terms),
+        .terms = terms,
     };
 }
