@@ -178,7 +178,7 @@ static enum torg_err op_apply(struct reader *in, struct kv *kv, struct buffer *v
     struct span key = reader_bytes(in, reader_u16be(in)), bytes;
     enum torg_err err = TORG_E_CORRUPT;
 
-    if (in->err || table >= KV_TABLE_COUNT || key.size == 0)
+    if (in->err || table >= KV_TABLE_COUNT || key.size == 0 || key.size > KV_KEY_BYTES_MAX)
         return TORG_E_CORRUPT;
     if (op == OP_PUT) {
         bytes = reader_bytes(in, reader_u32be(in));

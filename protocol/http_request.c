@@ -685,7 +685,7 @@ void http_request_put_escaped(struct buffer *out, struct span text)
     static const char digits[] = "0123456789ABCDEF";
     uint8_t *at;
 
-    if (buffer_reserve(out, 3 * text.size))
+    if (text.size == 0 || buffer_reserve(out, 3 * text.size))
         return;
     at = out->data + out->size;
     for (size_t i = 0; i < text.size; i++) {

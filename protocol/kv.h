@@ -9,11 +9,13 @@
  * them: LMDB in torgd (index/store.c), an ordered map in memory in the
  * simulator (tests/support). The replica's logic is written once against this.
  *
- * Keys are 1 to 511 bytes, ordered as unsigned bytes; values 0 to 2^31 bytes.
+ * Keys are 1 to KV_KEY_BYTES_MAX bytes, ordered as unsigned bytes; values 0 to 2^31 bytes.
  * Spans that come out are borrowed: they live until the next write through the
  * same transaction or its end. Nothing here is aligned: read fields with
  * readers or memcpy. One transaction belongs to one thread.
  */
+#define KV_KEY_BYTES_MAX 511 /* LMDB's, as it is built everywhere */
+
 enum kv_table {
     /* protocol/replica.c: the verified state of every origin */
     KV_META,    /* format version, node's own settings */

@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEY_BYTES_MAX 511
-
 /* Key and value, shared by all versions of the tree that hold them. */
 struct record {
     uint64_t refs;
@@ -57,7 +55,7 @@ struct kv_cursor {
     uint64_t writes;
     bool placed;
     size_t key_size;
-    uint8_t key[KEY_BYTES_MAX];
+    uint8_t key[KV_KEY_BYTES_MAX];
 };
 
 /* ---- records and nodes ---- */
@@ -359,7 +357,7 @@ static enum torg_err mem_put(void *context, enum kv_table table, struct span key
     struct record *record;
     enum torg_err err;
 
-    assert(txn->writable && key.size >= 1 && key.size <= KEY_BYTES_MAX);
+    assert(txn->writable && key.size >= 1 && key.size <= KV_KEY_BYTES_MAX);
     /* Before the loans end: key and value may be borrowed from this transaction. */
     record = record_new(key, value);
     if (!record)
@@ -375,10 +373,10 @@ static enum torg_err mem_put(void *context, enum kv_table table, struct span key
 static enum torg_err mem_del(void *context, enum kv_table table, struct span key)
 {
     struct txn *txn = context;
-    uint8_t copy[KEY_BYTES_MAX];
+    uint8_t copy[KV_KEY_BYTES_MAX];
     enum torg_err err;
 
-    assert(txn->writable && key.size >= 1 && key.size <= KEY_BYTES_MAX);
+    assert(txn->writable && key.size >= 1 && key.size <= KV_KEY_BYTES_MAX);
     if (!tree_find(txn->roots[table], key))
         return txn->err ? txn->err : TORG_E_NOT_FOUND;
     memcpy(copy, key.data, key.size);
