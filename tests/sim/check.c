@@ -297,8 +297,9 @@ static void durable_check(struct check *check, struct world_node *node, uint32_t
                        place->promised_hno) < 0)
         check_violate(check, 5, "%s has lost %" PRIu64 ".%" PRIu64 " of %s, of which it had told",
                       node->name, place->promised_epoch, place->promised_hno, name);
-    place->promised_mask &=
-        world_mask(check->world, node->index, origin); /* it may want less now */
+    /* It may want less now, or be no member by what it has heard so far. */
+    place->promised_mask &= world_mask(check->world, node->index, origin) &
+                            world_visible_there(check->world, node->index, origin);
     if (record.head.epoch == place->promised_epoch && record.head.hno == place->promised_hno &&
         (place->promised_mask & ~replica_complete_mask(&record, place->promised_mask)) &&
         place->promised_epoch)

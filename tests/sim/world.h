@@ -249,6 +249,8 @@ bool world_head(struct world *world, uint32_t node, const struct origin_id *orig
 /* Collections of the origin at from that the node may hold: not those for members, if it is none.
  */
 uint32_t world_visible(const struct world *world, uint32_t node, uint32_t from);
+/* The same by what the node itself holds of the list of members: it acts by that. */
+uint32_t world_visible_there(struct world *world, uint32_t node, uint32_t from);
 /* The same, if it was a member once: then it may hold, or be sent, what is on its way yet. */
 uint32_t world_visible_ever(const struct world *world, uint32_t node, uint32_t from);
 /* The collections that a node is to hold of the origin at from: that it wants, and may hold. */

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "protocol/member.h"
+
 uint64_t world_commit_of(const struct world_node *origin, uint64_t epoch, uint64_t hno)
 {
     for (size_t i = origin->commit_count; i-- > 0;) {
@@ -70,6 +72,24 @@ static uint32_t visible(const struct world *world, uint32_t index, uint32_t from
 uint32_t world_visible(const struct world *world, uint32_t index, uint32_t from)
 {
     return visible(world, index, from, world->nodes[index].member);
+}
+
+uint32_t world_visible_there(struct world *world, uint32_t index, uint32_t from)
+{
+    struct world_node *node = &world->nodes[index];
+    struct replica_origin catalogue;
+    struct member member;
+    enum torg_err err = TORG_E_NOT_FOUND;
+    struct kv read;
+
+    if (world->catalogue == WORLD_NONE)
+        return COLLECTION_MASK_ALL;
+    MUST(kv_mem_read_begin(node->store, &read));
+    if (!replica_origin_get(&read, &world->nodes[world->catalogue].own, &catalogue))
+        err = member_get(&read, catalogue.number, &node->own, &member);
+    kv_mem_read_end(&read);
+    return visible(world, index, from,
+                   err == TORG_E_GAP || (!err && member.status == MEMBER_ACTIVE));
 }
 
 uint32_t world_visible_ever(const struct world *world, uint32_t index, uint32_t from)
