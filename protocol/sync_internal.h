@@ -436,7 +436,8 @@ void sync_speaker_forget(struct sync_speaker *speaker);
 uint32_t sync_origin_index(const struct sync *sync, const struct origin_id *id);
 /* Read again what is held; peers are told if it has changed. */
 enum torg_err sync_origin_refresh(struct sync *sync, uint32_t index);
-/* Of the own origin, whose head may be ahead of what is published: only what is missing. */
+/* Of the own origin, whose head may be ahead of what is published: only what is missing, and
+ * whether its list of members is another now. */
 enum torg_err sync_own_missing(struct sync *sync, uint32_t index);
 /* Look at it before the step ends. */
 void sync_origin_attend(struct sync *sync, uint32_t index);

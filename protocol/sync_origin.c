@@ -292,6 +292,7 @@ enum torg_err sync_own_missing(struct sync *sync, uint32_t index)
     if (err)
         return err;
     sync->origins[index].missing = missing_of(&record);
+    sync_visible_look(sync, &sync->origins[index], &record); /* it may have been who is a member */
     return TORG_OK;
 }
 
