@@ -63,11 +63,15 @@ void run_quiet(struct run *run)
 
     if (run->settings->fault == FAULT_FLOOD)
         world->mute_type = FRAME_TREE; /* nobody hears that his copies are not needed */
-    for (unsigned i = 0; i < ROUNDS_FIRST; i++)
-        everybody_writes(run);
-    /* A new connection is a new way, which is tried before it is pruned: that is no quiet. */
+    /*
+     * A new connection is a new way, which is tried before it is pruned: that is no quiet. One that
+     * came up just before what is counted costs as much as one that comes up meanwhile, so after
+     * each the pruning has its rounds again.
+     */
     do {
         links = links_made(world);
+        for (unsigned i = 0; i < ROUNDS_FIRST; i++)
+            everybody_writes(run);
         sent = check_payloads_sent(run->check);
         made = payloads_made(world);
         for (unsigned i = 0; i < ROUNDS; i++)
