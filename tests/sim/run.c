@@ -449,6 +449,7 @@ static void heal(struct run *run, struct result *result)
     for (uint32_t i = 0; i < world->node_count; i++) {
         world_fault(world, i, 0, TORG_OK, false);
         world->nodes[i].frozen_until_ms = 0;
+        world->nodes[i].full_until_ms = 0;
         if (run->settings->fault == FAULT_PATIENCE && !world->nodes[i].has_own &&
             !world->nodes[i].malice) {
             world_crash(world, i);
@@ -509,6 +510,7 @@ struct result run_seed(const struct settings *settings, uint64_t seed, bool prin
     run.forks = run.forks && !run.members; /* whose catalogue would be the one that forks */
     world_build(&run);
     chaos(&run);
+    run_lasting(&run);
     heal(&run, &result);
     result.invariant = check_violation(run.check, &text);
     snprintf(result.text, sizeof(result.text), "%s", text);

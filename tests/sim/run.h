@@ -99,6 +99,8 @@ void run_versions_mix(struct run *run);
 void run_versions_check(struct run *run);
 /* Some nodes pack their frames; of each origin only few heads are taken at once. */
 void run_limits_choose(struct run *run);
+/* Connections that go one by one and come back in another order; disks that stay full. */
+void run_lasting(struct run *run);
 /* Some nodes at the edges want only some collections; later perhaps others. */
 void run_parts_choose(struct run *run);
 void run_parts_change(struct run *run, uint32_t node);

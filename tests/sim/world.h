@@ -78,6 +78,7 @@ struct world_node {
     int64_t sent_ms;          /* when the last of what it sent leaves it */
     uint64_t bytes_in;        /* that were sent to it */
     int64_t frozen_until_ms;  /* it does nothing, as if stopped by a signal */
+    int64_t full_until_ms;    /* its disk has no room */
     struct origin_id own;
     struct replica_signer signer;
     struct secret_key root;

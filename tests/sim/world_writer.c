@@ -234,6 +234,8 @@ void world_writer_commit(struct world_node *node)
     struct kv kv;
 
     node->writing = false;
+    if (world->now_ms < node->full_until_ms)
+        kv_mem_fail_after(node->store, 0, TORG_E_FULL);
     MUST(kv_mem_write_begin(node->store, &kv));
     for (struct world_job *job = jobs; job && count < 64 && !fatal; job = job->next) {
         errs[count] = apply(node, &kv, job);

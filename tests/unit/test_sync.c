@@ -243,7 +243,6 @@ static void test_charters_travel_before_heads(void **state)
     world_end(world);
 }
 
-/* Beats are what tells a living origin from a dead one. */
 /* No digest of a SUMMARY tells of who has no head; but its charter says who is a member. */
 static void test_charters_travel_without_heads(void **state)
 {
@@ -260,6 +259,7 @@ static void test_charters_travel_without_heads(void **state)
     world_end(world);
 }
 
+/* Beats are what tells a living origin from a dead one. */
 static void test_beats_reach_everybody(void **state)
 {
     struct world *world = world_make(8);
