@@ -116,8 +116,10 @@ enum torg_err sync_proof_find_by(struct sync *sync, uint32_t peer, uint32_t inde
         err = replica_fork_find(sync->read, &record, other, path, count, &evidence);
     *ret_forked = !err && evidence.size;
     if (*ret_forked) {
-        sync_note(sync, "origin.forked", " peer=%s epoch=%" PRIu64 " hno=%" PRIu64,
-                  sync->peers[peer].name, origin->epoch, origin->hno);
+        sync_note(sync, "origin.forked",
+                  " peer=%s origin=%02x%02x%02x%02x epoch=%" PRIu64 " hno=%" PRIu64,
+                  sync->peers[peer].name, origin->id.bytes[0], origin->id.bytes[1],
+                  origin->id.bytes[2], origin->id.bytes[3], origin->epoch, origin->hno);
         err = proof_keep(sync, index, 0, buffer_span(&evidence));
     }
     buffer_done(&evidence);

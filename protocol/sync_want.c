@@ -182,10 +182,15 @@ static enum torg_err entry_take(struct sync *sync, struct sync_job *job,
     return part_add(sync, job, entry, &read);
 }
 
-/* No state that obeys the rules has this root: said once, and the next head is waited for. */
+/*
+ * No state that obeys the rules has this root: said once, and the next head is waited for. Who
+ * claims this one is not asked for it again, for the same bytes would come.
+ */
 static enum torg_err origin_faulty(struct sync *sync, struct sync_job *job)
 {
     struct sync_pending pending = sync_job_pending(sync, job);
+    struct sync_row *row = &sync->peers[job->peer].rows[job->origin];
+    const uint8_t *id = sync->origins[job->origin].id.bytes;
     struct sync_store *store = calloc(1, sizeof(*store));
 
     if (!store)
@@ -197,10 +202,11 @@ static enum torg_err origin_faulty(struct sync *sync, struct sync_job *job)
     }
     store->write.kind = REPLICA_WRITE_FAULTY;
     store->write.head = frame_head(buffer_span(&store->bytes[1]));
-    sync_note(sync, "origin.faulty", " epoch=%" PRIu64 " hno=%" PRIu64, job->parsed.epoch,
-              job->parsed.hno);
+    sync_note(sync, "origin.faulty", " origin=%02x%02x%02x%02x epoch=%" PRIu64 " hno=%" PRIu64,
+              id[0], id[1], id[2], id[3], job->parsed.epoch, job->parsed.hno);
     pending.job = SYNC_NONE;
-    sync->origins[job->origin].retry_ms = sync->now_ms + SYNC_RETRY_MS_MAX;
+    row->useless =
+        sync_number_compare(row->epoch, row->hno, job->parsed.epoch, job->parsed.hno) <= 0;
     sync_job_end(sync, job, SYNC_AGAIN);
     return sync_store_submit(sync, store, &pending);
 }
