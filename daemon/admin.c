@@ -305,14 +305,15 @@ static enum torg_err put_origins(struct http_exchange *exchange, const struct kv
     static const char *const names[] = {"torg_origin_age_seconds",       "torg_origin_lag_heads",
                                         "torg_origin_listings",          "torg_origin_complete",
                                         "torg_origin_ancestry_unproven", "torg_origin_throttled",
-                                        "torg_origin_over_quota"};
+                                        "torg_origin_over_quota",        "torg_origin_disputed"};
     static const char *const helps[] = {"Since the newest head or beat of the origin.",
                                         "Heads that a peer claims beyond ours.",
                                         "Listings held.",
                                         "1 when all that is wanted of it is held.",
                                         "1 until its newest head is shown to descend.",
                                         "1 while its heads come faster than they are taken.",
-                                        "1 while its newest head has too many listings for here."};
+                                        "1 while its newest head has too many listings for here.",
+                                        "1 while it has signed two histories, or two charters."};
     struct replica_origin *held = malloc(sizeof(*held));
     const struct http_origins *origins;
     enum torg_err err = held ? http_origins_get(exchange, kv, &origins) : TORG_E_NOMEM;
@@ -338,6 +339,7 @@ static enum torg_err put_origins(struct http_exchange *exchange, const struct kv
             values[4] = held->unproven_hno != 0;
             values[5] = status.throttled;
             values[6] = status.over_quota;
+            values[7] = (held->flags & REPLICA_FLAG_DISPUTED) != 0;
             (void)snprintf(labels, sizeof(labels), "origin=\"%.16s\",name=\"%s\"", origin->hex,
                            metrics_label(name, origin->name));
             metrics_put_sample(&exchange->reply.body, names[metric], "gauge",

@@ -67,6 +67,7 @@ enum value_kind {
     VALUE_ORIGIN,
     VALUE_ORIGIN_COLLECTIONS,
     VALUE_ORIGIN_LISTINGS,
+    VALUE_ORIGIN_CHARTER,
 };
 
 struct key {
@@ -162,6 +163,8 @@ static const struct key keys[] = {
          ACCEPTED_COLLECTIONS),
     {{"trust", "listings NAME", ACCEPTED_LISTINGS, NULL},
      SECTION_TRUST, VALUE_ORIGIN_LISTINGS, 0, 0, 0, LISTINGS_MAX},
+    FREE(SECTION_TRUST, "trust", "charter NAME", VALUE_ORIGIN_CHARTER,
+         "64 hex digits, the hash of the right charter, that the origin's operator tells you"),
 
     RANGE(SECTION_LIMITS, "limits", "map-size", VALUE_BYTES64, map_bytes, 16 * MIB, 64 * TIB,
           "16 MiB to 64 TiB, in B, KiB, MiB, GiB or TiB", "64 GiB"),
@@ -219,6 +222,7 @@ static size_t value_size(const struct key *key)
     case VALUE_ORIGIN:
     case VALUE_ORIGIN_COLLECTIONS:
     case VALUE_ORIGIN_LISTINGS:
+    case VALUE_ORIGIN_CHARTER:
         return 0; /* in lists, which are reloaded */
     default:
         return key->size;
@@ -453,7 +457,31 @@ static int set_origin(struct parse *parse, const struct key *key, const char *na
     return 1;
 }
 
-/* collections NAME = TEXT and listings NAME = TEXT, below origin NAME. */
+static uint32_t *line_of_key(struct config_trust *trust, const struct key *key)
+{
+    switch (key->kind) {
+    case VALUE_ORIGIN_LISTINGS:
+        return &trust->listings_line;
+    case VALUE_ORIGIN_CHARTER:
+        return &trust->charter_line;
+    default:
+        return &trust->collections_line;
+    }
+}
+
+static bool read_of_origin(struct config_trust *trust, const struct key *key, const char *text)
+{
+    switch (key->kind) {
+    case VALUE_ORIGIN_LISTINGS:
+        return set_number((uint8_t *)&trust->listings, key, text);
+    case VALUE_ORIGIN_CHARTER:
+        return hex_decode(text, trust->charter.bytes, sizeof(trust->charter.bytes)) == TORG_OK;
+    default:
+        return config_read_collections(text, &trust->collections);
+    }
+}
+
+/* collections NAME = TEXT, listings NAME = TEXT and charter NAME = TEXT, below origin NAME. */
 static int set_of_origin(struct parse *parse, const struct key *key, const char *name,
                          const char *text)
 {
@@ -461,7 +489,6 @@ static int set_of_origin(struct parse *parse, const struct key *key, const char 
     struct config *config = parse->config;
     struct config_trust *trust = NULL;
     uint32_t *line;
-    bool read;
 
     for (size_t i = 0; i < config->trust_count && !trust; i++)
         trust = strcmp(config->trust[i].name, name) == 0 ? &config->trust[i] : NULL;
@@ -469,14 +496,10 @@ static int set_of_origin(struct parse *parse, const struct key *key, const char 
         return fail(parse, parse->line,
                     "%.*s %s: there is no origin %s above; accepted: below its origin", word,
                     key->shown.name, name, name);
-    line = key->kind == VALUE_ORIGIN_LISTINGS ? &trust->listings_line : &trust->collections_line;
+    line = line_of_key(trust, key);
     if (*line)
         return key_twice(parse, key->shown.name, *line);
-    if (key->kind == VALUE_ORIGIN_LISTINGS)
-        read = set_number((uint8_t *)&trust->listings, key, text);
-    else
-        read = config_read_collections(text, &trust->collections);
-    if (!read)
+    if (!read_of_origin(trust, key, text))
         return fail(parse, parse->line, "%.*s %s = \"%s\": not understood; accepted: %s", word,
                     key->shown.name, name, text, key->shown.accepted);
     *line = parse->line;

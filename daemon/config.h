@@ -62,6 +62,8 @@ struct config_trust {
     uint32_t collections_line; /* of its own key, 0 without one */
     uint32_t listings;         /* that are held of it at most; 0: no limit */
     uint32_t listings_line;
+    struct hash charter; /* the right one of two with one number; all 0: not said */
+    uint32_t charter_line;
 };
 
 struct config {

@@ -139,20 +139,52 @@ static void put_lag(struct buffer *out, const struct sync_origin_status *status,
     json_out_int(out, "lag", (int64_t)lag);
 }
 
-static void put_origin(struct http_exchange *exchange, const struct replica_origin *held,
-                       const struct http_origin *origin)
+static void put_hash(struct buffer *out, const char *name, const struct hash *hash)
+{
+    char hex[2 * sizeof(hash->bytes) + 1];
+
+    hex_encode(hash->bytes, sizeof(hash->bytes), hex);
+    json_out_text(out, name, hex);
+}
+
+/* Two charters with one number: somebody has to say which one is right. */
+static enum torg_err put_charters(struct buffer *out, const struct kv *kv,
+                                  const struct replica_origin *held)
+{
+    struct hash stands, rival;
+    uint64_t number;
+    enum torg_err err;
+
+    json_out_int(out, "charter", (int64_t)held->charter_no);
+    put_hash(out, "charterHash", &held->charter_hash);
+    if (!(held->flags & REPLICA_FLAG_DISPUTED))
+        return TORG_OK;
+    err = replica_rival_find(kv, held, &number, &stands, &rival);
+    if (err)
+        return err == TORG_E_NOT_FOUND ? TORG_OK : err;
+    json_out_begin(out, "twoCharters", '{');
+    json_out_int(out, "number", (int64_t)number);
+    put_hash(out, "stands", &stands);
+    put_hash(out, "rival", &rival);
+    json_out_end(out, '}');
+    return TORG_OK;
+}
+
+static enum torg_err put_origin(struct http_exchange *exchange, const struct kv *kv,
+                                const struct replica_origin *held, const struct http_origin *origin)
 {
     struct buffer *out = &exchange->reply.body;
     const struct sync_origin_status status = http_federation_status(exchange->node, &held->id);
     bool complete = is_complete(held, status.collections);
     uint64_t listings = 0;
+    enum torg_err err;
 
     json_out_begin(out, NULL, '{');
     json_out_text(out, "id", origin->hex);
     json_out_text(out, "name", origin->name);
     json_out_text(out, "ownerKind", origin->owner_kind);
     json_out_bool(out, "own", origin->own);
-    json_out_int(out, "charter", (int64_t)held->charter_no);
+    err = put_charters(out, kv, held);
     if (held->has_head) {
         put_head(out, held);
         json_out_time(out, "asOf", origin->own ? exchange->now_ms : origin->as_of_ms);
@@ -174,6 +206,7 @@ static void put_origin(struct http_exchange *exchange, const struct replica_orig
     if (status.over_quota)
         json_out_int(out, "refusedListings", (int64_t)status.listings);
     json_out_end(out, '}');
+    return err;
 }
 
 static enum torg_err put_origins(struct http_exchange *exchange, const struct kv *kv,
@@ -189,7 +222,7 @@ static enum torg_err put_origins(struct http_exchange *exchange, const struct kv
     for (size_t i = 0; i < origins->count && !err; i++) {
         err = replica_origin_by_number(kv, origins->items[i].number, held);
         if (!err)
-            put_origin(exchange, held, &origins->items[i]);
+            err = put_origin(exchange, kv, held, &origins->items[i]);
     }
     json_out_end(out, ']');
     free(held);

@@ -41,6 +41,7 @@ struct sync_lists {
     struct origin_id *trusted;
     uint32_t *masks;  /* of each */
     uint32_t *quotas; /* of each */
+    const struct hash **charters;
     size_t trusted_count;
 };
 
@@ -50,6 +51,7 @@ static void lists_done(struct sync_lists *lists)
     free(lists->trusted);
     free(lists->masks);
     free(lists->quotas);
+    free(lists->charters);
 }
 
 static enum torg_err lists_make(const struct peers *peers, const struct config *config,
@@ -60,11 +62,12 @@ static enum torg_err lists_make(const struct peers *peers, const struct config *
         .trusted = calloc(config->trust_count + 1, sizeof(*lists.trusted)),
         .masks = calloc(config->trust_count + 1, sizeof(*lists.masks)),
         .quotas = calloc(config->trust_count + 1, sizeof(*lists.quotas)),
+        .charters = calloc(config->trust_count + 1, sizeof(*lists.charters)),
     };
     const struct node *node = peers->node;
     bool own_listed = !node->has_own;
 
-    if (!lists.peers || !lists.trusted || !lists.masks || !lists.quotas) {
+    if (!lists.peers || !lists.trusted || !lists.masks || !lists.quotas || !lists.charters) {
         lists_done(&lists);
         return TORG_E_NOMEM;
     }
@@ -78,6 +81,8 @@ static enum torg_err lists_make(const struct peers *peers, const struct config *
     for (size_t i = 0; i < config->trust_count; i++) {
         lists.masks[lists.trusted_count] = config->trust[i].collections;
         lists.quotas[lists.trusted_count] = config->trust[i].listings;
+        if (config->trust[i].charter_line)
+            lists.charters[lists.trusted_count] = &config->trust[i].charter;
         lists.trusted[lists.trusted_count++] = config->trust[i].origin;
         if (node->has_own && memcmp(&config->trust[i].origin, &node->own, sizeof(node->own)) == 0)
             own_listed = true;
@@ -103,6 +108,7 @@ static struct sync_config sync_config_of(const struct peers *peers, const struct
         .trusted = lists->trusted,
         .trusted_masks = lists->masks,
         .trusted_quotas = lists->quotas,
+        .trusted_charters = lists->charters,
         .trusted_count = lists->trusted_count,
         .has_catalogue = config->has_catalogue,
         .catalogue = config->catalogue,

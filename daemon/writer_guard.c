@@ -10,7 +10,6 @@ static enum torg_err own_read(struct writer *writer, struct replica_origin *ret_
                               bool *ret_forked, bool *ret_gap)
 {
     struct replica_origin origin;
-    struct span proof;
     uint64_t gap;
     struct kv kv;
     enum torg_err err = store_read_begin(writer->options.store, &kv);
@@ -24,10 +23,7 @@ static enum torg_err own_read(struct writer *writer, struct replica_origin *ret_
     if (err)
         goto done;
     *ret_gap = gap != 0;
-    err = replica_proof_get(&kv, origin.number, origin.charter_epoch, &proof);
-    *ret_forked = !err;
-    if (err == TORG_E_NOT_FOUND)
-        err = TORG_OK;
+    err = replica_fork_known(&kv, &origin, ret_forked);
     *ret_origin = origin;
 done:
     store_read_end(&kv);

@@ -109,7 +109,8 @@ bool writer_job_makes_room(const struct writer_job *job)
     write = &job->store->write;
     if (write->kind != REPLICA_WRITE_COMMIT && write->kind != REPLICA_WRITE_PART)
         return write->kind == REPLICA_WRITE_BEAT || write->kind == REPLICA_WRITE_PROOF ||
-               write->kind == REPLICA_WRITE_DROP || takes_back(write);
+               write->kind == REPLICA_WRITE_DROP || write->kind == REPLICA_WRITE_SETTLE ||
+               takes_back(write);
     for (size_t i = 0; i < write->entry_count; i++)
         if (write->entries[i].header.op != CHANGE_DELETE)
             return false;

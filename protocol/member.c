@@ -27,15 +27,16 @@ static bool status_read(struct span text, enum member_status *ret_status)
     return false;
 }
 
-static bool origin_read(struct span hex, struct origin_id *ret_origin)
+/* 64 digits: an origin id, or the hash of a charter. */
+static bool digits_read(struct span hex, uint8_t out[32])
 {
-    char text[2 * sizeof(ret_origin->bytes) + 1];
+    char text[2 * 32 + 1];
 
     if (hex.size != sizeof(text) - 1)
         return false;
     memcpy(text, hex.data, hex.size);
     text[hex.size] = '\0';
-    return hex_decode(text, ret_origin->bytes, sizeof(ret_origin->bytes)) == TORG_OK;
+    return hex_decode(text, out, 32) == TORG_OK;
 }
 
 /* The properties that decide; the others are for people. */
@@ -45,16 +46,18 @@ static bool body_read(struct span body, struct member *member)
     uint32_t count = profile_map(&in);
     bool has_origin = false, has_status = false;
 
-    member->quota = 0;
+    *member = (struct member){0};
     for (uint32_t i = 0; i < count && !in.in.err; i++) {
         struct span name = profile_str(&in, SIZE_MAX);
 
         if (span_equal(name, span_of_str("member"))) {
-            has_origin = origin_read(profile_str(&in, SIZE_MAX), &member->origin);
+            has_origin = digits_read(profile_str(&in, SIZE_MAX), member->origin.bytes);
         } else if (span_equal(name, span_of_str("status"))) {
             has_status = status_read(profile_str(&in, SIZE_MAX), &member->status);
         } else if (span_equal(name, span_of_str("quota"))) {
             member->quota = (uint32_t)profile_uint(&in, UINT32_MAX);
+        } else if (span_equal(name, span_of_str("charter"))) {
+            member->has_charter = digits_read(profile_str(&in, SIZE_MAX), member->charter.bytes);
         } else {
             profile_skip(&in);
         }

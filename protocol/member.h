@@ -20,6 +20,8 @@ struct member {
     struct origin_id origin;
     enum member_status status;
     uint32_t quota; /* listings that it may publish; 0: not said */
+    bool has_charter;
+    struct hash charter; /* the right one of two that have one number */
 };
 
 struct listing_id member_listing_id(const struct origin_id *member);

@@ -120,7 +120,13 @@ struct replica_observer {
  * PAYLOADS  payloads that were missing, for live entries already held; those that
  *           fit nothing that is held (any more) are passed over.
  * BEAT      a newer beat.
- * PROOF     fork evidence: marks the origin disputed.
+ * PROOF     fork evidence: marks the origin disputed. Of two charters, the one that is not
+ *           held is kept beside the one that is (replica_charter_rival_get).
+ * SETTLE    charter is the hash of the right one of two charters that are held under one
+ *           number. If it is the rival, it takes the other's place: what stood on the
+ *           other, charters, heads and beat, goes; what is held of the listings stays, and
+ *           the next head heals it. The dispute of the two ends. TORG_E_KNOWN: there are no
+ *           two, or it is settled; TORG_E_INVALID: the own origin, which is where it is.
  * ANCESTRY  heads below the one held, each the prev or the skip of the one before
  *           it, the first of the held one: proved by their hashes alone, and stored
  *           without a signature where they are missing, or where another branch's
@@ -147,6 +153,7 @@ enum replica_write_kind {
     REPLICA_WRITE_ANCESTRY,
     REPLICA_WRITE_FAULTY,
     REPLICA_WRITE_DROP,
+    REPLICA_WRITE_SETTLE,
 };
 
 struct replica_write {
@@ -163,6 +170,7 @@ struct replica_write {
     size_t removed_count;
     struct signed_span beat;
     struct span proof;
+    struct hash charter;         /* SETTLE */
     const struct span *ancestry; /* heads' bytes, at most ANCESTRY_HEADS_MAX */
     size_t ancestry_count;
     int64_t now_ms; /* when it came */
@@ -215,11 +223,17 @@ enum torg_err replica_beat_check(const struct kv *kv, const struct replica_origi
  */
 void replica_proof_pack(const struct signed_span *head, const struct signed_span *other,
                         const struct span *path, size_t path_count, struct buffer *out);
+/*
+ * The same for two charters with one number, [charter, charter], both signed, as stored. It
+ * convicts whoever signed both, if one is held and the other could have come in its place.
+ */
+void replica_rival_pack(struct span held, struct span rival, struct buffer *out);
 
 /*
  * Does it convict the origin, by the keys that its newest charter lists? Errors are
- * the parser's, seal_verify's, replica_head_check's, TORG_E_INVALID, TORG_E_MISMATCH,
- * TORG_E_TOO_BIG: it does not; and of the store.
+ * the parser's, seal_verify's, replica_head_check's, charter_check's, TORG_E_INVALID,
+ * TORG_E_MISMATCH, TORG_E_TOO_BIG: it does not; TORG_E_GAP: not by the charters that are here;
+ * TORG_E_KNOWN: of that number there are two already; and of the store.
  */
 enum torg_err replica_proof_check(const struct kv *kv, const struct replica_origin *origin,
                                   struct span proof, uint64_t *ret_epoch);
@@ -339,11 +353,21 @@ enum torg_err replica_charter_load(const struct kv *kv, uint32_t number, uint64_
 /* Collections that the newest charter gives to everybody. Errors as above. */
 enum torg_err replica_public_mask(const struct kv *kv, const struct replica_origin *origin,
                                   uint32_t *ret_mask);
+/* The lowest number of which two charters are held, and their hashes; TORG_E_NOT_FOUND. */
+enum torg_err replica_rival_find(const struct kv *kv, const struct replica_origin *origin,
+                                 uint64_t *ret_charter_no, struct hash *ret_held,
+                                 struct hash *ret_rival);
 /* The second charter with one number, and the fork evidence of an epoch. Borrowed. */
 enum torg_err replica_charter_rival_get(const struct kv *kv, uint32_t number, uint64_t charter_no,
                                         struct span *ret_charter);
 enum torg_err replica_proof_get(const struct kv *kv, uint32_t number, uint64_t epoch,
                                 struct span *ret_proof);
+/*
+ * Is there evidence of two histories in the newest charter's epoch? Then the origin itself may
+ * not write on; for two charters it may, and is taken again when the right one is named.
+ */
+enum torg_err replica_fork_known(const struct kv *kv, const struct replica_origin *origin,
+                                 bool *ret_forked);
 /* A live listing. ret_payload is empty when the payload is missing here. Borrowed. */
 enum torg_err replica_listing_get(const struct kv *kv, uint32_t number, uint8_t collection,
                                   const struct listing_key *key, struct span *ret_header,

@@ -282,10 +282,19 @@ static enum torg_err proofs_shorten(struct kv *kv, uint32_t number, uint64_t end
     return err == TORG_E_NOT_FOUND ? TORG_OK : err;
 }
 
+static enum torg_err proof_put(struct kv *kv, const struct replica_origin *origin, uint64_t epoch,
+                               struct span proof)
+{
+    struct replica_key key = replica_key_proof(origin->number, epoch);
+    enum torg_err err = proofs_shorten(kv, origin->number, epoch);
+
+    return err ? err : kv_put(kv, KV_PROOF, replica_key_span(&key), proof);
+}
+
 static enum torg_err proof_apply(struct kv *kv, const struct replica_write *write)
 {
     struct replica_origin origin;
-    struct replica_key key;
+    bool of_charters = replica_rival_is(write->proof), known;
     struct span held;
     uint64_t epoch;
     enum torg_err err;
@@ -296,12 +305,15 @@ static enum torg_err proof_apply(struct kv *kv, const struct replica_write *writ
     if (err)
         return err;
     err = replica_proof_get(kv, origin.number, epoch, &held);
-    if (err != TORG_E_NOT_FOUND)
-        return err ? err : TORG_E_KNOWN; /* One for each epoch is enough. */
-    key = replica_key_proof(origin.number, epoch);
-    err = proofs_shorten(kv, origin.number, epoch);
-    if (!err)
-        err = kv_put(kv, KV_PROOF, replica_key_span(&key), write->proof);
+    if (err && err != TORG_E_NOT_FOUND)
+        return err;
+    /* One for each epoch is enough, of two histories rather than of two charters. */
+    known = !err && (of_charters || !replica_rival_is(held));
+    if (known && !of_charters)
+        return TORG_E_KNOWN;
+    err = of_charters ? replica_rival_keep(kv, &origin, write->proof) : TORG_OK;
+    if (!err && !known)
+        err = proof_put(kv, &origin, epoch, write->proof);
     if (err)
         return err;
     origin.flags |= REPLICA_FLAG_DISPUTED;
@@ -420,6 +432,8 @@ enum torg_err replica_apply(struct kv *kv, const struct replica_write *write,
     switch (write->kind) {
     case REPLICA_WRITE_CHARTERS:
         return replica_charters_apply(kv, write, observer);
+    case REPLICA_WRITE_SETTLE:
+        return replica_settle_apply(kv, write, observer);
     case REPLICA_WRITE_COMMIT:
         return commit_apply(kv, write, observer);
     case REPLICA_WRITE_PART:

@@ -73,13 +73,12 @@ static enum torg_err chain_load(const struct kv *kv, struct charters *charters)
     return err;
 }
 
-/* A charter whose number is held: the same one, or properly signed, a rival. */
+/* A charter whose number is held: the same one, or another, which is judged as evidence is. */
 static enum torg_err held_charter_check(const struct kv *kv, struct charters *charters,
                                         const struct charter_signed *next, uint64_t charter_no)
 {
-    struct charter_signed held, before;
+    struct charter_signed held;
     struct charter parsed;
-    struct span value;
     enum torg_err err;
 
     err = replica_charter_load(kv, charters->origin.number, charter_no, &held, &parsed);
@@ -89,16 +88,8 @@ static enum torg_err held_charter_check(const struct kv *kv, struct charters *ch
         return TORG_E_KNOWN;
     if (charter_no == 0)
         return TORG_E_MISMATCH; /* It founds another origin. */
-    err = replica_charter_load(kv, charters->origin.number, charter_no - 1, &before, &parsed);
-    if (!err)
-        err = charter_check(&before, next);
-    if (err)
-        return err;
     charters->rival = true;
-    err = replica_charter_rival_get(kv, charters->origin.number, charter_no, &value);
-    if (!err)
-        return TORG_E_KNOWN; /* One is enough to dispute a number. */
-    return err == TORG_E_NOT_FOUND ? TORG_OK : err;
+    return TORG_OK;
 }
 
 static enum torg_err new_charter_check(struct charters *charters, const struct charter_signed *next,
@@ -144,7 +135,7 @@ static enum torg_err charters_check(const struct kv *kv, struct charters *charte
 
         if (!err && held && parsed.charter_no <= newest) {
             err = held_charter_check(kv, charters, next, parsed.charter_no);
-            if (err == TORG_E_KNOWN && !charters->rival)
+            if (err == TORG_E_KNOWN)
                 continue;
             charters->first_new = i;
             return err;
@@ -232,26 +223,33 @@ static enum torg_err charters_write(struct kv *kv, struct charters *charters,
     return err ? err : replica_origin_save(kv, origin);
 }
 
-static enum torg_err rival_write(struct kv *kv, struct charters *charters,
+static enum torg_err rival_write(struct kv *kv, const struct charters *charters,
                                  const struct charter_signed *rival)
 {
+    struct replica_write proof = {.kind = REPLICA_WRITE_PROOF, .origin = charters->origin.id};
+    struct buffer packed = {0}, evidence = {0};
     struct charter parsed;
-    struct replica_key key;
+    struct span held;
     enum torg_err err = charter_parse(rival->bytes, &parsed);
 
-    if (err)
-        return err;
-    key = replica_key_rival(charters->origin.number, parsed.charter_no);
-    err = charter_put(kv, &key, rival);
-    if (err)
-        return err;
-    charters->origin.flags |= REPLICA_FLAG_DISPUTED;
-    return replica_origin_save(kv, &charters->origin);
+    if (!err)
+        err = replica_charter_get(kv, charters->origin.number, parsed.charter_no, &held);
+    if (!err) {
+        charter_signed_pack(rival, &packed);
+        replica_rival_pack(held, buffer_span(&packed), &evidence);
+        err = packed.err ? packed.err : evidence.err;
+    }
+    if (!err) {
+        proof.proof = buffer_span(&evidence);
+        err = replica_apply(kv, &proof, NULL);
+    }
+    buffer_done(&packed);
+    buffer_done(&evidence);
+    return err;
 }
 
-/* What everybody may see now and could not before, or the other way round. */
-static enum torg_err visibility_follow(struct kv *kv, const struct replica_origin *origin,
-                                       uint32_t before, const struct replica_observer *observer)
+enum torg_err replica_visibility_follow(struct kv *kv, const struct replica_origin *origin,
+                                        uint32_t before, const struct replica_observer *observer)
 {
     uint32_t after;
     enum torg_err err = replica_public_mask(kv, origin, &after);
@@ -286,7 +284,7 @@ enum torg_err replica_charters_apply(struct kv *kv, const struct replica_write *
     err = charters.rival ? rival_write(kv, &charters, &write->charters[charters.first_new])
                          : charters_write(kv, &charters, write);
     if (!err && follows && !charters.rival)
-        err = visibility_follow(kv, &charters.origin, before, observer);
+        err = replica_visibility_follow(kv, &charters.origin, before, observer);
 done:
     free(charters.history.keys);
     return err;

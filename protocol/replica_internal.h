@@ -16,6 +16,7 @@
  *   replica_apply   other origins' writes
  *   replica_drop    collections that are not held any more
  *   replica_charter charters
+ *   replica_rival   two charters with one number, and which of them is right
  *   replica_local   the own origin's commits and beats
  *   replica_verify  recompute and compare: listings, tries and log
  *   replica_verify_chain  the same for charters, heads and beats
@@ -221,6 +222,23 @@ enum torg_err replica_drop_apply(struct kv *kv, const struct replica_write *writ
 
 enum torg_err replica_charters_apply(struct kv *kv, const struct replica_write *write,
                                      const struct replica_observer *observer);
+
+/* What everybody may see now and could not before, or the other way round. */
+enum torg_err replica_visibility_follow(struct kv *kv, const struct replica_origin *origin,
+                                        uint32_t before, const struct replica_observer *observer);
+
+/* ---- replica_rival.c ---- */
+
+/* Is this evidence of two charters, and not of two heads? */
+bool replica_rival_is(struct span proof);
+/* As replica_proof_check, for that. TORG_E_KNOWN: the number has a rival already. */
+enum torg_err replica_rival_check(const struct kv *kv, const struct replica_origin *origin,
+                                  struct span proof);
+/* The same, and the rival is stored. */
+enum torg_err replica_rival_keep(struct kv *kv, const struct replica_origin *origin,
+                                 struct span proof);
+enum torg_err replica_settle_apply(struct kv *kv, const struct replica_write *write,
+                                   const struct replica_observer *observer);
 
 /* ---- replica_visible.c ---- */
 /* The observer is told of all listings of these collections, as they are. */

@@ -38,16 +38,14 @@ static enum torg_err signer_check(const struct kv *kv, const struct replica_orig
  */
 static enum torg_err ready_check(const struct kv *kv, const struct replica_origin *origin)
 {
-    struct span proof;
+    bool forked = false;
     enum torg_err err;
 
     if (origin->has_head &&
         replica_complete_mask(origin, COLLECTION_MASK_ALL) != COLLECTION_MASK_ALL)
         return TORG_E_RECOVERING;
-    err = replica_proof_get(kv, origin->number, origin->charter_epoch, &proof);
-    if (err == TORG_E_NOT_FOUND)
-        return TORG_OK;
-    return err ? err : TORG_E_UNEXPECTED;
+    err = replica_fork_known(kv, origin, &forked);
+    return !err && forked ? TORG_E_UNEXPECTED : err;
 }
 
 /* The hash of the own head of that number; number 0 is the charter that opened the epoch. */

@@ -134,6 +134,10 @@ enum torg_err replica_proof_check(const struct kv *kv, const struct replica_orig
 
     if (proof.size > REPLICA_PROOF_BYTES_MAX)
         return TORG_E_TOO_BIG;
+    if (replica_rival_is(proof)) {
+        *ret_epoch = origin->charter_epoch;
+        return replica_rival_check(kv, origin, proof);
+    }
     profile_array_of(&in, PROOF_FIELDS);
     first = signed_read(&in, HEAD_BYTES_MAX);
     second = signed_read(&in, HEAD_BYTES_MAX);
@@ -147,4 +151,14 @@ enum torg_err replica_proof_check(const struct kv *kv, const struct replica_orig
     if (!err)
         *ret_epoch = head.epoch;
     return err;
+}
+
+enum torg_err replica_fork_known(const struct kv *kv, const struct replica_origin *origin,
+                                 bool *ret_forked)
+{
+    struct span proof;
+    enum torg_err err = replica_proof_get(kv, origin->number, origin->charter_epoch, &proof);
+
+    *ret_forked = !err && !replica_rival_is(proof);
+    return err == TORG_E_NOT_FOUND ? TORG_OK : err;
 }

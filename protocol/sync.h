@@ -56,6 +56,11 @@ struct sync_config {
     /* Of trusted[i], how many listings at most; NULL: limits.listings_per_origin of all. Copied. */
     const uint32_t *trusted_quotas;
     /*
+     * Of trusted[i], the hash of the right one of two charters with one number, or NULL; NULL:
+     * of none. Members of the catalogue have it from there. Copied.
+     */
+    const struct hash *const *trusted_charters;
+    /*
      * An origin whose active members are trusted as well (protocol/member.h), which of
      * subscribe_mask are wanted of each; it is trusted itself. Followed as it changes.
      */

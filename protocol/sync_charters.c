@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,6 +46,184 @@ static enum torg_err charters_fill(struct sync_store *store, const struct frame_
     return TORG_OK;
 }
 
+/* ---- two charters with one number ---- */
+
+bool sync_charters_differ(const struct sync *sync, const struct sync_row *row)
+{
+    return sync->now_ms < row->differs_until_ms;
+}
+
+bool sync_charters_doubt(struct sync *sync, uint32_t peer, uint32_t index)
+{
+    struct sync_row *row = &sync->peers[peer].rows[index];
+    struct sync_origin *origin = &sync->origins[index];
+
+    if (!origin->known || origin->charter_no == 0)
+        return false;
+    row->useless = true;
+    if (row->charters_doubted || sync_charters_differ(sync, row)) {
+        /* It is on its way to be found out: until then each costs as much as evidence. */
+        session_charge(&sync->peers[peer].link->session, SYNC_PROOF_CHARGE, sync->now_ms);
+        return true;
+    }
+    row->charters_doubted = true;
+    sync_origin_attend(sync, index);
+    return true;
+}
+
+static enum torg_err compare_ask(struct sync *sync, struct sync_job *job)
+{
+    struct frame frame = {.type = FRAME_CHARTER_REQ};
+
+    frame.charter_req.origin = sync->origins[job->origin].id;
+    frame.charter_req.from = job->compared;
+    return sync_job_ask(sync, job, &frame);
+}
+
+enum torg_err sync_charters_compare(struct sync *sync, uint32_t index, bool *ret_asked)
+{
+    *ret_asked = false;
+    for (uint32_t i = 0; i < sync->peer_count; i++) {
+        const struct sync_peer *peer = &sync->peers[i];
+        struct sync_job *job;
+
+        if (!peer->link || peer->link->session.state != SESSION_OPEN ||
+            !peer->rows[index].charters_doubted)
+            continue;
+        *ret_asked = true;
+        job = sync_job_begin(sync, index, i, SYNC_FOR_CHARTERS);
+        if (!job)
+            return TORG_OK;
+        job->compared = 1; /* charter 0 is the origin's id */
+        return compare_ask(sync, job);
+    }
+    return TORG_OK;
+}
+
+static void compare_blame(struct sync *sync, struct sync_job *job)
+{
+    session_close(&sync->peers[job->peer].link->session, TORG_E_SIGNATURE, FRAME_CODE_BAD_SIG,
+                  "signed by nobody whom the charters name");
+    sync_job_end(sync, job, SYNC_DISTRUST);
+}
+
+/* Its charter of that number is another: are both signed as they must be? */
+static enum torg_err compare_differs(struct sync *sync, struct sync_job *job, struct span held,
+                                     struct span theirs)
+{
+    struct sync_peer *peer = &sync->peers[job->peer];
+    struct sync_origin *origin = &sync->origins[job->origin];
+    struct replica_origin record;
+    struct buffer evidence = {0};
+    uint64_t epoch;
+    enum torg_err err;
+
+    session_charge(&peer->link->session, SYNC_PROOF_CHARGE, sync->now_ms);
+    replica_rival_pack(held, theirs, &evidence);
+    err = evidence.err;
+    if (!err)
+        err = replica_origin_get(sync->read, &origin->id, &record);
+    if (!err)
+        err = replica_proof_check(sync->read, &record, buffer_span(&evidence), &epoch);
+    if (!err) {
+        sync_note(sync, "origin.charters", " peer=%s origin=%02x%02x%02x%02x number=%" PRIu64,
+                  peer->name, origin->id.bytes[0], origin->id.bytes[1], origin->id.bytes[2],
+                  origin->id.bytes[3], job->compared);
+        err = sync_proof_keep(sync, job->origin, 0, buffer_span(&evidence));
+    }
+    buffer_done(&evidence);
+    if (sync_job_is_trouble(err))
+        return err;
+    if (err && err != TORG_E_KNOWN) {
+        compare_blame(sync, job);
+        return TORG_OK;
+    }
+    peer->rows[job->origin].differs_until_ms = sync->now_ms + SYNC_CHARTERS_MS;
+    sync_job_end(sync, job, SYNC_NEITHER);
+    return TORG_OK;
+}
+
+/* The next of its charters beside ours; *ret_same false when the job has ended. */
+static enum torg_err compare_one(struct sync *sync, struct sync_job *job, struct span theirs,
+                                 bool *ret_same)
+{
+    struct charter_signed held, other;
+    struct span stored;
+    enum torg_err err = charter_signed_parse(theirs, &other);
+
+    *ret_same = false;
+    if (err) {
+        compare_blame(sync, job);
+        return TORG_OK;
+    }
+    err =
+        replica_charter_get(sync->read, sync->origins[job->origin].number, job->compared, &stored);
+    if (!err)
+        err = charter_signed_parse(stored, &held);
+    if (err)
+        return TORG_E_CORRUPT;
+    if (!span_equal(held.bytes, other.bytes))
+        return compare_differs(sync, job, stored, theirs);
+    *ret_same = true;
+    job->compared++;
+    return TORG_OK;
+}
+
+static enum torg_err compare_answer(struct sync *sync, struct sync_job *job,
+                                    const struct frame_list *list)
+{
+    struct profile_reader in = frame_list_reader(list);
+    uint64_t newest = sync->origins[job->origin].charter_no;
+
+    sync->peers[job->peer].rows[job->origin].charters_doubted = false;
+    for (uint32_t i = 0; i < list->count && job->compared <= newest; i++) {
+        bool same;
+        enum torg_err err = compare_one(sync, job, profile_skip(&in), &same);
+
+        if (err || !same)
+            return err;
+    }
+    if (list->count && job->compared <= newest)
+        return compare_ask(sync, job);
+    compare_blame(sync, job); /* they are ours, and it sent what they do not allow */
+    return TORG_OK;
+}
+
+enum torg_err sync_charters_settle(struct sync *sync, uint32_t index)
+{
+    struct sync_origin *origin = &sync->origins[index];
+    struct sync_pending pending = {.origin = index, .job = SYNC_NONE};
+    struct sync_store *store;
+    enum torg_err err;
+
+    if (!origin->settle_due || origin->pending_settle || !origin->known)
+        return TORG_OK;
+    if (sync->now_ms < origin->retry_ms || !sync_store_room(sync)) {
+        sync_origin_attend_at(sync, index, sync->now_ms + SYNC_DIAL_MS_MIN);
+        return TORG_OK;
+    }
+    store = calloc(1, sizeof(*store));
+    if (!store)
+        return TORG_E_NOMEM;
+    store->write.kind = REPLICA_WRITE_SETTLE;
+    store->write.charter = origin->named;
+    err = sync_store_submit(sync, store, &pending);
+    return err;
+}
+
+void sync_charters_settled(struct sync *sync, const struct sync_pending *pending, enum torg_err err)
+{
+    struct sync_origin *origin = &sync->origins[pending->origin];
+
+    origin->settle_due = false;
+    if (!err)
+        sync_note(sync, "origin.settled", " origin=%02x%02x%02x%02x charter_no=%" PRIu64,
+                  origin->id.bytes[0], origin->id.bytes[1], origin->id.bytes[2],
+                  origin->id.bytes[3], origin->charter_no);
+}
+
+/* ---- answers ---- */
+
 enum torg_err sync_charters_answer(struct sync *sync, struct sync_job *job,
                                    const struct frame *frame)
 {
@@ -52,6 +231,8 @@ enum torg_err sync_charters_answer(struct sync *sync, struct sync_job *job,
     struct sync_store *store;
     enum torg_err err;
 
+    if (job->compared)
+        return compare_answer(sync, job, &frame->charter.charters);
     if (frame->charter.charters.count == 0) {
         sync_job_end(sync, job, SYNC_STRIKE);
         return TORG_OK;
@@ -97,6 +278,10 @@ void sync_charters_stored(struct sync *sync, struct sync_job *job, enum torg_err
     if (err == TORG_E_GAP || err == TORG_E_STALE) {
         /* Not what was asked for; and while it claims more, no head is asked of anybody. */
         sync_job_end(sync, job, SYNC_STRIKE);
+        return;
+    }
+    if (sync_charters_doubt(sync, job->peer, job->origin)) {
+        sync_job_end(sync, job, SYNC_NEITHER); /* it may follow another one than ours */
         return;
     }
     session_close(session, err, FRAME_CODE_BAD_CHARTER, "a charter that does not follow");

@@ -76,6 +76,22 @@ static void pins_settle(struct sync_trust *trust)
     trust->pin_count = kept;
 }
 
+static void pin_read(const struct sync_config *config, size_t i, struct sync_pin *pin)
+{
+    const struct hash *charter = config->trusted_charters ? config->trusted_charters[i] : NULL;
+
+    *pin = (struct sync_pin){
+        .id = config->trusted[i],
+        .mask = config->subscribe_mask &
+                (config->trusted_masks ? config->trusted_masks[i] : COLLECTION_MASK_ALL),
+        .quota =
+            config->trusted_quotas ? config->trusted_quotas[i] : config->limits.listings_per_origin,
+    };
+    pin->has_charter = charter != NULL;
+    if (charter)
+        pin->charter = *charter;
+}
+
 static enum torg_err trust_make(const struct sync_config *config, struct sync_trust *ret_trust)
 {
     struct sync_trust trust = {
@@ -92,13 +108,7 @@ static enum torg_err trust_make(const struct sync_config *config, struct sync_tr
     if (!trust.pins)
         return TORG_E_NOMEM;
     for (size_t i = 0; i < config->trusted_count; i++)
-        trust.pins[trust.pin_count++] = (struct sync_pin){
-            .id = config->trusted[i],
-            .mask = config->subscribe_mask &
-                    (config->trusted_masks ? config->trusted_masks[i] : COLLECTION_MASK_ALL),
-            .quota = config->trusted_quotas ? config->trusted_quotas[i]
-                                            : config->limits.listings_per_origin,
-        };
+        pin_read(config, i, &trust.pins[trust.pin_count++]);
     if (config->has_catalogue)
         trust.pins[trust.pin_count++] = (struct sync_pin){
             .id = config->catalogue,
@@ -115,6 +125,9 @@ static void origin_name(const struct sync_pin *pin, struct sync_origin *origin)
     origin->id = pin->id;
     origin->subscribed = pin->mask;
     origin->quota = pin->quota;
+    origin->has_named = pin->has_charter;
+    origin->named = pin->charter;
+    origin->settle_due = pin->has_charter;
 }
 
 static void origin_begin(const struct sync_trust *trust, uint32_t heads_burst,
@@ -365,6 +378,7 @@ static void origins_move(struct sync *sync, struct sync_origin *origins, uint32_
         origins[i].evidence = old->evidence;
         origins[i].evidence_link = old->evidence_link;
         origins[i].pending_proof = old->pending_proof;
+        origins[i].pending_settle = old->pending_settle;
         old->evidence = (struct buffer){0};
         origins[i].pending = old->pending;
         origins[i].pending_beat = old->pending_beat;

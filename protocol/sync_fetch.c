@@ -79,6 +79,10 @@ static uint32_t choose(struct sync *sync, uint32_t index, enum need need)
             sync_origin_attend_at(sync, index, peer->rows[index].distrusted_until_ms);
             continue;
         }
+        if (sync_charters_differ(sync, &peer->rows[index])) {
+            sync_origin_attend_at(sync, index, peer->rows[index].differs_until_ms);
+            continue;
+        }
         if (best == SYNC_NONE || better(sync, origin, index, i, best))
             best = i;
     }
@@ -97,7 +101,7 @@ bool sync_fetch_turn_over(const struct sync *sync, const struct sync_job *job)
 
         if (i == job->peer || !peer->link || peer->link->session.state != SESSION_OPEN)
             continue;
-        if (sync_peer_believed(sync, row) &&
+        if (sync_peer_believed(sync, row) && !sync_charters_differ(sync, row) &&
             (row_helps(row, origin, NEED_HEAD) || row_helps(row, origin, NEED_REST)))
             return true;
     }
@@ -140,7 +144,9 @@ static void head_refused(struct sync *sync, struct sync_job *job, struct span he
         sync_job_end(sync, job, SYNC_AGAIN);
         break;
     default:
-        sync_job_end(sync, job, SYNC_DISTRUST);
+        sync_job_end(sync, job,
+                     row->charters_doubted || sync_charters_differ(sync, row) ? SYNC_NEITHER
+                                                                              : SYNC_DISTRUST);
     }
 }
 
@@ -317,7 +323,7 @@ static uint32_t contradicting(const struct sync *sync, uint32_t index)
         const struct sync_row *row = peer->rows ? &peer->rows[index] : NULL;
 
         if (!peer->link || peer->link->session.state != SESSION_OPEN || !row->claimed ||
-            row->useless || !sync_peer_believed(sync, row))
+            row->useless || !sync_peer_believed(sync, row) || sync_charters_differ(sync, row))
             continue;
         if (row->contradicts && row->epoch == origin->epoch)
             return i;
@@ -352,6 +358,8 @@ enum torg_err sync_fetch_attend(struct sync *sync, uint32_t index)
     err = sync_drop_attend(sync, index);
     if (!err)
         err = sync_proof_attend(sync, index);
+    if (!err)
+        err = sync_charters_settle(sync, index);
     if (err || origin->evidence.size)
         return err; /* of a fork nothing is to be fetched before it is on record */
     ancestry_gives_way(sync, index);
@@ -368,6 +376,9 @@ enum torg_err sync_fetch_attend(struct sync *sync, uint32_t index)
         sync_job_starve(sync, index); /* whatever it needs, there is no place for a job */
         return TORG_OK;
     }
+    err = sync_charters_compare(sync, index, &asked);
+    if (err || asked)
+        return err;
     peer = choose(sync, index, NEED_CHARTERS);
     if (peer != SYNC_NONE)
         return sync_charters_begin(sync, index, peer);

@@ -45,6 +45,7 @@
 #define SYNC_GRAFT_MS_MIN 50
 #define SYNC_STRIKES_MAX 3
 #define SYNC_DISTRUST_MS 600000
+#define SYNC_CHARTERS_MS 600000 /* charters that differ are compared again so much later */
 #define SYNC_RETRY_MS_MIN 100
 #define SYNC_RETRY_MS_MAX 30000
 #define SYNC_MISSING_MS 60000
@@ -85,6 +86,8 @@ struct sync_pin {
     struct origin_id id;
     uint32_t mask;  /* collections wanted of it */
     uint32_t quota; /* listings that are taken of it; 0: no limit */
+    bool has_charter;
+    struct hash charter; /* of two with one number, this is the right one */
 };
 
 /* Whose listings are taken. */
@@ -106,6 +109,8 @@ struct sync_row {
     uint8_t head_hash[16];
     uint32_t mask;
     uint64_t charter_no;
+    bool charters_doubted;    /* what it sent fits no charter of ours: are its charters others? */
+    int64_t differs_until_ms; /* they are; nothing is asked of it before it is compared again */
     bool useless;   /* that head cannot be taken, by the charters that we have, or was looked at */
     bool too_large; /* that head has more listings than are taken of the origin */
     bool contradicts;    /* we hold another head under that number, below our newest */
@@ -185,6 +190,7 @@ struct sync_origin {
     bool known;  /* its charter 0 is held */
     uint32_t number;
     uint64_t charter_no, charter_epoch;
+    struct hash charter_hash;
     uint32_t public_mask, members_mask; /* by the charter: for everybody, for members */
     bool has_catalogue;
     struct origin_id catalogue; /* which says who its members are */
@@ -206,7 +212,7 @@ struct sync_origin {
 
     /* With the writer. */
     uint32_t pending;
-    bool pending_beat, pending_drop, pending_proof;
+    bool pending_beat, pending_drop, pending_proof, pending_settle;
     bool dropping;                         /* as noted */
     uint64_t expected_epoch, expected_hno; /* what is held once all that is pending succeeds */
 
@@ -235,6 +241,9 @@ struct sync_origin {
     struct buffer held_beat;         /* came before the charter that it needs */
     struct buffer evidence;          /* of its fork, checked, and not stored yet */
     uint32_t evidence_link;          /* where it came from; 0: it was found here */
+    bool has_named;                  /* the configuration or the catalogue says */
+    struct hash named;               /* which of two charters is right; */
+    bool settle_due;                 /* that has not been done yet */
     uint32_t head_tokens;
     int64_t head_at_ms;
     bool throttled;  /* as noted */
@@ -332,7 +341,9 @@ struct sync_job {
     size_t frontier_count, frontier_capacity;
     struct sync_region asked_regions[TRIE_PREFIXES_MAX];
     size_t asked_count;
-    uint64_t path_to; /* ANCESTRY: down to which head */
+    uint64_t path_to;  /* ANCESTRY: down to which head */
+    uint64_t compared; /* CHARTERS: so many are the same on both sides, and more are to be compared;
+                          0: new ones are wanted */
     uint32_t whole;
     struct listing_key *removed;
     size_t removed_count, removed_capacity;
@@ -502,6 +513,9 @@ enum torg_err sync_proof_find(struct sync *sync, uint32_t peer, uint32_t origin,
 enum torg_err sync_proof_find_by(struct sync *sync, uint32_t peer, uint32_t origin,
                                  const struct signed_span *other, const struct span *path,
                                  size_t count, bool *ret_forked);
+/* Evidence that was checked; of one fork one is enough. It came over link; 0: it was found here. */
+enum torg_err sync_proof_keep(struct sync *sync, uint32_t origin, uint32_t link,
+                              struct span evidence);
 /* A PROOF: kept if it convicts. */
 enum torg_err sync_proof_take(struct sync *sync, uint32_t peer, const struct origin_id *id,
                               struct span evidence);
@@ -584,6 +598,22 @@ enum torg_err sync_charters_begin(struct sync *sync, uint32_t origin, uint32_t p
 enum torg_err sync_charters_answer(struct sync *sync, struct sync_job *job,
                                    const struct frame *frame);
 void sync_charters_stored(struct sync *sync, struct sync_job *job, enum torg_err err);
+/*
+ * Something that the peer sent of the origin is signed by nobody whom our charters name. Two
+ * charters with one number may be about: false if not, for it is charter 0 that we go by, and the
+ * peer is to blame. Else its charters are compared with ours, and whoever has the same as we is
+ * to blame then.
+ */
+bool sync_charters_doubt(struct sync *sync, uint32_t peer, uint32_t origin);
+/* Compare them, if any are doubted. */
+enum torg_err sync_charters_compare(struct sync *sync, uint32_t origin, bool *ret_asked);
+/* Does the peer go by other charters of the origin than we? */
+bool sync_charters_differ(const struct sync *sync, const struct sync_row *row);
+/* If one of two charters has been named, and that is not done, it goes to the writer. */
+enum torg_err sync_charters_settle(struct sync *sync, uint32_t origin);
+/* It is done, or there are no two charters of which it is one. */
+void sync_charters_settled(struct sync *sync, const struct sync_pending *pending,
+                           enum torg_err err);
 
 /* ---- sync_delta.c ---- */
 /* SYNC_FOR_DELTA, or SYNC_FOR_LOOK and SYNC_FOR_QUOTA: only the head. */

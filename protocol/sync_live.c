@@ -282,6 +282,16 @@ enum torg_err sync_live_published(struct sync *sync)
 
 /* ---- in ---- */
 
+/* From now on the peer tells of the origin's commits by HAVE alone. */
+static void prune(struct sync *sync, uint32_t peer, uint32_t origin)
+{
+    struct sync_row *row = &sync->peers[peer].rows[origin];
+
+    row->eager_in = false;
+    row->tree_due = SYNC_TREE_PRUNE;
+    sync_link_row_due(sync, peer, origin);
+}
+
 void sync_live_blame(struct sync *sync, uint32_t peer, uint32_t origin, struct span head,
                      enum torg_err err)
 {
@@ -300,19 +310,17 @@ void sync_live_blame(struct sync *sync, uint32_t peer, uint32_t origin, struct s
         if (sync_proof_find(sync, peer, origin, &other))
             return; /* no memory, or a store that cannot be read: it comes again */
         return;
+    case TORG_E_SIGNATURE:
+    case TORG_E_INVALID:
+        if (sync_charters_doubt(sync, peer, origin)) {
+            prune(sync, peer, origin);
+            return;
+        }
+        break;
     default:
-        session_close_fault(session, err, session_code_of(err));
+        break;
     }
-}
-
-/* From now on the peer tells of the origin's commits by HAVE alone. */
-static void prune(struct sync *sync, uint32_t peer, uint32_t origin)
-{
-    struct sync_row *row = &sync->peers[peer].rows[origin];
-
-    row->eager_in = false;
-    row->tree_due = SYNC_TREE_PRUNE;
-    sync_link_row_due(sync, peer, origin);
+    session_close_fault(session, err, session_code_of(err));
 }
 
 /* The second copy of a commit: this path is not needed, if another one stands. */

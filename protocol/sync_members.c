@@ -47,6 +47,8 @@ static bool take(void *context, const struct member *member)
         .id = member->origin,
         .mask = sync->trust.members_mask,
         .quota = member->quota ? member->quota : sync->limits.listings_per_origin,
+        .has_charter = member->has_charter,
+        .charter = member->charter,
     };
     return true;
 }
@@ -65,7 +67,10 @@ static bool same_members(const struct sync_trust *trust, const struct reading *r
     for (uint32_t i = 0; i < reading->count && same; i++)
         same = id_order(&trust->members[i], &reading->members[i]) == 0 &&
                trust->members[i].mask == reading->members[i].mask &&
-               trust->members[i].quota == reading->members[i].quota;
+               trust->members[i].quota == reading->members[i].quota &&
+               trust->members[i].has_charter == reading->members[i].has_charter &&
+               memcmp(&trust->members[i].charter, &reading->members[i].charter,
+                      sizeof(trust->members[i].charter)) == 0;
     return same;
 }
 

@@ -150,13 +150,18 @@ static uint32_t held_of(const struct replica_origin *record)
     return mask;
 }
 
+static bool is_charter(const struct sync_origin *origin, const struct hash *hash)
+{
+    return memcmp(&origin->charter_hash, hash, sizeof(*hash)) == 0;
+}
+
 static enum torg_err take_record(struct sync *sync, struct sync_origin *origin,
                                  const struct replica_origin *record)
 {
     uint32_t visible = 0, perhaps = 0;
     enum torg_err err = TORG_OK;
 
-    if (!origin->known || origin->charter_no != record->charter_no)
+    if (!origin->known || !is_charter(origin, &record->charter_hash))
         err = take_charter(sync, record, origin);
     sync_visible_look(sync, origin, record);
     if (!err)
@@ -166,6 +171,7 @@ static enum torg_err take_record(struct sync *sync, struct sync_origin *origin,
     origin->known = true;
     origin->number = record->number;
     origin->charter_no = record->charter_no;
+    origin->charter_hash = record->charter_hash;
     origin->charter_epoch = record->charter_epoch;
     origin->flags = record->flags;
     take_head(origin, record);
@@ -188,6 +194,7 @@ static void rows_reconsider(struct sync *sync, uint32_t index)
             continue;
         sync->peers[i].rows[index].useless = false;
         sync->peers[i].rows[index].too_large = false;
+        sync->peers[i].rows[index].differs_until_ms = 0;
     }
 }
 
@@ -269,13 +276,13 @@ enum torg_err sync_origin_refresh(struct sync *sync, uint32_t index)
         sync_origin_attend_at(sync, index, sync->now_ms + SYNC_DIAL_MS_MIN);
         return err;
     }
-    if (before.charter_no != origin->charter_no) {
+    if (!is_charter(origin, &before.charter_hash)) {
         rows_reconsider(sync, index);
         sync_quota_forget(origin);
     }
     if (before.epoch != origin->epoch || before.hno != origin->hno)
         rows_compare(sync, index, &before);
-    if (before.known && before.charter_no == origin->charter_no && before.epoch == origin->epoch &&
+    if (before.known && is_charter(origin, &before.charter_hash) && before.epoch == origin->epoch &&
         before.hno == origin->hno && before.complete == origin->complete &&
         before.wanted == origin->wanted && before.flags == origin->flags)
         return TORG_OK;

@@ -58,12 +58,13 @@ static enum torg_err proof_tell_all(struct sync *sync, uint32_t index, uint32_t 
 
 /* ---- in ---- */
 
-/* Evidence that was checked; of one fork one is enough. */
-static enum torg_err proof_keep(struct sync *sync, uint32_t index, uint32_t link,
-                                struct span evidence)
+enum torg_err sync_proof_keep(struct sync *sync, uint32_t index, uint32_t link,
+                              struct span evidence)
 {
     struct sync_origin *origin = &sync->origins[index];
 
+    if (origin->evidence.size)
+        return TORG_OK;
     buffer_put_span(&origin->evidence, evidence);
     origin->evidence_link = link;
     sync_origin_attend(sync, index);
@@ -88,7 +89,7 @@ enum torg_err sync_proof_take(struct sync *sync, uint32_t peer, const struct ori
         err = replica_proof_check(sync->read, &record, evidence, &epoch);
     if (err)
         return sync_job_is_trouble(err) ? err : TORG_OK; /* by other charters than ours, perhaps */
-    return proof_keep(sync, index, link->id, evidence);
+    return sync_proof_keep(sync, index, link->id, evidence);
 }
 
 enum torg_err sync_proof_find(struct sync *sync, uint32_t peer, uint32_t index,
@@ -120,7 +121,7 @@ enum torg_err sync_proof_find_by(struct sync *sync, uint32_t peer, uint32_t inde
                   " peer=%s origin=%02x%02x%02x%02x epoch=%" PRIu64 " hno=%" PRIu64,
                   sync->peers[peer].name, origin->id.bytes[0], origin->id.bytes[1],
                   origin->id.bytes[2], origin->id.bytes[3], origin->epoch, origin->hno);
-        err = proof_keep(sync, index, 0, buffer_span(&evidence));
+        err = sync_proof_keep(sync, index, 0, buffer_span(&evidence));
     }
     buffer_done(&evidence);
     return err;
@@ -172,5 +173,6 @@ enum torg_err sync_proof_stored(struct sync *sync, const struct sync_pending *pe
     if (err && err != TORG_E_KNOWN)
         return TORG_OK;                     /* a newer charter has come in between */
     origin->flags |= REPLICA_FLAG_DISPUTED; /* our own is not read again before it is published */
+    origin->settle_due = origin->has_named;
     return proof_tell_all(sync, pending->origin, pending->link);
 }

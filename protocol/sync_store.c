@@ -70,6 +70,8 @@ enum torg_err sync_store_submit(struct sync *sync, struct sync_store *store,
         origin->pending_drop = true;
     if (pending->kind == REPLICA_WRITE_PROOF)
         origin->pending_proof = true;
+    if (pending->kind == REPLICA_WRITE_SETTLE)
+        origin->pending_settle = true;
     if (pending->kind == REPLICA_WRITE_COMMIT) {
         origin->expected_epoch = pending->epoch;
         origin->expected_hno = pending->hno;
@@ -89,6 +91,10 @@ static enum torg_err live_stored(struct sync *sync, const struct sync_pending *p
 {
     if (pending->kind == REPLICA_WRITE_PROOF && !sync_job_is_trouble(err))
         return sync_proof_stored(sync, pending, err);
+    if (pending->kind == REPLICA_WRITE_SETTLE && !sync_job_is_trouble(err)) {
+        sync_charters_settled(sync, pending, err);
+        return TORG_OK;
+    }
     switch (err) {
     case TORG_OK:
         if (pending->kind == REPLICA_WRITE_COMMIT)
@@ -148,6 +154,8 @@ enum torg_err sync_store_stored(struct sync *sync, uint64_t ticket, enum torg_er
         origin->pending_drop = false;
     if (pending.kind == REPLICA_WRITE_PROOF)
         origin->pending_proof = false;
+    if (pending.kind == REPLICA_WRITE_SETTLE)
+        origin->pending_settle = false;
     result = origin->own && !pending.recovering ? sync_own_missing(sync, pending.origin)
                                                 : sync_origin_refresh(sync, pending.origin);
     if (!err && (pending.kind == REPLICA_WRITE_COMMIT ||

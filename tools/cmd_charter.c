@@ -192,9 +192,12 @@ static int show_draft(const char *path)
 static void print_own(const struct config *config, const struct charter_own *own)
 {
     char origin[2 * sizeof(own->origin.id.bytes) + 1];
+    char hash[2 * sizeof(own->origin.charter_hash.bytes) + 1];
 
     hex_encode(own->origin.id.bytes, sizeof(own->origin.id.bytes), origin);
     printf("%-13s %s\n", "origin", origin);
+    hex_encode(own->origin.charter_hash.bytes, sizeof(own->origin.charter_hash.bytes), hash);
+    printf("%-13s %s\n", "hash", hash);
     print_charter(config, &own->charter);
 }
 

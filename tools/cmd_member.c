@@ -30,13 +30,14 @@ static const char help[] =
     "  --networks ID,ID       the networks that it belongs to, by their listings' ids; none\n"
     "  --endpoints HOST:PORT  what neighbours dial, several with commas; none\n"
     "  --quota N              how many listings it may publish, as agreed; none\n"
+    "  --charter HASH         the right one of two charters with one number; none\n"
     "  --json                 list as JSON\n"
     "  --config FILE          the node's configuration\n"
     "  --help\n";
 
 struct member_options {
     const char *config;
-    const char *status, *name, *groups, *networks, *endpoints, *quota;
+    const char *status, *name, *groups, *networks, *endpoints, *quota, *charter;
     bool json;
 };
 
@@ -151,6 +152,10 @@ static bool apply(json_t *properties, const struct member_options *options)
     set_list(properties, "groups", options->groups);
     set_list(properties, "networks", options->networks);
     set_list(properties, "endpoints", options->endpoints);
+    if (options->charter && strcmp(options->charter, "none") == 0)
+        json_object_del(properties, "charter");
+    else if (options->charter)
+        json_object_set_new(properties, "charter", json_string(options->charter));
     if (!options->quota)
         return true;
     if (strcmp(options->quota, "none") == 0) {
@@ -339,11 +344,17 @@ static int run(const char *verb, const char *word, const struct member_options *
 int cmd_member(int argc, char **argv)
 {
     static const struct option longs[] = {
-        {"config", required_argument, NULL, 'c'},   {"status", required_argument, NULL, 's'},
-        {"name", required_argument, NULL, 'm'},     {"groups", required_argument, NULL, 'g'},
-        {"networks", required_argument, NULL, 'n'}, {"endpoints", required_argument, NULL, 'e'},
-        {"quota", required_argument, NULL, 'q'},    {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},           {0},
+        {"config", required_argument, NULL, 'c'},
+        {"status", required_argument, NULL, 's'},
+        {"name", required_argument, NULL, 'm'},
+        {"groups", required_argument, NULL, 'g'},
+        {"networks", required_argument, NULL, 'n'},
+        {"endpoints", required_argument, NULL, 'e'},
+        {"quota", required_argument, NULL, 'q'},
+        {"json", no_argument, NULL, 'j'},
+        {"charter", required_argument, NULL, 'r'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
     };
     struct member_options options = {0};
     struct cli_words words;
@@ -371,6 +382,9 @@ int cmd_member(int argc, char **argv)
             break;
         case 'q':
             options.quota = optarg;
+            break;
+        case 'r':
+            options.charter = optarg;
             break;
         case 'j':
             options.json = true;

@@ -300,8 +300,70 @@ def test_two_of_three_root_keys():
              text="not a root key", code=1)
 
 
+def test_two_charters_with_one_number():
+    """A's root key signs two charters 1. B goes by one, C by the other; nobody is cut off."""
+    with Federation() as federation:
+        a, b = federation.line("A", "B")
+        c = federation.found("C")
+        federation.link(c, a)
+        federation.link(c, b)
+        a.start()
+        a.publish("offers", feature("From before"))
+        a.stop()
+        kept = federation.directory / "kept"
+        shutil.copytree(a.directory, kept)
+
+        def become(what):
+            shutil.rmtree(a.directory)
+            shutil.copytree(what, a.directory)
+        change(a, "--new-signing-key")
+        right = federation.directory / "right"
+        shutil.copytree(a.directory, right)
+        become(kept)
+        change(a, "--new-signing-key", "--new-epoch")
+        wrong = shown(a)
+        a.start()
+        c.start()
+        a.publish("offers", feature("Under the wrong one"))
+        until("C has it", lambda: found(c, "wrong one") == 1)
+        a.stop()
+        become(right)
+        named = shown(a)
+        assert named["hash"] != wrong["hash"] and named["charter"] == "1, epoch 1", named
+        a.start()
+        b.start()
+        a.publish("offers", feature("Under the right one"))
+        until("B has it", lambda: found(b, "right one") == 1)
+        until("C knows of both",
+              lambda: c.origins()["A"].get("twoCharters", {}).get("rival") == named["hash"])
+        assert c.origins()["A"]["twoCharters"] == \
+            {"number": 1, "stands": wrong["hash"], "rival": named["hash"]}
+        assert "disputed" in c.origins()["A"]["flags"]
+        b.publish("offers", feature("From B to C"))
+        until("B and C go on", lambda: found(c, "From B to C") == 1)
+        a.publish("offers", feature("A goes on"))
+        lines = c.conf.read_text().splitlines()
+        at = next(i for i, line in enumerate(lines) if line.startswith("origin a "))
+        lines.insert(at + 1, f"charter a = {named['hash']}")
+        c.conf.write_text("\n".join(lines) + "\n")
+        c.process.send_signal(1)
+        until("C goes over", lambda: found(c, "right one") == 1 and found(c, "wrong one") == 0)
+        assert c.origins()["A"]["charterHash"] == named["hash"]
+        lines = b.conf.read_text().splitlines()
+        at = next(i for i, line in enumerate(lines) if line.startswith("origin a "))
+        lines.insert(at + 1, f"charter a = {named['hash']}")
+        b.conf.write_text("\n".join(lines) + "\n")
+        b.process.send_signal(1)
+        until("and all have what came meanwhile",
+              lambda: found(b, "A goes on") == 1 and found(c, "A goes on") == 1)
+        federation.wait_equal()
+        for node in federation.nodes:
+            node.stop()
+            assert node.verify().returncode == 0, node.verify().stdout
+
+
 if __name__ == "__main__":
     run(test_neighbours_follow_a_new_signing_key, test_new_epoch_ends_what_a_thief_signed,
         test_root_and_node_keys_and_address, test_what_is_refused_changes_nothing,
-        test_two_of_three_root_keys, test_a_draft_shows_only_what_it_is,
-        test_a_draft_keeps_nothing_for_members_that_is_shown)
+        test_two_of_three_root_keys, test_two_charters_with_one_number,
+        test_a_draft_shows_only_what_it_is, test_a_draft_keeps_nothing_for_members_that_is_shown)

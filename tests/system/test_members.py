@@ -45,6 +45,13 @@ def test_entries_are_written_on_the_catalogues_node():
         assert members(region)["Town"]["groups"] == ["coast", "north/inland"]
         assert members(region)["Byn"]["quota"] == 100
         assert members(region)["Byn"]["status"] == "active"
+        hash_of_charter = shown(village)["hash"]
+        member(region, "set", "Byn", "--charter", hash_of_charter)
+        assert members(region)["Byn"]["charter"] == hash_of_charter
+        short = member(region, "set", "Byn", "--charter", "abc", check=False)
+        assert short.returncode == 1 and "64" in short.stderr, short
+        member(region, "set", "Byn", "--charter", "none")
+        assert "charter" not in members(region)["Byn"]
 
         again = member(region, "add", str(town.card), check=False)
         assert again.returncode == 1 and "listed already" in again.stderr, again

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+#include "tests/support/test.h"
+
+#include "tests/support/table.h"
+
+/*
+ * Two charters with one number, as a node sees them that went by one and meets a peer that goes
+ * by the other. The peer is as honest as the node: nobody is cut off.
+ */
+
+/* The other town, whose root key has signed a second charter 1 elsewhere. */
+static void twin_init(struct town *twin)
+{
+    town_init(twin, 2);
+    twin->next_key_no = 7;
+    town_rotate(twin, false);
+}
+
+/* The node goes by charter 1 of the other town, and holds a commit under it. */
+static void begin(struct table *table, struct town *twin)
+{
+    twin_init(twin);
+    town_rotate(&table->other, false);
+    table_introduce(table);
+    table_commit(&table->other, 1);
+    table_batch(table, &table->other, false);
+    table_assert_holds(table, &table->other, 1, 0);
+    table->seat->heard_count = 0;
+}
+
+static struct replica_origin record_held(const struct table *table)
+{
+    struct replica_origin record;
+    struct kv read;
+
+    assert_ok(kv_mem_read_begin(table->own.mem, &read));
+    assert_ok(replica_origin_get(&read, &table->other.id, &record));
+    kv_mem_read_end(&read);
+    return record;
+}
+
+static bool is_disputed(const struct table *table)
+{
+    return record_held(table).flags & REPLICA_FLAG_DISPUTED;
+}
+
+static bool goes_by(const struct table *table, const struct town *town)
+{
+    struct replica_origin held = record_held(table), right = table_record(town);
+
+    return memcmp(&held.charter_hash, &right.charter_hash, sizeof(held.charter_hash)) == 0;
+}
+
+/* From whatever the node asked for last, most at one time. */
+static void answer_charters(struct table *table, const struct town *town, size_t most)
+{
+    const struct frame *asked = table_heard(table, FRAME_CHARTER_REQ);
+    struct frame frame = {.type = FRAME_CHARTER};
+    uint64_t from;
+
+    assert_non_null(asked);
+    from = asked->charter_req.from;
+    table->seat->heard_count = 0;
+    frame_rows_clear(&table->rows);
+    for (size_t i = from; i < town->charter_count && i < from + most; i++)
+        frame_rows_packed(&table->rows, buffer_span(&town->charters[i]));
+    frame.charter.origin = town->id;
+    frame.charter.charters = frame_rows_list(&table->rows);
+    table_say(table, &frame);
+}
+
+static void test_a_charter_that_follows_another(void **state)
+{
+    struct table *table = *state;
+    struct town twin;
+
+    begin(table, &twin);
+    town_rotate(&twin, false);
+    table_have(table, &twin, 0);
+    assert_int_equal(table_heard(table, FRAME_CHARTER_REQ)->charter_req.from, 2);
+    answer_charters(table, &twin, 9);
+    assert_int_equal(table_heard(table, FRAME_CHARTER_REQ)->charter_req.from, 1);
+    answer_charters(table, &twin, 9);
+    assert_false(table->seat->closed);
+    assert_true(is_disputed(table));
+    assert_non_null(table_heard(table, FRAME_PROOF)); /* who has the other is told of ours */
+    assert_int_equal(record_held(table).charter_no, 1);
+    table->seat->heard_count = 0;
+    table_have(table, &twin, 0);
+    table_tick(table, 10000);
+    assert_null(table_heard(table, FRAME_CHARTER_REQ)); /* it is known now, for a while */
+    assert_null(table_heard(table, FRAME_PULL));
+    assert_false(table->seat->closed);
+    town_done(&twin);
+}
+
+/* The number says nothing: both have charter 1. A head says that they differ. */
+static void test_a_head_under_another(void **state)
+{
+    struct table *table = *state;
+    struct town twin;
+
+    begin(table, &twin);
+    table_commit(&twin, 101);
+    table_commit(&twin, 102);
+    table_batch(table, &twin, false);
+    assert_int_equal(table_heard(table, FRAME_CHARTER_REQ)->charter_req.from, 1);
+    answer_charters(table, &twin, 9);
+    assert_true(is_disputed(table));
+    assert_non_null(table_heard(table, FRAME_PROOF));
+    table_commit(&twin, 103);
+    table_batch(table, &twin, false); /* it cannot know better */
+    assert_false(table->seat->closed);
+    assert_int_equal(record_held(table).head.hno, 1);
+    table_assert_holds(table, &table->other, 1, 0);
+    town_done(&twin);
+}
+
+/* Many charters come in several frames. */
+static void test_charters_one_by_one(void **state)
+{
+    struct table *table = *state;
+    struct town twin;
+
+    town_init(&twin, 2);
+    for (int i = 0; i < 3; i++) {
+        town_rotate(&twin, false);
+        town_rotate(&table->other, false);
+    }
+    twin.next_key_no = 7;
+    town_rotate(&twin, false);
+    town_rotate(&table->other, false);
+    table_introduce(table);
+    town_rotate(&twin, false);
+    table->seat->heard_count = 0;
+    table_have(table, &twin, 0);
+    answer_charters(table, &twin, 1); /* number 5 */
+    for (uint64_t no = 1; no <= 4; no++) {
+        assert_int_equal(table_heard(table, FRAME_CHARTER_REQ)->charter_req.from, no);
+        assert_false(is_disputed(table));
+        answer_charters(table, &twin, 1);
+    }
+    assert_true(is_disputed(table));
+    assert_false(table->seat->closed);
+    town_done(&twin);
+}
+
+/* Whoever goes by the same charters has no excuse. */
+static void test_a_forger_is_found_out(void **state)
+{
+    struct table *table = *state;
+    struct town stranger;
+
+    town_init(&stranger, 2);
+    town_rotate(&table->other, false);
+    table_introduce(table);
+    table->seat->heard_count = 0;
+    stranger.next_key_no = 7;
+    town_rotate(&stranger, false);
+    table_commit(&stranger, 101);
+    table_batch(table, &stranger, false);
+    assert_false(table->seat->closed);
+    answer_charters(table, &table->other, 9);
+    assert_true(table->seat->closed);
+    assert_false(is_disputed(table));
+    town_done(&stranger);
+}
+
+/* And so has one who shows a charter that no root key has signed. */
+static void test_a_forged_charter_is_no_excuse(void **state)
+{
+    struct table *table = *state;
+    struct charter_signed forged;
+    struct buffer bytes = {0};
+    struct town twin;
+
+    begin(table, &twin);
+    table_commit(&twin, 101);
+    table_batch(table, &twin, false);
+    assert_ok(charter_signed_parse(buffer_span(&twin.charters[1]), &forged));
+    forged.signatures[0].signature.bytes[5] ^= 1;
+    charter_signed_pack(&forged, &bytes);
+    buffer_done(&twin.charters[1]);
+    twin.charters[1] = bytes;
+    answer_charters(table, &twin, 9);
+    assert_true(table->seat->closed);
+    assert_false(is_disputed(table));
+    town_done(&twin);
+}
+
+/* It does not answer, and goes on sending: that has its price. */
+static void test_a_doubt_cannot_be_kept_up(void **state)
+{
+    struct table *table = *state;
+    struct town twin;
+
+    begin(table, &twin);
+    for (int i = 0; i < 500 && !table->seat->closed; i++) {
+        table_commit(&twin, 101);
+        table_batch(table, &twin, false);
+    }
+    assert_true(table->seat->closed);
+    town_done(&twin);
+}
+
+static void name_right(struct table *table, const struct town *right)
+{
+    struct sync_actions actions = {0};
+    struct sync_peer_config peers[2];
+    struct origin_id trusted[1];
+    struct sync_config config = table_config(table, peers, trusted);
+    struct charter_signed object;
+    const struct hash *names[1];
+    struct hash hash;
+
+    assert_ok(charter_signed_parse(buffer_span(&right->charters[1]), &object));
+    hash = charter_hash(object.bytes);
+    names[0] = &hash;
+    config.trusted_charters = names;
+    assert_ok(sync_reconfigure(table->sync, &config, &actions));
+    table_carry_out(table, &actions);
+    sync_actions_done(&actions);
+    table_tick(table, 1000);
+}
+
+/* The operator names the other one: the node goes over, and is healed by whoever has it. */
+static void test_the_right_one_is_named(void **state)
+{
+    struct table *table = *state;
+    struct town twin;
+
+    begin(table, &twin);
+    table_commit(&twin, 101);
+    table_batch(table, &twin, false);
+    answer_charters(table, &twin, 9);
+    assert_true(is_disputed(table));
+    table->seat->heard_count = 0;
+    name_right(table, &twin);
+    assert_false(is_disputed(table));
+    assert_true(goes_by(table, &twin));
+    table_have(table, &twin, 0);
+    table_answer_trie(table, &twin);
+    table_answer_fetch(table, &twin, true);
+    table_assert_holds(table, &twin, 1, 0);
+    assert_false(table->seat->closed);
+    town_done(&twin);
+}
+
+/* Named before anybody has seen the other: the first dispute ends where it begins. */
+static void test_named_beforehand(void **state)
+{
+    struct table *table = *state;
+    struct town twin;
+
+    begin(table, &twin);
+    name_right(table, &twin);
+    table_commit(&twin, 101);
+    table_batch(table, &twin, false);
+    answer_charters(table, &twin, 9);
+    table_tick(table, 1000);
+    assert_false(is_disputed(table));
+    table_have(table, &twin, 0);
+    table_answer_trie(table, &twin);
+    table_answer_fetch(table, &twin, true);
+    table_assert_holds(table, &twin, 1, 0);
+    town_done(&twin);
+}
+
+/* The one that stands is named: its heads are taken again. */
+static void test_ours_is_named(void **state)
+{
+    struct table *table = *state;
+    struct town twin;
+
+    begin(table, &twin);
+    table_commit(&twin, 101);
+    table_batch(table, &twin, false);
+    answer_charters(table, &twin, 9);
+    table_commit(&table->other, 2);
+    table_batch(table, &table->other, false);
+    assert_int_equal(record_held(table).head.hno, 1);
+    name_right(table, &table->other);
+    assert_false(is_disputed(table));
+    table_commit(&table->other, 3);
+    table_have(table, &table->other, 0);
+    table_tick(table, 1000);
+    assert_false(table->seat->closed);
+    town_done(&twin);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, table_setup, table_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_a_charter_that_follows_another),
+        TEST(test_a_head_under_another),
+        TEST(test_charters_one_by_one),
+        TEST(test_a_forger_is_found_out),
+        TEST(test_a_forged_charter_is_no_excuse),
+        TEST(test_a_doubt_cannot_be_kept_up),
+        TEST(test_the_right_one_is_named),
+        TEST(test_named_beforehand),
+        TEST(test_ours_is_named),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
