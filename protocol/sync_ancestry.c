@@ -121,7 +121,7 @@ enum torg_err sync_ancestry_begin(struct sync *sync, uint32_t index, bool *ret_a
     origin->ancestry_turn++;
     sync->peers[peer].rows[index].ancestry_ms = sync->now_ms;
     *ret_asked = true;
-    return sync_job_ask(sync, job, &frame);
+    return sync_job_ask(sync, job, &job->asked[0], &frame);
 }
 
 /* May a path be asked for on somebody's word? One at a time, and not at once after one in vain. */
@@ -324,7 +324,6 @@ enum torg_err sync_ancestry_answer(struct sync *sync, struct sync_job *job,
         sync_store_free(store);
         return err;
     }
-    job->asked = 0;
     return sync_store_submit(sync, store, &pending);
 }
 

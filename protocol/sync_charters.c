@@ -20,7 +20,7 @@ enum torg_err sync_charters_begin(struct sync *sync, uint32_t index, uint32_t pe
         return TORG_OK;
     frame.charter_req.origin = origin->id;
     frame.charter_req.from = origin->known ? origin->charter_no + 1 : 0;
-    return sync_job_ask(sync, job, &frame);
+    return sync_job_ask(sync, job, &job->asked[0], &frame);
 }
 
 static enum torg_err charters_fill(struct sync_store *store, const struct frame_list *list)
@@ -77,7 +77,7 @@ static enum torg_err compare_ask(struct sync *sync, struct sync_job *job)
 
     frame.charter_req.origin = sync->origins[job->origin].id;
     frame.charter_req.from = job->compared;
-    return sync_job_ask(sync, job, &frame);
+    return sync_job_ask(sync, job, &job->asked[0], &frame);
 }
 
 enum torg_err sync_charters_compare(struct sync *sync, uint32_t index, bool *ret_asked)
@@ -243,7 +243,6 @@ enum torg_err sync_charters_answer(struct sync *sync, struct sync_job *job,
         sync_store_free(store);
         return err;
     }
-    job->asked = 0;
     return sync_store_submit(sync, store, &pending);
 }
 

@@ -25,7 +25,7 @@ enum torg_err sync_delta_pull(struct sync *sync, uint32_t index, uint32_t peer,
     frame.pull.epoch = origin->epoch;
     frame.pull.hno = origin->hno;
     frame.pull.head_hash = origin->head_hash;
-    return sync_job_ask(sync, job, &frame);
+    return sync_job_ask(sync, job, &job->asked[0], &frame);
 }
 
 /* A parsed header of a delta, for sorting by place. */

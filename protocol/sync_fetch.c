@@ -306,8 +306,9 @@ static void ancestry_gives_way(struct sync *sync, uint32_t index)
     struct sync_origin *origin = &sync->origins[index];
     struct sync_job *job = origin->job == SYNC_NONE ? NULL : &sync->jobs[origin->job];
 
-    if (job && job->purpose == SYNC_FOR_ANCESTRY && job->asked && !takes_no_heads(origin) &&
-        choose(sync, index, NEED_HEAD) != SYNC_NONE && head_room(sync, index))
+    if (job && job->purpose == SYNC_FOR_ANCESTRY && sync_job_waits(job) &&
+        !takes_no_heads(origin) && choose(sync, index, NEED_HEAD) != SYNC_NONE &&
+        head_room(sync, index))
         sync_job_end(sync, job, SYNC_NEITHER);
 }
 
@@ -416,23 +417,30 @@ enum torg_err sync_fetch_attend(struct sync *sync, uint32_t index)
 
 /* ---- answers ---- */
 
-static struct sync_job *job_of(struct sync *sync, uint32_t peer, const struct frame *frame,
-                               uint64_t sid)
+static bool answers(const struct sync *sync, const struct sync_job *job,
+                    const struct sync_asked *asked, const struct frame *frame, uint64_t sid)
+{
+    if (frame->type == FRAME_CHARTER)
+        return asked->type == FRAME_CHARTER_REQ &&
+               memcmp(&sync->origins[job->origin].id, &frame->charter.origin,
+                      sizeof(frame->charter.origin)) == 0;
+    return asked->type && asked->sid == sid;
+}
+
+/* The request that a frame answers; NULL: it came too late. */
+static struct sync_asked *asked_of(struct sync *sync, uint32_t peer, const struct frame *frame,
+                                   uint64_t sid, struct sync_job **ret_job)
 {
     uint32_t link = sync->peers[peer].link->id;
 
     for (uint32_t i = 0; i < sync->limits.sync_sessions_total; i++) {
         struct sync_job *job = &sync->jobs[i];
 
-        if (!job->active || job->link != link || !job->asked)
-            continue;
-        if (frame->type == FRAME_CHARTER) {
-            if (job->asked == FRAME_CHARTER_REQ &&
-                memcmp(&sync->origins[job->origin].id, &frame->charter.origin,
-                       sizeof(frame->charter.origin)) == 0)
-                return job;
-        } else if (job->sid == sid) {
-            return job;
+        for (size_t at = 0; job->active && job->link == link && at < SYNC_ASKED_MAX; at++) {
+            if (!answers(sync, job, &job->asked[at], frame, sid))
+                continue;
+            *ret_job = job;
+            return &job->asked[at];
         }
     }
     return NULL;
@@ -475,6 +483,7 @@ enum torg_err sync_fetch_answer(struct sync *sync, uint32_t peer, const struct f
 {
     uint64_t sid = 0;
     uint8_t asked = 0;
+    struct sync_asked *request;
     struct sync_job *job;
 
     switch (frame->type) {
@@ -501,30 +510,32 @@ enum torg_err sync_fetch_answer(struct sync *sync, uint32_t peer, const struct f
         asked = FRAME_ANCESTRY_REQ;
         break;
     }
-    job = job_of(sync, peer, frame, sid);
-    if (!job)
-        return TORG_OK; /* an answer that came too late */
+    request = asked_of(sync, peer, frame, sid, &job);
+    if (!request)
+        return TORG_OK;
     sync->peers[peer].link->answered_ms = sync->now_ms;
     sync->peers[peer].link->answered_bytes += sync->peers[peer].link->session.frame_bytes;
     if (frame->type == FRAME_ERROR) {
         refused(sync, job, frame->error.code);
         return TORG_OK;
     }
-    if (job->asked != asked) {
+    if (request->type != asked) {
         sync_job_blame(sync, job, "an answer of another kind");
         return TORG_OK;
     }
+    if (frame->type != FRAME_ENTRIES || !frame->entries.more)
+        sync_job_answered(sync, job, request);
     switch (frame->type) {
     case FRAME_CHARTER:
         return sync_charters_answer(sync, job, frame);
     case FRAME_DELTA:
         return sync_delta_answer(sync, job, frame);
     case FRAME_ENTRIES:
-        return sync_want_answer(sync, job, frame);
+        return sync_want_answer(sync, job, request, frame);
     case FRAME_ANCESTRY:
         return sync_ancestry_answer(sync, job, frame);
     default:
-        return sync_trie_answer(sync, job, frame);
+        return sync_trie_answer(sync, job, request, frame);
     }
 }
 
@@ -554,7 +565,7 @@ enum torg_err sync_fetch_stored(struct sync *sync, const struct sync_pending *pe
     }
     if (err && err != TORG_E_KNOWN)
         job->store_failed = true;
-    if (job->asked)
+    if (sync_job_waits(job) && job->purpose != SYNC_FOR_TRIE)
         return TORG_OK;
     if (job->purpose == SYNC_FOR_MISSING && !job->store_failed) {
         if (job->stores == 0)

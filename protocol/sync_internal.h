@@ -66,6 +66,7 @@
  * and memory for the pages of one commit, untouched until then, serves those of the next.
  */
 #define SYNC_PART_BYTES 262144
+#define SYNC_ASKED_MAX 2     /* requests of one reconcile: the next is out while one is answered */
 #define SYNC_STORES_MAX 16   /* parts of one job that the writer has not answered */
 #define SYNC_SCAN_MAX 4096   /* listings looked at for a missing payload in one step */
 #define SYNC_HEAD_MS 3600    /* beyond limits.heads_burst, one head of an origin in so long */
@@ -305,6 +306,20 @@ struct sync_region {
     bool current; /* expected holds under job->root */
 };
 
+/* A request that is out. */
+struct sync_asked {
+    uint8_t type; /* of its frame; 0: none */
+    uint64_t sid;
+    int64_t at_ms;
+    uint64_t bytes; /* what the link had answered by then */
+    /* FETCH: which of job->wants. */
+    size_t want_first, want_end;
+    size_t want_seen; /* the first that its answers have not passed */
+    /* TRIE_REQ. */
+    struct sync_region regions[TRIE_PREFIXES_MAX];
+    size_t region_count;
+};
+
 struct sync_job {
     bool active;
     uint64_t serial;
@@ -312,21 +327,17 @@ struct sync_job {
     uint32_t origin, peer, link;
     uint64_t claim_epoch, claim_hno, claim_charter_no;
     int64_t started_ms;
-    uint64_t sid;  /* of the request that is out; 0: none */
-    uint8_t asked; /* its frame type */
-    int64_t asked_ms;
-    uint64_t asked_bytes; /* what the link had answered by then */
-    uint32_t stores;      /* STORE actions that are out */
-    bool store_failed;    /* one of them; the job ends when all are back */
+    struct sync_asked asked[SYNC_ASKED_MAX];
+    uint8_t about;   /* type of the request that was last sent, answered or given up: for the log */
+    uint32_t stores; /* STORE actions that are out */
+    bool store_failed; /* one of them; the job ends when all are back */
 
     struct buffer head; /* signed, under which everything here goes on */
     struct head parsed;
 
     struct sync_want *wants;
     size_t want_count, want_capacity;
-    size_t want_next;  /* the first that was not asked for */
-    size_t want_first; /* the first that the FETCH which is out asked for */
-    size_t want_seen;  /* the first that its answers have not passed */
+    size_t want_next; /* the first that was not asked for */
 
     struct buffer headers;
     struct sync_item *items;
@@ -336,11 +347,9 @@ struct sync_job {
     uint8_t collection;
     uint32_t mask; /* collections to be compared */
     struct trie_root root;
-    bool moving; /* the head moved on while subtrees were asked for */
+    bool moving; /* the head moved on while subtrees were asked for: now one thing at a time */
     struct sync_region *frontier;
     size_t frontier_count, frontier_capacity;
-    struct sync_region asked_regions[TRIE_PREFIXES_MAX];
-    size_t asked_count;
     uint64_t path_to;  /* ANCESTRY: down to which head */
     uint64_t compared; /* CHARTERS: so many are the same on both sides, and more are to be compared;
                           0: new ones are wanted */
@@ -572,8 +581,19 @@ void sync_job_blame(struct sync *sync, struct sync_job *job, const char *what);
 void sync_job_free(struct sync_job *job);
 /* Look at the origin again when a job ends. */
 void sync_job_starve(struct sync *sync, uint32_t origin);
-/* Send a request of a job and wait for its answer. */
-enum torg_err sync_job_ask(struct sync *sync, struct sync_job *job, struct frame *frame);
+/* Is an answer waited for; to a request of that type? */
+bool sync_job_waits(const struct sync_job *job);
+bool sync_job_waits_for(const struct sync_job *job, uint8_t type);
+/* Where a request may be noted that is sent beside those that are out; NULL: none may be now. */
+struct sync_asked *sync_job_may_ask(const struct sync *sync, struct sync_job *job);
+/* It was answered, as a whole, or is waited for no longer. */
+void sync_job_answered(struct sync *sync, struct sync_job *job, struct sync_asked *asked);
+/*
+ * Send a request of a job and wait for its answer. asked is one of the job's and free; what it
+ * asks for stands there already.
+ */
+enum torg_err sync_job_ask(struct sync *sync, struct sync_job *job, struct sync_asked *asked,
+                           struct frame *frame);
 /* What sync_store_submit wants to know of a job's write. */
 struct sync_pending sync_job_pending(const struct sync *sync, const struct sync_job *job);
 /* Errors of our own store, which say nothing about who sent what was to be stored. */
@@ -585,10 +605,13 @@ int64_t sync_job_next_tick_ms(const struct sync *sync);
 /* ---- sync_want.c ---- */
 /* One more of what the job is to fetch. TORG_E_NOMEM. */
 enum torg_err sync_want_add(struct sync_job *job, const struct sync_want *want);
-/* Ask for the next of job->wants; go on with the job when there is none. */
+/* Ask for whatever comes next, wants or subtrees; go on with the job when there is nothing. */
 enum torg_err sync_want_more(struct sync *sync, struct sync_job *job);
+/* Those that were answered need not be kept. */
+void sync_want_forget(struct sync_job *job);
 /* ENTRIES: what was asked for is taken. */
-enum torg_err sync_want_answer(struct sync *sync, struct sync_job *job, const struct frame *frame);
+enum torg_err sync_want_answer(struct sync *sync, struct sync_job *job, struct sync_asked *asked,
+                               const struct frame *frame);
 /* Store what is gathered in job->part, and job->removed, as kind says. */
 enum torg_err sync_want_store_part(struct sync *sync, struct sync_job *job,
                                    enum replica_write_kind kind);
@@ -660,7 +683,12 @@ void sync_ancestry_refused(struct sync *sync, struct sync_job *job);
 
 /* ---- sync_trie.c ---- */
 enum torg_err sync_trie_begin(struct sync *sync, struct sync_job *job);
-enum torg_err sync_trie_answer(struct sync *sync, struct sync_job *job, const struct frame *frame);
+enum torg_err sync_trie_answer(struct sync *sync, struct sync_job *job, struct sync_asked *asked,
+                               const struct frame *frame);
+/* May more subtrees be asked for before what is wanted, or to be removed, has been dealt with? */
+bool sync_trie_may_gather(const struct sync *sync, const struct sync_job *job);
+/* Ask for the next subtrees, of which there must be some. */
+enum torg_err sync_trie_ask(struct sync *sync, struct sync_job *job, struct sync_asked *asked);
 /* Everything that was asked for and stored is done: what next? */
 enum torg_err sync_trie_go_on(struct sync *sync, struct sync_job *job);
 

@@ -23,13 +23,69 @@ static uint32_t job_index(const struct sync *sync, const struct sync_job *job)
     return (uint32_t)(job - sync->jobs);
 }
 
+static uint32_t requests_of(const struct sync_job *job)
+{
+    uint32_t count = 0;
+
+    for (size_t i = 0; i < SYNC_ASKED_MAX; i++)
+        count += job->asked[i].type != 0;
+    return count;
+}
+
+/* A job whose answer is with the writer will ask again: it has a place as well. */
 bool sync_job_room(const struct sync *sync, uint32_t peer)
 {
     uint32_t with_peer = 0;
 
-    for (uint32_t i = 0; i < sync->limits.sync_sessions_total; i++)
-        with_peer += sync->jobs[i].active && sync->jobs[i].peer == peer;
+    for (uint32_t i = 0; i < sync->limits.sync_sessions_total; i++) {
+        const struct sync_job *job = &sync->jobs[i];
+        uint32_t requests = job->active ? requests_of(job) : 0;
+
+        if (job->active && job->peer == peer)
+            with_peer += requests ? requests : 1;
+    }
     return with_peer < sync->limits.sync_sessions_peer;
+}
+
+bool sync_job_waits(const struct sync_job *job)
+{
+    return requests_of(job) > 0;
+}
+
+bool sync_job_waits_for(const struct sync_job *job, uint8_t type)
+{
+    for (size_t i = 0; i < SYNC_ASKED_MAX; i++) {
+        if (job->asked[i].type == type)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * A reconcile asks for the next thing before it has the last, so that the peer
+ * has something to do while this side judges what came; unless another origin
+ * has not got a place to ask anything.
+ */
+struct sync_asked *sync_job_may_ask(const struct sync *sync, struct sync_job *job)
+{
+    bool first = !sync_job_waits(job);
+
+    if (!first && (job->purpose != SYNC_FOR_TRIE || job->moving || sync->starved ||
+                   !sync_job_room(sync, job->peer)))
+        return NULL;
+    for (size_t i = 0; i < SYNC_ASKED_MAX; i++) {
+        if (!job->asked[i].type)
+            return &job->asked[i];
+    }
+    return NULL;
+}
+
+void sync_job_answered(struct sync *sync, struct sync_job *job, struct sync_asked *asked)
+{
+    job->about = asked->type;
+    asked->type = 0;
+    if (sync_job_waits(job))
+        sync->job_ended = true; /* that was a place more than the job's own */
 }
 
 /* A free place, if the peer may be asked for one thing more. */
@@ -113,7 +169,7 @@ void sync_job_end(struct sync *sync, struct sync_job *job, enum sync_outcome out
         sync_note(sync, "fetch.failed",
                   " peer=%s origin=%02x%02x%02x%02x request=%s claimed_hno=%" PRIu64, peer->name,
                   origin->id.bytes[0], origin->id.bytes[1], origin->id.bytes[2],
-                  origin->id.bytes[3], frame_type_name(job->asked), job->claim_hno);
+                  origin->id.bytes[3], frame_type_name(job->about), job->claim_hno);
         sync_peer_strike(sync, job->peer, index, outcome == SYNC_DISTRUST);
     }
     origin->job = SYNC_NONE;
@@ -148,31 +204,32 @@ static int64_t time_for(const struct sync *sync, uint64_t bytes)
     return (int64_t)(bytes * 1000 / sync->limits.answer_bytes_per_s_min);
 }
 
-enum torg_err sync_job_ask(struct sync *sync, struct sync_job *job, struct frame *frame)
+enum torg_err sync_job_ask(struct sync *sync, struct sync_job *job, struct sync_asked *asked,
+                           struct frame *frame)
 {
     struct session *session = &sync->peers[job->peer].link->session;
     enum torg_err err;
 
-    job->sid = sync->next_sid++;
+    asked->sid = sync->next_sid++;
     switch (frame->type) {
     case FRAME_PULL:
-        frame->pull.sid = job->sid;
+        frame->pull.sid = asked->sid;
         break;
     case FRAME_TRIE_REQ:
-        frame->trie_req.sid = job->sid;
+        frame->trie_req.sid = asked->sid;
         break;
     case FRAME_FETCH:
-        frame->fetch.sid = job->sid;
+        frame->fetch.sid = asked->sid;
         break;
     case FRAME_ANCESTRY_REQ:
-        frame->ancestry_req.sid = job->sid;
+        frame->ancestry_req.sid = asked->sid;
         break;
     default:
         break; /* CHARTER_REQ has none */
     }
-    job->asked = frame->type;
-    job->asked_ms = sync->now_ms;
-    job->asked_bytes = link_answered_bytes(sync->peers[job->peer].link);
+    asked->type = job->about = frame->type;
+    asked->at_ms = sync->now_ms;
+    asked->bytes = link_answered_bytes(sync->peers[job->peer].link);
     err = session_send(session, frame, sync->now_ms);
     if (err == TORG_E_BUSY) {
         sync_job_end(sync, job, SYNC_AGAIN); /* the session is closing */
@@ -205,17 +262,38 @@ bool sync_job_is_trouble(enum torg_err err)
  * for one request together is paid for in bytes, at the least rate. What the
  * link answers to other requests counts, for it may be a slow line that all share.
  */
-static int64_t deadline_ms(const struct sync *sync, const struct sync_job *job)
+static int64_t request_deadline_ms(const struct sync *sync, const struct sync_link *link,
+                                   const struct sync_asked *asked)
 {
-    const struct sync_link *link = sync->peers[job->peer].link;
     uint64_t bytes = link_answered_bytes(link);
-    int64_t from_ms = link->answered_ms > job->asked_ms ? link->answered_ms : job->asked_ms;
+    int64_t from_ms = link->answered_ms > asked->at_ms ? link->answered_ms : asked->at_ms;
     int64_t frame_ms = from_ms + SYNC_ANSWER_MS_MAX + time_for(sync, partial_bytes(link));
-    int64_t whole_ms = job->asked_ms + SYNC_ANSWER_MS_MAX;
+    int64_t whole_ms = asked->at_ms + SYNC_ANSWER_MS_MAX;
 
-    if (bytes > job->asked_bytes)
-        whole_ms += time_for(sync, bytes - job->asked_bytes);
+    if (bytes > asked->bytes)
+        whole_ms += time_for(sync, bytes - asked->bytes);
     return frame_ms < whole_ms ? frame_ms : whole_ms;
+}
+
+/* Of the request that has been out for longest; INT64_MAX: none is. */
+static int64_t deadline_ms(const struct sync *sync, const struct sync_job *job,
+                           const struct sync_asked **ret_asked)
+{
+    int64_t first_ms = INT64_MAX;
+
+    for (size_t i = 0; job->active && i < SYNC_ASKED_MAX; i++) {
+        const struct sync_asked *asked = &job->asked[i];
+        int64_t due_ms;
+
+        if (!asked->type)
+            continue;
+        due_ms = request_deadline_ms(sync, sync->peers[job->peer].link, asked);
+        if (due_ms < first_ms) {
+            first_ms = due_ms;
+            *ret_asked = asked;
+        }
+    }
+    return first_ms;
 }
 
 void sync_job_timeouts(struct sync *sync)
@@ -223,11 +301,13 @@ void sync_job_timeouts(struct sync *sync)
     for (uint32_t i = 0; sync->job_count && i < sync->limits.sync_sessions_total; i++) {
         struct sync_job *job = &sync->jobs[i];
         const struct sync_link *link = job->active ? sync->peers[job->peer].link : NULL;
+        const struct sync_asked *asked = NULL;
 
-        if (!link || !job->asked || sync->now_ms < deadline_ms(sync, job))
+        if (!link || sync->now_ms < deadline_ms(sync, job, &asked))
             continue;
+        job->about = asked->type;
         /* Who is silent altogether is cut off, not a liar; the session sees to that. */
-        sync_job_end(sync, job, link->session.heard_ms > job->asked_ms ? SYNC_STRIKE : SYNC_AGAIN);
+        sync_job_end(sync, job, link->session.heard_ms > asked->at_ms ? SYNC_STRIKE : SYNC_AGAIN);
     }
 }
 
@@ -244,10 +324,11 @@ int64_t sync_job_next_tick_ms(const struct sync *sync)
     int64_t next_ms = INT64_MAX;
 
     for (uint32_t i = 0; sync->job_count && i < sync->limits.sync_sessions_total; i++) {
-        const struct sync_job *job = &sync->jobs[i];
+        const struct sync_asked *asked;
+        int64_t due_ms = deadline_ms(sync, &sync->jobs[i], &asked);
 
-        if (job->active && job->asked && deadline_ms(sync, job) < next_ms)
-            next_ms = deadline_ms(sync, job);
+        if (due_ms < next_ms)
+            next_ms = due_ms;
     }
     return next_ms;
 }

@@ -20,6 +20,7 @@
 struct answer {
     struct sync *sync;
     struct sync_job *job;
+    struct sync_asked *asked;
     struct frame_trie_node *nodes;
     size_t node_count;
     uint32_t number;                            /* of the origin in the store */
@@ -378,22 +379,21 @@ static void root_take(struct sync_job *job)
     job->root = root;
     for (size_t i = 0; i < job->frontier_count; i++)
         job->frontier[i].current = false;
-    for (size_t i = 0; i < job->asked_count; i++)
-        job->asked_regions[i].current = false;
+    for (size_t i = 0; i < SYNC_ASKED_MAX; i++) {
+        for (size_t at = 0; at < job->asked[i].region_count; at++)
+            job->asked[i].regions[at].current = false;
+    }
 }
 
 static enum torg_err answer_judge(struct answer *answer, size_t *ret_resolved)
 {
     struct sync_job *job = answer->job;
-    struct sync_region asked[TRIE_PREFIXES_MAX];
-    size_t count = job->asked_count;
+    const struct sync_asked *asked = answer->asked;
     enum torg_err err = TORG_OK;
 
-    memcpy(asked, job->asked_regions, count * sizeof(asked[0]));
-    job->asked_count = 0;
     *ret_resolved = 0;
-    for (size_t i = 0; i < count && !err && !answer->lied; i++) {
-        const struct sync_region *region = &asked[i];
+    for (size_t i = 0; i < asked->region_count && !err && !answer->lied; i++) {
+        const struct sync_region *region = &asked->regions[i];
         bool found;
 
         if (region->current)
@@ -417,19 +417,19 @@ static int want_order(const void *a, const void *b)
     return memcmp(&left->entry.key, &right->entry.key, sizeof(left->entry.key));
 }
 
-/* Ask for up to TRIE_PREFIXES_MAX regions from the end of the frontier. */
-static enum torg_err frontier_ask(struct sync *sync, struct sync_job *job)
+/* Up to TRIE_PREFIXES_MAX regions from the end of the frontier. */
+enum torg_err sync_trie_ask(struct sync *sync, struct sync_job *job, struct sync_asked *asked)
 {
     struct frame frame = {.type = FRAME_TRIE_REQ};
     bool current = job->frontier[job->frontier_count - 1].current;
 
     frame_rows_clear(&sync->rows);
-    job->asked_count = 0;
-    while (job->frontier_count > 0 && job->asked_count < TRIE_PREFIXES_MAX &&
+    asked->region_count = 0;
+    while (job->frontier_count > 0 && asked->region_count < TRIE_PREFIXES_MAX &&
            job->frontier[job->frontier_count - 1].current == current) {
         const struct sync_region *region = &job->frontier[--job->frontier_count];
 
-        job->asked_regions[job->asked_count++] = *region;
+        asked->regions[asked->region_count++] = *region;
         frame_rows_prefix(&sync->rows, &region->prefix);
     }
     if (sync->rows.bytes.err)
@@ -440,15 +440,16 @@ static enum torg_err frontier_ask(struct sync *sync, struct sync_job *job)
     frame.trie_req.whole = job->whole;
     frame.trie_req.prefixes = frame_rows_list(&sync->rows);
     sync->counters.reconcile_rounds++;
-    return sync_job_ask(sync, job, &frame);
+    return sync_job_ask(sync, job, asked, &frame);
 }
 
-static enum torg_err answer_take(struct sync *sync, struct sync_job *job, const struct frame *frame,
-                                 bool *ret_lied)
+static enum torg_err answer_take(struct sync *sync, struct sync_job *job, struct sync_asked *asked,
+                                 const struct frame *frame, bool *ret_lied)
 {
     struct answer answer = {
         .sync = sync,
         .job = job,
+        .asked = asked,
         .number = sync->origins[job->origin].number,
         .node_count = frame->trie.nodes.count,
     };
@@ -465,8 +466,7 @@ static enum torg_err answer_take(struct sync *sync, struct sync_job *job, const 
     for (size_t i = 0; i < answer.node_count; i++)
         answer.nodes[i] = frame_read_node(&in);
     root_take(job);
-    if (job->want_next)
-        job->want_count = job->want_next = job->want_first = job->want_seen = 0;
+    sync_want_forget(job);
     err = answer_judge(&answer, &resolved);
     *ret_lied = answer.lied || resolved == 0;
     free(answer.nodes);
@@ -480,44 +480,59 @@ static enum torg_err answer_take(struct sync *sync, struct sync_job *job, const 
  */
 static enum torg_err head_moved(struct sync *sync, struct sync_job *job)
 {
-    if (job->want_next == 0)
-        job->want_count = 0;
+    job->want_count = job->want_next;
     job->moving = true;
     if (!job->part.count && !job->removed_count)
         return TORG_OK;
     return sync_want_store_part(sync, job, REPLICA_WRITE_PART);
 }
 
-/* Where little differs in each subtree, the wants of several make one FETCH. */
-static bool wants_can_wait(const struct sync *sync, const struct sync_job *job)
+/*
+ * The head moved on while entries under the one before are still to come, and
+ * these must not be stored under another: ask again when they are here.
+ */
+static enum torg_err answer_put_off(struct sync_job *job, const struct sync_asked *asked)
 {
-    return !job->moving && job->frontier_count > 0 && job->want_count < FETCH_ENTRIES_MAX &&
-           job->removed_count < SYNC_REMOVED_MAX / 2 && !sync_fetch_turn_over(sync, job);
+    enum torg_err err = TORG_OK;
+
+    job->moving = true;
+    for (size_t i = 0; i < asked->region_count && !err; i++)
+        err = frontier_push(job, &asked->regions[i]);
+    return err;
 }
 
-enum torg_err sync_trie_answer(struct sync *sync, struct sync_job *job, const struct frame *frame)
+bool sync_trie_may_gather(const struct sync *sync, const struct sync_job *job)
 {
+    return !job->moving && job->frontier_count > 0 && job->removed_count < SYNC_REMOVED_MAX / 2 &&
+           !sync_fetch_turn_over(sync, job);
+}
+
+enum torg_err sync_trie_answer(struct sync *sync, struct sync_job *job, struct sync_asked *asked,
+                               const struct frame *frame)
+{
+    bool moved = job->head.size && !span_equal(buffer_span(&job->head), frame->trie.head);
     bool usable, lied;
     enum torg_err err = TORG_OK;
 
-    if (job->head.size && !span_equal(buffer_span(&job->head), frame->trie.head))
+    if (moved && sync_job_waits_for(job, FRAME_FETCH))
+        return answer_put_off(job, asked);
+    if (moved)
         err = head_moved(sync, job);
     if (err)
         return err;
     err = sync_fetch_head(sync, job, frame->trie.head, &usable);
     if (err || !usable)
         return err;
-    err = answer_take(sync, job, frame, &lied);
+    err = answer_take(sync, job, asked, frame, &lied);
     if (err)
         return err;
     if (lied) {
         sync_job_blame(sync, job, "a node does not verify");
         return TORG_OK;
     }
-    if (wants_can_wait(sync, job))
-        return frontier_ask(sync, job);
-    if (job->want_count)
-        qsort(job->wants, job->want_count, sizeof(*job->wants), want_order);
+    if (job->want_next < job->want_count)
+        qsort(job->wants + job->want_next, job->want_count - job->want_next, sizeof(*job->wants),
+              want_order);
     return sync_want_more(sync, job);
 }
 
@@ -562,7 +577,7 @@ static enum torg_err collection_begin(struct sync *sync, struct sync_job *job,
     job->whole =
         record->held[collection].count <= job->root.count / 2 ? FRAME_WHOLE_MAX : FRAME_WHOLE_MIN;
     err = frontier_push(job, &top);
-    return err ? err : frontier_ask(sync, job);
+    return err ? err : sync_trie_ask(sync, job, &job->asked[0]);
 }
 
 /* Nothing differs any more: the head itself is what is left to take. */
@@ -580,7 +595,7 @@ static enum torg_err head_store(struct sync *sync, struct sync_job *job,
 static enum torg_err ask_on(struct sync *sync, struct sync_job *job)
 {
     if (!sync_fetch_turn_over(sync, job))
-        return frontier_ask(sync, job);
+        return sync_trie_ask(sync, job, &job->asked[0]);
     sync_job_end(sync, job, SYNC_SLOW);
     return TORG_OK;
 }

@@ -20,13 +20,45 @@ enum torg_err sync_want_add(struct sync_job *job, const struct sync_want *want)
     return TORG_OK;
 }
 
+void sync_want_forget(struct sync_job *job)
+{
+    size_t answered = job->want_next;
+
+    for (size_t i = 0; i < SYNC_ASKED_MAX; i++) {
+        const struct sync_asked *asked = &job->asked[i];
+
+        if (asked->type == FRAME_FETCH && asked->want_first < answered)
+            answered = asked->want_first;
+    }
+    if (!answered)
+        return;
+    memmove(job->wants, job->wants + answered, (job->want_count - answered) * sizeof(*job->wants));
+    job->want_count -= answered;
+    job->want_next -= answered;
+    for (size_t i = 0; i < SYNC_ASKED_MAX; i++) {
+        struct sync_asked *asked = &job->asked[i];
+
+        if (asked->type != FRAME_FETCH)
+            continue;
+        asked->want_first -= answered;
+        asked->want_seen -= answered;
+        asked->want_end -= answered;
+    }
+}
+
+/* Neither asked for nor to be asked for: nothing more comes of these subtrees. */
+static bool all_came(const struct sync_job *job)
+{
+    return job->frontier_count == 0 && job->want_next == job->want_count && !sync_job_waits(job);
+}
+
 /* Enough has been gathered for a write, or this was all. */
 static bool part_is_due(const struct sync *sync, const struct sync_job *job)
 {
     if (!job->part.count && !job->removed_count)
         return false;
     return job->part.bytes.size > SYNC_PART_BYTES || job->removed_count >= SYNC_REMOVED_MAX / 2 ||
-           job->frontier_count == 0 || sync_fetch_turn_over(sync, job);
+           all_came(job) || sync_fetch_turn_over(sync, job);
 }
 
 /*
@@ -65,7 +97,8 @@ static enum torg_err turn_end(struct sync *sync, struct sync_job *job)
         sync_job_end(sync, job, SYNC_SLOW);
         return TORG_OK;
     }
-    job->asked = 0;
+    for (size_t i = 0; i < SYNC_ASKED_MAX; i++)
+        sync_job_answered(sync, job, &job->asked[i]);
     job->want_next = job->want_count;
     return fetched(sync, job);
 }
@@ -76,23 +109,11 @@ static bool turn_ends(const struct sync *sync, const struct sync_job *job)
            sync_fetch_turn_over(sync, job);
 }
 
-enum torg_err sync_want_more(struct sync *sync, struct sync_job *job)
+static enum torg_err fetch_ask(struct sync *sync, struct sync_job *job, struct sync_asked *asked)
 {
     struct frame frame = {.type = FRAME_FETCH};
     size_t next = job->want_next;
 
-    job->asked = 0;
-    if (job->store_failed) {
-        if (job->stores == 0)
-            sync_job_end(sync, job, SYNC_AGAIN);
-        return TORG_OK; /* else it ends when all are back */
-    }
-    if (next < job->want_count && turn_ends(sync, job))
-        return turn_end(sync, job);
-    if (next == job->want_count)
-        return fetched(sync, job);
-    if (job->purpose == SYNC_FOR_TRIE && job->stores >= SYNC_STORES_MAX)
-        return TORG_OK; /* until the writer has taken some of it */
     frame_rows_clear(&sync->rows);
     frame.fetch.collection = job->wants[next].collection;
     while (next < job->want_count && sync->rows.count < FETCH_ENTRIES_MAX &&
@@ -100,19 +121,69 @@ enum torg_err sync_want_more(struct sync *sync, struct sync_job *job)
         frame_rows_key(&sync->rows, &job->wants[next++].entry);
     if (sync->rows.bytes.err)
         return sync->rows.bytes.err;
-    job->want_first = job->want_next;
-    job->want_seen = job->want_next;
-    job->want_next = next;
+    asked->want_first = asked->want_seen = job->want_next;
+    asked->want_end = job->want_next = next;
     frame.fetch.origin = sync->origins[job->origin].id;
     frame.fetch.keys = frame_rows_list(&sync->rows);
-    return sync_job_ask(sync, job, &frame);
+    return sync_job_ask(sync, job, asked, &frame);
+}
+
+/*
+ * Where little differs in each subtree, the wants of several make one FETCH.
+ * TORG_E_NOT_FOUND: there is nothing to ask for now.
+ */
+static enum torg_err reconcile_ask(struct sync *sync, struct sync_job *job,
+                                   struct sync_asked *asked)
+{
+    size_t wanted = job->want_count - job->want_next;
+    bool gathers = sync_trie_may_gather(sync, job);
+
+    if (wanted >= FETCH_ENTRIES_MAX ||
+        (wanted && !gathers && !sync_job_waits_for(job, FRAME_TRIE_REQ))) {
+        if (job->stores >= SYNC_STORES_MAX)
+            return TORG_E_NOT_FOUND; /* until the writer has taken some of it */
+        return fetch_ask(sync, job, asked);
+    }
+    return gathers ? sync_trie_ask(sync, job, asked) : TORG_E_NOT_FOUND;
+}
+
+static enum torg_err reconcile_more(struct sync *sync, struct sync_job *job)
+{
+    struct sync_asked *asked;
+    enum torg_err err = TORG_OK;
+
+    while (!err && job->active && (asked = sync_job_may_ask(sync, job)))
+        err = reconcile_ask(sync, job, asked);
+    if (err == TORG_E_NOT_FOUND)
+        err = TORG_OK;
+    if (err || !job->active)
+        return err;
+    if (!sync_job_waits(job) && job->want_next == job->want_count)
+        return fetched(sync, job);
+    return part_is_due(sync, job) ? sync_want_store_part(sync, job, REPLICA_WRITE_PART) : TORG_OK;
+}
+
+enum torg_err sync_want_more(struct sync *sync, struct sync_job *job)
+{
+    if (job->store_failed) {
+        if (job->stores == 0 && !sync_job_waits(job))
+            sync_job_end(sync, job, SYNC_AGAIN);
+        return TORG_OK; /* else it ends when all are back */
+    }
+    if (job->want_next < job->want_count && turn_ends(sync, job))
+        return turn_end(sync, job);
+    if (job->purpose == SYNC_FOR_TRIE)
+        return reconcile_more(sync, job);
+    return job->want_next < job->want_count ? fetch_ask(sync, job, &job->asked[0])
+                                            : fetched(sync, job);
 }
 
 /* The want that an entry answers: they come in the order they were asked for, some left out. */
-static const struct sync_want *want_match(struct sync_job *job, const struct hash *header_hash)
+static const struct sync_want *want_match(const struct sync_job *job, struct sync_asked *asked,
+                                          const struct hash *header_hash)
 {
-    while (job->want_seen < job->want_next) {
-        const struct sync_want *want = &job->wants[job->want_seen++];
+    while (asked->want_seen < asked->want_end) {
+        const struct sync_want *want = &job->wants[asked->want_seen++];
 
         if (memcmp(&want->entry.header_hash, header_hash, sizeof(*header_hash)) == 0)
             return want;
@@ -146,7 +217,7 @@ static enum torg_err part_add(struct sync *sync, struct sync_job *job,
  * One entry against what was asked for. *ret_fault says why it does not fit:
  * the sender is to sync_job_blame, or, with origin_fault, the origin itself.
  */
-static enum torg_err entry_take(struct sync *sync, struct sync_job *job,
+static enum torg_err entry_take(struct sync *sync, struct sync_job *job, struct sync_asked *asked,
                                 const struct frame_entry *entry, const char **ret_fault,
                                 bool *ret_origin_fault)
 {
@@ -159,7 +230,7 @@ static enum torg_err entry_take(struct sync *sync, struct sync_job *job,
     if (err == TORG_E_NOMEM)
         return err;
     header_hash = err ? change_header_hash(entry->header) : read.header_hash;
-    want = want_match(job, &header_hash);
+    want = want_match(job, asked, &header_hash);
     if (!want) {
         *ret_fault = "an entry that was not asked for";
         return TORG_OK;
@@ -211,7 +282,8 @@ static enum torg_err origin_faulty(struct sync *sync, struct sync_job *job)
     return sync_store_submit(sync, store, &pending);
 }
 
-enum torg_err sync_want_answer(struct sync *sync, struct sync_job *job, const struct frame *frame)
+enum torg_err sync_want_answer(struct sync *sync, struct sync_job *job, struct sync_asked *asked,
+                               const struct frame *frame)
 {
     struct profile_reader in = frame_list_reader(&frame->entries.entries);
     bool origin_fault = false;
@@ -221,7 +293,7 @@ enum torg_err sync_want_answer(struct sync *sync, struct sync_job *job, const st
     for (uint32_t i = 0; i < frame->entries.entries.count && !fault && !origin_fault && !err; i++) {
         struct frame_entry entry = frame_read_entry(&in);
 
-        err = entry_take(sync, job, &entry, &fault, &origin_fault);
+        err = entry_take(sync, job, asked, &entry, &fault, &origin_fault);
     }
     if (err)
         return err;
