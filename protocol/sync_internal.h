@@ -66,12 +66,19 @@
  * and memory for the pages of one commit, untouched until then, serves those of the next.
  */
 #define SYNC_PART_BYTES 262144
-#define SYNC_ASKED_MAX 2     /* requests of one reconcile: the next is out while one is answered */
-#define SYNC_STORES_MAX 16   /* parts of one job that the writer has not answered */
-#define SYNC_SCAN_MAX 4096   /* listings looked at for a missing payload in one step */
-#define SYNC_HEAD_MS 3600    /* beyond limits.heads_burst, one head of an origin in so long */
-#define SYNC_HEADS_CALM 10   /* it is not called throttled any more when so many may come */
-#define SYNC_QUOTA_MS 60000  /* of an origin over its quota, one head in so long is looked at */
+#define SYNC_ASKED_MAX 2   /* requests of one reconcile: the next is out while one is answered */
+#define SYNC_STORES_MAX 16 /* parts of one job that the writer has not answered */
+/*
+ * Of a first copy more, one for so many listings that are here: their words and places lie all over
+ * tables that have grown, so with each commit of a few thousand most of these would be written
+ * anew.
+ */
+#define SYNC_STORES_COPY_LISTINGS 4096
+#define SYNC_STORES_COPY_MAX 128 /* also of all jobs together, else SYNC_STORES_MAX for each */
+#define SYNC_SCAN_MAX 4096       /* listings looked at for a missing payload in one step */
+#define SYNC_HEAD_MS 3600        /* beyond limits.heads_burst, one head of an origin in so long */
+#define SYNC_HEADS_CALM 10       /* it is not called throttled any more when so many may come */
+#define SYNC_QUOTA_MS 60000      /* of an origin over its quota, one head in so long is looked at */
 #define SYNC_MEMBERS_MS 1000 /* the catalogue's list is read once in so long: each costs a SUB */
 #define SYNC_BEATS_BURST 8
 #define SYNC_BEAT_MS 60000
@@ -330,6 +337,7 @@ struct sync_job {
     struct sync_asked asked[SYNC_ASKED_MAX];
     uint8_t about;   /* type of the request that was last sent, answered or given up: for the log */
     uint32_t stores; /* STORE actions that are out */
+    uint64_t held;   /* TRIE: listings of this collection, once these are carried out */
     bool store_failed; /* one of them; the job ends when all are back */
 
     struct buffer head; /* signed, under which everything here goes on */
@@ -399,6 +407,7 @@ struct sync {
 
     struct sync_pending *pending;
     size_t pending_count, pending_capacity;
+    size_t pending_live; /* of these, what no job asked for */
 
     /* Of the running step. */
     const struct kv *read;

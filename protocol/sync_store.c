@@ -21,7 +21,7 @@ void sync_store_free(struct sync_store *store)
 /* Live batches only: what was fetched was asked for, a job at a time, and is let through. */
 bool sync_store_room(const struct sync *sync)
 {
-    return sync->pending_count < sync->limits.store_queue_writes;
+    return sync->pending_live < sync->limits.store_queue_writes;
 }
 
 static enum torg_err pending_add(struct sync *sync, struct sync_pending *pending)
@@ -37,6 +37,7 @@ static enum torg_err pending_add(struct sync *sync, struct sync_pending *pending
         sync->pending_capacity = capacity;
     }
     sync->pending[sync->pending_count++] = *pending;
+    sync->pending_live += pending->job == SYNC_NONE;
     return TORG_OK;
 }
 
@@ -58,6 +59,7 @@ enum torg_err sync_store_submit(struct sync *sync, struct sync_store *store,
     err = sync_action_add(sync, SYNC_ACTION_STORE, &action);
     if (err) {
         sync->pending_count--;
+        sync->pending_live -= pending->job == SYNC_NONE;
         goto done;
     }
     sync->next_ticket++;
@@ -137,6 +139,7 @@ enum torg_err sync_store_stored(struct sync *sync, uint64_t ticket, enum torg_er
     pending = sync->pending[at];
     memmove(&sync->pending[at], &sync->pending[at + 1],
             (--sync->pending_count - at) * sizeof(pending));
+    sync->pending_live -= pending.job == SYNC_NONE;
     peer = sync_peer_of_link(sync, pending.link);
     if (peer != SYNC_NONE && pending.held_bytes)
         session_release(&sync->peers[peer].link->session, FRAME_CLASS_LIVE, pending.held_bytes);

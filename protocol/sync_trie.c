@@ -567,6 +567,7 @@ static enum torg_err collection_begin(struct sync *sync, struct sync_job *job,
         job->rounds = 0;
     job->collection = collection;
     job->root = (struct trie_root){0};
+    job->held = record->held[collection].count;
     job->frontier_count = 0;
     if (job->head.size) {
         struct head_state state = head_state_of(&job->parsed, collection);

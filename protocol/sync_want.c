@@ -61,6 +61,17 @@ static bool part_is_due(const struct sync *sync, const struct sync_job *job)
            all_came(job) || sync_fetch_turn_over(sync, job);
 }
 
+/* How many parts of a reconcile may be with the writer at a time. */
+static uint32_t stores_max(const struct sync *sync, const struct sync_job *job)
+{
+    uint64_t stores = job->held / SYNC_STORES_COPY_LISTINGS;
+
+    if (job->whole != FRAME_WHOLE_MAX || stores <= SYNC_STORES_MAX ||
+        sync->pending_count >= SYNC_STORES_COPY_MAX)
+        return SYNC_STORES_MAX;
+    return stores < SYNC_STORES_COPY_MAX ? (uint32_t)stores : SYNC_STORES_COPY_MAX;
+}
+
 /*
  * All that was wanted has been answered. A reconcile goes on to other subtrees
  * while the writer has what these have brought: a disk that syncs and a line
@@ -81,7 +92,7 @@ static enum torg_err fetched(struct sync *sync, struct sync_job *job)
     }
     if (part_is_due(sync, job))
         err = sync_want_store_part(sync, job, REPLICA_WRITE_PART);
-    if (!err && (job->stores == 0 || (job->frontier_count && job->stores < SYNC_STORES_MAX)))
+    if (!err && (job->stores == 0 || (job->frontier_count && job->stores < stores_max(sync, job))))
         err = sync_trie_go_on(sync, job);
     return err;
 }
@@ -140,7 +151,7 @@ static enum torg_err reconcile_ask(struct sync *sync, struct sync_job *job,
 
     if (wanted >= FETCH_ENTRIES_MAX ||
         (wanted && !gathers && !sync_job_waits_for(job, FRAME_TRIE_REQ))) {
-        if (job->stores >= SYNC_STORES_MAX)
+        if (job->stores >= stores_max(sync, job))
             return TORG_E_NOT_FOUND; /* until the writer has taken some of it */
         return fetch_ask(sync, job, asked);
     }
@@ -330,6 +341,7 @@ static void part_fill(struct sync_job *job, struct sync_store *store)
     job->part.bytes = job->part_read = (struct buffer){0};
     list = (struct frame_list){.count = job->part.count, .bytes = buffer_span(&store->bytes[0])};
     job->part.count = 0;
+    job->held += list.count;
     store->removed = job->removed;
     store->write.removed = job->removed;
     store->write.removed_count = job->removed_count;

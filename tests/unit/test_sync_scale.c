@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "tests/sim/world.h"
+#include "tests/sim/world_internal.h"
 
 /*
  * What a reconcile costs: not what an origin has, but what differs. Were it the
@@ -17,6 +17,11 @@
 #define DIFFERENCES 10
 #define ROUND_TRIPS_MAX 6
 #define BYTES_MAX 32768
+#define SLOW_COMMIT_MS 20000
+#define PARTS 16               /* of a reconcile that may wait for the writer */
+#define PARTS_MORE (PARTS + 1) /* with one whose listings had been asked for by then */
+#define PARTS_GROWN 20         /* once so many listings are here */
+#define PARTS_LISTINGS 4096    /* for each */
 
 struct cost {
     unsigned round_trips;
@@ -47,17 +52,19 @@ static struct listing_id id_of(uint32_t number)
 
 /* Listings from..from + size - 1, each with a payload that names version; 0: deleted. */
 static void commit(struct world_node *node, uint32_t from, uint32_t size, uint32_t stride,
-                   uint8_t version)
+                   uint8_t version, size_t payload_size)
 {
+    uint8_t payload[256];
     struct local_change *changes = test_calloc(size, sizeof(*changes));
     struct buffer head = {0};
     struct kv kv;
 
+    memset(payload, version, sizeof(payload));
     for (uint32_t i = 0; i < size; i++)
         changes[i] = (struct local_change){
             .collection = world_collection(0),
             .id = id_of(from + i * stride),
-            .payload = span_of(&version, version && (version < 3 || i % 3) ? 1 : 0),
+            .payload = span_of(payload, version && (version < 3 || i % 3) ? payload_size : 0),
         };
     assert_ok(kv_mem_write_begin(node->store, &kv));
     assert_ok(replica_commit_local(&kv, &node->own, &node->signer, changes, size, 1790000000000,
@@ -67,8 +74,8 @@ static void commit(struct world_node *node, uint32_t from, uint32_t size, uint32
     test_free(changes);
 }
 
-/* The first node's store after size listings; the second has the same. */
-static struct world *pair_make(uint32_t size)
+/* The first node's store after size listings; both: the second has the same. */
+static struct world *pair_make(uint32_t size, bool both, size_t payload_size)
 {
     struct world *world = test_calloc(1, sizeof(*world));
     struct world_options options = world_options_default(4711);
@@ -78,20 +85,21 @@ static struct world *pair_make(uint32_t size)
     world_node_add(world, false);
     world_peer(world, 0, 1, false);
     for (uint32_t i = 0; i < size; i += A_COMMIT)
-        commit(&world->nodes[0], i, A_COMMIT, 1, 1);
-    kv_mem_restore(world->nodes[1].store, world->nodes[0].store);
+        commit(&world->nodes[0], i, A_COMMIT, 1, 1, payload_size);
+    if (both)
+        kv_mem_restore(world->nodes[1].store, world->nodes[0].store);
     return world;
 }
 
 static void test_ten_differences_in_a_hundred_thousand(void **state)
 {
-    struct world *world = pair_make(LISTINGS);
+    struct world *world = pair_make(LISTINGS, true, 1);
     struct cost cost = {0};
     char why[160] = "";
 
     (void)state;
     /* Changed, deleted and new, all over; and a new epoch, which no delta leads into. */
-    commit(&world->nodes[0], 7, DIFFERENCES, LISTINGS / DIFFERENCES + 1, 3);
+    commit(&world->nodes[0], 7, DIFFERENCES, LISTINGS / DIFFERENCES + 1, 3, 1);
     world->watcher = (struct world_watcher){.context = &cost, .sending = count};
     world_start(world, 0);
     world_rotate(world, 0, true);
@@ -108,9 +116,53 @@ static void test_ten_differences_in_a_hundred_thousand(void **state)
     test_free(world);
 }
 
+struct waiting {
+    size_t commits, early, late; /* parts that waited at most, at first and later */
+};
+
+static void waiting_count(void *context, struct world_node *node, bool durable)
+{
+    struct waiting *waiting = context;
+    size_t count = 0, *most;
+
+    (void)durable;
+    for (const struct world_job *job = node->jobs; job; job = job->next)
+        count += job->store && job->store->write.kind == REPLICA_WRITE_PART;
+    waiting->commits += count > 0;
+    most = waiting->commits <= 3 ? &waiting->early : &waiting->late;
+    *most = count > *most ? count : *most;
+}
+
+/*
+ * With a commit for every few thousand listings a first copy of a million would write most pages of
+ * its store anew in each; were as many gathered from the start, a small origin would take the
+ * memory of a large one.
+ */
+static void test_a_first_copy_that_has_grown_gathers_more(void **state)
+{
+    struct world *world =
+        pair_make((PARTS_GROWN + 1) * PARTS_LISTINGS / A_COMMIT * A_COMMIT, false, 256);
+    struct waiting waiting = {0};
+    char why[160] = "";
+
+    (void)state;
+    world->options.commit_min_ms = world->options.commit_max_ms = SLOW_COMMIT_MS;
+    world->watcher = (struct world_watcher){.context = &waiting, .ended = waiting_count};
+    world_start(world, 0);
+    world_start(world, 1);
+    world_run(world, world->now_ms + 1000 * SECOND);
+    if (!world_converged(world, why, sizeof(why)))
+        fail_msg("%s", why);
+    assert_in_range(waiting.early, PARTS, PARTS_MORE);
+    assert_in_range(waiting.late, PARTS_MORE + 1, PARTS_GROWN + 1);
+    world_done(world);
+    test_free(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_first_copy_that_has_grown_gathers_more),
         cmocka_unit_test(test_ten_differences_in_a_hundred_thousand),
     };
 
