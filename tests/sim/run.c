@@ -397,6 +397,12 @@ static bool away_due(const struct run *run)
             (run->settings->fault == FAULT_NONE && run->world->options.seed % 8 == 6));
 }
 
+static bool bulk_due(const struct run *run)
+{
+    return !check_violation(run->check, NULL) && run->settings->fault == FAULT_NONE &&
+           run->world->options.seed % 16 == 7;
+}
+
 /* Nothing that anybody sends who has no key may stop who writes. */
 static void writers_check(struct run *run)
 {
@@ -477,6 +483,8 @@ static void heal(struct run *run, struct result *result)
         run_stories(run);
     if (away_due(run))
         run_away(run);
+    if (bulk_due(run))
+        run_bulk(run);
     if (!check_violation(run->check, NULL))
         writers_check(run);
     if ((run->forks || run->settings->fault == FAULT_CLOCK_PURGE) &&

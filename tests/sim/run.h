@@ -112,6 +112,8 @@ void run_members_change(struct run *run, uint32_t node);
 void run_members_confirm(struct run *run);
 /* A small world: who was away is sent what differs. */
 void run_away(struct run *run);
+/* A small world: a reconcile of thousands of listings, under faults. */
+void run_bulk(struct run *run);
 /* In quiet nobody is sent much twice. */
 void run_quiet(struct run *run);
 /* In quiet a node's clock goes wrong by years: nothing may come of it. */
