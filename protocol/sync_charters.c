@@ -189,12 +189,18 @@ static enum torg_err compare_answer(struct sync *sync, struct sync_job *job,
     return TORG_OK;
 }
 
+void sync_charters_name(struct sync_origin *origin, const struct hash *named)
+{
+    origin->has_named = named != NULL;
+    origin->named = named ? *named : (struct hash){0};
+    origin->settle_due = origin->has_named;
+}
+
 enum torg_err sync_charters_settle(struct sync *sync, uint32_t index)
 {
     struct sync_origin *origin = &sync->origins[index];
     struct sync_pending pending = {.origin = index, .job = SYNC_NONE};
     struct sync_store *store;
-    enum torg_err err;
 
     if (!origin->settle_due || origin->pending_settle || !origin->known)
         return TORG_OK;
@@ -207,8 +213,7 @@ enum torg_err sync_charters_settle(struct sync *sync, uint32_t index)
         return TORG_E_NOMEM;
     store->write.kind = REPLICA_WRITE_SETTLE;
     store->write.charter = origin->named;
-    err = sync_store_submit(sync, store, &pending);
-    return err;
+    return sync_store_submit(sync, store, &pending);
 }
 
 void sync_charters_settled(struct sync *sync, const struct sync_pending *pending, enum torg_err err)
@@ -216,6 +221,8 @@ void sync_charters_settled(struct sync *sync, const struct sync_pending *pending
     struct sync_origin *origin = &sync->origins[pending->origin];
 
     origin->settle_due = false;
+    if (!err && origin->own) /* it is not read again before it is published */
+        origin->flags &= ~REPLICA_FLAG_DISPUTED;
     if (!err)
         sync_note(sync, "origin.settled", " origin=%02x%02x%02x%02x charter_no=%" PRIu64,
                   origin->id.bytes[0], origin->id.bytes[1], origin->id.bytes[2],

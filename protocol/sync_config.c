@@ -125,9 +125,7 @@ static void origin_name(const struct sync_pin *pin, struct sync_origin *origin)
     origin->id = pin->id;
     origin->subscribed = pin->mask;
     origin->quota = pin->quota;
-    origin->has_named = pin->has_charter;
-    origin->named = pin->charter;
-    origin->settle_due = pin->has_charter;
+    sync_charters_name(origin, pin->has_charter ? &pin->charter : NULL);
 }
 
 static void origin_begin(const struct sync_trust *trust, uint32_t heads_burst,
@@ -618,6 +616,8 @@ static void regroup_take(struct sync *sync, struct regroup *regroup)
         *to = sync->origins[i];
         to->subscribed = fresh.subscribed;
         to->quota = fresh.quota;
+        if (!to->own)
+            sync_charters_name(to, fresh.has_named ? &fresh.named : NULL);
         to->attention = false;
     }
     for (uint32_t i = 0; i < sync->peer_count; i++) {

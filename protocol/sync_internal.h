@@ -641,6 +641,8 @@ bool sync_charters_doubt(struct sync *sync, uint32_t peer, uint32_t origin);
 enum torg_err sync_charters_compare(struct sync *sync, uint32_t origin, bool *ret_asked);
 /* Does the peer go by other charters of the origin than we? */
 bool sync_charters_differ(const struct sync *sync, const struct sync_row *row);
+/* From now on this is the right one of two charters; NULL: none is named. */
+void sync_charters_name(struct sync_origin *origin, const struct hash *named);
 /* If one of two charters has been named, and that is not done, it goes to the writer. */
 enum torg_err sync_charters_settle(struct sync *sync, uint32_t origin);
 /* It is done, or there are no two charters of which it is one. */

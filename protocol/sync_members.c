@@ -17,6 +17,8 @@ struct reading {
     struct sync_pin *members;
     uint32_t count, capacity, room;
     bool too_many;
+    bool own_named; /* of the own origin, which is no member here, only this is asked */
+    struct hash own_charter;
     enum torg_err err;
 };
 
@@ -26,6 +28,11 @@ static bool take(void *context, const struct member *member)
 
     const struct sync *sync = reading->sync;
 
+    if (member->has_charter && sync->trust.has_own &&
+        memcmp(&member->origin, &sync->trust.own, sizeof(member->origin)) == 0) {
+        reading->own_named = true;
+        reading->own_charter = member->charter;
+    }
     if (member->status != MEMBER_ACTIVE || sync_trust_pins(&sync->trust, &member->origin))
         return true;
     if (reading->count == reading->room) {
@@ -93,6 +100,16 @@ void sync_members_look(struct sync *sync, const struct sync_origin *origin)
     sync->members_due = !sync->members_read || (is_whole(origin) && !same);
 }
 
+static void own_name(struct sync *sync, const struct reading *reading)
+{
+    uint32_t index = sync->trust.has_own ? sync_origin_index(sync, &sync->trust.own) : SYNC_NONE;
+
+    if (index == SYNC_NONE || !reading->own_named)
+        return;
+    sync_charters_name(&sync->origins[index], &reading->own_charter);
+    sync_origin_attend(sync, index);
+}
+
 static enum torg_err members_read(struct sync *sync, const struct sync_origin *catalogue)
 {
     struct reading reading = {.sync = sync, .room = ORIGINS_MAX - sync->trust.pin_count - 1};
@@ -110,6 +127,7 @@ static enum torg_err members_read(struct sync *sync, const struct sync_origin *c
     sync->members_due = false;
     sync->members_whole = is_whole(catalogue);
     sync->members_root = catalogue->roster;
+    own_name(sync, &reading);
     if (same_members(&sync->trust, &reading))
         goto done;
     sync_note(sync, "catalogue.members", " members=%" PRIu32 " before=%" PRIu32, reading.count,

@@ -234,6 +234,8 @@ void world_beat(struct world *world, uint32_t node);
  */
 void world_catalogue(struct world *world, uint32_t node);
 void world_member(struct world *world, uint32_t member, const char *status, uint32_t quota);
+/* And that its newest charter is the right one of two. */
+void world_member_charter(struct world *world, uint32_t member);
 
 /* The version of a listing that the origin signed with that hash; NULL if it never did. */
 const struct world_version *world_version_of(const struct world_node *origin, uint8_t collection,

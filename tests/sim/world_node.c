@@ -158,6 +158,9 @@ uint32_t world_twin_add(struct world *world, uint32_t of, const struct kv_mem *c
     twin->book = origin;
     twin->absent = true;
     origin->forked = true;
+    for (size_t i = 0; i < origin->charter_count; i++)
+        buffer_put_span(&twin->charters[i], buffer_span(&origin->charters[i]));
+    twin->charter_count = origin->charter_count;
     kv_mem_restore(twin->store, copy);
     world_peer(world, index, peer, true);
     return index;

@@ -193,6 +193,23 @@ void world_member(struct world *world, uint32_t member, const char *status, uint
     catalogue_commit(world);
 }
 
+void world_member_charter(struct world *world, uint32_t member)
+{
+    struct world_job *job = world_alloc(1, sizeof(*job));
+    struct charter_signed newest;
+    struct hash hash;
+
+    MUST(charter_signed_parse(world_charter_newest(&world->nodes[member]), &newest));
+    hash = charter_hash(newest.bytes);
+    job->changes = world_alloc(1, sizeof(*job->changes));
+    job->changes[0] =
+        roster_naming(&world->nodes[member].own, &hash, world_random(world), &job->bytes);
+    job->change_count = 1;
+    MUST(job->bytes.err);
+    world_job_add(&world->nodes[world->catalogue], job);
+    catalogue_commit(world);
+}
+
 void world_rotate(struct world *world, uint32_t index, bool new_epoch)
 {
     struct world_node *node = &world->nodes[index];

@@ -128,14 +128,14 @@ static enum torg_err apply_own(struct world_node *host, struct kv *kv, struct wo
 
     if (job->beat) {
         err =
-            replica_beat_local(kv, &node->own, &node->signer, 1 + host->index, 0, clock_ms, &head);
+            replica_beat_local(kv, &node->own, &host->signer, 1 + host->index, 0, clock_ms, &head);
         buffer_done(&head);
         return err;
     }
     if (job->charter)
-        err = world_charter_hold(node, kv);
+        err = world_charter_hold(host, kv);
     if (!err)
-        err = replica_commit_local(kv, &node->own, &node->signer, job->changes, job->change_count,
+        err = replica_commit_local(kv, &node->own, &host->signer, job->changes, job->change_count,
                                    clock_ms, NULL, &head);
     buffer_done(&head);
     if (err)
@@ -186,7 +186,7 @@ static void answer(struct world_node *node, const struct world_job *job, enum to
 static const char *job_name(const struct world_job *job)
 {
     static const char *const names[] = {"charters", "commit",   "part",   "payloads", "beat",
-                                        "proof",    "ancestry", "faulty", "drop"};
+                                        "proof",    "ancestry", "faulty", "drop",     "settle"};
 
     if (!job->store)
         return job->beat ? "own beat" : job->charter ? "own charter" : "own commit";

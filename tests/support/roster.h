@@ -11,5 +11,8 @@
  */
 struct local_change roster_change(const struct origin_id *member, const char *status,
                                   uint32_t quota, uint64_t nonce, struct buffer *payload);
+/* That it belongs, and that this is the right one of its charters. */
+struct local_change roster_naming(const struct origin_id *member, const struct hash *charter,
+                                  uint64_t nonce, struct buffer *payload);
 
 #endif
