@@ -15,6 +15,7 @@
 #include "daemon/clock.h"
 #include "daemon/log.h"
 #include "daemon/node.h"
+#include "index/store_room.h"
 
 /*
  * torgd: options, signals, the service manager. Signals are blocked in every
@@ -249,6 +250,7 @@ int main(int argc, char **argv)
     }
     log_set_level((enum log_level)config.log_level);
     descriptors_prepare(&config);
+    store_room_keep();
     if (seal_init()) {
         fputs("torgd: libsodium cannot start; is there a source of randomness?\n", stderr);
         status = 1;

@@ -10,6 +10,7 @@
 #include "daemon/clock.h"
 #include "daemon/log.h"
 #include "daemon/writer_internal.h"
+#include "index/store_room.h"
 #include "protocol/limits.h"
 
 /*
@@ -275,6 +276,7 @@ static void *writer_thread(void *context)
     enum torg_err local_err;
     int64_t started_us;
 
+    store_room_make();
     group.changes = calloc(COMMIT_CHANGES_MAX, sizeof(*group.changes));
     if (!touched || !group.changes)
         abort(); /* at start, with nothing promised to anybody */

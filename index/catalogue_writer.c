@@ -6,6 +6,7 @@
 
 #include "index/catalogue_derive.h"
 #include "index/rtree_repack.h"
+#include "index/rtree_room.h"
 #include "index/settings.h"
 
 /*
@@ -481,7 +482,7 @@ enum torg_err catalogue_writer_pack(struct kv *kv, uint8_t collection, bool plac
     if (err)
         return err;
     pack.capacity = rows < WRITER_PACK_ITEMS_MAX ? (size_t)rows : WRITER_PACK_ITEMS_MAX;
-    pack.items = calloc(pack.capacity + 1, sizeof(*pack.items));
+    pack.items = rtree_room(pack.capacity + 1, sizeof(*pack.items));
     if (!pack.items)
         return TORG_E_NOMEM;
     err = pack_read(kv, collection, placed, &pack);
