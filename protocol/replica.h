@@ -6,6 +6,7 @@
 #include "protocol/charter.h"
 #include "protocol/head.h"
 #include "protocol/kv.h"
+#include "protocol/seal.h"
 #include "protocol/trie.h"
 
 /*
@@ -162,6 +163,7 @@ struct replica_write {
     const struct charter_signed *charters;
     size_t charter_count;
     struct signed_span head;
+    struct seal_proof head_proof; /* zeros, or what replica_head_check left of this head */
     uint32_t mask;      /* COMMIT: collections that this node subscribes to; DROP: that go */
     uint8_t collection; /* PART */
     const struct replica_entry *entries;
@@ -180,7 +182,8 @@ struct replica_write {
  * Judge and apply one write. Every check comes before the first change, so any
  * error but TORG_E_NOMEM, TORG_E_FULL, TORG_E_IO and TORG_E_CORRUPT leaves the
  * transaction as it was and others may share it. Signatures and charters are
- * checked here, whatever the caller has done before; an error of the observer
+ * checked here, whatever the caller has done before, but for the signature that
+ * head_proof proves by the key that counts now; an error of the observer
  * that is none of the four comes back as TORG_E_CORRUPT.
  * TORG_E_KNOWN, TORG_E_STALE: nothing new. TORG_E_GAP: charters are missing,
  * also when the origin is not known here at all. TORG_E_MISMATCH: the roots do
@@ -204,9 +207,11 @@ enum torg_err replica_apply(struct kv *kv, const struct replica_write *write,
  * on what it should have refused. TORG_E_UNEXPECTED: valid in itself, but
  * another head with this number is held (fork evidence, see replica_proof_pack),
  * or the epoch is disputed.
+ * proof saves the signature a second check, here or in replica_apply: zeros at first, or NULL.
  */
 enum torg_err replica_head_check(const struct kv *kv, const struct replica_origin *origin,
-                                 const struct signed_span *head, struct head *ret_head);
+                                 const struct signed_span *head, struct seal_proof *proof,
+                                 struct head *ret_head);
 /*
  * The same for a beat. It names no charter, so TORG_E_GAP also when the newest
  * charter does not list its key. TORG_E_UNEXPECTED: it contradicts the head held.

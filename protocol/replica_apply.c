@@ -69,12 +69,13 @@ static enum torg_err commit_apply(struct kv *kv, const struct replica_write *wri
     struct replica_origin origin;
     struct replica_writing writing = {.kv = kv, .origin = &origin, .observer = observer};
     struct replica_plan plan = {0};
+    struct seal_proof proof = write->head_proof;
     struct head head;
     enum torg_err err;
 
     err = origin_find(kv, &write->origin, &origin);
     if (!err)
-        err = replica_head_check(kv, &origin, &write->head, &head);
+        err = replica_head_check(kv, &origin, &write->head, &proof, &head);
     if (!err)
         err = commit_entries_check(write, &origin, &head);
     if (!err)
@@ -102,7 +103,8 @@ static enum torg_err part_head_check(const struct kv *kv, const struct replica_o
                                      const struct replica_write *write, struct head *ret_head,
                                      bool *ret_newer)
 {
-    enum torg_err err = replica_head_check(kv, origin, &write->head, ret_head);
+    struct seal_proof proof = write->head_proof;
+    enum torg_err err = replica_head_check(kv, origin, &write->head, &proof, ret_head);
 
     *ret_newer = err == TORG_OK;
     if (err != TORG_E_KNOWN)

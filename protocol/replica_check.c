@@ -81,8 +81,10 @@ static bool epoch_is_disputed(const struct kv *kv, const struct replica_origin *
 }
 
 enum torg_err replica_head_check(const struct kv *kv, const struct replica_origin *origin,
-                                 const struct signed_span *signed_head, struct head *ret_head)
+                                 const struct signed_span *signed_head, struct seal_proof *proof,
+                                 struct head *ret_head)
 {
+    struct seal_proof none = {0};
     struct head head;
     struct public_key key;
     int order = 1;
@@ -104,7 +106,8 @@ enum torg_err replica_head_check(const struct kv *kv, const struct replica_origi
     }
     err = head_authority(kv, origin, &head, &key);
     if (!err)
-        err = seal_verify(DOMAIN_HEAD, signed_head->bytes, &signed_head->signature, &key);
+        err = seal_verify_once(DOMAIN_HEAD, signed_head->bytes, &signed_head->signature, &key,
+                               proof ? proof : &none);
     if (err)
         return err;
     if (epoch_is_disputed(kv, origin, head.epoch))

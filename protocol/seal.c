@@ -10,6 +10,7 @@ _Static_assert(sizeof(struct public_key) == crypto_sign_PUBLICKEYBYTES, "libsodi
 _Static_assert(sizeof(struct signature) == crypto_sign_BYTES, "libsodium's signature");
 
 #define DOMAIN_BYTES_MAX 32
+#define PROOF_DOMAIN "torg/proof/1" /* never leaves the process */
 
 enum torg_err seal_init(void)
 {
@@ -79,6 +80,39 @@ enum torg_err seal_verify(const char *domain, struct span bytes, const struct si
     if (crypto_sign_verify_detached(signature->bytes, message.bytes, message.size, key->bytes))
         return TORG_E_SIGNATURE;
     return TORG_OK;
+}
+
+/* The domain ends with its zero byte, and key and signature have one size: no part runs into
+ * another. */
+static struct hash proof_hash(const char *domain, struct span bytes,
+                              const struct signature *signature, const struct public_key *key)
+{
+    crypto_generichash_state state;
+    struct hash hash;
+
+    crypto_generichash_init(&state, NULL, 0, sizeof(hash.bytes));
+    crypto_generichash_update(&state, (const uint8_t *)PROOF_DOMAIN, sizeof(PROOF_DOMAIN));
+    crypto_generichash_update(&state, (const uint8_t *)domain, strlen(domain) + 1);
+    crypto_generichash_update(&state, key->bytes, sizeof(key->bytes));
+    crypto_generichash_update(&state, signature->bytes, sizeof(signature->bytes));
+    crypto_generichash_update(&state, bytes.data, bytes.size);
+    crypto_generichash_final(&state, hash.bytes, sizeof(hash.bytes));
+    return hash;
+}
+
+enum torg_err seal_verify_once(const char *domain, struct span bytes,
+                               const struct signature *signature, const struct public_key *key,
+                               struct seal_proof *proof)
+{
+    struct hash of = proof_hash(domain, bytes, signature, key);
+    enum torg_err err;
+
+    if (memcmp(&of, &proof->of, sizeof(of)) == 0)
+        return TORG_OK;
+    err = seal_verify(domain, bytes, signature, key);
+    if (!err)
+        proof->of = of;
+    return err;
 }
 
 void seal_key_of_seed(const uint8_t seed[32], struct secret_key *ret_secret,

@@ -44,6 +44,21 @@ struct signature seal_sign(const char *domain, struct span bytes, const struct s
 enum torg_err seal_verify(const char *domain, struct span bytes, const struct signature *signature,
                           const struct public_key *key);
 
+/*
+ * Which one signature was found good by this process: the hash of all that it is about. Zeros: none
+ * was. Only seal_verify_once fills it, so it may be copied and handed on, and never be made.
+ */
+struct seal_proof {
+    struct hash of;
+};
+/*
+ * seal_verify, unless proof is of this very domain, bytes, signature and key; afterwards it is. An
+ * error leaves it as it was.
+ */
+enum torg_err seal_verify_once(const char *domain, struct span bytes,
+                               const struct signature *signature, const struct public_key *key,
+                               struct seal_proof *proof);
+
 void seal_key_of_seed(const uint8_t seed[32], struct secret_key *ret_secret,
                       struct public_key *ret_public);
 struct public_key seal_public_key(const struct secret_key *key);

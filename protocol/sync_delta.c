@@ -206,7 +206,7 @@ static enum torg_err look_answer(struct sync *sync, struct sync_job *job, struct
         sync_job_end(sync, job, SYNC_STRIKE);
         return TORG_OK;
     }
-    err = sync_head_check(sync, job->origin, head_bytes, &head);
+    err = sync_head_check(sync, job->origin, head_bytes, NULL, &head);
     if (sync_job_is_trouble(err))
         return err;
     if (err)

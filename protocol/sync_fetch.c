@@ -168,7 +168,7 @@ enum torg_err sync_fetch_head(struct sync *sync, struct sync_job *job, struct sp
         *ret_usable = true;
         return TORG_OK;
     }
-    err = sync_head_check(sync, job->origin, head_bytes, &head);
+    err = sync_head_check(sync, job->origin, head_bytes, NULL, &head);
     /* The head that is held, of which something is still missing, will do as well; but not
      * from one who claimed a newer one, and could claim so for ever. */
     if (err == TORG_E_KNOWN && !sync_origin_whole(origin) && claimed_is_held(origin, job))

@@ -480,9 +480,10 @@ void sync_origin_compare(struct sync *sync, uint32_t index, struct sync_row *row
 /* Older heads have come: claims that could not be compared may be now. */
 void sync_origin_compare_unplaced(struct sync *sync, uint32_t index);
 int sync_number_compare(uint64_t epoch_a, uint64_t hno_a, uint64_t epoch_b, uint64_t hno_b);
-/* A head that came from link: TORG_OK if it is valid and newer than what is held. */
+/* A head that came from link: TORG_OK if it is valid and newer than what is held. proof: see
+ * replica_head_check. */
 enum torg_err sync_head_check(struct sync *sync, uint32_t index, struct span head,
-                              struct head *ret_head);
+                              struct seal_proof *proof, struct head *ret_head);
 /* A valid head of our own origin that we did not publish: said once. */
 void sync_own_look(struct sync *sync, uint32_t index, struct span head);
 

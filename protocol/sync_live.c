@@ -420,7 +420,7 @@ static bool anybody_else(const struct sync *sync, uint32_t peer)
 
 static enum torg_err commit_store(struct sync *sync, uint32_t peer, uint32_t index,
                                   const struct head *head, struct span head_bytes,
-                                  const struct frame_list *entries)
+                                  const struct seal_proof *proof, const struct frame_list *entries)
 {
     static const struct frame_list none;
     const struct session *session = &sync->peers[peer].link->session;
@@ -458,6 +458,7 @@ static enum torg_err commit_store(struct sync *sync, uint32_t peer, uint32_t ind
         return err;
     }
     store->write.head = frame_head(buffer_span(&store->bytes[1]));
+    store->write.head_proof = *proof;
     sync->counters.listings_in += store->write.entry_count;
     for (size_t i = 0; i < store->write.entry_count; i++) {
         sync->counters.payloads_in += store->entries[i].payload.size > 0;
@@ -474,11 +475,12 @@ static enum torg_err newer_head(struct sync *sync, uint32_t peer, uint32_t index
     struct sync_origin *origin = &sync->origins[index];
     struct session *session = &sync->peers[peer].link->session;
     bool refused = sync_quota_refused(origin, head->epoch, head->hno);
+    struct seal_proof proof = {0};
     struct head checked;
     enum torg_err err;
 
     sync_origin_attend(sync, index);
-    err = sync_head_check(sync, index, head_bytes, &checked);
+    err = sync_head_check(sync, index, head_bytes, &proof, &checked);
     if (err) {
         sync_live_blame(sync, peer, index, head_bytes, err);
         return TORG_OK;
@@ -491,7 +493,7 @@ static enum torg_err newer_head(struct sync *sync, uint32_t peer, uint32_t index
     if (!fits_next(sync, origin, head, !entries) || !sync_store_room(sync) ||
         !sync_rate_head_room(sync, index))
         return TORG_OK; /* its number is noted: what is missing will be asked for */
-    err = commit_store(sync, peer, index, head, head_bytes, entries);
+    err = commit_store(sync, peer, index, head, head_bytes, &proof, entries);
     if (!err) {
         *ret_held = true;
         return TORG_OK;
@@ -548,7 +550,7 @@ enum torg_err sync_live_received(struct sync *sync, uint32_t peer, struct span h
             struct head checked;
 
             /* The same number must be the same head. */
-            err = sync_head_check(sync, index, head_bytes, &checked);
+            err = sync_head_check(sync, index, head_bytes, NULL, &checked);
             sync_live_blame(sync, peer, index, head_bytes, err);
         } else if (origin->has_head && origin->epoch == head.epoch && origin->hno > head.hno) {
             err = sync_proof_find(sync, peer, index, &signed_head);

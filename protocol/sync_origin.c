@@ -304,7 +304,7 @@ enum torg_err sync_own_missing(struct sync *sync, uint32_t index)
 }
 
 enum torg_err sync_head_check(struct sync *sync, uint32_t index, struct span head,
-                              struct head *ret_head)
+                              struct seal_proof *proof, struct head *ret_head)
 {
     struct signed_span signed_head = frame_head(head);
     struct replica_origin record;
@@ -314,7 +314,7 @@ enum torg_err sync_head_check(struct sync *sync, uint32_t index, struct span hea
     if (err == TORG_E_NOT_FOUND)
         return TORG_E_GAP; /* not even its charter is here */
     if (!err)
-        err = replica_head_check(sync->read, &record, &signed_head, ret_head);
+        err = replica_head_check(sync->read, &record, &signed_head, proof, ret_head);
     if (err)
         return err;
     /* It may be newer and valid, and name a past that is not ours. */

@@ -544,7 +544,7 @@ static bool judge(struct import *import, bool *ret_wanted)
         return fail(import, err, "cannot be read");
     err = replica_origin_get(&kv, &section->id, &origin);
     if (!err)
-        err = replica_head_check(&kv, &origin, &head, &parsed);
+        err = replica_head_check(&kv, &origin, &head, NULL, &parsed);
     store_read_end(&kv);
     import->number = origin.number;
     if (err == TORG_E_STALE ||

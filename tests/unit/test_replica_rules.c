@@ -175,6 +175,37 @@ static void test_heads_that_are_not_valid(void **state)
     pair_done(&pair);
 }
 
+/* What one head was found to be says nothing of another, nor of a key that was dropped since. */
+static void test_a_proof_admits_no_other_head(void **state)
+{
+    struct replica_origin origin;
+    struct carried good, forged;
+    struct pair pair;
+    struct town stranger;
+    struct head head, checked;
+    struct kv kv;
+
+    (void)state;
+    pair_init(&pair, 104);
+    town_init(&stranger, 105);
+    origin_read(pair.mem, &pair.town.id, &origin);
+    head = head_after(&origin);
+    carry_head(&pair.town, &head, &good);
+    carry_head(&stranger, &head, &forged);
+    assert_ok(kv_mem_read_begin(pair.mem, &kv));
+    assert_ok(replica_head_check(&kv, &origin, &good.write.head, &good.write.head_proof, &checked));
+    kv_mem_read_end(&kv);
+    forged.write.head_proof = good.write.head_proof;
+    assert_refused(pair.mem, &forged.write, TORG_E_SIGNATURE);
+    town_rotate(&pair.town, false);
+    assert_ok(charters_apply(&pair));
+    assert_refused(pair.mem, &good.write, TORG_E_STALE);
+    buffer_done(&good.bytes);
+    buffer_done(&forged.bytes);
+    town_done(&stranger);
+    pair_done(&pair);
+}
+
 /* A head carried in a write that names another origin must not reach that one's record. */
 static void test_a_head_stays_with_its_origin(void **state)
 {
@@ -830,6 +861,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_heads_that_are_not_valid),
+        cmocka_unit_test(test_a_proof_admits_no_other_head),
         cmocka_unit_test(test_a_head_stays_with_its_origin),
         cmocka_unit_test(test_charters_that_are_refused),
         cmocka_unit_test(test_key_numbers_are_never_reused),

@@ -118,6 +118,42 @@ static void test_sizes(void **state)
     assert_ok(seal_verify(DOMAIN_CHARTER, (struct span){0}, &signature, &key));
 }
 
+/* A proof that stood for anything else would let in what nobody has signed. */
+static void test_a_proof_is_of_one_signature(void **state)
+{
+    static const struct seal_proof none;
+    uint8_t bytes[40] = {4, 5, 6};
+    struct span span = span_of(bytes, sizeof(bytes));
+    struct public_key key, other_key;
+    struct secret_key secret = key_of(3, &key);
+    struct signature signature = seal_sign(DOMAIN_HEAD, span, &secret);
+    struct seal_proof proof = {0}, good;
+
+    (void)state;
+    key_of(4, &other_key);
+    assert_err(seal_verify_once(DOMAIN_BEAT, span, &signature, &key, &proof), TORG_E_SIGNATURE);
+    assert_memory_equal(&proof, &none, sizeof(proof));
+    assert_ok(seal_verify_once(DOMAIN_HEAD, span, &signature, &key, &proof));
+    assert_memory_not_equal(&proof, &none, sizeof(proof));
+    good = proof;
+    assert_ok(seal_verify_once(DOMAIN_HEAD, span, &signature, &key, &proof));
+    assert_err(seal_verify_once(DOMAIN_BEAT, span, &signature, &key, &proof), TORG_E_SIGNATURE);
+    assert_err(seal_verify_once(DOMAIN_HEAD, span, &signature, &other_key, &proof),
+               TORG_E_SIGNATURE);
+    for (unsigned bit = 0; bit < 512; bit++) {
+        struct signature forged = signature;
+
+        forged.bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        assert_err(seal_verify_once(DOMAIN_HEAD, span, &forged, &key, &proof), TORG_E_SIGNATURE);
+    }
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        bytes[i] ^= 0x80;
+        assert_err(seal_verify_once(DOMAIN_HEAD, span, &signature, &key, &proof), TORG_E_SIGNATURE);
+        bytes[i] ^= 0x80;
+    }
+    assert_memory_equal(&proof, &good, sizeof(proof));
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -133,6 +169,7 @@ int main(void)
         cmocka_unit_test(test_every_bit_of_a_signature_counts),
         cmocka_unit_test(test_small_order_keys_are_refused),
         cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_a_proof_is_of_one_signature),
     };
 
     return cmocka_run_group_tests(tests, setup, NULL);
