@@ -10,6 +10,7 @@
 #include "daemon/clock.h"
 #include "daemon/log.h"
 #include "daemon/peers_internal.h"
+#include "protocol/frame.h"
 
 #define REFUSED_LOG_MS 1000 /* one line in that time; the rest is counted */
 
@@ -125,8 +126,13 @@ static void on_connected(void *context, uint32_t link, const struct public_key *
 static void on_bytes(void *context, uint32_t link, struct span bytes)
 {
     struct sync_event event = {.kind = SYNC_EVENT_BYTES, .link = link, .bytes = bytes};
+    struct peers *peers = context;
+    struct frame_prefix prefix;
 
-    peers_step(context, &event);
+    /* A commit that is pushed will be the writer's as soon as it has been checked. */
+    if (!frame_prefix_read(bytes, &prefix) && prefix.type == FRAME_BATCH)
+        writer_expect(peers->node->writer);
+    peers_step(peers, &event);
 }
 
 static void on_drained(void *context, uint32_t link, size_t queued_bytes)

@@ -2,6 +2,7 @@
 #include "daemon/writer.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -245,6 +246,23 @@ static void repack(struct writer *writer)
 
 /* ---- the thread ---- */
 
+/*
+ * mutex held, but for the time that it takes. Until a job comes, or the time is up: a thread that
+ * sleeps takes as long to wake as the check of a commit.
+ */
+static void look_out(struct writer *writer)
+{
+    int64_t until_us = writer->expected_until_us;
+
+    writer->expected_until_us = 0;
+    atomic_store(&writer->arrived, false);
+    pthread_mutex_unlock(&writer->mutex);
+    /* Who checks what is expected may need this very processor. */
+    while (!atomic_load(&writer->arrived) && clock_monotonic_us() < until_us)
+        sched_yield();
+    pthread_mutex_lock(&writer->mutex);
+}
+
 /* mutex held. Until there is a job, something to settle or mend, upkeep is due, or the end. */
 static void wait_for_work(struct writer *writer)
 {
@@ -262,9 +280,12 @@ static void wait_for_work(struct writer *writer)
         due = writer->checkpoint_quiet_ms;
     until = (struct timespec){.tv_sec = due / 1000, .tv_nsec = due % 1000 * 1000000};
     while (!writer->queue.first && !writer->stop && !writer->settle_due &&
-           !repack_may_begin(writer) && !checkpoint_may_begin(writer))
-        if (pthread_cond_timedwait(&writer->wake, &writer->mutex, &until) == ETIMEDOUT)
+           !repack_may_begin(writer) && !checkpoint_may_begin(writer)) {
+        if (writer->expected_until_us)
+            look_out(writer);
+        else if (pthread_cond_timedwait(&writer->wake, &writer->mutex, &until) == ETIMEDOUT)
             break;
+    }
 }
 
 static void *writer_thread(void *context)
@@ -388,6 +409,7 @@ static enum torg_err submit(struct writer *writer, struct writer_job *job)
         writer_jobs_add(&writer->queue, job);
         if (job->kind == WRITER_JOB_STORE)
             ahead_offer(writer->ahead, &job->ahead, job->store, job->bytes);
+        atomic_store(&writer->arrived, true);
         pthread_cond_signal(&writer->wake);
     }
     pthread_mutex_unlock(&writer->mutex);
@@ -442,6 +464,14 @@ enum torg_err writer_submit_store(struct writer *writer, struct sync_store *stor
         writer_job_free(job);
     }
     return err;
+}
+
+void writer_expect(struct writer *writer)
+{
+    pthread_mutex_lock(&writer->mutex);
+    writer->expected_until_us = clock_monotonic_us() + WRITER_EXPECT_US;
+    pthread_cond_signal(&writer->wake);
+    pthread_mutex_unlock(&writer->mutex);
 }
 
 enum torg_err writer_submit_run(struct writer *writer, writer_run *run, struct loop *loop,

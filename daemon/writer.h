@@ -96,6 +96,13 @@ enum torg_err writer_submit_store(struct writer *writer, struct sync_store *stor
                                   struct loop *loop, writer_done *done, void *context);
 
 /*
+ * A peer's write may come in less time than it takes to wake a thread: wake now, and look out for
+ * it for WRITER_EXPECT_US. A hint only, which costs that time of a processor when nothing comes.
+ */
+#define WRITER_EXPECT_US 200
+void writer_expect(struct writer *writer);
+
+/*
  * Any function inside the group's transaction (tokens, maintenance), after its
  * commits. It may run more than once: an error, which it must return before it
  * changes anything, refuses this job alone.

@@ -3,6 +3,7 @@
 #define TORG_DAEMON_WRITER_INTERNAL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "daemon/ahead.h"
 #include "daemon/guard.h"
@@ -97,8 +98,11 @@ struct writer {
     writer_published *published;
     void *published_context;
 
+    atomic_bool arrived; /* a job has, since the thread began to look out for one */
+
     pthread_mutex_t mutex; /* over all that follows */
     pthread_cond_t wake;
+    int64_t expected_until_us; /* until then the thread looks out for a job, and does not sleep */
     struct writer_jobs queue;
     size_t queued_own, queued_store;
     bool stop;

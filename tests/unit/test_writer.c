@@ -1092,6 +1092,27 @@ static void test_peers_writes_share_the_transaction(void **state)
     desk_done(&desk);
 }
 
+/* Who looks out for a write must not miss it, whenever it comes, nor wait for one for ever. */
+static void test_an_expected_write_comes_or_not(void **state)
+{
+    struct desk desk;
+    struct answer answer = ANSWER_INIT;
+    struct local_change change = {.collection = COLLECTION_OFFERS, .id = id_of(1)};
+
+    (void)state;
+    desk_init(&desk, 64 * MIB);
+    writer_start(&desk);
+    for (unsigned i = 1; i <= 200; i++) {
+        writer_expect(desk.writer);
+        if (i % 3)
+            continue;
+        assert_ok(writer_submit_local(desk.writer, &change, 1, NULL, NULL, on_done, &answer));
+        assert_ok(answer_wait(&answer, i / 3).err);
+    }
+    writer_expect(desk.writer);
+    desk_done(&desk);
+}
+
 /* While no own write is taken, the others' listings still come in. */
 static void test_peers_writes_go_on_while_recovering(void **state)
 {
@@ -1397,6 +1418,7 @@ int main(void)
         cmocka_unit_test(test_asking_holds_writes_back),
         cmocka_unit_test(test_a_foreign_own_head_stops_writing),
         cmocka_unit_test(test_peers_writes_share_the_transaction),
+        cmocka_unit_test(test_an_expected_write_comes_or_not),
         cmocka_unit_test(test_peers_writes_go_on_while_recovering),
         cmocka_unit_test(test_a_full_map_takes_charters_of_who_is_known),
         cmocka_unit_test(test_a_start_beats_and_a_commit_is_published),
