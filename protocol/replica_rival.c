@@ -56,20 +56,23 @@ static enum torg_err sides_read(struct span proof, struct side sides[2])
     return TORG_OK;
 }
 
-/* Could it have come instead of the charter that is held under its number? */
+/* Could it have come instead of the charter that is held under its number? Signatures first. */
 static enum torg_err rival_check(const struct kv *kv, const struct replica_origin *origin,
                                  const struct side *rival)
 {
+    uint64_t number = rival->charter.charter_no;
     struct charter_signed before;
     struct charter older;
-    enum torg_err err = TORG_OK;
+    enum torg_err err = replica_charter_load(kv, origin->number, number - 1, &before, &older);
 
-    for (uint64_t no = 0; no < rival->charter.charter_no && !err; no++) {
-        err = replica_charter_load(kv, origin->number, no, &before, &older);
+    if (!err)
+        err = charter_check(&before, &rival->object);
+    for (uint64_t no = 0; no + 1 < number && !err; no++) {
+        err = replica_charter_load(kv, origin->number, no, NULL, &older);
         if (!err)
             err = charter_key_numbers_check(&older, &rival->charter);
     }
-    return err ? err : charter_check(&before, &rival->object);
+    return err;
 }
 
 /* *ret_rival is the side that is not held. */
