@@ -188,6 +188,20 @@ static bool still_claimed(const struct sync_row *row, const struct sync_job *job
     return sync_number_compare(row->epoch, row->hno, job->claim_epoch, job->claim_hno) == 0;
 }
 
+/*
+ * A head of our own origin, of an epoch that no charter of ours has opened, though it names one
+ * that we have: who holds it goes by another charter of that number, and takes nothing of ours
+ * that could show it to him.
+ */
+static bool by_other_charter(const struct sync_origin *origin, struct span head_bytes)
+{
+    struct head head;
+
+    return !head_parse(frame_head(head_bytes).bytes, &head) &&
+           memcmp(head.origin.bytes, origin->id.bytes, sizeof(head.origin.bytes)) == 0 &&
+           head.epoch > origin->charter_epoch && head.charter_no <= origin->charter_no;
+}
+
 /* Delivered or not, the claim has been looked into. */
 static enum torg_err look_answer(struct sync *sync, struct sync_job *job, struct span head_bytes)
 {
@@ -201,6 +215,11 @@ static enum torg_err look_answer(struct sync *sync, struct sync_job *job, struct
     row->useless = still_claimed(row, job) &&
                    (!origin->own || sync_number_compare(job->claim_epoch, job->claim_hno,
                                                         origin->epoch, origin->hno) <= 0);
+    if (origin->own && by_other_charter(origin, head_bytes) &&
+        sync_charters_doubt(sync, job->peer, job->origin)) {
+        sync_job_end(sync, job, SYNC_NEITHER);
+        return TORG_OK;
+    }
     if (origin->own) {
         sync_own_look(sync, job->origin, head_bytes);
         sync_job_end(sync, job, SYNC_STRIKE);

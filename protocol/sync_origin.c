@@ -186,7 +186,7 @@ static enum torg_err take_record(struct sync *sync, struct sync_origin *origin,
     return TORG_OK;
 }
 
-/* A new charter: heads that could not be taken before may be valid now. */
+/* Another charter, or no dispute any more: heads that could not be taken may be valid now. */
 static void rows_reconsider(struct sync *sync, uint32_t index)
 {
     for (uint32_t i = 0; i < sync->peer_count; i++) {
@@ -276,10 +276,11 @@ enum torg_err sync_origin_refresh(struct sync *sync, uint32_t index)
         sync_origin_attend_at(sync, index, sync->now_ms + SYNC_DIAL_MS_MIN);
         return err;
     }
-    if (!is_charter(origin, &before.charter_hash)) {
-        rows_reconsider(sync, index);
+    if (!is_charter(origin, &before.charter_hash))
         sync_quota_forget(origin);
-    }
+    if (!is_charter(origin, &before.charter_hash) ||
+        before.flags & ~origin->flags & REPLICA_FLAG_DISPUTED)
+        rows_reconsider(sync, index);
     if (before.epoch != origin->epoch || before.hno != origin->hno)
         rows_compare(sync, index, &before);
     if (before.known && is_charter(origin, &before.charter_hash) && before.epoch == origin->epoch &&

@@ -403,6 +403,12 @@ static bool bulk_due(const struct run *run)
            run->world->options.seed % 16 == 7;
 }
 
+static bool rivals_due(const struct run *run)
+{
+    return !check_violation(run->check, NULL) && run->settings->fault == FAULT_NONE &&
+           run->world->options.seed % 16 == 12;
+}
+
 /* Nothing that anybody sends who has no key may stop who writes. */
 static void writers_check(struct run *run)
 {
@@ -485,6 +491,8 @@ static void heal(struct run *run, struct result *result)
         run_away(run);
     if (bulk_due(run))
         run_bulk(run);
+    if (rivals_due(run))
+        run_rivals(run);
     if (!check_violation(run->check, NULL))
         writers_check(run);
     if ((run->forks || run->settings->fault == FAULT_CLOCK_PURGE) &&

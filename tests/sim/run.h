@@ -114,6 +114,8 @@ void run_members_confirm(struct run *run);
 void run_away(struct run *run);
 /* A small world: a reconcile of thousands of listings, under faults. */
 void run_bulk(struct run *run);
+/* A small world: an origin with two charters of one number. */
+void run_rivals(struct run *run);
 /* In quiet nobody is sent much twice. */
 void run_quiet(struct run *run);
 /* In quiet a node's clock goes wrong by years: nothing may come of it. */

@@ -289,6 +289,47 @@ static void test_ours_is_named(void **state)
     town_done(&twin);
 }
 
+/* What the node has asked for by PULL is answered with a town's newest head, and nothing else. */
+static void answer_pull(struct table *table, const struct town *town)
+{
+    struct frame frame = {.type = FRAME_DELTA};
+    struct buffer head = {0};
+
+    assert_non_null(table_heard(table, FRAME_PULL));
+    frame.delta.sid = table_heard(table, FRAME_PULL)->pull.sid;
+    table_head(town, &head);
+    frame.delta.head = buffer_span(&head);
+    table->seat->heard_count = 0;
+    table_say(table, &frame);
+    buffer_done(&head);
+}
+
+/*
+ * The other charter of our own origin has opened an epoch. Who goes by it takes what we publish
+ * for old: unless we look, neither side ever hears of the other.
+ */
+static void test_our_own_under_another(void **state)
+{
+    struct table *table = *state;
+    struct town twin;
+
+    town_init(&twin, 1);
+    twin.next_key_no = 7;
+    town_rotate(&twin, true);
+    table_commit(&twin, 101);
+    town_rotate(&table->own, false);
+    table_step(table, (struct sync_event){.kind = SYNC_EVENT_PUBLISHED});
+    table_have(table, &twin, 0);
+    answer_pull(table, &twin);
+    assert_int_equal(table_heard(table, FRAME_CHARTER_REQ)->charter_req.from, 1);
+    answer_charters(table, &twin, 9);
+    assert_false(table->seat->closed);
+    assert_true(table_record(&table->own).flags & REPLICA_FLAG_DISPUTED);
+    assert_non_null(table_heard(table, FRAME_PROOF));
+    assert_int_equal(table->own_ahead, 0); /* it is not ours: nothing stops */
+    town_done(&twin);
+}
+
 /* ---- many nodes ---- */
 
 #define SECOND 1000
@@ -423,6 +464,7 @@ int main(void)
         TEST(test_the_right_one_is_named),
         TEST(test_named_beforehand),
         TEST(test_ours_is_named),
+        TEST(test_our_own_under_another),
         cmocka_unit_test(test_a_row_of_two_halves),
     };
 
