@@ -61,7 +61,8 @@ bool sync_charters_doubt(struct sync *sync, uint32_t peer, uint32_t index)
     if (!origin->known || origin->charter_no == 0)
         return false;
     row->useless = true;
-    if (row->charters_doubted || sync_charters_differ(sync, row)) {
+    if (row->charters_doubted || sync_charters_differ(sync, row) ||
+        !sync_peer_believed(sync, row)) {
         /* It is on its way to be found out: until then each costs as much as evidence. */
         session_charge(&sync->peers[peer].link->session, SYNC_PROOF_CHARGE, sync->now_ms);
         return true;
@@ -90,14 +91,23 @@ enum torg_err sync_charters_compare(struct sync *sync, uint32_t index, bool *ret
         if (!peer->link || peer->link->session.state != SESSION_OPEN ||
             !peer->rows[index].charters_doubted)
             continue;
-        *ret_asked = true;
         job = sync_job_begin(sync, index, i, SYNC_FOR_CHARTERS);
         if (!job)
-            return TORG_OK;
+            continue; /* it answers other questions first, and others about this origin */
+        *ret_asked = true;
         job->compared = 1; /* charter 0 is the origin's id */
+        job->compared_with = sync->origins[index].charter_hash;
         return compare_ask(sync, job);
     }
     return TORG_OK;
+}
+
+void sync_charters_compared(struct sync *sync, const struct sync_job *job)
+{
+    struct sync_row *rows = sync->peers[job->peer].rows;
+
+    if (job->compared && rows)
+        rows[job->origin].charters_doubted = false;
 }
 
 static void compare_blame(struct sync *sync, struct sync_job *job)
@@ -105,6 +115,32 @@ static void compare_blame(struct sync *sync, struct sync_job *job)
     session_close(&sync->peers[job->peer].link->session, TORG_E_SIGNATURE, FRAME_CODE_BAD_SIG,
                   "signed by nobody whom the charters name");
     sync_job_end(sync, job, SYNC_DISTRUST);
+}
+
+/*
+ * Its charters are ours, and it sent what they do not allow. If two are known, it may have gone
+ * over to ours meanwhile, and is to be asked again; not for nothing, nor for ever.
+ */
+static enum torg_err compare_same(struct sync *sync, struct sync_job *job)
+{
+    const struct sync_origin *origin = &sync->origins[job->origin];
+    struct replica_origin record;
+    struct hash held, rival;
+    uint64_t number;
+    enum torg_err err = replica_origin_get(sync->read, &origin->id, &record);
+
+    if (!err && !origin->evidence.size)
+        err = replica_rival_find(sync->read, &record, &number, &held, &rival);
+    if (err == TORG_E_NOT_FOUND) {
+        compare_blame(sync, job);
+        return TORG_OK;
+    }
+    if (err)
+        return err;
+    session_charge(&sync->peers[job->peer].link->session, SYNC_PROOF_CHARGE, sync->now_ms);
+    sync->peers[job->peer].rows[job->origin].useless = false;
+    sync_job_end(sync, job, SYNC_STRIKE);
+    return TORG_OK;
 }
 
 /* Its charter of that number is another: are both signed as they must be? */
@@ -148,12 +184,19 @@ static enum torg_err compare_one(struct sync *sync, struct sync_job *job, struct
                                  bool *ret_same)
 {
     struct charter_signed held, other;
+    struct charter charter;
     struct span stored;
     enum torg_err err = charter_signed_parse(theirs, &other);
 
     *ret_same = false;
+    if (!err)
+        err = charter_parse(other.bytes, &charter);
     if (err) {
         compare_blame(sync, job);
+        return TORG_OK;
+    }
+    if (charter.charter_no != job->compared) {
+        sync_job_end(sync, job, SYNC_STRIKE); /* of an older request, perhaps: it has no sid */
         return TORG_OK;
     }
     err =
@@ -173,9 +216,14 @@ static enum torg_err compare_answer(struct sync *sync, struct sync_job *job,
                                     const struct frame_list *list)
 {
     struct profile_reader in = frame_list_reader(list);
-    uint64_t newest = sync->origins[job->origin].charter_no;
+    const struct sync_origin *origin = &sync->origins[job->origin];
+    uint64_t newest = origin->charter_no;
 
-    sync->peers[job->peer].rows[job->origin].charters_doubted = false;
+    if (memcmp(&job->compared_with, &origin->charter_hash, sizeof(origin->charter_hash)) != 0) {
+        /* Ours are others now, and with these what it sent may be right. */
+        sync_job_end(sync, job, SYNC_NEITHER);
+        return TORG_OK;
+    }
     for (uint32_t i = 0; i < list->count && job->compared <= newest; i++) {
         bool same;
         enum torg_err err = compare_one(sync, job, profile_skip(&in), &same);
@@ -185,8 +233,7 @@ static enum torg_err compare_answer(struct sync *sync, struct sync_job *job,
     }
     if (list->count && job->compared <= newest)
         return compare_ask(sync, job);
-    compare_blame(sync, job); /* they are ours, and it sent what they do not allow */
-    return TORG_OK;
+    return compare_same(sync, job);
 }
 
 void sync_charters_name(struct sync_origin *origin, const struct hash *named)

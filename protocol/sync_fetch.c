@@ -285,6 +285,8 @@ static void parent_check(struct sync *sync, uint32_t index)
 
         if (!peer->link || !peer->link->ready || !row->claimed)
             continue;
+        if (row->charters_doubted || sync_charters_differ(sync, row))
+            continue; /* nothing that it would push can be taken */
         if (row->eager_in)
             return;
         if (best == SYNC_NONE || better(sync, &sync->origins[index], index, i, best))

@@ -361,6 +361,7 @@ struct sync_job {
     uint64_t path_to;  /* ANCESTRY: down to which head */
     uint64_t compared; /* CHARTERS: so many are the same on both sides, and more are to be compared;
                           0: new ones are wanted */
+    struct hash compared_with; /* the newest of ours, when that began */
     uint32_t whole;
     struct listing_key *removed;
     size_t removed_count, removed_capacity;
@@ -638,6 +639,8 @@ void sync_charters_stored(struct sync *sync, struct sync_job *job, enum torg_err
  * to blame then.
  */
 bool sync_charters_doubt(struct sync *sync, uint32_t peer, uint32_t origin);
+/* The job ends; if it compared charters, that doubt does, too, however it was answered. */
+void sync_charters_compared(struct sync *sync, const struct sync_job *job);
 /* Compare them, if any are doubted. */
 enum torg_err sync_charters_compare(struct sync *sync, uint32_t origin, bool *ret_asked);
 /* Does the peer go by other charters of the origin than we? */

@@ -172,6 +172,7 @@ void sync_job_end(struct sync *sync, struct sync_job *job, enum sync_outcome out
                   origin->id.bytes[3], frame_type_name(job->about), job->claim_hno);
         sync_peer_strike(sync, job->peer, index, outcome == SYNC_DISTRUST);
     }
+    sync_charters_compared(sync, job);
     origin->job = SYNC_NONE;
     sync_job_free(job);
     sync->job_count--;

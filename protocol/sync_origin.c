@@ -194,6 +194,7 @@ static void rows_reconsider(struct sync *sync, uint32_t index)
             continue;
         sync->peers[i].rows[index].useless = false;
         sync->peers[i].rows[index].too_large = false;
+        sync->peers[i].rows[index].charters_doubted = false;
         sync->peers[i].rows[index].differs_until_ms = 0;
     }
 }

@@ -95,6 +95,16 @@ static void test_a_charter_that_follows_another(void **state)
     town_done(&twin);
 }
 
+static bool is_asked_to_push(const struct table *table)
+{
+    const struct frame *tree = table_heard(table, FRAME_TREE);
+    struct profile_reader in;
+
+    assert_non_null(tree);
+    in = frame_list_reader(&tree->tree.rows);
+    return frame_read_tree(&in).graft;
+}
+
 /* The number says nothing: both have charter 1. A head says that they differ. */
 static void test_a_head_under_another(void **state)
 {
@@ -111,7 +121,9 @@ static void test_a_head_under_another(void **state)
     assert_non_null(table_heard(table, FRAME_PROOF));
     table_commit(&twin, 103);
     table_batch(table, &twin, false); /* it cannot know better */
+    table_tick(table, 1000);
     assert_false(table->seat->closed);
+    assert_false(is_asked_to_push(table));
     assert_int_equal(record_held(table).head.hno, 1);
     table_assert_holds(table, &table->other, 1, 0);
     town_done(&twin);
@@ -330,6 +342,137 @@ static void test_our_own_under_another(void **state)
     town_done(&twin);
 }
 
+/* A head of the other town under its other charter is out, and its charters are asked for. */
+static void doubt(struct table *table, struct town *twin)
+{
+    begin(table, twin);
+    table_commit(twin, 101);
+    table_batch(table, twin, false);
+    assert_int_equal(table_heard(table, FRAME_CHARTER_REQ)->charter_req.from, 1);
+}
+
+static void say_proof(struct table *table, const struct town *a, const struct town *b)
+{
+    struct frame frame = {.type = FRAME_PROOF};
+    struct buffer evidence = {0};
+
+    replica_rival_pack(buffer_span(&a->charters[1]), buffer_span(&b->charters[1]), &evidence);
+    frame.proof.origin = a->id;
+    frame.proof.evidence = buffer_span(&evidence);
+    table_say(table, &frame);
+    buffer_done(&evidence);
+}
+
+/* The node goes over while the peer is asked: then what it sent was right. */
+static void test_gone_over_while_asking(void **state)
+{
+    struct table *table = *state;
+    struct town twin;
+
+    begin(table, &twin);
+    name_right(table, &twin);
+    table_commit(&twin, 101);
+    table_batch(table, &twin, false);
+    say_proof(table, &table->other, &twin);
+    assert_true(goes_by(table, &twin));
+    answer_charters(table, &twin, 9);
+    assert_false(table->seat->closed);
+    table_have(table, &twin, 0);
+    table_answer_trie(table, &twin);
+    table_answer_fetch(table, &twin, true);
+    table_assert_holds(table, &twin, 1, 0);
+    town_done(&twin);
+}
+
+/* The peer has gone over to ours before it answers: it was honest all the time. */
+static void test_the_peer_goes_over_while_asked(void **state)
+{
+    struct table *table = *state;
+    struct town twin;
+
+    doubt(table, &twin);
+    say_proof(table, &table->other, &twin);
+    assert_true(is_disputed(table));
+    answer_charters(table, &table->other, 9);
+    assert_false(table->seat->closed);
+    town_done(&twin);
+}
+
+/* But not again and again. */
+static void test_two_charters_excuse_no_forger(void **state)
+{
+    struct table *table = *state;
+    struct town twin;
+
+    doubt(table, &twin);
+    say_proof(table, &table->other, &twin);
+    assert_true(is_disputed(table));
+    for (int i = 0; i < 100 && !table->seat->closed; i++) {
+        if (table_heard(table, FRAME_CHARTER_REQ))
+            answer_charters(table, &table->other, 9);
+        table_batch(table, &twin, false);
+        table_tick(table, 1);
+    }
+    assert_true(table->seat->closed);
+    town_done(&twin);
+}
+
+/* Who is asked for its charters and keeps them does not keep others from what they have. */
+static void test_no_answer_starves_nobody(void **state)
+{
+    struct table *table = *state;
+    struct town twin;
+    bool asked = false;
+
+    doubt(table, &twin);
+    table_sit(table, 1, 2);
+    table->seat->heard_count = 0;
+    table_commit(&table->other, 2);
+    table_have(table, &table->other, 0);
+    for (int i = 0; i < 60 && !asked; i++) {
+        table_sit(table, 0, TABLE_LINK);
+        table->seat->heard_count = 0;
+        table_batch(table, &twin, false);
+        table_tick(table, 1000);
+        table_sit(table, 1, 2);
+        asked = table_heard(table, FRAME_PULL) != NULL;
+        table->seat->heard_count = 0;
+        table_have(table, &table->other, 0);
+    }
+    assert_true(asked);
+    town_done(&twin);
+}
+
+/* Two charters open one epoch with one key: a beat before its first head names the charter. */
+static void test_a_beat_under_another(void **state)
+{
+    struct frame frame = {.type = FRAME_BEAT};
+    struct table *table = *state;
+    struct buffer beat = {0};
+    struct town twin;
+    struct kv kv;
+
+    town_init(&twin, 2);
+    twin.members_only = UINT32_C(1) << COLLECTION_COMPANIES;
+    town_rotate(&twin, true);
+    town_rotate(&table->other, true);
+    table_introduce(table);
+    table->seat->heard_count = 0;
+    assert_ok(kv_mem_write_begin(twin.mem, &kv));
+    assert_ok(replica_beat_local(&kv, &twin.id, &twin.signer, 77, 0, 1790000000000, &beat));
+    assert_ok(kv_mem_write_commit(&kv));
+    frame_rows_clear(&table->rows);
+    frame_rows_packed(&table->rows, buffer_span(&beat));
+    frame.beat.beats = frame_rows_list(&table->rows);
+    table_say(table, &frame);
+    assert_false(table->seat->closed);
+    answer_charters(table, &twin, 9);
+    assert_false(table->seat->closed);
+    assert_true(is_disputed(table));
+    buffer_done(&beat);
+    town_done(&twin);
+}
+
 /* ---- many nodes ---- */
 
 #define SECOND 1000
@@ -465,6 +608,11 @@ int main(void)
         TEST(test_named_beforehand),
         TEST(test_ours_is_named),
         TEST(test_our_own_under_another),
+        TEST(test_gone_over_while_asking),
+        TEST(test_the_peer_goes_over_while_asked),
+        TEST(test_two_charters_excuse_no_forger),
+        TEST(test_no_answer_starves_nobody),
+        TEST(test_a_beat_under_another),
         cmocka_unit_test(test_a_row_of_two_halves),
     };
 
