@@ -28,13 +28,22 @@
 
 /* ---- the queue ---- */
 
+/* How many bytes a transaction may have that takes the job, too. */
+static size_t bytes_max(const struct writer_job *job, size_t before)
+{
+    bool replaces = job->kind == WRITER_JOB_STORE && job->store->replaces;
+
+    return replaces && before > WRITER_GROUP_REPLACED_BYTES_MAX ? WRITER_GROUP_REPLACED_BYTES_MAX
+                                                                : before;
+}
+
 /* mutex held. Take from the queue what makes the next transaction; the rest keeps its order. */
 static void take_group(struct writer *writer, struct writer_touched *touched,
                        struct writer_jobs *ret_jobs)
 {
     struct writer_job *job = writer->queue.first;
     struct writer_jobs rest;
-    size_t bytes = 0, changes = 0;
+    size_t bytes = 0, limit = WRITER_GROUP_BYTES_MAX, changes = 0;
     bool local_closed = false, closed = false;
 
     memset(touched, 0, sizeof(*touched));
@@ -43,8 +52,8 @@ static void take_group(struct writer *writer, struct writer_touched *touched,
     while (job) {
         struct writer_job *next = job->next;
 
-        if (ret_jobs->count == WRITER_GROUP_JOBS_MAX ||
-            (bytes > 0 && bytes + job->bytes > WRITER_GROUP_BYTES_MAX))
+        limit = bytes_max(job, limit);
+        if (ret_jobs->count == WRITER_GROUP_JOBS_MAX || (bytes > 0 && bytes + job->bytes > limit))
             closed = true;
         if (!closed && job->kind == WRITER_JOB_LOCAL && !local_closed) {
             local_closed = !writer_job_touch(touched, changes, job);

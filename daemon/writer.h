@@ -38,6 +38,11 @@ struct writer_options {
 #define WRITER_READER_CHECK_MS 60000
 #define WRITER_GROUP_JOBS_MAX 1024
 #define WRITER_GROUP_BYTES_MAX 33554432 /* payloads of one transaction; one job may be more */
+/*
+ * The same where they replace what is held: each then changes pages of its own, which are to find
+ * room in what store_room_make has made.
+ */
+#define WRITER_GROUP_REPLACED_BYTES_MAX 1048576
 
 /*
  * Compares the guard with the database and starts the thread. seal_init must

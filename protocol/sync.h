@@ -141,6 +141,7 @@ struct sync_action {
 /* A replica_write with the bytes that it borrows, safe to hand to another thread. */
 struct sync_store {
     struct replica_write write;
+    bool replaces; /* most of it is held in another version: it lies all over the store */
     struct buffer bytes[3];
     struct replica_entry *entries;
     struct listing_key *removed;

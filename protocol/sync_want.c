@@ -379,6 +379,7 @@ enum torg_err sync_want_store_part(struct sync *sync, struct sync_job *job,
         return err;
     }
     part_fill(job, store);
+    store->replaces = kind == REPLICA_WRITE_PART && job->whole == FRAME_WHOLE_MIN;
     if (job->head.size)
         store->write.head = frame_head(buffer_span(&store->bytes[1]));
     return sync_store_submit(sync, store, &pending);

@@ -1113,6 +1113,54 @@ static void test_an_expected_write_comes_or_not(void **state)
     desk_done(&desk);
 }
 
+/* How many commits become of four large writes that wait, each before one of ours. */
+static uint64_t commits_of(bool replaces)
+{
+    struct answer theirs = ANSWER_INIT, ours = ANSWER_INIT;
+    struct writer_counters before, after;
+    struct desk desk;
+    struct gate gate;
+
+    desk_init(&desk, 64 * MIB);
+    writer_start(&desk);
+    for (uint64_t i = 0; i < 20; i++) {
+        struct buffer payload = payload_of(100 + i, 30000);
+        struct local_change change = {.collection = COLLECTION_OFFERS,
+                                      .id = id_of(100 + i),
+                                      .payload = buffer_span(&payload)};
+
+        assert_ok(town_commit(&desk.other, &change, 1));
+        buffer_done(&payload);
+    }
+    gate_close(&desk, &gate);
+    writer_counters(desk.writer, &before);
+    for (uint64_t i = 0; i < 4; i++) {
+        struct sync_store *wrong = other_delta(&desk); /* of whom nothing is known: refused */
+        struct buffer payload = payload_of(i, 10);
+        struct local_change change = {
+            .collection = COLLECTION_OFFERS, .id = id_of(i), .payload = buffer_span(&payload)};
+
+        wrong->replaces = replaces;
+        assert_ok(writer_submit_store(desk.writer, wrong, NULL, on_done, &theirs));
+        assert_ok(writer_submit_local(desk.writer, &change, 1, NULL, NULL, on_done, &ours));
+        buffer_done(&payload);
+    }
+    gate_open(&gate);
+    answer_wait(&theirs, 4);
+    assert_ok(answer_wait(&ours, 4).err);
+    writer_counters(desk.writer, &after);
+    desk_done(&desk);
+    return after.own_commits - before.own_commits;
+}
+
+/* Else the pages of one large commit need memory that nobody has touched before. */
+static void test_what_replaces_is_written_in_small_commits(void **state)
+{
+    (void)state;
+    assert_int_equal(commits_of(false), 1);
+    assert_int_equal(commits_of(true), 4);
+}
+
 /* While no own write is taken, the others' listings still come in. */
 static void test_peers_writes_go_on_while_recovering(void **state)
 {
@@ -1419,6 +1467,7 @@ int main(void)
         cmocka_unit_test(test_a_foreign_own_head_stops_writing),
         cmocka_unit_test(test_peers_writes_share_the_transaction),
         cmocka_unit_test(test_an_expected_write_comes_or_not),
+        cmocka_unit_test(test_what_replaces_is_written_in_small_commits),
         cmocka_unit_test(test_peers_writes_go_on_while_recovering),
         cmocka_unit_test(test_a_full_map_takes_charters_of_who_is_known),
         cmocka_unit_test(test_a_start_beats_and_a_commit_is_published),
