@@ -238,8 +238,14 @@ static enum torg_err compare_answer(struct sync *sync, struct sync_job *job,
 
 void sync_charters_name(struct sync_origin *origin, const struct hash *named)
 {
+    struct hash hash = named ? *named : (struct hash){0};
+
+    /* Told again with each change of a list of thousands; what is done need not be done again. */
+    if (origin->has_named == (named != NULL) &&
+        memcmp(&origin->named, &hash, sizeof(origin->named)) == 0)
+        return;
     origin->has_named = named != NULL;
-    origin->named = named ? *named : (struct hash){0};
+    origin->named = hash;
     origin->settle_due = origin->has_named;
 }
 
@@ -248,6 +254,7 @@ enum torg_err sync_charters_settle(struct sync *sync, uint32_t index)
     struct sync_origin *origin = &sync->origins[index];
     struct sync_pending pending = {.origin = index, .job = SYNC_NONE};
     struct sync_store *store;
+    enum torg_err err;
 
     if (!origin->settle_due || origin->pending_settle || !origin->known)
         return TORG_OK;
@@ -260,20 +267,26 @@ enum torg_err sync_charters_settle(struct sync *sync, uint32_t index)
         return TORG_E_NOMEM;
     store->write.kind = REPLICA_WRITE_SETTLE;
     store->write.charter = origin->named;
-    return sync_store_submit(sync, store, &pending);
+    err = sync_store_submit(sync, store, &pending);
+    origin->settle_due = err != TORG_OK; /* anew, when another one is named before it is stored */
+    return err;
 }
 
 void sync_charters_settled(struct sync *sync, const struct sync_pending *pending, enum torg_err err)
 {
     struct sync_origin *origin = &sync->origins[pending->origin];
+    struct replica_origin record;
 
-    origin->settle_due = false;
-    if (!err && origin->own) /* it is not read again before it is published */
-        origin->flags &= ~REPLICA_FLAG_DISPUTED;
-    if (!err)
-        sync_note(sync, "origin.settled", " origin=%02x%02x%02x%02x charter_no=%" PRIu64,
-                  origin->id.bytes[0], origin->id.bytes[1], origin->id.bytes[2],
-                  origin->id.bytes[3], origin->charter_no);
+    if (sync_job_is_trouble(err))
+        origin->settle_due = origin->has_named;
+    if (err)
+        return;
+    /* Of the own one nothing is read again before it is published. */
+    if (origin->own && !replica_origin_get(sync->read, &origin->id, &record))
+        origin->flags = record.flags;
+    sync_note(sync, "origin.settled", " origin=%02x%02x%02x%02x charter_no=%" PRIu64,
+              origin->id.bytes[0], origin->id.bytes[1], origin->id.bytes[2], origin->id.bytes[3],
+              origin->charter_no);
 }
 
 /* ---- answers ---- */

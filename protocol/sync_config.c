@@ -377,6 +377,9 @@ static void origins_move(struct sync *sync, struct sync_origin *origins, uint32_
         origins[i].evidence_link = old->evidence_link;
         origins[i].pending_proof = old->pending_proof;
         origins[i].pending_settle = old->pending_settle;
+        if (origins[i].has_named == old->has_named &&
+            memcmp(&origins[i].named, &old->named, sizeof(old->named)) == 0)
+            origins[i].settle_due = old->settle_due;
         old->evidence = (struct buffer){0};
         origins[i].pending = old->pending;
         origins[i].pending_beat = old->pending_beat;

@@ -649,7 +649,7 @@ bool sync_charters_differ(const struct sync *sync, const struct sync_row *row);
 void sync_charters_name(struct sync_origin *origin, const struct hash *named);
 /* If one of two charters has been named, and that is not done, it goes to the writer. */
 enum torg_err sync_charters_settle(struct sync *sync, uint32_t origin);
-/* It is done, or there are no two charters of which it is one. */
+/* It is done, or there are no two charters of which it is one; or it could not be stored. */
 void sync_charters_settled(struct sync *sync, const struct sync_pending *pending,
                            enum torg_err err);
 

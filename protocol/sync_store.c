@@ -93,10 +93,8 @@ static enum torg_err live_stored(struct sync *sync, const struct sync_pending *p
 {
     if (pending->kind == REPLICA_WRITE_PROOF && !sync_job_is_trouble(err))
         return sync_proof_stored(sync, pending, err);
-    if (pending->kind == REPLICA_WRITE_SETTLE && !sync_job_is_trouble(err)) {
+    if (pending->kind == REPLICA_WRITE_SETTLE)
         sync_charters_settled(sync, pending, err);
-        return TORG_OK;
-    }
     switch (err) {
     case TORG_OK:
         if (pending->kind == REPLICA_WRITE_COMMIT)

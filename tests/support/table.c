@@ -48,6 +48,7 @@ static void store(struct table *table, const struct sync_action *action)
     struct sync_event stored = {.kind = SYNC_EVENT_STORED, .ticket = action->ticket};
 
     table->stores++;
+    table->ticket = action->ticket;
     if (table->writer_stuck)
         return;
     stored.err = table->store_err;

@@ -44,7 +44,8 @@ struct table {
     unsigned stores, dials, own_ahead, own_beats;
     struct sync_action own_beat; /* the newest */
     enum torg_err store_err;     /* what every STORE comes to; TORG_OK: as it goes */
-    bool writer_stuck;           /* STOREs are counted, and never answered */
+    bool writer_stuck;           /* STOREs are counted, and never answered by themselves */
+    uint64_t ticket;             /* of the newest */
     struct frame_rows rows;
 };
 

@@ -417,6 +417,63 @@ static void test_two_charters_excuse_no_forger(void **state)
     town_done(&twin);
 }
 
+/* Another one is named while the first is still with the writer: the last word counts. */
+static void test_named_anew_before_it_is_stored(void **state)
+{
+    struct table *table = *state;
+    struct town twin;
+
+    doubt(table, &twin);
+    say_proof(table, &table->other, &twin);
+    table->writer_stuck = true;
+    name_right(table, &twin);
+    name_right(table, &table->other);
+    table->writer_stuck = false;
+    table_step(table, (struct sync_event){
+                          .kind = SYNC_EVENT_STORED, .ticket = table->ticket, .err = TORG_E_KNOWN});
+    table_tick(table, 1000);
+    assert_false(is_disputed(table));
+    assert_true(goes_by(table, &table->other));
+    town_done(&twin);
+}
+
+/* What was named and is settled already is not written with each reload. */
+static void test_named_once_more(void **state)
+{
+    struct table *table = *state;
+    struct town twin;
+    unsigned stores;
+
+    doubt(table, &twin);
+    say_proof(table, &table->other, &twin);
+    name_right(table, &twin);
+    stores = table->stores;
+    name_right(table, &twin);
+    assert_int_equal(table->stores, stores);
+    town_done(&twin);
+}
+
+/* A rival charter that comes as the next one's answer is evidence, too, and the word is waiting. */
+static void test_a_rival_that_was_fetched(void **state)
+{
+    struct table *table = *state;
+    struct town twin;
+
+    begin(table, &twin);
+    name_right(table, &twin);
+    town_rotate(&twin, false);
+    table_have(table, &twin, 0);
+    assert_int_equal(table_heard(table, FRAME_CHARTER_REQ)->charter_req.from, 2);
+    table->seat->heard_count = 0;
+    table_charters(table, &twin); /* from 0 on: who serves so is odd, but it is signed */
+    assert_false(is_disputed(table));
+    table_tick(table, 1000);
+    answer_charters(table, &twin, 9);
+    assert_true(goes_by(table, &twin));
+    assert_false(table->seat->closed);
+    town_done(&twin);
+}
+
 /* Who is asked for its charters and keeps them does not keep others from what they have. */
 static void test_no_answer_starves_nobody(void **state)
 {
@@ -611,6 +668,9 @@ int main(void)
         TEST(test_gone_over_while_asking),
         TEST(test_the_peer_goes_over_while_asked),
         TEST(test_two_charters_excuse_no_forger),
+        TEST(test_named_anew_before_it_is_stored),
+        TEST(test_named_once_more),
+        TEST(test_a_rival_that_was_fetched),
         TEST(test_no_answer_starves_nobody),
         TEST(test_a_beat_under_another),
         cmocka_unit_test(test_a_row_of_two_halves),
