@@ -122,7 +122,8 @@ struct replica_observer {
  *           fit nothing that is held (any more) are passed over.
  * BEAT      a newer beat.
  * PROOF     fork evidence: marks the origin disputed. Of two charters, the one that is not
- *           held is kept beside the one that is (replica_charter_rival_get).
+ *           held is kept beside the one that is (replica_charter_rival_get): the first that
+ *           comes, or the one whose hash is charter, if that is not zeros.
  * SETTLE    charter is the hash of the right one of two charters that are held under one
  *           number. If it is the rival, it takes the other's place: what stood on the
  *           other, charters, heads and beat, goes; what is held of the listings stays, and
@@ -172,7 +173,7 @@ struct replica_write {
     size_t removed_count;
     struct signed_span beat;
     struct span proof;
-    struct hash charter;         /* SETTLE */
+    struct hash charter;         /* SETTLE; PROOF */
     const struct span *ancestry; /* heads' bytes, at most ANCESTRY_HEADS_MAX */
     size_t ancestry_count;
     int64_t now_ms; /* when it came */
@@ -358,7 +359,8 @@ enum torg_err replica_charter_load(const struct kv *kv, uint32_t number, uint64_
 /* Collections that the newest charter gives to everybody. Errors as above. */
 enum torg_err replica_public_mask(const struct kv *kv, const struct replica_origin *origin,
                                   uint32_t *ret_mask);
-/* The lowest number of which two charters are held, and their hashes; TORG_E_NOT_FOUND. */
+/* The number of which two charters are held, and their hashes: the disputed one, else the newest.
+ * TORG_E_NOT_FOUND. */
 enum torg_err replica_rival_find(const struct kv *kv, const struct replica_origin *origin,
                                  uint64_t *ret_charter_no, struct hash *ret_held,
                                  struct hash *ret_rival);

@@ -295,17 +295,19 @@ static enum torg_err proof_put(struct kv *kv, const struct replica_origin *origi
 
 static enum torg_err proof_apply(struct kv *kv, const struct replica_write *write)
 {
+    static const struct hash none;
+    bool names = memcmp(&write->charter, &none, sizeof(none)) != 0;
     struct replica_origin origin;
     bool of_charters = replica_rival_is(write->proof), known;
     struct span held;
-    uint64_t epoch;
+    uint64_t epoch = 0;
     enum torg_err err;
 
     err = origin_find(kv, &write->origin, &origin);
     if (!err)
         err = replica_proof_check(kv, &origin, write->proof, &epoch);
-    if (err)
-        return err;
+    if (err && !(err == TORG_E_KNOWN && of_charters && names))
+        return err; /* else it is judged again, for it may be the one that is named */
     err = replica_proof_get(kv, origin.number, epoch, &held);
     if (err && err != TORG_E_NOT_FOUND)
         return err;
@@ -313,7 +315,9 @@ static enum torg_err proof_apply(struct kv *kv, const struct replica_write *writ
     known = !err && (of_charters || !replica_rival_is(held));
     if (known && !of_charters)
         return TORG_E_KNOWN;
-    err = of_charters ? replica_rival_keep(kv, &origin, write->proof) : TORG_OK;
+    err = of_charters
+              ? replica_rival_keep(kv, &origin, write->proof, names ? &write->charter : NULL)
+              : TORG_OK;
     if (!err && !known)
         err = proof_put(kv, &origin, epoch, write->proof);
     if (err)

@@ -234,9 +234,9 @@ bool replica_rival_is(struct span proof);
 /* As replica_proof_check, for that. TORG_E_KNOWN: the number has a rival already. */
 enum torg_err replica_rival_check(const struct kv *kv, const struct replica_origin *origin,
                                   struct span proof);
-/* The same, and the rival is stored. */
+/* The same, and the rival is stored; instead of another one if it has the hash that is named. */
 enum torg_err replica_rival_keep(struct kv *kv, const struct replica_origin *origin,
-                                 struct span proof);
+                                 struct span proof, const struct hash *named);
 enum torg_err replica_settle_apply(struct kv *kv, const struct replica_write *write,
                                    const struct replica_observer *observer);
 

@@ -75,13 +75,25 @@ static enum torg_err rival_check(const struct kv *kv, const struct replica_origi
     return err;
 }
 
-/* *ret_rival is the side that is not held. */
+static bool has_hash(const struct charter_signed *object, const struct hash *hash)
+{
+    struct hash own = charter_hash(object->bytes);
+
+    return memcmp(&own, hash, sizeof(own)) == 0;
+}
+
+/*
+ * *ret_rival is the side that is not held. One rival is enough to dispute a number; but of three
+ * charters the third may be the right one: if it is named, it comes in the other rival's place.
+ */
 static enum torg_err evidence_check(const struct kv *kv, const struct replica_origin *origin,
-                                    struct span proof, struct side sides[2], unsigned *ret_rival)
+                                    struct span proof, const struct hash *named,
+                                    struct side sides[2], unsigned *ret_rival)
 {
     struct charter_signed held;
     struct charter charter;
     struct span stored;
+    bool has_rival;
     uint64_t number;
     enum torg_err err = sides_read(proof, sides);
 
@@ -91,8 +103,11 @@ static enum torg_err evidence_check(const struct kv *kv, const struct replica_or
     if (number > origin->charter_no)
         return TORG_E_GAP;
     err = replica_charter_rival_get(kv, origin->number, number, &stored);
-    if (err != TORG_E_NOT_FOUND)
-        return err ? err : TORG_E_KNOWN; /* one is enough to dispute a number */
+    if (err && err != TORG_E_NOT_FOUND)
+        return err;
+    has_rival = !err;
+    if (has_rival && !named)
+        return TORG_E_KNOWN;
     err = replica_charter_load(kv, origin->number, number, &held, &charter);
     if (err)
         return err;
@@ -102,6 +117,9 @@ static enum torg_err evidence_check(const struct kv *kv, const struct replica_or
         *ret_rival = 0;
     else
         return TORG_E_INVALID;
+    if (has_rival && (!has_hash(&sides[*ret_rival].object, named) ||
+                      span_equal(stored, sides[*ret_rival].stored)))
+        return TORG_E_KNOWN;
     return rival_check(kv, origin, &sides[*ret_rival]);
 }
 
@@ -111,16 +129,16 @@ enum torg_err replica_rival_check(const struct kv *kv, const struct replica_orig
     struct side sides[2];
     unsigned rival;
 
-    return evidence_check(kv, origin, proof, sides, &rival);
+    return evidence_check(kv, origin, proof, NULL, sides, &rival);
 }
 
 enum torg_err replica_rival_keep(struct kv *kv, const struct replica_origin *origin,
-                                 struct span proof)
+                                 struct span proof, const struct hash *named)
 {
     struct side sides[2];
     struct replica_key key;
     unsigned rival = 0;
-    enum torg_err err = evidence_check(kv, origin, proof, sides, &rival);
+    enum torg_err err = evidence_check(kv, origin, proof, named, sides, &rival);
 
     if (err)
         return err;
@@ -168,24 +186,37 @@ static enum torg_err two_read(const struct kv *kv, uint32_t number, uint64_t cha
     return err == TORG_E_NOT_FOUND ? TORG_E_CORRUPT : err;
 }
 
+/* The number that the evidence of now is about; 0: there is none, or it is of heads. */
+static uint64_t disputed_number(const struct kv *kv, const struct replica_origin *origin)
+{
+    struct side sides[2];
+    struct span proof;
+
+    if (replica_proof_get(kv, origin->number, origin->charter_epoch, &proof) ||
+        !replica_rival_is(proof) || sides_read(proof, sides))
+        return 0;
+    return sides[0].charter.charter_no;
+}
+
 enum torg_err replica_rival_find(const struct kv *kv, const struct replica_origin *origin,
                                  uint64_t *ret_charter_no, struct hash *ret_held,
                                  struct hash *ret_rival)
 {
-    enum torg_err err = TORG_E_NOT_FOUND;
+    struct span stored[2];
+    struct hash hashes[2];
+    uint64_t no = disputed_number(kv, origin);
+    enum torg_err err = no ? two_read(kv, origin->number, no, stored, hashes) : TORG_E_NOT_FOUND;
 
-    for (uint64_t no = 1; no <= origin->charter_no && err == TORG_E_NOT_FOUND; no++) {
-        struct span stored[2];
-        struct hash hashes[2];
-
+    for (uint64_t below = origin->charter_no + 1; below > 1 && err == TORG_E_NOT_FOUND; below--) {
+        no = below - 1;
         err = two_read(kv, origin->number, no, stored, hashes);
-        if (err)
-            continue;
-        *ret_charter_no = no;
-        *ret_held = hashes[0];
-        *ret_rival = hashes[1];
     }
-    return err;
+    if (err)
+        return err;
+    *ret_charter_no = no;
+    *ret_held = hashes[0];
+    *ret_rival = hashes[1];
+    return TORG_OK;
 }
 
 /* TORG_E_NOT_FOUND: no two charters are held of which one has that hash. */

@@ -143,6 +143,18 @@ static enum torg_err compare_same(struct sync *sync, struct sync_job *job)
     return TORG_OK;
 }
 
+/* Is it the right one of them, as we were told? */
+static bool is_named(const struct sync_origin *origin, struct span stored)
+{
+    struct charter_signed object;
+    struct hash hash;
+
+    if (!origin->has_named || charter_signed_parse(stored, &object))
+        return false;
+    hash = charter_hash(object.bytes);
+    return memcmp(&hash, &origin->named, sizeof(hash)) == 0;
+}
+
 /* Its charter of that number is another: are both signed as they must be? */
 static enum torg_err compare_differs(struct sync *sync, struct sync_job *job, struct span held,
                                      struct span theirs)
@@ -161,7 +173,7 @@ static enum torg_err compare_differs(struct sync *sync, struct sync_job *job, st
         err = replica_origin_get(sync->read, &origin->id, &record);
     if (!err)
         err = replica_proof_check(sync->read, &record, buffer_span(&evidence), &epoch);
-    if (!err) {
+    if (!err || (err == TORG_E_KNOWN && is_named(origin, theirs))) {
         sync_note(sync, "origin.charters", " peer=%s origin=%02x%02x%02x%02x number=%" PRIu64,
                   peer->name, origin->id.bytes[0], origin->id.bytes[1], origin->id.bytes[2],
                   origin->id.bytes[3], job->compared);

@@ -142,6 +142,7 @@ static enum torg_err proof_store(struct sync *sync, uint32_t index)
     if (!store)
         return TORG_E_NOMEM;
     store->write.kind = REPLICA_WRITE_PROOF;
+    store->write.charter = origin->named;
     buffer_put_span(&store->bytes[0], buffer_span(&origin->evidence));
     if (store->bytes[0].err) {
         sync_store_free(store);
@@ -168,11 +169,14 @@ enum torg_err sync_proof_stored(struct sync *sync, const struct sync_pending *pe
                                 enum torg_err err)
 {
     struct sync_origin *origin = &sync->origins[pending->origin];
+    struct replica_origin record;
 
     buffer_done(&origin->evidence);
     if (err && err != TORG_E_KNOWN)
-        return TORG_OK;                     /* a newer charter has come in between */
-    origin->flags |= REPLICA_FLAG_DISPUTED; /* our own is not read again before it is published */
+        return TORG_OK; /* a newer charter has come in between */
+    /* Our own is not read again before it is published; and it may be settled by now. */
+    if (!replica_origin_get(sync->read, &origin->id, &record))
+        origin->flags = record.flags;
     origin->settle_due = origin->has_named;
     return proof_tell_all(sync, pending->origin, pending->link);
 }

@@ -276,6 +276,53 @@ static void test_the_one_that_stands_is_right(void **state)
     pair_done(&pair);
 }
 
+static void newest_dispute(struct pair *pair)
+{
+    size_t no = pair->town.charter_count - 1;
+    struct buffer rival = {0}, evidence = {0};
+    struct replica_write proof;
+
+    town_rival_charter(&pair->town, &rival);
+    evidence_pack(&pair->town.charters[no], &rival, &evidence);
+    proof = proof_of(pair, &evidence);
+    assert_ok(town_apply(pair->mem, &proof, NULL));
+    buffer_done(&rival);
+    buffer_done(&evidence);
+}
+
+/* One number is settled, the next disputed: that is the one to be shown, and settled. */
+static void test_a_second_dispute(void **state)
+{
+    struct pair pair = {.random = 460};
+    struct replica_origin origin;
+    struct hash stands, rival;
+    uint64_t number = 0;
+    struct kv kv;
+
+    (void)state;
+    town_init(&pair.town, 460);
+    town_init(&pair.twin, 460);
+    pair.mem = follower_new(&pair.town);
+    for (size_t no = 1; no <= 2; no++) {
+        struct replica_write settle = {.kind = REPLICA_WRITE_SETTLE, .origin = pair.town.id};
+
+        town_rotate(&pair.town, false);
+        charters_take(&pair.town, pair.mem);
+        newest_dispute(&pair);
+        origin_read(pair.mem, &pair.town.id, &origin);
+        assert_true(origin.flags & REPLICA_FLAG_DISPUTED);
+        settle.charter = hash_of(&pair.town.charters[no]);
+        assert_ok(kv_mem_read_begin(pair.mem, &kv));
+        assert_ok(replica_rival_find(&kv, &origin, &number, &stands, &rival));
+        kv_mem_read_end(&kv);
+        assert_int_equal(number, no);
+        assert_memory_equal(&stands, &settle.charter, sizeof(stands));
+        assert_ok(town_apply(pair.mem, &settle, NULL));
+    }
+    assert_verifies(pair.mem, &pair.town.id, "settled twice");
+    pair_done(&pair);
+}
+
 /* A hash that is neither's, and the own origin. */
 static void test_what_cannot_be_settled(void **state)
 {
@@ -310,6 +357,7 @@ int main(void)
         cmocka_unit_test(test_what_stands_on_the_wrong_one_goes),
         cmocka_unit_test(test_a_head_from_before_stands),
         cmocka_unit_test(test_the_one_that_stands_is_right),
+        cmocka_unit_test(test_a_second_dispute),
         cmocka_unit_test(test_what_cannot_be_settled),
     };
 

@@ -437,6 +437,30 @@ static void test_named_anew_before_it_is_stored(void **state)
     town_done(&twin);
 }
 
+/* Three with one number: the two that are known here are both wrong. */
+static void test_the_third_is_right(void **state)
+{
+    struct table *table = *state;
+    struct town twin, third;
+
+    doubt(table, &twin);
+    town_init(&third, 2);
+    third.next_key_no = 9;
+    town_rotate(&third, false);
+    say_proof(table, &table->other, &twin);
+    name_right(table, &third);
+    assert_true(is_disputed(table));
+    table_sit(table, 1, 2);
+    table_commit(&third, 55);
+    table_batch(table, &third, false);
+    answer_charters(table, &third, 9);
+    assert_false(table->seat->closed);
+    assert_true(goes_by(table, &third));
+    assert_false(is_disputed(table));
+    town_done(&third);
+    town_done(&twin);
+}
+
 /* What was named and is settled already is not written with each reload. */
 static void test_named_once_more(void **state)
 {
@@ -669,6 +693,7 @@ int main(void)
         TEST(test_the_peer_goes_over_while_asked),
         TEST(test_two_charters_excuse_no_forger),
         TEST(test_named_anew_before_it_is_stored),
+        TEST(test_the_third_is_right),
         TEST(test_named_once_more),
         TEST(test_a_rival_that_was_fetched),
         TEST(test_no_answer_starves_nobody),
