@@ -75,11 +75,12 @@ static enum torg_err rival_check(const struct kv *kv, const struct replica_origi
     return err;
 }
 
-static bool has_hash(const struct charter_signed *object, const struct hash *hash)
+/* named NULL: no charter is. */
+static bool is_named(const struct charter_signed *object, const struct hash *named)
 {
     struct hash own = charter_hash(object->bytes);
 
-    return memcmp(&own, hash, sizeof(own)) == 0;
+    return named && memcmp(&own, named, sizeof(own)) == 0;
 }
 
 /*
@@ -117,7 +118,7 @@ static enum torg_err evidence_check(const struct kv *kv, const struct replica_or
         *ret_rival = 0;
     else
         return TORG_E_INVALID;
-    if (has_rival && (!has_hash(&sides[*ret_rival].object, named) ||
+    if (has_rival && (!is_named(&sides[*ret_rival].object, named) ||
                       span_equal(stored, sides[*ret_rival].stored)))
         return TORG_E_KNOWN;
     return rival_check(kv, origin, &sides[*ret_rival]);
