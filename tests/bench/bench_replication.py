@@ -43,7 +43,8 @@ def at(values, share):
 def line(case, peer, ours, theirs, memory, count):
     our_us, their_us = at(ours, 0.5) * 1e6, at(theirs, 0.5) * 1e6
     ratio = their_us / our_us if our_us > 0 else math.inf
-    print(f"replication\t{case}\t{peer}\t{our_us:.2f}\t{their_us:.2f}\t{ratio:.3f}\tus\t"
+    name = "replication, 100 k" if count == 100_000 else "replication"
+    print(f"{name}\t{case}\t{peer}\t{our_us:.2f}\t{their_us:.2f}\t{ratio:.3f}\tus\t"
           f"{at(ours, 0.99) * 1e6:.2f}\t{at(theirs, 0.99) * 1e6:.2f}\t{memory[0]}\t{memory[1]}\t"
           f"{count}\t{len(theirs)}", flush=True)
 

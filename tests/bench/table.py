@@ -115,7 +115,7 @@ def size_rows(run):
 
 
 def figures(run):
-    if run.lines[0].benchmark == "replication":
+    if run.lines[0].benchmark.startswith("replication"):
         return case_table(run, run.cases(), "ms", scale=1e3, samples="samples")
     questions = [case for case in run.cases() if not case.startswith(OTHERS) and "beside" not in case]
     fresh = [case for case in questions if not case.endswith(AFTER)]
