@@ -188,6 +188,15 @@ static enum torg_err take_record(struct sync *sync, struct sync_origin *origin,
     return TORG_OK;
 }
 
+/* More is wanted: a head of which nothing more was needed may have the rest. */
+static void rows_useful(struct sync *sync, uint32_t index)
+{
+    for (uint32_t i = 0; i < sync->peer_count; i++) {
+        if (sync->peers[i].rows)
+            sync->peers[i].rows[index].useless = false;
+    }
+}
+
 /* Another charter, or no dispute any more: heads that could not be taken may be valid now. */
 static void rows_reconsider(struct sync *sync, uint32_t index)
 {
@@ -284,6 +293,8 @@ enum torg_err sync_origin_refresh(struct sync *sync, uint32_t index)
     if (!is_charter(origin, &before.charter_hash) ||
         before.flags & ~origin->flags & REPLICA_FLAG_DISPUTED)
         rows_reconsider(sync, index);
+    if (origin->wanted & ~before.wanted)
+        rows_useful(sync, index);
     if (before.epoch != origin->epoch || before.hno != origin->hno)
         rows_compare(sync, index, &before);
     if (before.known && is_charter(origin, &before.charter_hash) && before.epoch == origin->epoch &&
