@@ -383,6 +383,17 @@ void table_introduce(struct table *table)
     table_charters(table, &table->other);
 }
 
+struct replica_origin table_held(const struct table *table)
+{
+    struct replica_origin record;
+    struct kv read;
+
+    assert_ok(kv_mem_read_begin(table->own.mem, &read));
+    assert_ok(replica_origin_get(&read, &table->other.id, &record));
+    kv_mem_read_end(&read);
+    return record;
+}
+
 void table_head(const struct town *town, struct buffer *out)
 {
     struct replica_origin record = table_record(town);

@@ -79,6 +79,8 @@ void table_forget(struct table *table, size_t count);
 void table_commit(struct town *town, uint8_t byte);
 void table_commit_sized(struct town *town, uint8_t byte, size_t payload_size);
 struct replica_origin table_record(const struct town *town);
+/* What the node holds of the other town. */
+struct replica_origin table_held(const struct table *table);
 void table_head(const struct town *town, struct buffer *out);
 /* HAVE of what a town holds, claimed_more heads too many. */
 void table_have(struct table *table, const struct town *town, uint64_t claimed_more);

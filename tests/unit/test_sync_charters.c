@@ -29,25 +29,14 @@ static void begin(struct table *table, struct town *twin)
     table->seat->heard_count = 0;
 }
 
-static struct replica_origin record_held(const struct table *table)
-{
-    struct replica_origin record;
-    struct kv read;
-
-    assert_ok(kv_mem_read_begin(table->own.mem, &read));
-    assert_ok(replica_origin_get(&read, &table->other.id, &record));
-    kv_mem_read_end(&read);
-    return record;
-}
-
 static bool is_disputed(const struct table *table)
 {
-    return record_held(table).flags & REPLICA_FLAG_DISPUTED;
+    return table_held(table).flags & REPLICA_FLAG_DISPUTED;
 }
 
 static bool goes_by(const struct table *table, const struct town *town)
 {
-    struct replica_origin held = record_held(table), right = table_record(town);
+    struct replica_origin held = table_held(table), right = table_record(town);
 
     return memcmp(&held.charter_hash, &right.charter_hash, sizeof(held.charter_hash)) == 0;
 }
@@ -85,7 +74,7 @@ static void test_a_charter_that_follows_another(void **state)
     assert_false(table->seat->closed);
     assert_true(is_disputed(table));
     assert_non_null(table_heard(table, FRAME_PROOF)); /* who has the other is told of ours */
-    assert_int_equal(record_held(table).charter_no, 1);
+    assert_int_equal(table_held(table).charter_no, 1);
     table->seat->heard_count = 0;
     table_have(table, &twin, 0);
     table_tick(table, 10000);
@@ -124,7 +113,7 @@ static void test_a_head_under_another(void **state)
     table_tick(table, 1000);
     assert_false(table->seat->closed);
     assert_false(is_asked_to_push(table));
-    assert_int_equal(record_held(table).head.hno, 1);
+    assert_int_equal(table_held(table).head.hno, 1);
     table_assert_holds(table, &table->other, 1, 0);
     town_done(&twin);
 }
@@ -291,7 +280,7 @@ static void test_ours_is_named(void **state)
     answer_charters(table, &twin, 9);
     table_commit(&table->other, 2);
     table_batch(table, &table->other, false);
-    assert_int_equal(record_held(table).head.hno, 1);
+    assert_int_equal(table_held(table).head.hno, 1);
     name_right(table, &table->other);
     assert_false(is_disputed(table));
     table_commit(&table->other, 3);

@@ -9,17 +9,6 @@
  * descends from it has still to be shown, and until then everybody may see so.
  */
 
-static struct replica_origin record_at_node(const struct table *table)
-{
-    struct replica_origin record;
-    struct kv read;
-
-    assert_ok(kv_mem_read_begin(table->own.mem, &read));
-    assert_ok(replica_origin_get(&read, &table->other.id, &record));
-    kv_mem_read_end(&read);
-    return record;
-}
-
 /* The node holds head 1, and then head 6, of which it saw nothing in between. */
 static void jump(struct table *table)
 {
@@ -28,7 +17,7 @@ static void jump(struct table *table)
     table_introduce(table);
     table_commit(&table->other, 1);
     table_batch(table, &table->other, false);
-    assert_int_equal(record_at_node(table).head.hno, 1);
+    assert_int_equal(table_held(table).head.hno, 1);
     for (uint8_t i = 2; i <= 6; i++)
         table_commit(&table->other, i);
     table->seat->heard_count = 0;
@@ -39,7 +28,7 @@ static void jump(struct table *table)
     table_answer_trie(table, &table->other);
     table_answer_fetch(table, &table->other, true);
     table_assert_holds(table, &table->other, 6, 0);
-    assert_int_equal(record_at_node(table).unproven_hno, 1);
+    assert_int_equal(table_held(table).unproven_hno, 1);
 }
 
 /* Paths are asked for, and given as far as allowed, until there is nothing more to ask. */
@@ -90,15 +79,15 @@ static void test_a_restart_does_not_forget(void **state)
 
     jump(table);
     assert_true(answer_paths(table, 1, 20) >= 2);
-    assert_int_equal(record_at_node(table).unproven_hno, 1);
+    assert_int_equal(table_held(table).unproven_hno, 1);
     restart(table, 9);
     table_have(table, &table->other, 0);
-    for (unsigned i = 0; i < 4 && record_at_node(table).unproven_hno; i++) {
+    for (unsigned i = 0; i < 4 && table_held(table).unproven_hno; i++) {
         assert_non_null(table_heard(table, FRAME_ANCESTRY_REQ));
         table_answer_ancestry(table, &table->other, 0);
         table_tick(table, 1000);
     }
-    assert_int_equal(record_at_node(table).unproven_hno, 0);
+    assert_int_equal(table_held(table).unproven_hno, 0);
     assert_false(table->seat->closed);
 }
 
@@ -113,11 +102,11 @@ static void test_other_peers_are_asked(void **state)
     table_sit(table, 0, TABLE_LINK);
     assert_true(answer_paths(table, 1, 2) >= 1);
     table_sit(table, 1, 2);
-    for (unsigned i = 0; i < 30 && record_at_node(table).unproven_hno; i++) {
+    for (unsigned i = 0; i < 30 && table_held(table).unproven_hno; i++) {
         table_sit(table, i % 2, 2);
         answer_paths(table, i % 2 ? 0 : 1, 1);
     }
-    assert_int_equal(record_at_node(table).unproven_hno, 0);
+    assert_int_equal(table_held(table).unproven_hno, 0);
 }
 
 /*
@@ -154,12 +143,12 @@ static void test_who_holds_the_same_is_asked(void **state)
         table_sit(table, 1, 2);
     }
     table_have(table, &table->other, 0);
-    for (unsigned i = 0; i < 40 && record_at_node(table).unproven_hno; i++) {
+    for (unsigned i = 0; i < 40 && table_held(table).unproven_hno; i++) {
         table_sit(table, i % 2, 2);
         answer_paths(table, i % 2 ? 0 : 1, 1);
         table_tick(table, 2000);
     }
-    assert_int_equal(record_at_node(table).unproven_hno, 0);
+    assert_int_equal(table_held(table).unproven_hno, 0);
 }
 
 /* The next head goes on from the newest, not from what has still to be shown. */
@@ -172,14 +161,14 @@ static void test_newer_heads_do_not_hide_it(void **state)
         table_commit(&table->other, i);
         table_batch(table, &table->other, false);
     }
-    assert_int_equal(record_at_node(table).head.hno, 9);
-    assert_int_equal(record_at_node(table).unproven_hno, 1);
+    assert_int_equal(table_held(table).head.hno, 9);
+    assert_int_equal(table_held(table).unproven_hno, 1);
     answer_paths(table, 0, 20);
-    assert_int_equal(record_at_node(table).unproven_hno, 0);
+    assert_int_equal(table_held(table).unproven_hno, 0);
     /* And a head that names the one before it needs no path. */
     table_commit(&table->other, 10);
     table_batch(table, &table->other, false);
-    assert_int_equal(record_at_node(table).unproven_hno, 0);
+    assert_int_equal(table_held(table).unproven_hno, 0);
 }
 
 /*
@@ -209,14 +198,14 @@ static void test_a_hostile_ask_ends(void **state)
     refused = answer_paths(table, 4, 1200);
     assert_true(refused >= 2 && refused <= 8);
     assert_null(table_heard(table, FRAME_ANCESTRY_REQ));
-    assert_int_equal(record_at_node(table).unproven_hno, 0);
+    assert_int_equal(table_held(table).unproven_hno, 0);
     /* What has really to be shown is, also while somebody asks for something else. */
     table_say(table, &ask);
     assert_int_equal(answer_paths(table, 4, 1), 1);
     for (uint8_t i = 7; i <= 12; i++)
         table_commit(&table->other, i);
     table_have(table, &table->other, 0);
-    for (unsigned i = 0; i < 3 && record_at_node(table).head.hno < 12; i++) {
+    for (unsigned i = 0; i < 3 && table_held(table).head.hno < 12; i++) {
         struct frame refusal = {.type = FRAME_ERROR};
 
         if (table_heard(table, FRAME_PULL)) {
@@ -231,10 +220,10 @@ static void test_a_hostile_ask_ends(void **state)
         table_answer_trie(table, &table->other);
         table_answer_fetch(table, &table->other, true);
     }
-    assert_int_equal(record_at_node(table).head.hno, 12);
-    assert_int_equal(record_at_node(table).unproven_hno, 6);
+    assert_int_equal(table_held(table).head.hno, 12);
+    assert_int_equal(table_held(table).unproven_hno, 6);
     answer_paths(table, 4, 30);
-    assert_int_equal(record_at_node(table).unproven_hno, 0);
+    assert_int_equal(table_held(table).unproven_hno, 0);
 }
 
 /* Heads that everybody has lost are asked for in vain; what can be had does not wait for that. */
@@ -277,7 +266,7 @@ static void test_a_record_of_the_first_layout(void **state)
     struct buffer bytes = {0};
 
     jump(table);
-    record = record_at_node(table);
+    record = table_held(table);
     replica_record_pack(&record, &bytes);
     assert_ok(replica_record_read(buffer_span(&bytes), &read));
     assert_int_equal(read.unproven_hno, 1);

@@ -14,21 +14,9 @@ static void twin_init(struct town *twin)
     town_init(twin, 2);
 }
 
-/* What the node holds of the other town. */
-static struct replica_origin record_held(const struct table *table)
-{
-    struct replica_origin record;
-    struct kv read;
-
-    assert_ok(kv_mem_read_begin(table->own.mem, &read));
-    assert_ok(replica_origin_get(&read, &table->other.id, &record));
-    kv_mem_read_end(&read);
-    return record;
-}
-
 static bool is_disputed(const struct table *table)
 {
-    return record_held(table).flags & REPLICA_FLAG_DISPUTED;
+    return table_held(table).flags & REPLICA_FLAG_DISPUTED;
 }
 
 /* The other town's first count commits arrive one after another. */
@@ -220,21 +208,21 @@ static void test_every_head_that_was_held_is_looked_for(void **state)
     table->seat->heard_count = 0;
     table_have(table, &table->other, 0);
     reconcile(table, &table->other);
-    assert_int_equal(record_held(table).unproven_hno, 1);
+    assert_int_equal(table_held(table).unproven_hno, 1);
     for (uint8_t i = 102; i <= 107; i++)
         table_commit(&twin, i);
     table->seat->heard_count = 0;
     table_have(table, &twin, 0);
     reconcile(table, &twin);
-    assert_int_equal(record_held(table).head.hno, 7);
-    assert_int_equal(record_held(table).unproven_hno, 1);
+    assert_int_equal(table_held(table).head.hno, 7);
+    assert_int_equal(table_held(table).unproven_hno, 1);
     for (unsigned i = 0; i < 8 && !is_disputed(table); i++) {
         if (table_heard(table, FRAME_ANCESTRY_REQ))
             table_answer_ancestry(table, &twin, 0);
         table_tick(table, 1000);
     }
     assert_true(is_disputed(table));
-    assert_int_equal(record_held(table).unproven_hno, 0);
+    assert_int_equal(table_held(table).unproven_hno, 0);
     town_done(&twin);
 }
 
@@ -252,14 +240,14 @@ static void test_heads_that_a_path_shows_are_settled(void **state)
         table->seat->heard_count = 0;
         table_have(table, &table->other, 0);
         reconcile(table, &table->other);
-        assert_int_equal(record_held(table).unproven_hno, 1);
+        assert_int_equal(table_held(table).unproven_hno, 1);
     }
-    for (unsigned i = 0; i < 8 && record_held(table).unproven_hno; i++) {
+    for (unsigned i = 0; i < 8 && table_held(table).unproven_hno; i++) {
         if (table_heard(table, FRAME_ANCESTRY_REQ))
             table_answer_ancestry(table, &table->other, 0);
         table_tick(table, 1000);
     }
-    assert_int_equal(record_held(table).unproven_hno, 0);
+    assert_int_equal(table_held(table).unproven_hno, 0);
     assert_false(is_disputed(table));
 }
 

@@ -270,17 +270,6 @@ static void commit_in(struct town *town, uint8_t collection, uint8_t byte)
     assert_ok(town_commit(town, &change, 1));
 }
 
-static struct replica_origin record_at_node(const struct table *table)
-{
-    struct replica_origin record;
-    struct kv read;
-
-    assert_ok(kv_mem_read_begin(table->own.mem, &read));
-    assert_ok(replica_origin_get(&read, &table->other.id, &record));
-    kv_mem_read_end(&read);
-    return record;
-}
-
 static void expect_refusal(struct table *table, const struct frame *ask, enum frame_code code)
 {
     const struct frame *error;
@@ -304,13 +293,13 @@ static void test_a_reload_narrows(void **state)
     table_batch(table, &table->other, false);
     commit_in(&table->other, COLLECTION_EVENTS, 2);
     table_batch(table, &table->other, false);
-    record = record_at_node(table);
+    record = table_held(table);
     assert_int_equal(record.held[COLLECTION_COMPANIES].count, 1);
     assert_int_equal(record.held[COLLECTION_EVENTS].count, 1);
 
     reconfigure(table, BIT(COLLECTION_EVENTS));
     assert_int_equal(subscribed(table), BIT(COLLECTION_EVENTS));
-    record = record_at_node(table);
+    record = table_held(table);
     assert_int_equal(record.held[COLLECTION_COMPANIES].count, 0);
     assert_int_equal(record.held[COLLECTION_EVENTS].count, 1);
     assert_int_equal(record.floor_seq, record.head.seq);
@@ -337,7 +326,7 @@ static void test_a_reload_narrows(void **state)
     table_have(table, &table->other, 0);
     table_answer_trie(table, &table->other);
     table_answer_fetch(table, &table->other, true);
-    record = record_at_node(table);
+    record = table_held(table);
     assert_int_equal(record.held[COLLECTION_COMPANIES].count, 1);
     assert_int_equal(replica_complete_mask(&record, COLLECTION_MASK_ALL), COLLECTION_MASK_ALL);
 }
