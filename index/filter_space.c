@@ -223,6 +223,25 @@ static GEOSGeometry *point_read(struct filter_space *space, struct span geojson)
     return GEOSGeom_createPointFromXY_r(space->context, x, y);
 }
 
+/*
+ * GEOS 3.11 reads the first number of an empty position without asking whether
+ * it is there. No listing has one, so only a damaged feature is passed over.
+ */
+static bool has_empty_array(struct span geojson)
+{
+    bool opened = false;
+
+    for (size_t i = 0; i < geojson.size; i++) {
+        uint8_t c = geojson.data[i];
+
+        if (c == ']' && opened)
+            return true;
+        if (c != ' ' && c != '\t' && c != '\n' && c != '\r')
+            opened = c == '[';
+    }
+    return false;
+}
+
 enum torg_err filter_shape_read(struct filter_space *space, struct span geojson,
                                 struct filter_shape **ret_shape)
 {
@@ -230,7 +249,7 @@ enum torg_err filter_shape_read(struct filter_space *space, struct span geojson,
     const char *text;
 
     *ret_shape = NULL;
-    if (!geometry) {
+    if (!geometry && !has_empty_array(geojson)) {
         text = terminated(space, geojson);
         if (!text)
             return TORG_E_NOMEM;

@@ -402,9 +402,9 @@ static void test_limits_hold(void **state)
     buffer_done(&text);
 }
 
-/* Judge one feature; what that counted as. */
+/* Judge one feature: whether it passes, and what that counted as. */
 static enum torg_err judge_one(const struct buffer *text, const struct buffer *feature,
-                               uint64_t *ret_work)
+                               bool *ret_passes, uint64_t *ret_work)
 {
     static const struct cql2_property properties[] = {
         {{(const uint8_t *)"geometry", 8}, CQL2_GEOMETRY},
@@ -414,17 +414,50 @@ static enum torg_err judge_one(const struct buffer *text, const struct buffer *f
     struct cql2_fault fault = {""};
     struct filter *filter;
     struct cql2 tree;
-    bool passes;
     enum torg_err err;
 
     assert_ok(text->err);
     assert_ok(feature->err);
     assert_ok(cql2_parse_text(buffer_span(text), &schema, &tree, &fault));
     assert_ok(filter_new(&tree, &schema, NULL, &filter, &fault));
-    err = filter_passes(filter, buffer_span(feature), &passes);
+    err = filter_passes(filter, buffer_span(feature), ret_passes);
     *ret_work = filter_work(filter);
     filter_free(filter);
     return err;
+}
+
+/* A listing has no such geometry, and GEOS would not survive all of them. */
+static void test_a_damaged_geometry_is_none(void **state)
+{
+    static const char *const geometries[] = {
+        "{\"type\":\"LineString\",\"coordinates\":[[],[3,4]]}",
+        "{\"type\":\"LineString\",\"coordinates\":[ [ ] ]}",
+        "{\"type\":\"MultiPoint\",\"coordinates\":[[1,2],[\t\n]]}",
+        "{\"type\":\"Polygon\",\"coordinates\":[[[]]]}",
+        "{\"type\":\"LineString\",\"coordinates\":[[1],[3,4]]}",
+        "{\"type\":\"Point\",\"coordinates\":[]}",
+        "{\"type\":\"Point\"}",
+    };
+    struct buffer text = {0}, feature = {0};
+    uint64_t work;
+    bool passes;
+
+    (void)state;
+    buffer_put_str(&text, "s_intersects(geometry,POLYGON((0 0,9 0,9 9,0 9,0 0)))");
+    for (size_t i = 0; i < ARRAY_SIZE(geometries); i++) {
+        buffer_clear(&feature);
+        buffer_printf(&feature, "{\"geometry\":%s,\"properties\":{}}", geometries[i]);
+        assert_ok(judge_one(&text, &feature, &passes, &work));
+        assert_false(passes);
+    }
+    buffer_clear(&feature);
+    buffer_put_str(&feature,
+                   "{\"geometry\":{\"type\":\"LineString\",\"coordinates\":[[1,2],[3,4]]},"
+                   "\"properties\":{}}");
+    assert_ok(judge_one(&text, &feature, &passes, &work));
+    assert_true(passes);
+    buffer_done(&feature);
+    buffer_done(&text);
 }
 
 static void put_repeated(struct buffer *out, const char *text, size_t count)
@@ -576,6 +609,7 @@ static void test_what_is_costly_counts(void **state)
 {
     struct buffer text = {0}, feature = {0};
     uint64_t work;
+    bool passes;
 
     (void)state;
     /* Each place in the text is compared with all of the pattern. */
@@ -585,7 +619,7 @@ static void test_what_is_costly_counts(void **state)
     buffer_put_str(&text, "name like '%");
     put_repeated(&text, "_", 250);
     buffer_put_str(&text, "b'");
-    assert_ok(judge_one(&text, &feature, &work));
+    assert_ok(judge_one(&text, &feature, &passes, &work));
     assert_true(work > 3000);
     /* A text with escapes is read again for each of its names. */
     buffer_clear(&text);
@@ -595,7 +629,7 @@ static void test_what_is_costly_counts(void **state)
     buffer_put_str(&feature, "\"}}");
     buffer_put_str(&text, "name = 'a'");
     put_repeated(&text, " or name = 'b'", 300);
-    assert_ok(judge_one(&text, &feature, &work));
+    assert_ok(judge_one(&text, &feature, &passes, &work));
     assert_true(work > 3000);
     /* How a line and a point lie to each other takes all pairs of the line's pieces. */
     buffer_clear(&text);
@@ -606,7 +640,7 @@ static void test_what_is_costly_counts(void **state)
     for (int i = 1; i < 500; i++)
         buffer_printf(&text, ",%d %d", i % 2, i);
     buffer_put_str(&text, "))");
-    assert_ok(judge_one(&text, &feature, &work));
+    assert_ok(judge_one(&text, &feature, &passes, &work));
     assert_true(work > 3000);
     buffer_done(&text);
     buffer_done(&feature);
@@ -627,21 +661,22 @@ static void test_one_feature_has_a_limit(void **state)
 {
     struct buffer text = {0}, feature = {0};
     uint64_t work;
+    bool passes;
 
     (void)state;
     buffer_put_str(&text, "s_touches(geometry,POINT(0.1 0.1))");
     put_line(&feature, 9000, false);
-    assert_ok(judge_one(&text, &feature, &work));
+    assert_ok(judge_one(&text, &feature, &passes, &work));
     assert_in_range(work, 100, 20000);
     put_line(&feature, 9000, true);
-    assert_err(judge_one(&text, &feature, &work), TORG_E_EXPENSIVE);
+    assert_err(judge_one(&text, &feature, &passes, &work), TORG_E_EXPENSIVE);
     buffer_clear(&text);
     buffer_put_str(&text,
                    "s_intersects(geometry,POINT(0.1 0.1)) or s_touches(geometry,POINT(9 9))");
-    assert_ok(judge_one(&text, &feature, &work));
+    assert_ok(judge_one(&text, &feature, &passes, &work));
     put_repeated(&text, " or s_intersects(geometry,POINT(0.1 0.2))", 150);
     put_line(&feature, 30000, false);
-    assert_ok(judge_one(&text, &feature, &work));
+    assert_ok(judge_one(&text, &feature, &passes, &work));
     buffer_done(&text);
     buffer_done(&feature);
 }
@@ -735,6 +770,7 @@ int main(void)
         cmocka_unit_test(test_limits_hold),
         cmocka_unit_test(test_arrays_are_sets),
         cmocka_unit_test(test_arrays_that_are_not_known),
+        cmocka_unit_test(test_a_damaged_geometry_is_none),
         cmocka_unit_test(test_what_is_costly_counts),
         cmocka_unit_test(test_one_feature_has_a_limit),
         cmocka_unit_test(test_the_planner_is_told_no_more_than_is_true),

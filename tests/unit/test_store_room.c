@@ -3,6 +3,7 @@
 
 #include <malloc.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "index/store_room.h"
@@ -40,8 +41,10 @@ static void test_pages_come_from_the_room(void **state)
     pthread_t thread;
 
     (void)state;
-    if (TEST_SANITIZED)
-        skip(); /* it has a malloc of its own */
+    if (TEST_SANITIZED) {
+        printf("SKIP: a sanitizer has a malloc of its own\n");
+        skip();
+    }
     store_room_keep();
     assert_int_equal(pthread_create(&thread, NULL, take_pages, &growth), 0);
     pthread_join(thread, NULL);
