@@ -309,27 +309,20 @@ static enum torg_err epoch_opened(const struct kv *kv, uint32_t number, uint64_t
 static enum torg_err heads_drop(struct kv *kv, uint32_t number)
 {
     struct replica_key from = replica_key_head(number, 0, 0);
-    enum torg_err err = TORG_OK;
+    struct kv_cursor *cursor;
+    struct span key, value;
+    enum torg_err err = kv_cursor_open(kv, KV_HEAD, &cursor);
 
-    while (!err) {
-        struct kv_cursor *cursor;
-        struct replica_key key = {0};
-        struct span found, value;
-
-        err = kv_cursor_open(kv, KV_HEAD, &cursor);
-        if (err)
-            return err;
-        err = kv_cursor_seek(kv, cursor, replica_key_span(&from), &found, &value);
-        if (!err && (found.size != from.size || memcmp(found.data, from.bytes, 4) != 0))
-            err = TORG_E_NOT_FOUND;
-        if (!err) {
-            key.size = (uint8_t)found.size;
-            memcpy(key.bytes, found.data, found.size);
-        }
-        kv_cursor_close(kv, cursor);
+    if (err)
+        return err;
+    err = kv_cursor_seek(kv, cursor, replica_key_span(&from), &key, &value);
+    while (!err && key.size == from.size && memcmp(key.data, from.bytes, 4) == 0) {
+        memcpy(from.bytes, key.data, key.size); /* A write ends what was borrowed. */
+        err = kv_del(kv, KV_HEAD, replica_key_span(&from));
         if (!err)
-            err = kv_del(kv, KV_HEAD, replica_key_span(&key));
+            err = kv_cursor_seek(kv, cursor, replica_key_span(&from), &key, &value);
     }
+    kv_cursor_close(kv, cursor);
     return err == TORG_E_NOT_FOUND ? TORG_OK : err;
 }
 

@@ -248,6 +248,11 @@ static enum torg_err compare_answer(struct sync *sync, struct sync_job *job,
     return compare_same(sync, job);
 }
 
+void sync_charters_unsettled(struct sync_origin *origin)
+{
+    origin->settle_due = origin->has_named;
+}
+
 void sync_charters_name(struct sync_origin *origin, const struct hash *named)
 {
     struct hash hash = named ? *named : (struct hash){0};
@@ -258,7 +263,7 @@ void sync_charters_name(struct sync_origin *origin, const struct hash *named)
         return;
     origin->has_named = named != NULL;
     origin->named = hash;
-    origin->settle_due = origin->has_named;
+    sync_charters_unsettled(origin);
 }
 
 enum torg_err sync_charters_settle(struct sync *sync, uint32_t index)
@@ -270,14 +275,9 @@ enum torg_err sync_charters_settle(struct sync *sync, uint32_t index)
 
     if (!origin->settle_due || origin->pending_settle || !origin->known)
         return TORG_OK;
-    if (sync->now_ms < origin->retry_ms || !sync_store_room(sync)) {
-        sync_origin_attend_at(sync, index, sync->now_ms + SYNC_DIAL_MS_MIN);
-        return TORG_OK;
-    }
-    store = calloc(1, sizeof(*store));
-    if (!store)
-        return TORG_E_NOMEM;
-    store->write.kind = REPLICA_WRITE_SETTLE;
+    err = sync_store_begin(sync, index, REPLICA_WRITE_SETTLE, &store);
+    if (err || !store)
+        return err;
     store->write.charter = origin->named;
     err = sync_store_submit(sync, store, &pending);
     origin->settle_due = err != TORG_OK; /* anew, when another one is named before it is stored */
@@ -290,7 +290,7 @@ void sync_charters_settled(struct sync *sync, const struct sync_pending *pending
     struct replica_origin record;
 
     if (sync_job_is_trouble(err))
-        origin->settle_due = origin->has_named;
+        sync_charters_unsettled(origin);
     if (err)
         return;
     /* Of the own one nothing is read again before it is published. */

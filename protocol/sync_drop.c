@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include <inttypes.h>
-#include <stdlib.h>
 
 #include "protocol/sync_internal.h"
 
@@ -15,17 +14,13 @@ enum torg_err sync_drop_attend(struct sync *sync, uint32_t index)
     struct sync_origin *origin = &sync->origins[index];
     struct sync_pending pending = {.origin = index, .job = SYNC_NONE};
     struct sync_store *store;
+    enum torg_err err;
 
     if (!origin->unwanted || origin->pending_drop)
         return TORG_OK;
-    if (sync->now_ms < origin->retry_ms || !sync_store_room(sync)) {
-        sync_origin_attend_at(sync, index, sync->now_ms + SYNC_DIAL_MS_MIN);
-        return TORG_OK;
-    }
-    store = calloc(1, sizeof(*store));
-    if (!store)
-        return TORG_E_NOMEM;
-    store->write.kind = REPLICA_WRITE_DROP;
+    err = sync_store_begin(sync, index, REPLICA_WRITE_DROP, &store);
+    if (err || !store)
+        return err;
     store->write.mask = origin->unwanted;
     if (!origin->dropping)
         sync_note(sync, "origin.dropping", " origin=%02x%02x%02x%02x collections=0x%" PRIx32,

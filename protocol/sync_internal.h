@@ -647,6 +647,8 @@ enum torg_err sync_charters_compare(struct sync *sync, uint32_t origin, bool *re
 bool sync_charters_differ(const struct sync *sync, const struct sync_row *row);
 /* From now on this is the right one of two charters; NULL: none is named. */
 void sync_charters_name(struct sync_origin *origin, const struct hash *named);
+/* Two charters may be held of it, since now: if one is named, that is to be settled (again). */
+void sync_charters_unsettled(struct sync_origin *origin);
 /* If one of two charters has been named, and that is not done, it goes to the writer. */
 enum torg_err sync_charters_settle(struct sync *sync, uint32_t origin);
 /* It is done, or there are no two charters of which it is one; or it could not be stored. */
@@ -736,6 +738,12 @@ void sync_serve_free(struct sync_link *link);
 
 /* ---- sync_store.c ---- */
 bool sync_store_room(const struct sync *sync);
+/*
+ * A write of that kind that is owed to the origin, not to a request: the caller fills and submits
+ * *ret_store. NULL: the writer has enough, or has just failed; the origin is attended to later.
+ */
+enum torg_err sync_store_begin(struct sync *sync, uint32_t origin, enum replica_write_kind kind,
+                               struct sync_store **ret_store);
 /*
  * Hand write to the writer: store takes over bytes and entries, which its spans
  * must point into. pending is copied and gets its ticket; its relay is taken.

@@ -174,7 +174,7 @@ static enum torg_err take_record(struct sync *sync, struct sync_origin *origin,
     origin->charter_hash = record->charter_hash;
     origin->charter_epoch = record->charter_epoch;
     if (record->flags & ~origin->flags & REPLICA_FLAG_DISPUTED)
-        origin->settle_due = origin->has_named; /* by evidence, or by a charter that was fetched */
+        sync_charters_unsettled(origin); /* by evidence, or by a charter that was fetched */
     origin->flags = record->flags;
     take_head(origin, record);
     origin->wanted = visible & origin->subscribed;

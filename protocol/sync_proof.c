@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include <inttypes.h>
-#include <stdlib.h>
 
 #include "protocol/sync_internal.h"
 
@@ -129,7 +128,7 @@ enum torg_err sync_proof_find_by(struct sync *sync, uint32_t peer, uint32_t inde
 
 /* ---- to the writer ---- */
 
-static enum torg_err proof_store(struct sync *sync, uint32_t index)
+enum torg_err sync_proof_attend(struct sync *sync, uint32_t index)
 {
     struct sync_origin *origin = &sync->origins[index];
     struct sync_pending pending = {
@@ -137,11 +136,14 @@ static enum torg_err proof_store(struct sync *sync, uint32_t index)
         .link = origin->evidence_link,
         .job = SYNC_NONE,
     };
-    struct sync_store *store = calloc(1, sizeof(*store));
+    struct sync_store *store;
+    enum torg_err err;
 
-    if (!store)
-        return TORG_E_NOMEM;
-    store->write.kind = REPLICA_WRITE_PROOF;
+    if (!origin->evidence.size || origin->pending_proof)
+        return TORG_OK;
+    err = sync_store_begin(sync, index, REPLICA_WRITE_PROOF, &store);
+    if (err || !store)
+        return err;
     store->write.charter = origin->named;
     buffer_put_span(&store->bytes[0], buffer_span(&origin->evidence));
     if (store->bytes[0].err) {
@@ -150,19 +152,6 @@ static enum torg_err proof_store(struct sync *sync, uint32_t index)
     }
     store->write.proof = buffer_span(&store->bytes[0]);
     return sync_store_submit(sync, store, &pending);
-}
-
-enum torg_err sync_proof_attend(struct sync *sync, uint32_t index)
-{
-    struct sync_origin *origin = &sync->origins[index];
-
-    if (!origin->evidence.size || origin->pending_proof)
-        return TORG_OK;
-    if (sync->now_ms < origin->retry_ms || !sync_store_room(sync)) {
-        sync_origin_attend_at(sync, index, sync->now_ms + SYNC_DIAL_MS_MIN);
-        return TORG_OK;
-    }
-    return proof_store(sync, index);
 }
 
 enum torg_err sync_proof_stored(struct sync *sync, const struct sync_pending *pending,
@@ -177,6 +166,6 @@ enum torg_err sync_proof_stored(struct sync *sync, const struct sync_pending *pe
     /* Our own is not read again before it is published; and it may be settled by now. */
     if (!replica_origin_get(sync->read, &origin->id, &record))
         origin->flags = record.flags;
-    origin->settle_due = origin->has_named;
+    sync_charters_unsettled(origin);
     return proof_tell_all(sync, pending->origin, pending->link);
 }

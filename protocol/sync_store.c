@@ -24,6 +24,24 @@ bool sync_store_room(const struct sync *sync)
     return sync->pending_live < sync->limits.store_queue_writes;
 }
 
+enum torg_err sync_store_begin(struct sync *sync, uint32_t index, enum replica_write_kind kind,
+                               struct sync_store **ret_store)
+{
+    struct sync_store *store;
+
+    if (sync->now_ms < sync->origins[index].retry_ms || !sync_store_room(sync)) {
+        sync_origin_attend_at(sync, index, sync->now_ms + SYNC_DIAL_MS_MIN);
+        *ret_store = NULL;
+        return TORG_OK;
+    }
+    store = calloc(1, sizeof(*store));
+    if (!store)
+        return TORG_E_NOMEM;
+    store->write.kind = kind;
+    *ret_store = store;
+    return TORG_OK;
+}
+
 static enum torg_err pending_add(struct sync *sync, struct sync_pending *pending)
 {
     if (sync->pending_count == sync->pending_capacity) {
