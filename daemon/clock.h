@@ -2,6 +2,8 @@
 #ifndef TORG_DAEMON_CLOCK_H
 #define TORG_DAEMON_CLOCK_H
 
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
@@ -14,5 +16,13 @@
 int64_t clock_monotonic_ms(void);
 int64_t clock_monotonic_us(void);
 int64_t clock_wall_ms(void);
+
+/*
+ * A condition that threads wait for by the monotonic clock: setting the wall clock makes no wait
+ * longer. The caller ends it with pthread_cond_destroy.
+ */
+void clock_cond_init(pthread_cond_t *cond);
+/* mutex held. Like any wait it may end without a reason; false: until_ms (monotonic) has come. */
+bool clock_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t until_ms);
 
 #endif

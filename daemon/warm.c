@@ -22,12 +22,11 @@ struct warm {
 static bool wait_for_look(struct warm *warm)
 {
     int64_t until_ms = clock_monotonic_ms() + WARM_LOOK_MS;
-    struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
     bool stop;
 
     pthread_mutex_lock(&warm->mutex);
-    while (!warm->stop && clock_monotonic_ms() < until_ms)
-        (void)pthread_cond_timedwait(&warm->ended, &warm->mutex, &until);
+    while (!warm->stop && clock_cond_wait(&warm->ended, &warm->mutex, until_ms))
+        continue; /* woken for nothing */
     stop = warm->stop;
     pthread_mutex_unlock(&warm->mutex);
     return !stop;
@@ -112,16 +111,12 @@ static void *warm_thread(void *context)
 enum torg_err warm_new(struct store *store, struct warm **ret_warm)
 {
     struct warm *warm = calloc(1, sizeof(*warm));
-    pthread_condattr_t monotonic;
 
     if (!warm)
         return TORG_E_NOMEM;
     warm->store = store;
     pthread_mutex_init(&warm->mutex, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&warm->ended, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    clock_cond_init(&warm->ended);
     if (pthread_create(&warm->thread, NULL, warm_thread, warm) != 0) {
         pthread_cond_destroy(&warm->ended);
         pthread_mutex_destroy(&warm->mutex);

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include "daemon/writer.h"
 
-#include <errno.h>
 #include <sched.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "daemon/clock.h"
 #include "daemon/log.h"
@@ -277,7 +275,6 @@ static void wait_for_work(struct writer *writer)
 {
     int64_t now_ms = clock_monotonic_ms();
     int64_t due = writer->reader_check_due_ms;
-    struct timespec until;
 
     if (writer->beat_due_ms < due)
         due = writer->beat_due_ms;
@@ -287,12 +284,11 @@ static void wait_for_work(struct writer *writer)
         due = writer->repack_quiet_ms;
     if (writer->checkpoint_due && due > writer->checkpoint_quiet_ms)
         due = writer->checkpoint_quiet_ms;
-    until = (struct timespec){.tv_sec = due / 1000, .tv_nsec = due % 1000 * 1000000};
     while (!writer->queue.first && !writer->stop && !writer->settle_due &&
            !repack_may_begin(writer) && !checkpoint_may_begin(writer)) {
         if (writer->expected_until_us)
             look_out(writer);
-        else if (pthread_cond_timedwait(&writer->wake, &writer->mutex, &until) == ETIMEDOUT)
+        else if (!clock_cond_wait(&writer->wake, &writer->mutex, due))
             break;
     }
 }
@@ -344,7 +340,6 @@ static void *writer_thread(void *context)
 enum torg_err writer_new(const struct writer_options *options, struct writer **ret_writer)
 {
     struct writer *writer = calloc(1, sizeof(*writer));
-    pthread_condattr_t monotonic;
     enum torg_err err;
 
     if (!writer)
@@ -352,10 +347,7 @@ enum torg_err writer_new(const struct writer_options *options, struct writer **r
     writer->options = *options;
     writer_jobs_init(&writer->queue);
     pthread_mutex_init(&writer->mutex, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&writer->wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    clock_cond_init(&writer->wake);
     writer->repack_due = true; /* what was not finished before the last end */
     randombytes_buf(&writer->id, sizeof(writer->id));
     writer->id = writer->id % INTEGER_MAX + 1; /* 0 means nobody */
