@@ -383,6 +383,15 @@ static struct store *store_at(const char *directory)
     return store;
 }
 
+static void assert_refused(const char *directory, enum torg_err why)
+{
+    struct store_options options = store_options_default();
+    struct store *store;
+
+    options.map_bytes = 64 * MIB;
+    assert_err(store_open(directory, &options, &store), why);
+}
+
 static struct span key_of(uint64_t number, uint8_t bytes[4])
 {
     put_u32be(bytes, (uint32_t)number);
@@ -430,6 +439,15 @@ static void assert_content(struct store *store, const struct hash *want, uint32_
 
     assert_int_equal(last, want_last);
     assert_memory_equal(&got, want, sizeof(got));
+}
+
+/* Whoever opens it now finds that. */
+static void assert_holds(const char *directory, const struct hash *want, uint32_t want_last)
+{
+    struct store *store = store_at(directory);
+
+    assert_content(store, want, want_last);
+    store_close(store);
 }
 
 /* ---- what a record says ---- */
@@ -837,20 +855,34 @@ static void check_image(const char *directory, const struct image *image,
         random_commit(store, &seed, last + i);
     content = content_of(store, &last);
     store_close(store);
-    store = store_at(directory);
-    assert_content(store, &content, last);
-    store_close(store);
+    assert_holds(directory, &content, last);
+}
+
+/* All that were made there; how many of them the journal had to mend. */
+static uint32_t check_images(const char *directory, const struct hash *contents)
+{
+    uint32_t recovered = 0;
+
+    for (uint32_t i = 0; i < disk.image_count; i++) {
+        bool was_recovered;
+        char path[300];
+
+        image_path(directory, i, NULL, path);
+        check_image(path, &disk.images[i], contents, &was_recovered);
+        recovered += was_recovered;
+        place_remove(path);
+    }
+    return recovered;
 }
 
 static void test_power_fails(void **state)
 {
     const struct place *place = *state;
-    uint32_t commits = 400, recovered = 0;
+    uint32_t commits = 400, recovered;
     struct hash *contents = calloc(commits + 1, sizeof(*contents));
     uint64_t seed = 0xdeadf11e;
     struct store *store;
     uint32_t last;
-    char path[256];
 
     assert_non_null(contents);
     disk_begin(place->directory, 77);
@@ -871,14 +903,7 @@ static void test_power_fails(void **state)
     disk_end();
     store_close(store);
     assert_true(disk.image_count > 200);
-    for (uint32_t i = 0; i < disk.image_count; i++) {
-        bool was_recovered;
-
-        image_path(place->directory, i, NULL, path);
-        check_image(path, &disk.images[i], contents, &was_recovered);
-        recovered += was_recovered;
-        place_remove(path);
-    }
+    recovered = check_images(place->directory, contents);
     assert_true(recovered > disk.image_count / 2); /* else the journal was not asked */
     free(contents);
 }
@@ -892,7 +917,6 @@ static void test_power_fails_at_marks(void **state)
     uint64_t seed = 0xdead;
     struct store *store;
     uint32_t last;
-    char path[256];
 
     assert_non_null(contents);
     disk_begin(place->directory, 78);
@@ -907,13 +931,7 @@ static void test_power_fails_at_marks(void **state)
     disk_end();
     store_close(store);
     assert_true(disk.image_count >= commits / 8);
-    for (uint32_t i = 0; i < disk.image_count; i++) {
-        bool was_recovered;
-
-        image_path(place->directory, i, NULL, path);
-        check_image(path, &disk.images[i], contents, &was_recovered);
-        place_remove(path);
-    }
+    check_images(place->directory, contents);
     free(contents);
 }
 
@@ -948,9 +966,7 @@ static void test_journal_without_room(void **state)
     content = content_of(store, &last);
     store_close(store);
     disk_end();
-    store = store_at(place->directory);
-    assert_content(store, &content, 2);
-    store_close(store);
+    assert_holds(place->directory, &content, 2);
 }
 
 /* What the pin keeps of old pages must not stand in the way of those who make room. */
@@ -1032,37 +1048,6 @@ static void test_backup_beside_an_old_journal(void **state)
     store_close(store);
 }
 
-/* Who only reads after a power cut must not see what was never whole. */
-static void test_reader_after_a_power_cut(void **state)
-{
-    const struct place *place = *state;
-    struct store_options options = store_options_default();
-    struct hash *contents = calloc(60, sizeof(*contents));
-    uint64_t seed = 11;
-    struct store *store;
-    uint32_t last;
-    char path[256];
-
-    assert_non_null(contents);
-    disk_begin(place->directory, 5);
-    store = store_at(place->directory);
-    for (uint32_t i = 1; i < 20; i++) {
-        random_commit(store, &seed, i);
-        contents[i] = content_of(store, &last);
-    }
-    image_path(place->directory, disk.image_count, NULL, path);
-    image_make();
-    disk_end();
-    store_close(store);
-    forget_kernel(path);
-    options.read_only = true;
-    options.map_bytes = 64 * MIB;
-    assert_ok(store_open(path, &options, &store));
-    assert_content(store, &contents[19], 19);
-    store_close(store);
-    free(contents);
-}
-
 /* The image of a power cut after so many commits, and what was in it. */
 static void power_cut(const struct place *place, uint32_t commits, char image[256],
                       struct hash *ret_content)
@@ -1081,6 +1066,23 @@ static void power_cut(const struct place *place, uint32_t commits, char image[25
     disk_end();
     store_close(store);
     forget_kernel(image);
+}
+
+/* Who only reads after a power cut must not see what was never whole. */
+static void test_reader_after_a_power_cut(void **state)
+{
+    const struct place *place = *state;
+    struct store_options options = store_options_default();
+    struct hash content;
+    struct store *store;
+    char image[256];
+
+    power_cut(place, 19, image, &content);
+    options.read_only = true;
+    options.map_bytes = 64 * MIB;
+    assert_ok(store_open(image, &options, &store));
+    assert_content(store, &content, 19);
+    store_close(store);
 }
 
 /* What the disk has of the files that are there. */
@@ -1110,7 +1112,7 @@ static void test_power_fails_in_recovery(void **state)
     const struct place *place = *state;
     struct hash contents[32];
     struct store *store;
-    char image[256], path[300];
+    char image[256];
 
     power_cut(place, 30, image, &contents[30]);
     disk_begin(image, 9);
@@ -1121,57 +1123,42 @@ static void test_power_fails_in_recovery(void **state)
     disk_end();
     store_close(store);
     assert_true(disk.image_count >= 10);
-    for (uint32_t i = 0; i < disk.image_count; i++) {
-        bool was_recovered;
-
-        image_path(image, i, NULL, path);
+    for (uint32_t i = 0; i < disk.image_count; i++)
         disk.images[i].inside = false; /* nothing more may be there either */
-        check_image(path, &disk.images[i], contents, &was_recovered);
-        place_remove(path);
-    }
+    check_images(image, contents);
 }
 
 static void test_a_recovery_that_fails_loses_nothing(void **state)
 {
     const struct place *place = *state;
-    struct store_options options = store_options_default();
     struct hash content;
-    struct store *store;
     char image[256];
 
     power_cut(place, 12, image, &content);
-    options.map_bytes = 64 * MIB;
     disk_begin(image, 1);
     disk.pages_errno = ENOSPC;
-    assert_err(store_open(image, &options, &store), TORG_E_FULL);
+    assert_refused(image, TORG_E_FULL);
     disk.pages_errno = 0;
     disk_end();
-    store = store_at(image);
-    assert_content(store, &content, 12);
-    store_close(store);
+    assert_holds(image, &content, 12);
 }
 
 /* It is poured over what was put back, and takes no pages from who reads them. */
 static void test_nobody_reads_what_is_recovered(void **state)
 {
     const struct place *place = *state;
-    struct store_options options = store_options_default();
     struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_len = 1};
     struct hash content;
-    struct store *store;
     char image[256], path[300];
     int fd;
 
     power_cut(place, 12, image, &content);
-    options.map_bytes = 64 * MIB;
     snprintf(path, sizeof(path), "%s/torg.mdb-lock", image);
     fd = open(path, O_RDWR | O_CREAT, 0600);
     assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
-    assert_err(store_open(image, &options, &store), TORG_E_LOCKED);
+    assert_refused(image, TORG_E_LOCKED);
     close(fd);
-    store = store_at(image);
-    assert_content(store, &content, 12);
-    store_close(store);
+    assert_holds(image, &content, 12);
 }
 
 /* A journal that cannot be used now must not be done over what comes now. */
@@ -1193,23 +1180,19 @@ static void test_start_without_boot_id(void **state)
     store_close(store);
     disk.no_boot = false;
     forget_kernel(image);
-    store = store_at(image);
-    assert_content(store, &content, 13);
-    store_close(store);
+    assert_holds(image, &content, 13);
 }
 
 /* LMDB got the commit, so its record was whole: it was acknowledged, and cannot be done again. */
 static void test_a_last_record_that_was_whole_is_missed(void **state)
 {
     const struct place *place = *state;
-    struct store_options options = store_options_default();
     struct store *store = store_at(place->directory);
     char path[256], copy[256];
     uint8_t key[4];
     struct kv kv;
     int fd;
 
-    options.map_bytes = 64 * MIB;
     assert_ok(store_write_begin(store, &kv));
     assert_ok(
         kv_put(&kv, KV_LIVE, key_of(1, key), span_of_str("acknowledged, and more than that")));
@@ -1228,21 +1211,19 @@ static void test_a_last_record_that_was_whole_is_missed(void **state)
     close(fd);
     image_path(place->directory, 0, NULL, copy);
     forget_kernel(copy);
-    assert_err(store_open(copy, &options, &store), TORG_E_CORRUPT);
+    assert_refused(copy, TORG_E_CORRUPT);
 }
 
 /* The reverse of the backup: a journal that was put back beside a database that went on. */
 static void test_old_journal_beside_its_database(void **state)
 {
     const struct place *place = *state;
-    struct store_options options = store_options_default();
     uint64_t seed = 5;
     char path[256], copy[256];
     struct hash content;
     struct store *store = store_at(place->directory);
     uint32_t last;
 
-    options.map_bytes = 64 * MIB;
     snprintf(path, sizeof(path), "%s/%s", place->directory, JOURNAL_FILE);
     snprintf(copy, sizeof(copy), "%s/copy", place->directory);
     for (uint32_t i = 1; i < 9; i++)
@@ -1256,11 +1237,9 @@ static void test_old_journal_beside_its_database(void **state)
     store_close(store);
     copy_file(copy, path);
     forget_kernel(place->directory);
-    assert_err(store_open(place->directory, &options, &store), TORG_E_CORRUPT);
+    assert_refused(place->directory, TORG_E_CORRUPT);
     assert_int_equal(unlink(path), 0); /* nothing was done to the database */
-    store = store_at(place->directory);
-    assert_content(store, &content, 29);
-    store_close(store);
+    assert_holds(place->directory, &content, 29);
 }
 
 #define JOURNAL_TEST(name) cmocka_unit_test_setup_teardown(name, place_setup, place_teardown)
