@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "protocol/replica_internal.h"
-#include "tests/sim/world.h"
+#include "tests/support/nodes.h"
 
 /*
  * Replication as stories on a few nodes: what one municipality publishes must
@@ -14,31 +14,10 @@
 #define SECOND 1000
 #define MINUTE (60 * SECOND)
 
-static struct world *world_make(uint64_t seed)
-{
-    struct world *world = test_calloc(1, sizeof(*world));
-    struct world_options options = world_options_default(seed);
-
-    options.strict_store = true;
-    world_init(world, &options);
-    return world;
-}
-
-static void world_end(struct world *world)
-{
-    world_done(world);
-    test_free(world);
-}
-
 static void start_all(struct world *world)
 {
     for (uint32_t i = 0; i < world->node_count; i++)
         world_start(world, i);
-}
-
-static void run_for(struct world *world, int64_t ms)
-{
-    world_run(world, world->now_ms + ms);
 }
 
 static void assert_converged(struct world *world)
@@ -61,7 +40,7 @@ static struct sync_counters counters_of(const struct world *world, uint32_t node
 
 static void test_two_nodes_meet(void **state)
 {
-    struct world *world = world_make(1);
+    struct world *world = nodes_new(1);
     struct sync_peer_status status;
 
     (void)state;
@@ -72,20 +51,20 @@ static void test_two_nodes_meet(void **state)
     start_all(world);
     world_write(world, 0, 5);
     world_write(world, 1, 7);
-    run_for(world, 5 * SECOND);
+    nodes_run_for(world, 5 * SECOND);
     assert_converged(world);
     sync_peer_status(world->nodes[0].sync, 0, &status);
     assert_int_equal(status.state, SYNC_PEER_OPEN);
     assert_true(status.answered);
     assert_true(status.rtt_ms > 0);
     assert_string_equal(status.software, "sim 1");
-    world_end(world);
+    nodes_free(world);
 }
 
 /* The issue's own example: the two ends of a chain are not connected. */
 static void test_a_relay_carries_what_it_does_not_own(void **state)
 {
-    struct world *world = world_make(2);
+    struct world *world = nodes_new(2);
     int64_t published_ms;
     struct sync_counters counters;
 
@@ -96,25 +75,25 @@ static void test_a_relay_carries_what_it_does_not_own(void **state)
     world_peer(world, 0, 1, true);
     world_peer(world, 2, 1, false);
     start_all(world);
-    run_for(world, 10 * SECOND);
+    nodes_run_for(world, 10 * SECOND);
     world_write(world, 0, 10);
-    run_for(world, 5 * SECOND);
+    nodes_run_for(world, 5 * SECOND);
     assert_converged(world);
     counters = counters_of(world, 2);
     /* In quiet, a commit comes as one batch, and within a second. */
     world_write(world, 0, 3);
     published_ms = world->now_ms;
     while (!world_converged(world, NULL, 0) || world->nodes[0].writing)
-        run_for(world, 10);
+        nodes_run_for(world, 10);
     assert_true(world->now_ms - published_ms < SECOND);
     assert_int_equal(counters_of(world, 2).batches_in, counters.batches_in + 1);
     assert_int_equal(counters_of(world, 2).deltas_in, counters.deltas_in);
-    world_end(world);
+    nodes_free(world);
 }
 
 static void test_who_was_away_catches_up_by_delta(void **state)
 {
-    struct world *world = world_make(3);
+    struct world *world = nodes_new(3);
     struct sync_counters counters;
 
     (void)state;
@@ -123,26 +102,26 @@ static void test_who_was_away_catches_up_by_delta(void **state)
     world_peer(world, 0, 1, true);
     start_all(world);
     world_write(world, 0, 60);
-    run_for(world, 20 * SECOND);
+    nodes_run_for(world, 20 * SECOND);
     assert_converged(world);
     world_crash(world, 1);
     for (unsigned i = 0; i < 5; i++) {
         world_write(world, 0, 8);
-        run_for(world, SECOND);
+        nodes_run_for(world, SECOND);
     }
     world_start(world, 1);
-    run_for(world, 20 * SECOND);
+    nodes_run_for(world, 20 * SECOND);
     assert_converged(world);
     counters = counters_of(world, 1);
     assert_int_equal(counters.deltas_in, 1);
     assert_int_equal(counters.reconciles, 0);
-    world_end(world);
+    nodes_free(world);
 }
 
 /* An empty node, and one that is too far behind for a delta, compare tries. */
 static void test_reconcile_from_nothing_and_from_far_behind(void **state)
 {
-    struct world *world = world_make(4);
+    struct world *world = nodes_new(4);
     struct sync_counters counters;
 
     (void)state;
@@ -152,32 +131,32 @@ static void test_reconcile_from_nothing_and_from_far_behind(void **state)
     world_start(world, 0);
     for (unsigned i = 0; i < 6; i++) {
         world_write(world, 0, 500);
-        run_for(world, SECOND);
+        nodes_run_for(world, SECOND);
     }
     world_start(world, 1);
-    run_for(world, 30 * SECOND);
+    nodes_run_for(world, 30 * SECOND);
     assert_converged(world);
     assert_int_equal(counters_of(world, 1).deltas_in, 0);
     assert_int_equal(counters_of(world, 1).reconciles, 1);
     world_crash(world, 1);
     for (unsigned i = 0; i < 6; i++) {
         world_write(world, 0, 900);
-        run_for(world, SECOND);
+        nodes_run_for(world, SECOND);
     }
     world_start(world, 1);
-    run_for(world, 60 * SECOND);
+    nodes_run_for(world, 60 * SECOND);
     assert_converged(world);
     counters = counters_of(world, 1);
     assert_int_equal(counters.deltas_in, 0);
     assert_true(counters.reconciles >= 1);
     assert_int_equal(counters.mismatches, 0);
-    world_end(world);
+    nodes_free(world);
 }
 
 /* A commit that does not fit a frame is only announced. */
 static void test_a_large_commit_is_pulled(void **state)
 {
-    struct world *world = world_make(5);
+    struct world *world = nodes_new(5);
 
     (void)state;
     world_node_add(world, true);
@@ -185,18 +164,18 @@ static void test_a_large_commit_is_pulled(void **state)
     world_peer(world, 0, 1, true);
     start_all(world);
     world_write(world, 0, 3);
-    run_for(world, 10 * SECOND);
+    nodes_run_for(world, 10 * SECOND);
     world_write_sized(world, 0, 40, 60000);
-    run_for(world, 30 * SECOND);
+    nodes_run_for(world, 30 * SECOND);
     assert_converged(world);
     assert_int_equal(counters_of(world, 1).deltas_in, 1);
-    world_end(world);
+    nodes_free(world);
 }
 
 /* Behind an address that nobody can reach, and still a full member. */
 static void test_a_node_that_only_dials_takes_part(void **state)
 {
-    struct world *world = world_make(6);
+    struct world *world = nodes_new(6);
 
     (void)state;
     world_node_add(world, true);
@@ -208,15 +187,15 @@ static void test_a_node_that_only_dials_takes_part(void **state)
     start_all(world);
     for (uint32_t i = 0; i < 3; i++)
         world_write(world, i, 10);
-    run_for(world, 20 * SECOND);
+    nodes_run_for(world, 20 * SECOND);
     assert_converged(world);
-    world_end(world);
+    nodes_free(world);
 }
 
 /* A new key, then a new epoch: the charter must come before the heads that need it. */
 static void test_charters_travel_before_heads(void **state)
 {
-    struct world *world = world_make(7);
+    struct world *world = nodes_new(7);
 
     (void)state;
     world_node_add(world, true);
@@ -226,27 +205,27 @@ static void test_charters_travel_before_heads(void **state)
     world_peer(world, 2, 1, false);
     start_all(world);
     world_write(world, 0, 50);
-    run_for(world, 10 * SECOND);
+    nodes_run_for(world, 10 * SECOND);
     assert_converged(world);
     world_rotate(world, 0, false);
     world_write(world, 0, 5);
-    run_for(world, 10 * SECOND);
+    nodes_run_for(world, 10 * SECOND);
     assert_converged(world);
     world_crash(world, 2);
     world_rotate(world, 0, true);
-    run_for(world, 1 * SECOND);
+    nodes_run_for(world, 1 * SECOND);
     world_write(world, 0, 5);
-    run_for(world, 10 * SECOND);
+    nodes_run_for(world, 10 * SECOND);
     world_start(world, 2);
-    run_for(world, 30 * SECOND);
+    nodes_run_for(world, 30 * SECOND);
     assert_converged(world);
-    world_end(world);
+    nodes_free(world);
 }
 
 /* No digest of a SUMMARY tells of who has no head; but its charter says who is a member. */
 static void test_charters_travel_without_heads(void **state)
 {
-    struct world *world = world_make(13);
+    struct world *world = nodes_new(13);
 
     (void)state;
     for (unsigned i = 0; i < 3; i++)
@@ -254,15 +233,15 @@ static void test_charters_travel_without_heads(void **state)
     world_peer(world, 0, 1, false);
     world_peer(world, 1, 2, false);
     start_all(world);
-    run_for(world, 20 * SECOND);
+    nodes_run_for(world, 20 * SECOND);
     assert_converged(world);
-    world_end(world);
+    nodes_free(world);
 }
 
 /* Beats are what tells a living origin from a dead one. */
 static void test_beats_reach_everybody(void **state)
 {
-    struct world *world = world_make(8);
+    struct world *world = nodes_new(8);
     struct replica_origin record;
 
     (void)state;
@@ -274,17 +253,17 @@ static void test_beats_reach_everybody(void **state)
     start_all(world);
     world_write(world, 0, 2);
     world_beat(world, 0);
-    run_for(world, 20 * SECOND);
+    nodes_run_for(world, 20 * SECOND);
     assert_true(world_head(world, 2, &world->nodes[0].own, &record));
     assert_true(record.has_beat);
     assert_int_equal(record.beat.hno, record.head.hno);
-    world_end(world);
+    nodes_free(world);
 }
 
 /* A ring has a path too many: after the first commits each comes once. */
 static void test_second_paths_are_pruned(void **state)
 {
-    struct world *world = world_make(9);
+    struct world *world = nodes_new(9);
     uint64_t duplicates = 0, batches = 0;
 
     (void)state;
@@ -293,10 +272,10 @@ static void test_second_paths_are_pruned(void **state)
     for (uint32_t i = 0; i < 6; i++)
         world_peer(world, i, (i + 1) % 6, false);
     start_all(world);
-    run_for(world, 10 * SECOND);
+    nodes_run_for(world, 10 * SECOND);
     for (unsigned i = 0; i < 40; i++) {
         world_write(world, 0, 2);
-        run_for(world, SECOND);
+        nodes_run_for(world, SECOND);
     }
     assert_converged(world);
     for (uint32_t i = 1; i < 6; i++) {
@@ -305,13 +284,13 @@ static void test_second_paths_are_pruned(void **state)
     }
     if (duplicates * 10 > batches)
         fail_msg("%" PRIu64 " of %" PRIu64 " batches were duplicates", duplicates, batches);
-    world_end(world);
+    nodes_free(world);
 }
 
 /* A broken parent must not leave its children waiting for ever. */
 static void test_a_dead_parent_is_replaced(void **state)
 {
-    struct world *world = world_make(10);
+    struct world *world = nodes_new(10);
 
     (void)state;
     for (unsigned i = 0; i < 4; i++)
@@ -323,42 +302,42 @@ static void test_a_dead_parent_is_replaced(void **state)
     start_all(world);
     for (unsigned i = 0; i < 10; i++) {
         world_write(world, 0, 2);
-        run_for(world, SECOND);
+        nodes_run_for(world, SECOND);
     }
     assert_converged(world);
     world_block(world, 3, 1, true); /* says nothing: it is just silent */
     world_write(world, 0, 2);
-    run_for(world, 2 * SECOND);
+    nodes_run_for(world, 2 * SECOND);
     assert_converged(world);
     world_block(world, 3, 1, false);
     world_crash(world, 2);
     world_write(world, 0, 2);
-    run_for(world, 2 * MINUTE);
+    nodes_run_for(world, 2 * MINUTE);
     world_start(world, 2);
-    run_for(world, MINUTE);
+    nodes_run_for(world, MINUTE);
     assert_converged(world);
-    world_end(world);
+    nodes_free(world);
 }
 
 /* A full disk stops what cannot be stored, and nothing once there is room again. */
 static void test_a_full_disk_heals(void **state)
 {
-    struct world *world = world_make(11);
+    struct world *world = nodes_new(11);
 
     (void)state;
     world_node_add(world, true);
     world_node_add(world, false);
     world_peer(world, 1, 0, false);
     start_all(world);
-    run_for(world, 10 * SECOND);
+    nodes_run_for(world, 10 * SECOND);
     for (unsigned i = 0; i < 5; i++) {
         world_fault(world, 1, 3, TORG_E_FULL, false);
         world_write(world, 0, 20);
-        run_for(world, SECOND);
+        nodes_run_for(world, SECOND);
     }
-    run_for(world, MINUTE);
+    nodes_run_for(world, MINUTE);
     assert_converged(world);
-    world_end(world);
+    nodes_free(world);
 }
 
 /* As if node had a next charter of the origin: with a number too far on, and nobody's signature. */
@@ -405,7 +384,7 @@ static void count_charter_requests(void *context, struct world_node *node, uint3
 static void test_charters_that_never_follow_hold_nothing_up(void **state)
 {
     struct replica_origin held, published;
-    struct world *world = world_make(12);
+    struct world *world = nodes_new(12);
     unsigned asked = 0;
 
     (void)state;
@@ -416,30 +395,30 @@ static void test_charters_that_never_follow_hold_nothing_up(void **state)
     world_peer(world, 2, 1, false);
     start_all(world);
     world_write(world, 0, 5);
-    run_for(world, 10 * SECOND);
+    nodes_run_for(world, 10 * SECOND);
     assert_converged(world);
     world_crash(world, 2);
     charter_forge(world, 2, 0);
     world_start(world, 2);
-    run_for(world, 10 * SECOND);
+    nodes_run_for(world, 10 * SECOND);
     world_crash(world, 1);
     for (unsigned i = 0; i < 3; i++) {
         world_write(world, 0, 5);
-        run_for(world, SECOND);
+        nodes_run_for(world, SECOND);
     }
     world_block(world, 0, 1, true);
     world->watcher.context = &asked;
     world->watcher.sending = count_charter_requests;
     world_start(world, 1);
-    run_for(world, 10 * SECOND);
+    nodes_run_for(world, 10 * SECOND);
     world_block(world, 0, 1, false);
-    run_for(world, 2 * MINUTE);
+    nodes_run_for(world, 2 * MINUTE);
     /* Three strikes, and what its broken connections cut short: without them, thirteen. */
     assert_true(asked >= 3 && asked <= 6);
     assert_true(world_head(world, 0, &world->nodes[0].own, &published));
     assert_true(world_head(world, 1, &world->nodes[0].own, &held));
     assert_int_equal(held.head.hno, published.head.hno);
-    world_end(world);
+    nodes_free(world);
 }
 
 int main(void)

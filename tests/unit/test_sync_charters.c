@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include "tests/support/test.h"
 
-#include "tests/sim/world.h"
+#include "tests/support/nodes.h"
 #include "tests/support/table.h"
 
 /*
@@ -548,40 +548,14 @@ static void test_a_beat_under_another(void **state)
 #define SECOND 1000
 #define FORKED 1 /* the node of the origin that has two charters */
 
-/* Node 0 is the catalogue; the rest stand in a row behind it, with all links one way or another. */
 static struct world *row_make(uint64_t seed, uint32_t nodes)
 {
-    struct world *world = test_calloc(1, sizeof(*world));
-    struct world_options options = world_options_default(seed);
+    struct world *world = nodes_in_a_row(seed, nodes);
 
-    options.strict_store = true;
-    world_init(world, &options);
-    for (uint32_t i = 0; i < nodes; i++) {
-        world_node_add(world, true);
-        world->nodes[i].follows = true;
-        if (i == 0)
-            world_catalogue(world, 0);
-        else
-            world_peer(world, i, i - 1, i % 2);
-    }
-    for (uint32_t i = 0; i < nodes; i++) {
-        world_start(world, i);
-        world_write(world, i, 5);
-    }
     for (uint32_t i = 1; i < nodes; i++)
         world_member(world, i, "active", 0);
-    world_run(world, world->now_ms + 40 * SECOND);
+    nodes_run_for(world, 40 * SECOND);
     return world;
-}
-
-static void assert_has(struct world *world, uint32_t node, uint32_t from)
-{
-    char why[160] = "";
-
-    if (world_holds_all(world, from, node, why, sizeof(why)))
-        return;
-    world_trace_print(world);
-    fail_msg("%s", why);
 }
 
 /* A second host beside the last of the row, with the keys: it signs a charter of its own. */
@@ -591,7 +565,7 @@ static uint32_t split(struct world *world, bool own_epoch, bool twin_epoch)
     struct kv_mem *copy = NULL;
 
     for (uint32_t i = 2; i < last; i++)
-        assert_has(world, i, FORKED);
+        nodes_assert_has(world, i, FORKED);
     world_block(world, 2, 3, true);
     assert_ok(kv_mem_clone(world->nodes[FORKED].store, &copy));
     world_crash(world, last);
@@ -599,14 +573,14 @@ static uint32_t split(struct world *world, bool own_epoch, bool twin_epoch)
     kv_mem_free(copy);
     world_start(world, last);
     world_start(world, twin);
-    world_run(world, world->now_ms + 5 * SECOND);
+    nodes_run_for(world, 5 * SECOND);
     world_rotate(world, FORKED, own_epoch);
     world_rotate(world, twin, twin_epoch);
-    world_run(world, world->now_ms + 5 * SECOND);
+    nodes_run_for(world, 5 * SECOND);
     for (int i = 0; i < 3; i++) {
         world_write(world, FORKED, 4);
         world_write(world, twin, 4);
-        world_run(world, world->now_ms + 2 * SECOND);
+        nodes_run_for(world, 2 * SECOND);
     }
     world_crash(world, twin);
     return twin;
@@ -632,16 +606,16 @@ static void test_a_row_of_two_halves(void **state)
 
         split(world, epochs & 1, epochs & 2);
         world_block(world, 2, 3, false);
-        world_run(world, world->now_ms + 60 * SECOND);
+        nodes_run_for(world, 60 * SECOND);
         for (uint32_t i = 0; i < 6; i++) {
             if (i != FORKED)
                 world_write(world, i, 3);
         }
-        world_run(world, world->now_ms + 60 * SECOND);
+        nodes_run_for(world, 60 * SECOND);
         for (uint32_t node = 0; node < 6; node++) {
             for (uint32_t from = 0; from < 6; from++) {
                 if (from != FORKED)
-                    assert_has(world, node, from);
+                    nodes_assert_has(world, node, from);
             }
             if (!disputes(world, node)) {
                 world_trace_print(world);
@@ -650,16 +624,15 @@ static void test_a_row_of_two_halves(void **state)
         }
         world_write(world, FORKED, 3);
         world_member_charter(world, FORKED);
-        world_run(world, world->now_ms + 60 * SECOND);
+        nodes_run_for(world, 60 * SECOND);
         for (uint32_t node = 0; node < 6; node++) {
-            assert_has(world, node, FORKED);
+            nodes_assert_has(world, node, FORKED);
             if (disputes(world, node)) {
                 world_trace_print(world);
                 fail_msg("node %u still disputes it (epochs %u)", node, epochs);
             }
         }
-        world_done(world);
-        test_free(world);
+        nodes_free(world);
     }
 }
 

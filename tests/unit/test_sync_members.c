@@ -3,7 +3,7 @@
 
 #include <inttypes.h>
 
-#include "tests/sim/world.h"
+#include "tests/support/nodes.h"
 #include "tests/support/roster.h"
 #include "tests/support/table.h"
 
@@ -12,50 +12,6 @@
  * whatever order the nodes hear of it; whoever it names no more must not.
  */
 #define SECOND 1000
-
-/* A chain whose first node is the catalogue: each hears of members through the one before. */
-static struct world *chain_make(uint64_t seed, uint32_t nodes)
-{
-    struct world *world = test_calloc(1, sizeof(*world));
-    struct world_options options = world_options_default(seed);
-
-    options.strict_store = true;
-    world_init(world, &options);
-    for (uint32_t i = 0; i < nodes; i++) {
-        world_node_add(world, true);
-        world->nodes[i].follows = true;
-        if (i == 0)
-            world_catalogue(world, 0);
-        else
-            world_peer(world, i, i - 1, i % 2);
-    }
-    for (uint32_t i = 0; i < nodes; i++) {
-        world_start(world, i);
-        world_write(world, i, 5);
-    }
-    return world;
-}
-
-static void world_end(struct world *world)
-{
-    world_done(world);
-    test_free(world);
-}
-
-static void run_for(struct world *world, int64_t ms)
-{
-    world_run(world, world->now_ms + ms);
-}
-
-static void assert_has(struct world *world, uint32_t node, uint32_t from)
-{
-    char why[160] = "";
-
-    if (world_holds_all(world, from, node, why, sizeof(why)))
-        return;
-    world_trace_print(world);
-    fail_msg("%s", why);
-}
 
 static bool knows(struct world *world, uint32_t node, uint32_t from)
 {
@@ -76,46 +32,46 @@ static void assert_all_have_all(struct world *world)
 {
     for (uint32_t from = 0; from < world->node_count; from++) {
         for (uint32_t node = 0; node < world->node_count; node++)
-            assert_has(world, node, from);
+            nodes_assert_has(world, node, from);
     }
 }
 
 /* Nobody is trusted whom nobody named; who is named arrives, without a restart. */
 static void test_who_is_named_arrives(void **state)
 {
-    struct world *world = chain_make(1, 4);
+    struct world *world = nodes_in_a_row(1, 4);
 
     (void)state;
-    run_for(world, 20 * SECOND);
-    assert_has(world, 3, 0);
+    nodes_run_for(world, 20 * SECOND);
+    nodes_assert_has(world, 3, 0);
     assert_false(knows(world, 0, 3));
     assert_false(knows(world, 1, 3));
     assert_false(knows(world, 3, 1));
     for (uint32_t i = 1; i < 4; i++)
         world_member(world, i, "active", 0);
-    run_for(world, 30 * SECOND);
+    nodes_run_for(world, 30 * SECOND);
     assert_all_have_all(world);
     for (uint32_t i = 0; i < 4; i++)
         world_write(world, i, 5);
-    run_for(world, 10 * SECOND);
+    nodes_run_for(world, 10 * SECOND);
     assert_all_have_all(world);
-    world_end(world);
+    nodes_free(world);
 }
 
 /* One after the other, while the others write. */
 static void test_members_come_one_by_one(void **state)
 {
-    struct world *world = chain_make(2, 5);
+    struct world *world = nodes_in_a_row(2, 5);
 
     (void)state;
     for (uint32_t i = 1; i < 5; i++) {
         world_member(world, 5 - i, "active", 0);
-        run_for(world, 3 * SECOND);
+        nodes_run_for(world, 3 * SECOND);
         world_write(world, 4, 3);
     }
-    run_for(world, 30 * SECOND);
+    nodes_run_for(world, 30 * SECOND);
     assert_all_have_all(world);
-    world_end(world);
+    nodes_free(world);
 }
 
 static void assert_taken_no_further(struct world *world, const char *status)
@@ -123,86 +79,86 @@ static void assert_taken_no_further(struct world *world, const char *status)
     uint64_t before = head_at(world, 0, 2);
 
     world_member(world, 2, status, 0);
-    run_for(world, 5 * SECOND);
+    nodes_run_for(world, 5 * SECOND);
     world_write(world, 2, 4);
-    run_for(world, 60 * SECOND);
+    nodes_run_for(world, 60 * SECOND);
     assert_true(head_at(world, 2, 2) > before);
     assert_int_equal(head_at(world, 0, 2), before); /* what is held stays */
     assert_int_equal(head_at(world, 1, 2), before);
     world_write(world, 1, 4); /* and the others go on */
-    run_for(world, 10 * SECOND);
-    assert_has(world, 0, 1);
-    assert_has(world, 2, 1);
+    nodes_run_for(world, 10 * SECOND);
+    nodes_assert_has(world, 0, 1);
+    nodes_assert_has(world, 2, 1);
     world_member(world, 2, "active", 0);
-    run_for(world, 30 * SECOND);
+    nodes_run_for(world, 30 * SECOND);
     assert_all_have_all(world);
 }
 
 static void test_who_left_is_taken_no_further(void **state)
 {
-    struct world *world = chain_make(3, 3);
+    struct world *world = nodes_in_a_row(3, 3);
 
     (void)state;
     for (uint32_t i = 1; i < 3; i++)
         world_member(world, i, "active", 0);
-    run_for(world, 30 * SECOND);
+    nodes_run_for(world, 30 * SECOND);
     assert_all_have_all(world);
     assert_taken_no_further(world, "suspended");
     assert_taken_no_further(world, "left");
     assert_taken_no_further(world, NULL);
     assert_taken_no_further(world, "a word of a later version");
-    world_end(world);
+    nodes_free(world);
 }
 
 /* While it is being copied: the job ends, nothing else is disturbed. */
 static void test_who_leaves_in_the_middle(void **state)
 {
-    struct world *world = chain_make(4, 3);
+    struct world *world = nodes_in_a_row(4, 3);
 
     (void)state;
     world->nodes[2].bytes_per_ms = 20;
     for (unsigned i = 0; i < 20; i++)
         world_write_sized(world, 2, 20, 3000);
-    run_for(world, 10 * SECOND);
+    nodes_run_for(world, 10 * SECOND);
     for (uint32_t i = 1; i < 3; i++)
         world_member(world, i, "active", 0);
-    run_for(world, 5 * SECOND);
+    nodes_run_for(world, 5 * SECOND);
     world_member(world, 2, "suspended", 0);
-    run_for(world, 20 * SECOND);
+    nodes_run_for(world, 20 * SECOND);
     world_write(world, 1, 5);
-    run_for(world, 20 * SECOND);
-    assert_has(world, 0, 1);
+    nodes_run_for(world, 20 * SECOND);
+    nodes_assert_has(world, 0, 1);
     world->nodes[2].bytes_per_ms = 4000;
     world_member(world, 2, "active", 0);
-    run_for(world, 60 * SECOND);
+    nodes_run_for(world, 60 * SECOND);
     assert_all_have_all(world);
-    world_end(world);
+    nodes_free(world);
 }
 
 /* What was held of the catalogue counts from the start on, though it cannot be asked. */
 static void test_after_a_restart(void **state)
 {
-    struct world *world = chain_make(5, 4);
+    struct world *world = nodes_in_a_row(5, 4);
 
     (void)state;
     for (uint32_t i = 1; i < 4; i++)
         world_member(world, i, "active", 0);
-    run_for(world, 30 * SECOND);
+    nodes_run_for(world, 30 * SECOND);
     world_crash(world, 0);
     world_crash(world, 1);
     world_crash(world, 2);
     world_write(world, 3, 3);
-    run_for(world, 5 * SECOND);
+    nodes_run_for(world, 5 * SECOND);
     world_start(world, 2);
-    run_for(world, 20 * SECOND);
-    assert_has(world, 2, 3);
-    world_end(world);
+    nodes_run_for(world, 20 * SECOND);
+    nodes_assert_has(world, 2, 3);
+    nodes_free(world);
 }
 
 /* What the configuration itself pins is trusted whatever the catalogue says. */
 static void test_a_pin_stands(void **state)
 {
-    struct world *world = chain_make(6, 3);
+    struct world *world = nodes_in_a_row(6, 3);
 
     (void)state;
     world_crash(world, 1);
@@ -210,31 +166,31 @@ static void test_a_pin_stands(void **state)
     world_start(world, 1);
     world_member(world, 1, "active", 0);
     world_member(world, 2, "suspended", 0);
-    run_for(world, 30 * SECOND);
-    assert_has(world, 1, 2);
+    nodes_run_for(world, 30 * SECOND);
+    nodes_assert_has(world, 1, 2);
     assert_false(knows(world, 0, 2));
-    world_end(world);
+    nodes_free(world);
 }
 
 /* The catalogue says how much is taken of each, and may say so anew. */
 static void test_the_catalogues_quota(void **state)
 {
-    struct world *world = chain_make(7, 3);
+    struct world *world = nodes_in_a_row(7, 3);
     uint64_t before;
 
     (void)state;
     world_member(world, 1, "active", 0);
     world_member(world, 2, "active", 20);
-    run_for(world, 30 * SECOND);
+    nodes_run_for(world, 30 * SECOND);
     assert_all_have_all(world);
     before = head_at(world, 0, 2);
     world_write_sized(world, 2, 60, 10);
-    run_for(world, 30 * SECOND);
+    nodes_run_for(world, 30 * SECOND);
     assert_int_equal(head_at(world, 0, 2), before);
     world_member(world, 2, "active", 1000);
-    run_for(world, 90 * SECOND);
+    nodes_run_for(world, 90 * SECOND);
     assert_all_have_all(world);
-    world_end(world);
+    nodes_free(world);
 }
 
 static void count_subs(void *context, struct world_node *node, uint32_t to, uint8_t type,
@@ -250,25 +206,25 @@ static void count_subs(void *context, struct world_node *node, uint32_t to, uint
 /* A catalogue may change its mind as fast as it can sign: its readers must not flood each other. */
 static void test_a_restless_catalogue(void **state)
 {
-    struct world *world = chain_make(8, 3);
+    struct world *world = nodes_in_a_row(8, 3);
     unsigned subs = 0;
 
     (void)state;
     world_member(world, 1, "active", 0);
-    run_for(world, 10 * SECOND);
+    nodes_run_for(world, 10 * SECOND);
     world->watcher = (struct world_watcher){.context = &subs, .sending = count_subs};
     world->options.commit_min_ms = world->options.commit_max_ms = 1;
     for (unsigned i = 0; i < 700; i++) {
         world_member(world, 2, "active", 1000 + i);
-        run_for(world, 10);
+        nodes_run_for(world, 10);
     }
-    run_for(world, 20 * SECOND);
+    nodes_run_for(world, 20 * SECOND);
     assert_true(subs > 0);
     assert_true(subs <= 2 * 10);
     for (uint32_t i = 0; i < 3; i++)
         assert_int_equal(world_peer_status(world, 1, i).errors, 0);
     assert_all_have_all(world);
-    world_end(world);
+    nodes_free(world);
 }
 
 static void follow_other(struct table *table)

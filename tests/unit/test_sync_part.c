@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "tests/sim/world.h"
+#include "tests/support/nodes.h"
 #include "tests/support/table.h"
 
 /*
@@ -17,35 +17,11 @@
 
 static struct world *world_make(uint64_t seed, uint32_t nodes)
 {
-    struct world *world = test_calloc(1, sizeof(*world));
-    struct world_options options = world_options_default(seed);
+    struct world *world = nodes_new(seed);
 
-    options.strict_store = true;
-    world_init(world, &options);
     for (uint32_t i = 0; i < nodes; i++)
         world_node_add(world, i == 0);
     return world;
-}
-
-static void world_end(struct world *world)
-{
-    world_done(world);
-    test_free(world);
-}
-
-static void run_for(struct world *world, int64_t ms)
-{
-    world_run(world, world->now_ms + ms);
-}
-
-static void assert_holds_all_wanted(struct world *world, uint32_t node)
-{
-    char why[160] = "";
-
-    if (world_holds_all(world, 0, node, why, sizeof(why)))
-        return;
-    world_trace_print(world);
-    fail_msg("%s", why);
 }
 
 static uint32_t held_mask(struct world *world, uint32_t node)
@@ -65,7 +41,7 @@ static void write_everywhere(struct world *world)
 {
     for (unsigned i = 0; i < 100 && held_mask(world, 0) != 0x80100806; i++) {
         world_write(world, 0, 40);
-        run_for(world, SECOND);
+        nodes_run_for(world, SECOND);
     }
     assert_int_equal(held_mask(world, 0), 0x80100806);
 }
@@ -91,24 +67,24 @@ static void test_a_leaf_holds_a_part(void **state)
     for (uint32_t i = 0; i < 3; i++)
         world_start(world, i);
     write_everywhere(world);
-    run_for(world, 10 * SECOND);
-    assert_holds_all_wanted(world, 1);
-    assert_holds_all_wanted(world, 2);
+    nodes_run_for(world, 10 * SECOND);
+    nodes_assert_has(world, 1, 0);
+    nodes_assert_has(world, 2, 0);
     assert_int_equal(held_mask(world, 1), held_mask(world, 0));
     assert_int_equal(held_mask(world, 2), PART_MASK);
     /* In quiet it keeps up by batches alone: its roots come out of what they carry. */
     sync_counters(world->nodes[2].sync, &before);
     for (unsigned i = 0; i < 10; i++) {
         world_write(world, 0, 3);
-        run_for(world, 3 * SECOND);
+        nodes_run_for(world, 3 * SECOND);
     }
-    assert_holds_all_wanted(world, 2);
+    nodes_assert_has(world, 2, 0);
     sync_counters(world->nodes[2].sync, &after);
     assert_int_equal(after.batches_in, before.batches_in + 10);
     assert_int_equal(after.reconciles, before.reconciles);
     assert_int_equal(after.deltas_in, before.deltas_in);
     assert_int_equal(after.mismatches, 0);
-    world_end(world);
+    nodes_free(world);
 }
 
 /* Behind a relay that holds a part there is that part to be had, and no half commit is tried. */
@@ -129,10 +105,10 @@ static void test_a_part_is_relayed(void **state)
     write_everywhere(world);
     for (unsigned i = 0; i < 5; i++) {
         world_write(world, 0, 10);
-        run_for(world, 10 * SECOND);
+        nodes_run_for(world, 10 * SECOND);
     }
-    assert_holds_all_wanted(world, 1);
-    assert_holds_all_wanted(world, 2);
+    nodes_assert_has(world, 1, 0);
+    nodes_assert_has(world, 2, 0);
     assert_int_equal(held_mask(world, 2), PART_MASK);
     /* The one that wants all has the newest head, and of it what its only peer holds. */
     assert_int_equal(held_mask(world, 3), PART_MASK | BIT(COLLECTION_COMPANIES));
@@ -142,7 +118,7 @@ static void test_a_part_is_relayed(void **state)
     sync_counters(world->nodes[3].sync, &counters);
     assert_int_equal(counters.mismatches, 0);
     assert_int_equal(counters.batches_in, 0);
-    world_end(world);
+    nodes_free(world);
 }
 
 /* A full neighbour is a moment behind the partial one: nobody breaks off what it holds for that. */
@@ -159,22 +135,22 @@ static void test_a_part_does_not_break_the_whole(void **state)
     for (uint32_t i = 0; i < 4; i++)
         world_start(world, i);
     write_everywhere(world);
-    run_for(world, 10 * SECOND);
-    assert_holds_all_wanted(world, 3);
+    nodes_run_for(world, 10 * SECOND);
+    nodes_assert_has(world, 3, 0);
     for (unsigned i = 0; i < 5; i++) {
         world_freeze(world, 2, 2 * SECOND);
         world_write(world, 0, 10);
         for (unsigned tenth = 0; tenth < 80; tenth++) {
             struct replica_origin record;
 
-            run_for(world, SECOND / 10);
+            nodes_run_for(world, SECOND / 10);
             assert_true(world_head(world, 3, &world->nodes[0].own, &record));
             assert_int_equal(replica_complete_mask(&record, COLLECTION_MASK_ALL),
                              COLLECTION_MASK_ALL);
         }
-        assert_holds_all_wanted(world, 3);
+        nodes_assert_has(world, 3, 0);
     }
-    world_end(world);
+    nodes_free(world);
 }
 
 static void test_narrower_and_wider(void **state)
@@ -187,26 +163,26 @@ static void test_narrower_and_wider(void **state)
     for (uint32_t i = 0; i < 3; i++)
         world_start(world, i);
     write_everywhere(world);
-    run_for(world, 10 * SECOND);
+    nodes_run_for(world, 10 * SECOND);
     assert_int_equal(held_mask(world, 1), held_mask(world, 0));
     restart_with(world, 1, PART_MASK);
-    run_for(world, 60 * SECOND);
+    nodes_run_for(world, 60 * SECOND);
     assert_int_equal(held_mask(world, 1), PART_MASK);
-    assert_holds_all_wanted(world, 1);
+    nodes_assert_has(world, 1, 0);
     /* Who is behind it keeps what it had, whole collections under the older or the newer head. */
     world_write(world, 0, 30);
-    run_for(world, 60 * SECOND);
-    assert_holds_all_wanted(world, 1);
+    nodes_run_for(world, 60 * SECOND);
+    nodes_assert_has(world, 1, 0);
     restart_with(world, 1, PART_MASK | BIT(COLLECTION_COMPANIES));
-    run_for(world, 60 * SECOND);
+    nodes_run_for(world, 60 * SECOND);
     assert_int_equal(held_mask(world, 1), PART_MASK | BIT(COLLECTION_COMPANIES));
-    assert_holds_all_wanted(world, 1);
+    nodes_assert_has(world, 1, 0);
     restart_with(world, 1, COLLECTION_MASK_ALL);
     world_write(world, 0, 30);
-    run_for(world, 120 * SECOND);
-    assert_holds_all_wanted(world, 1);
-    assert_holds_all_wanted(world, 2);
-    world_end(world);
+    nodes_run_for(world, 120 * SECOND);
+    nodes_assert_has(world, 1, 0);
+    nodes_assert_has(world, 2, 0);
+    nodes_free(world);
 }
 
 /* ---- one node whose configuration changes, frame by frame ---- */

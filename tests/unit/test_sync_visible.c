@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include "tests/support/test.h"
 
-#include "tests/sim/world.h"
+#include "tests/support/nodes.h"
 #include "tests/support/roster.h"
 #include "tests/support/table.h"
 
@@ -61,11 +61,8 @@ static void count(void *context, struct world_node *node, uint32_t to, uint8_t t
  */
 static struct world *town_make(uint64_t seed, struct heard *heard)
 {
-    struct world *world = test_calloc(1, sizeof(*world));
-    struct world_options options = world_options_default(seed);
+    struct world *world = nodes_new(seed);
 
-    options.strict_store = true;
-    world_init(world, &options);
     world->members_only = BIT(SECRET);
     for (uint32_t i = 0; i < NODES; i++) {
         world_node_add(world, true);
@@ -91,27 +88,6 @@ static void start_all(struct world *world)
     }
 }
 
-static void world_end(struct world *world)
-{
-    world_done(world);
-    test_free(world);
-}
-
-static void run_for(struct world *world, int64_t ms)
-{
-    world_run(world, world->now_ms + ms);
-}
-
-static void assert_has(struct world *world, uint32_t node, uint32_t from)
-{
-    char why[160] = "";
-
-    if (world_holds_all(world, from, node, why, sizeof(why)))
-        return;
-    world_trace_print(world);
-    fail_msg("%s", why);
-}
-
 static uint32_t secrets_at(struct world *world, uint32_t node, uint32_t from)
 {
     struct replica_origin record;
@@ -124,7 +100,7 @@ static void assert_all_right(struct world *world, const struct heard *heard)
 {
     for (uint32_t from = 0; from < NODES; from++) {
         for (uint32_t node = 0; node < NODES; node++)
-            assert_has(world, node, from);
+            nodes_assert_has(world, node, from);
     }
     assert_true(secrets_at(world, MEMBER, TOWN) > 0);
     assert_int_equal(secrets_at(world, OTHER, TOWN), 0);
@@ -140,23 +116,23 @@ static void test_only_members_get_it(void **state)
 
     (void)state;
     start_all(world);
-    run_for(world, 60 * SECOND);
+    nodes_run_for(world, 60 * SECOND);
     /* Through OTHER only what is public can come; and it does. */
-    assert_has(world, OTHER, TOWN);
+    nodes_assert_has(world, OTHER, TOWN);
     assert_true(world_head(world, MEMBER, &world->nodes[TOWN].own, &record));
     assert_int_equal(record.held[SECRET].count, 0);
     assert_int_equal(replica_complete_mask(&record, COLLECTION_MASK_ALL),
                      COLLECTION_MASK_ALL & ~BIT(SECRET));
     world_block(world, TOWN, MEMBER, false);
-    run_for(world, 700 * SECOND); /* until they dial again */
+    nodes_run_for(world, 700 * SECOND); /* until they dial again */
     assert_all_right(world, &heard);
     for (unsigned i = 0; i < 5; i++) {
         world_write(world, TOWN, 10);
         world_write(world, MEMBER, 10);
-        run_for(world, 10 * SECOND);
+        nodes_run_for(world, 10 * SECOND);
         assert_all_right(world, &heard);
     }
-    world_end(world);
+    nodes_free(world);
 }
 
 /* A commit with nothing public in it comes to others as a head: they know that there is one. */
@@ -170,19 +146,19 @@ static void test_a_secret_commit_is_a_head_to_others(void **state)
     (void)state;
     world_block(world, TOWN, MEMBER, false);
     start_all(world);
-    run_for(world, 60 * SECOND);
+    nodes_run_for(world, 60 * SECOND);
     assert_all_right(world, &heard);
     assert_true(world_head(world, OTHER, &world->nodes[TOWN].own, &record));
     hno = record.head.hno;
     before = heard;
     world_rewrite(world, TOWN, 3, 100);
-    run_for(world, 10 * SECOND);
+    nodes_run_for(world, 10 * SECOND);
     assert_all_right(world, &heard);
     assert_true(world_head(world, OTHER, &world->nodes[TOWN].own, &record));
     assert_int_equal(record.head.hno, hno + 1);
     assert_int_equal(heard.batches, before.batches);
     assert_true(heard.heads > before.heads);
-    world_end(world);
+    nodes_free(world);
 }
 
 /* Who is let in gets it then; who is suspended gets no more, and drops what it held. */
@@ -195,29 +171,29 @@ static void test_members_come_and_go(void **state)
     world_block(world, TOWN, MEMBER, false);
     world_member(world, MEMBER, "suspended", 0);
     start_all(world);
-    run_for(world, 60 * SECOND);
+    nodes_run_for(world, 60 * SECOND);
     assert_int_equal(secrets_at(world, MEMBER, TOWN), 0);
-    assert_has(world, MEMBER, TOWN);
+    nodes_assert_has(world, MEMBER, TOWN);
     world_member(world, MEMBER, "active", 0);
-    run_for(world, 60 * SECOND);
+    nodes_run_for(world, 60 * SECOND);
     assert_all_right(world, &heard);
     world_member(world, MEMBER, "left", 0);
-    run_for(world, 60 * SECOND);
+    nodes_run_for(world, 60 * SECOND);
     assert_int_equal(secrets_at(world, MEMBER, TOWN), 0);
-    assert_has(world, MEMBER, TOWN);
+    nodes_assert_has(world, MEMBER, TOWN);
     world_write(world, TOWN, 30);
-    run_for(world, 20 * SECOND);
+    nodes_run_for(world, 20 * SECOND);
     assert_int_equal(secrets_at(world, MEMBER, TOWN), 0);
-    assert_has(world, MEMBER, TOWN);
+    nodes_assert_has(world, MEMBER, TOWN);
     world_member(world, MEMBER, "active", 0);
-    run_for(world, 60 * SECOND);
+    nodes_run_for(world, 60 * SECOND);
     assert_all_right(world, &heard);
     /* And if it is the town that is no member: what others may hold of it stays theirs. */
     world_member(world, TOWN, "left", 0);
-    run_for(world, 30 * SECOND);
+    nodes_run_for(world, 30 * SECOND);
     assert_int_equal(secrets_at(world, TOWN, MEMBER), 0);
     assert_true(secrets_at(world, MEMBER, TOWN) > 0);
-    world_end(world);
+    nodes_free(world);
 }
 
 static unsigned bucket_of(const struct world *world, uint32_t node)
@@ -241,16 +217,16 @@ static void test_who_hears_late_that_it_is_a_member(void **state)
     world_block(world, TOWN, MEMBER, false);
     world_member(world, MEMBER, "suspended", 0);
     start_all(world);
-    run_for(world, 60 * SECOND);
-    assert_has(world, MEMBER, TOWN);
+    nodes_run_for(world, 60 * SECOND);
+    nodes_assert_has(world, MEMBER, TOWN);
     world_crash(world, MEMBER);
     world_member(world, MEMBER, "active", 0);
-    run_for(world, 10 * SECOND);
+    nodes_run_for(world, 10 * SECOND);
     world_start(world, MEMBER);
-    run_for(world, 60 * SECOND);
-    assert_has(world, MEMBER, TOWN);
+    nodes_run_for(world, 60 * SECOND);
+    nodes_assert_has(world, MEMBER, TOWN);
     assert_true(secrets_at(world, MEMBER, TOWN) > 0);
-    world_end(world);
+    nodes_free(world);
 }
 
 /* Who only says that it is a member is told from one by its key. */
@@ -264,15 +240,15 @@ static void test_the_curious_get_nothing(void **state)
     world->nodes[OTHER].curious = true;
     start_all(world);
     for (unsigned i = 0; i < 6; i++) {
-        run_for(world, 30 * SECOND);
+        nodes_run_for(world, 30 * SECOND);
         world_write(world, TOWN, 10);
     }
-    run_for(world, 60 * SECOND);
+    nodes_run_for(world, 60 * SECOND);
     assert_int_equal(secrets_at(world, OTHER, TOWN), 0);
     assert_int_equal(heard.secrets, 0);
-    assert_has(world, MEMBER, TOWN);
-    assert_has(world, CATALOGUE, TOWN); /* what is public goes through it all the same */
-    world_end(world);
+    nodes_assert_has(world, MEMBER, TOWN);
+    nodes_assert_has(world, CATALOGUE, TOWN); /* what is public goes through it all the same */
+    nodes_free(world);
 }
 
 /* What a member holds is not dropped and fetched again at each start. */
@@ -286,18 +262,18 @@ static void test_a_restart_keeps_it(void **state)
     (void)state;
     world_block(world, TOWN, MEMBER, false);
     start_all(world);
-    run_for(world, 60 * SECOND);
+    nodes_run_for(world, 60 * SECOND);
     assert_all_right(world, &heard);
     before = secrets_at(world, MEMBER, TOWN);
     world_crash(world, MEMBER);
     world_start(world, MEMBER);
     for (unsigned i = 0; i < 100; i++) {
-        run_for(world, 100);
+        nodes_run_for(world, 100);
         assert_int_equal(secrets_at(world, MEMBER, TOWN), before);
     }
     sync_counters(world->nodes[MEMBER].sync, &counters);
     assert_int_equal(counters.payloads_in, 0);
-    world_end(world);
+    nodes_free(world);
 }
 
 /* ---- one node, and a peer whose every frame is chosen ---- */
