@@ -88,16 +88,6 @@ static enum torg_err readyz(struct http_exchange *exchange)
 
 /* ---- metrics ---- */
 
-static const char *const table_names[KV_TABLE_COUNT] = {
-    [KV_META] = "meta",           [KV_ORIGIN] = "origin",   [KV_CHARTER] = "charter",
-    [KV_HEAD] = "head",           [KV_LIVE] = "live",       [KV_BYSEQ] = "byseq",
-    [KV_TRIE] = "trie",           [KV_PROOF] = "proof",     [KV_DOCUMENT] = "document",
-    [KV_DOCNUMBER] = "docnumber", [KV_RTREE] = "rtree",     [KV_TEXT] = "text",
-    [KV_THEME] = "theme",         [KV_COUNT] = "count",     [KV_TOKEN] = "token",
-    [KV_SOURCE] = "source",       [KV_TERM] = "term",       [KV_POSTING] = "posting",
-    [KV_WORD] = "word",           [KV_DOCTERM] = "docterm", [KV_ANSWER] = "answer",
-};
-
 static void put_gauge(struct buffer *out, const char *name, const char *help, double value)
 {
     metrics_put_sample(out, name, "gauge", help, NULL, value);
@@ -129,7 +119,7 @@ static void put_store(struct buffer *out, struct store *store)
     put_gauge(out, "torg_store_failed", "1 when a commit's fate is unknown until a restart.",
               stat.failed);
     for (int i = 0; i < KV_TABLE_COUNT; i++) {
-        (void)snprintf(labels, sizeof(labels), "table=\"%s\"", table_names[i]);
+        (void)snprintf(labels, sizeof(labels), "table=\"%s\"", store_table_name(i));
         metrics_put_sample(out, "torg_store_entries", "gauge", i ? NULL : "Entries of each table.",
                            labels, (double)stat.entries[i]);
     }

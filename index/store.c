@@ -48,6 +48,11 @@ static const char *const table_names[KV_TABLE_COUNT] = {
 
 static_assert(KV_TABLE_COUNT == 22, "name every table above: a missing name is LMDB's root");
 
+const char *store_table_name(enum kv_table table)
+{
+    return table_names[table];
+}
+
 enum torg_err store_err_of(int rc)
 {
     switch (rc) {

@@ -80,6 +80,9 @@ void store_write_abort(struct kv *kv);
  */
 enum torg_err store_checkpoint(struct store *store);
 
+/* As it stands in the file, and in what tells of it. Static storage. */
+const char *store_table_name(enum kv_table table);
+
 struct store_stat {
     uint64_t map_bytes;
     uint64_t reserve_bytes;

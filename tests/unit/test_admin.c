@@ -91,8 +91,11 @@ static void test_health_and_readiness(void **state)
 static void test_metrics_have_one_help_each(void **state)
 {
     static const char *const wanted[] = {"torg_store_entries{table=\"live\"} ",
-                                         "torg_writer_ready 1", "torg_peer_up{peer=\"arjeplog\"} ",
-                                         "torg_origin_age_seconds{origin=\"", "torg_up_seconds "};
+                                         "torg_store_entries{table=\"local\"} ",
+                                         "torg_writer_ready 1",
+                                         "torg_peer_up{peer=\"arjeplog\"} ",
+                                         "torg_origin_age_seconds{origin=\"",
+                                         "torg_up_seconds "};
     struct fixture *f = *state;
     struct http_answer answer = {0};
     const char *text;
@@ -106,6 +109,7 @@ static void test_metrics_have_one_help_each(void **state)
         if (!strstr(text, wanted[i]))
             fail_msg("missing: %s", wanted[i]);
     }
+    assert_null(strstr(text, "(null)"));
     for (const char *at = strstr(text, "# HELP "); at; at = strstr(at + 1, "# HELP ")) {
         char line[200];
 
