@@ -9,7 +9,6 @@
 #include "daemon/http_words.h"
 #include "daemon/json_out.h"
 #include "index/aggregate.h"
-#include "index/store.h"
 #include "protocol/gazetteer.h"
 #include "protocol/listing_csv.h"
 #include "protocol/num.h"
@@ -148,12 +147,5 @@ static enum torg_err answer(struct http_exchange *exchange, const struct kv *kv)
 
 enum torg_err http_aggregates_needs(struct http_exchange *exchange)
 {
-    struct kv kv;
-    enum torg_err err = store_read_begin(exchange->node->store, &kv);
-
-    if (err)
-        return err;
-    err = answer(exchange, &kv);
-    store_read_end(&kv);
-    return err;
+    return http_reply_read(exchange, answer);
 }

@@ -172,14 +172,7 @@ static enum torg_err put_all(struct http_exchange *exchange, const struct kv *kv
 
 enum torg_err http_collections(struct http_exchange *exchange)
 {
-    struct kv kv;
-    enum torg_err err = store_read_begin(exchange->node->store, &kv);
-
-    if (err)
-        return err;
-    err = put_all(exchange, &kv);
-    store_read_end(&kv);
-    return err;
+    return http_reply_read(exchange, put_all);
 }
 
 enum torg_err http_collection(struct http_exchange *exchange)

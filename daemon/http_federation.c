@@ -10,7 +10,6 @@
 #include "daemon/http_origins.h"
 #include "daemon/json_out.h"
 #include "daemon/peers.h"
-#include "index/store.h"
 
 static bool is_zero(const struct hash *hash)
 {
@@ -296,12 +295,5 @@ static enum torg_err answer(struct http_exchange *exchange, const struct kv *kv)
 
 enum torg_err http_federation(struct http_exchange *exchange)
 {
-    struct kv kv;
-    enum torg_err err = store_read_begin(exchange->node->store, &kv);
-
-    if (err)
-        return err;
-    err = answer(exchange, &kv);
-    store_read_end(&kv);
-    return err;
+    return http_reply_read(exchange, answer);
 }

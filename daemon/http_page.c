@@ -10,7 +10,6 @@
 #include "daemon/http_page_parts.h"
 #include "daemon/http_reply.h"
 #include "daemon/http_texts.h"
-#include "index/store.h"
 #include "protocol/gazetteer.h"
 
 #define PAGE_LISTINGS 20
@@ -527,12 +526,5 @@ static enum torg_err answer_home(struct http_exchange *exchange, const struct kv
 
 enum torg_err http_page_home(struct http_exchange *exchange)
 {
-    struct kv kv;
-    enum torg_err err = store_read_begin(exchange->node->store, &kv);
-
-    if (err)
-        return err;
-    err = answer_home(exchange, &kv);
-    store_read_end(&kv);
-    return err;
+    return http_reply_read(exchange, answer_home);
 }

@@ -14,6 +14,7 @@
 #include "daemon/http_texts.h"
 #include "daemon/http_workers.h"
 #include "daemon/log.h"
+#include "index/store.h"
 #include "protocol/listing_geojson.h"
 #include "protocol/num.h"
 
@@ -103,6 +104,18 @@ void http_reply_begin(struct http_exchange *exchange, int status, const char *ty
     exchange->reply.status = status;
     exchange->reply.type = type;
     buffer_clear(&exchange->reply.body);
+}
+
+enum torg_err http_reply_read(struct http_exchange *exchange, http_reply_answer *answer)
+{
+    struct kv kv;
+    enum torg_err err = store_read_begin(exchange->node->store, &kv);
+
+    if (err)
+        return err;
+    err = answer(exchange, &kv);
+    store_read_end(&kv);
+    return err;
 }
 
 /* No value may begin a line of its own. */

@@ -9,6 +9,9 @@
 
 /* An answer with a body; the body itself goes to reply.body. type: static storage. */
 void http_reply_begin(struct http_exchange *exchange, int status, const char *type);
+/* What answer says of one snapshot of the store, which ends before this returns. */
+typedef enum torg_err http_reply_answer(struct http_exchange *exchange, const struct kv *kv);
+enum torg_err http_reply_read(struct http_exchange *exchange, http_reply_answer *answer);
 /* One field; what format makes may hold no control characters, which are left out. */
 void http_reply_field(struct http_exchange *exchange, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

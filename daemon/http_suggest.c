@@ -5,7 +5,6 @@
 #include "daemon/http_page.h"
 #include "daemon/http_reply.h"
 #include "daemon/json_out.h"
-#include "index/store.h"
 #include "index/text_suggest.h"
 
 #define LIMIT_DEFAULT 10
@@ -82,13 +81,5 @@ static enum torg_err answer(struct http_exchange *exchange, const struct kv *kv)
 
 enum torg_err http_suggest(struct http_exchange *exchange)
 {
-    struct kv kv;
-    enum torg_err err;
-
-    err = store_read_begin(exchange->node->store, &kv);
-    if (err)
-        return err;
-    err = answer(exchange, &kv);
-    store_read_end(&kv);
-    return err;
+    return http_reply_read(exchange, answer);
 }

@@ -6,7 +6,6 @@
 #include "daemon/http_origins.h"
 #include "daemon/http_theme_texts.h"
 #include "daemon/json_out.h"
-#include "index/store.h"
 
 static enum torg_err answer(struct http_exchange *exchange, const struct kv *kv)
 {
@@ -43,12 +42,5 @@ static enum torg_err answer(struct http_exchange *exchange, const struct kv *kv)
 
 enum torg_err http_themes(struct http_exchange *exchange)
 {
-    struct kv kv;
-    enum torg_err err = store_read_begin(exchange->node->store, &kv);
-
-    if (err)
-        return err;
-    err = answer(exchange, &kv);
-    store_read_end(&kv);
-    return err;
+    return http_reply_read(exchange, answer);
 }
