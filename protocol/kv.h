@@ -17,9 +17,9 @@
 #define KV_KEY_BYTES_MAX 511 /* LMDB's, as it is built everywhere */
 
 enum kv_table {
-    /* protocol/replica.c: the verified state of every origin */
+    /* protocol/replica.h: the verified state of every origin */
     KV_META,    /* format version, node's own settings */
-    KV_ORIGIN,  /* origin id -> its record; see replica.c */
+    KV_ORIGIN,  /* origin id -> its record; see replica_keys.c */
     KV_CHARTER, /* origin number, charter_no -> signed charter */
     KV_HEAD,    /* origin number, epoch, hno -> signed head */
     KV_LIVE,    /* origin number, collection, k -> header and payload */
