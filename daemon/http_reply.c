@@ -188,7 +188,11 @@ void http_reply_last_modified(struct http_exchange *exchange, int64_t ms)
 
 /* ---- errors ---- */
 
-enum http_language http_reply_language(const struct http_exchange *exchange)
+/*
+ * What is said to whoever asks: as lang has it, else Accept-Language, else English;
+ * on a page, as the page is.
+ */
+static enum http_language language_of(const struct http_exchange *exchange)
 {
     const struct http_params *params = &exchange->params;
     bool chosen = params->given & HTTP_PARAM_BIT(LANG) && params->language[0];
@@ -240,7 +244,7 @@ static void begin_problem(struct http_exchange *exchange, int status, const char
                           const char *detail, const struct problems *problems)
 {
     struct http_reply *reply = &exchange->reply;
-    enum http_language language = http_reply_language(exchange);
+    enum http_language language = language_of(exchange);
 
     buffer_clear(&reply->fields);
     reply->more = NULL;
@@ -284,7 +288,7 @@ void http_reply_problems(struct http_exchange *exchange, int status, const char 
                          const char *detail, const struct problems *problems)
 {
     size_t shown = problems->count < PROBLEMS_MAX ? problems->count : PROBLEMS_MAX;
-    enum http_language language = http_reply_language(exchange);
+    enum http_language language = language_of(exchange);
     struct buffer *body = &exchange->reply.body;
 
     begin_problem(exchange, status, kind, detail, problems);
@@ -309,7 +313,7 @@ static void reply_expensive(struct http_exchange *exchange)
 {
     const struct http_params *params = &exchange->params;
     const struct query *query = &params->query;
-    enum http_language language = http_reply_language(exchange);
+    enum http_language language = language_of(exchange);
     struct buffer advice = {0};
     const struct {
         bool fits;

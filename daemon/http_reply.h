@@ -24,11 +24,6 @@ void http_reply_in_language(struct http_exchange *exchange);
 void http_reply_last_modified(struct http_exchange *exchange, int64_t ms);
 
 /*
- * What is said to whoever asks: as lang has it, else Accept-Language, else English;
- * on a page, as the page is.
- */
-enum http_language http_reply_language(const struct http_exchange *exchange);
-/*
  * An error (RFC 9457), whose texts are made in English and said in that language
  * (http_texts.h): kind is the last word of its type, static ("not-found");
  * NULL when the status says it all. What the reply held before is dropped.

@@ -32,7 +32,8 @@ static unsigned range_fit(struct span range, struct span type)
     return span_equal(range, type) ? 3 : 0;
 }
 
-unsigned http_router_accepts(const struct http_request *request, const char *type)
+/* Does the Accept field (absent: everything) take this type, and how much (0..1000)? */
+static unsigned accepts(const struct http_request *request, const char *type)
 {
     unsigned best_fit = 0;
     unsigned quality = 0;
@@ -91,11 +92,10 @@ static enum http_format negotiate(const struct http_exchange *exchange)
 
         if (!(route->formats & format))
             continue;
-        quality = http_router_accepts(&exchange->request,
-                                      http_params_format_type((enum http_format)format));
+        quality = accepts(&exchange->request, http_params_format_type((enum http_format)format));
         if ((format & (HTTP_FORMAT_GEOJSON | HTTP_FORMAT_OPENAPI | HTTP_FORMAT_SCHEMA)) &&
             quality == 0)
-            quality = http_router_accepts(&exchange->request, "application/json");
+            quality = accepts(&exchange->request, "application/json");
         if (quality > best_quality ||
             (quality == best_quality && quality > 0 && format == (unsigned)route->format)) {
             best = (enum http_format)format;
@@ -366,9 +366,9 @@ void http_router_begin(const struct http_routes *routes, struct http_exchange *e
     unsigned methods = 0;
     size_t base;
 
-    exchange->accepts_html =
-        http_request_field(request, "accept") && http_router_accepts(request, "text/html") > 0 &&
-        http_router_accepts(request, "x/x") < http_router_accepts(request, "text/html");
+    exchange->accepts_html = http_request_field(request, "accept") &&
+                             accepts(request, "text/html") > 0 &&
+                             accepts(request, "x/x") < accepts(request, "text/html");
     if (span_equal(request->path, span_of_str("*"))) {
         answer_options(exchange,
                        HTTP_GET | HTTP_HEAD | HTTP_POST | HTTP_PUT | HTTP_PATCH | HTTP_DELETE);

@@ -70,8 +70,6 @@ void http_router_run(struct http_exchange *exchange);
  */
 bool http_router_admin(struct http_exchange *exchange);
 
-/* Does the Accept field (absent: everything) take this type, and how much (0..1000)? */
-unsigned http_router_accepts(const struct http_request *request, const char *type);
 /*
  * What Accept-Language likes best of the languages of texts (http_words_tag), with
  * words of sv and en only; NULL when it names none of them.
