@@ -64,22 +64,45 @@ static void etag_put(const uint8_t etag[16], enum geo_crs crs, char out[ETAG_TEX
         (void)snprintf(out, ETAG_TEXT_SIZE + 1, "\"%s-%u\"", digits, (unsigned)crs % 10);
 }
 
-bool http_item_etag_matches(struct span field, const uint8_t etag[16])
+/* Is this element of a condition a star, or the listing's tag in any coordinate system? */
+static bool names_listing(struct span element, const uint8_t etag[16])
 {
-    struct span element;
+    if (span_equal(element, span_of_str("*")))
+        return true;
+    for (enum geo_crs crs = GEO_CRS84; http_crs_uri(crs); crs++) {
+        char text[ETAG_TEXT_SIZE + 1];
 
-    while (http_request_list_next(&field, &element)) {
-        if (span_equal(element, span_of_str("*")))
+        etag_put(etag, crs, text);
+        if (span_equal(element, span_of_str(text)))
             return true;
-        for (enum geo_crs crs = GEO_CRS84; http_crs_uri(crs); crs++) {
-            char text[ETAG_TEXT_SIZE + 1];
+    }
+    return false;
+}
 
-            etag_put(etag, crs, text);
-            if (span_equal(element, span_of_str(text)))
+/* RFC 9110, 8.8.3.2: a weak tag never matches, unless weak says that it does for this. */
+static bool any_names_listing(const struct http_request *request, const char *field, bool weak,
+                              const uint8_t etag[16])
+{
+    for (size_t i = 0; i < request->field_count; i++) {
+        struct span list = request->fields[i].value;
+        struct span element;
+
+        if (!http_request_name_equal(request->fields[i].name, field))
+            continue;
+        while (http_request_list_next(&list, &element)) {
+            if (names_listing(weak ? http_tag_opaque(element) : element, etag))
                 return true;
         }
     }
     return false;
+}
+
+bool http_item_may_change(const struct http_request *request, const uint8_t etag[16])
+{
+    if (http_request_field(request, "if-match") &&
+        !any_names_listing(request, "if-match", false, etag))
+        return false;
+    return !any_names_listing(request, "if-none-match", true, etag);
 }
 
 static void put_one(struct http_exchange *exchange, const struct document *document, const char *id)

@@ -18,10 +18,10 @@
 enum torg_err http_item_reply(struct http_exchange *exchange, const struct kv *kv,
                               uint8_t collection, const struct feature_id *id, int status);
 /*
- * Does an If-Match value name this listing's tag, in any coordinate system, or
- * is it a star? RFC 9110, 8.8.3.2: a weak tag never does.
+ * Do If-Match and If-None-Match, as far as the request has them, let it change
+ * the listing with this tag (RFC 9110, 13.1)? The tag of any coordinate system counts.
  */
-bool http_item_etag_matches(struct span field, const uint8_t etag[16]);
+bool http_item_may_change(const struct http_request *request, const uint8_t etag[16]);
 
 /* NULL for CRS84, in which listings are stored. The caller frees. */
 enum torg_err http_item_open_transform(const struct http_exchange *exchange,

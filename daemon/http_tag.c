@@ -12,17 +12,29 @@
 #define MS_PER_MINUTE 60000
 static_assert(HTTP_TAG_KEY_BYTES == crypto_shorthash_siphashx24_KEYBYTES, "SipHash's key");
 
+struct span http_tag_opaque(struct span tag)
+{
+    return tag.size > 2 && memcmp(tag.data, "W/", 2) == 0 ? span_of(tag.data + 2, tag.size - 2)
+                                                          : tag;
+}
+
 bool http_tag_known(const struct http_exchange *exchange, const char *quoted)
 {
-    const struct span *known = http_request_field(&exchange->request, "if-none-match");
-    struct span field = known ? *known : (struct span){0};
-    struct span element;
+    const struct http_request *request = &exchange->request;
 
-    while (http_request_list_next(&field, &element)) {
-        if (element.size > 2 && memcmp(element.data, "W/", 2) == 0)
-            element = span_of(element.data + 2, element.size - 2);
-        if (span_equal(element, span_of_str("*")) || span_equal(element, span_of_str(quoted)))
-            return true;
+    if (!(request->method & (HTTP_GET | HTTP_HEAD)))
+        return false;
+    for (size_t i = 0; i < request->field_count; i++) {
+        struct span list = request->fields[i].value;
+        struct span element;
+
+        if (!http_request_name_equal(request->fields[i].name, "if-none-match"))
+            continue;
+        while (http_request_list_next(&list, &element)) {
+            if (span_equal(element, span_of_str("*")) ||
+                span_equal(http_tag_opaque(element), span_of_str(quoted)))
+                return true;
+        }
     }
     return false;
 }

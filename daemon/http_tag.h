@@ -14,7 +14,12 @@
  * taken for that of a restored database or of another node.
  */
 
-/* Does the client hold what this tag, in its quotes, names? A weak tag (W/) will do for that. */
+/* A tag in its quotes, without the W/ of a weak one. */
+struct span http_tag_opaque(struct span tag);
+/*
+ * Does the client, who reads, hold what this tag, in its quotes, names? A weak tag will do for
+ * that. Of who writes, If-None-Match asks something else (http_item_may_change).
+ */
 bool http_tag_known(const struct http_exchange *exchange, const char *quoted);
 
 #define HTTP_TAG_KEY_BYTES 16

@@ -20,9 +20,8 @@
 struct write {
     uint8_t collection;
     struct feature_id id;
-    bool must_exist;      /* PUT, PATCH, DELETE */
-    struct span if_match; /* in the exchange's head; data NULL if there is none */
-    bool is_patch;        /* then of the listing with this tag: */
+    bool must_exist; /* PUT, PATCH, DELETE */
+    bool is_patch;   /* then of the listing with this tag: */
     uint8_t patched[16];
     bool has_key; /* Idempotency-Key */
     struct answer_key key;
@@ -220,7 +219,7 @@ static enum torg_err check_listing(const struct http_exchange *exchange, const s
 
     if (err)
         return err;
-    if (write->if_match.data && !http_item_etag_matches(write->if_match, document.etag))
+    if (!http_item_may_change(&exchange->request, document.etag))
         return TORG_E_MISMATCH;
     if (write->is_patch && memcmp(write->patched, document.etag, sizeof(write->patched)) != 0)
         return TORG_E_MISMATCH;
@@ -370,14 +369,11 @@ static void on_written(void *context, const struct writer_result *result)
 static enum torg_err submit(struct http_exchange *exchange, struct write *write,
                             struct span payload)
 {
-    const struct span *if_match = http_request_field(&exchange->request, "if-match");
     struct local_change change = {
         .collection = write->collection, .id = write->id.id, .payload = payload};
     enum torg_err err;
 
     write->must_exist = exchange->request.method != HTTP_POST;
-    if (if_match)
-        write->if_match = *if_match;
     exchange->state = write;
     exchange->pending = true;
     err = writer_submit_local_and(exchange->node->writer, &change, 1, check_before,

@@ -721,6 +721,9 @@ static void test_a_listing_lives_and_dies(void **state)
     http_client_request(world, line, fields, NULL, &answer);
     assert_int_equal(answer.status, 304);
     assert_int_equal(answer.body.size, 0);
+    (void)snprintf(fields, sizeof(fields), "If-None-Match: \"x\"\r\nIf-None-Match: %s\r\n", etag);
+    http_client_request(world, line, fields, NULL, &answer);
+    assert_int_equal(answer.status, 304);
 
     (void)snprintf(line, sizeof(line), "PUT %s", target);
     write_request(world, line, "If-Match: \"00000000000000000000000000000000\"\r\n", CAFE, &answer);
@@ -739,6 +742,42 @@ static void test_a_listing_lives_and_dies(void **state)
     assert_problem(&answer, 404);
     get(world, target, &answer);
     assert_problem(&answer, 404);
+    http_answer_done(&answer);
+}
+
+/* RFC 9110, 13.1.2: who names what is there in If-None-Match does not want it changed. */
+static void test_a_write_heeds_every_condition(void **state)
+{
+    static const char *const refusing[][2] = {
+        {"If-Match: *\r\nIf-None-Match: *, ", ""},
+        {"If-Match: *\r\nIf-None-Match: \"x\"\r\nIf-None-Match: ", ""},
+        {"If-Match: *\r\nIf-None-Match: \"x\", W/", ""},
+        {"If-Match: \"x\"\r\nIf-Match: W/", ""},
+        {"If-None-Match: ", "If-Match: *\r\n"},
+    };
+    struct http_answer answer = {0};
+    struct http_world *world = *state;
+    char line[300], put[300], etag[64], fields[300];
+
+    write_request(world, "POST " BASE "/collections/offers/items", "", CAFE, &answer);
+    assert_int_equal(answer.status, 201);
+    (void)snprintf(put, sizeof(put), "PUT %s", http_answer_field(&answer, "Location") + 19);
+    (void)snprintf(etag, sizeof(etag), "%s", http_answer_field(&answer, "ETag"));
+    for (size_t i = 0; i < ARRAY_SIZE(refusing); i++) {
+        (void)snprintf(fields, sizeof(fields), "%s%s\r\n%s", refusing[i][0], etag, refusing[i][1]);
+        write_request(world, put, fields, CAFE, &answer);
+        assert_problem(&answer, 412);
+        (void)snprintf(line, sizeof(line), "DELETE %s", put + 4);
+        write_request(world, line, fields, NULL, &answer);
+        assert_problem(&answer, 412);
+    }
+    (void)snprintf(line, sizeof(line), "GET %s", put + 4);
+    http_client_request(world, line, "", NULL, &answer);
+    assert_string_equal(http_answer_field(&answer, "ETag"), etag);
+    (void)snprintf(fields, sizeof(fields),
+                   "If-Match: \"x\"\r\nIf-Match: %s\r\nIf-None-Match: \"y\"\r\n", etag);
+    write_request(world, put, fields, CAFE, &answer);
+    assert_int_equal(answer.status, 200);
     http_answer_done(&answer);
 }
 
@@ -994,6 +1033,7 @@ static void test_doubtful_bytes_close(void **state)
             fail_msg("%d, expected %d: %s", answer.status, cases[i].status, cases[i].bytes);
         assert_problem(&answer, cases[i].status);
         assert_string_equal(http_answer_field(&answer, "Connection"), "close");
+        assert_non_null(http_answer_field(&answer, "Date"));
         assert_true(http_client_closed(fd));
         (void)close(fd);
     }
@@ -1097,6 +1137,9 @@ static void test_options_and_negotiation(void **state)
     assert_string_equal(http_answer_field(&answer, "Content-Type"), "application/geo+json");
     http_client_request(*state, "GET " BASE "/collections/offers/items", "Accept: text/*\r\n", NULL,
                         &answer);
+    assert_string_equal(http_answer_field(&answer, "Content-Type"), "text/csv; charset=utf-8");
+    http_client_request(*state, "GET " BASE "/collections/offers/items", "Accept: Text/CSV\r\n",
+                        NULL, &answer);
     assert_string_equal(http_answer_field(&answer, "Content-Type"), "text/csv; charset=utf-8");
     http_client_request(*state, "GET " BASE "/search?f=geojson", "Accept: image/png\r\n", NULL,
                         &answer);
@@ -1511,6 +1554,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_federation, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lists_have_tags, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_listing_lives_and_dies, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_write_heeds_every_condition, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_writing_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_too_large_a_body, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_every_mistake_is_named, set_up, tear_down),
