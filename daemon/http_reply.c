@@ -8,6 +8,7 @@
 
 #include "daemon/http_reply.h"
 
+#include "daemon/clock.h"
 #include "daemon/http_gzip.h"
 #include "daemon/http_page.h"
 #include "daemon/http_router.h"
@@ -482,12 +483,15 @@ void http_reply_plain(const struct http_refusal *refusal, struct buffer *out)
 
     put_problem_head(&body, HTTP_ENGLISH, refusal->status, NULL, refusal->detail);
     buffer_put_str(&body, "}\n");
+    buffer_printf(out, "HTTP/1.1 %d %s\r\nDate: ", refusal->status,
+                  http_reply_status_text(refusal->status));
+    put_date(out, clock_wall_ms());
     buffer_printf(out,
-                  "HTTP/1.1 %d %s\r\nContent-Length: %zu\r\n"
+                  "\r\nContent-Length: %zu\r\n"
                   "Content-Type: application/problem+json\r\nContent-Language: en\r\n"
                   "Cache-Control: no-store\r\n"
                   "X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n",
-                  refusal->status, http_reply_status_text(refusal->status), body.size);
+                  body.size);
     buffer_put_span(out, buffer_span(&body));
     buffer_done(&body);
 }

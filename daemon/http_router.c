@@ -5,6 +5,7 @@
 #include "daemon/http_reply.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "index/store.h"
 
@@ -18,6 +19,12 @@ static struct span media_type(const char *type)
     return span_of(type, strcspn(type, ";"));
 }
 
+/* Types are the same in any case (RFC 9110, 8.3.1). */
+static bool begin_equal(struct span a, struct span b, size_t size)
+{
+    return strncasecmp((const char *)a.data, (const char *)b.data, size) == 0;
+}
+
 /* How closely range fits type: 3 exactly, 2 "application/" and a star, 1 all, 0 not. */
 static unsigned range_fit(struct span range, struct span type)
 {
@@ -26,10 +33,9 @@ static unsigned range_fit(struct span range, struct span type)
 
     if (span_equal(range, span_of_str("*/*")))
         return 1;
-    if (range.size == group + 1 && range.data[group] == '*' &&
-        memcmp(range.data, type.data, group) == 0)
+    if (range.size == group + 1 && range.data[group] == '*' && begin_equal(range, type, group))
         return 2;
-    return span_equal(range, type) ? 3 : 0;
+    return range.size == type.size && begin_equal(range, type, type.size) ? 3 : 0;
 }
 
 /* Does the Accept field (absent: everything) take this type, and how much (0..1000)? */
