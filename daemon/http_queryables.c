@@ -9,6 +9,7 @@
 #include "daemon/http_link.h"
 #include "daemon/http_local.h"
 #include "daemon/http_reply.h"
+#include "daemon/http_texts.h"
 #include "daemon/json_out.h"
 
 #define DIALECT "https://json-schema.org/draft/2020-12/schema"
@@ -75,9 +76,16 @@ static const char *role_of(uint8_t collection, const char *name)
 static void put_words(struct buffer *out, const char *name, const struct listing_property *property,
                       enum http_language language)
 {
+    struct buffer meaning = {0};
+
     json_out_text(out, "title", http_queryables_title(name, language));
-    if (property)
-        json_out_text(out, "description", property->meaning);
+    if (property) {
+        (void)http_texts_put(&meaning, language, span_of_str(property->meaning));
+        json_out_span(out, "description", buffer_span(&meaning));
+        if (meaning.err)
+            out->err = meaning.err;
+        buffer_done(&meaning);
+    }
 }
 
 static void put_type(struct buffer *out, const struct listing_property *property, const char *name,

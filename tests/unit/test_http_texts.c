@@ -2,6 +2,8 @@
 #include "tests/support/test.h"
 
 #include "daemon/http_texts.h"
+#include "protocol/ident.h"
+#include "protocol/listing.h"
 
 /*
  * A text that is known by the wrong pattern is still Swedish, and says something
@@ -102,6 +104,23 @@ static void test_every_entry_finds_itself(void **state)
     buffer_done(&expected);
 }
 
+static void assert_meanings(const struct listing_property *property)
+{
+    for (; property && property->name; property++) {
+        if (property->collections && !(property->collections & COLLECTION_MASK_PUBLIC))
+            continue;
+        (void)swedish(property->meaning, true);
+        assert_meanings(property->fields);
+    }
+}
+
+/* Schemas say in either language what a property means. */
+static void test_meanings_of_properties(void **state)
+{
+    (void)state;
+    assert_meanings(listing_properties());
+}
+
 static int free_buffer(void **state)
 {
     (void)state;
@@ -116,6 +135,7 @@ int main(void)
         cmocka_unit_test(test_unknown_texts_are_copied),
         cmocka_unit_test(test_english_is_left_alone),
         cmocka_unit_test(test_every_entry_finds_itself),
+        cmocka_unit_test(test_meanings_of_properties),
     };
 
     return cmocka_run_group_tests(tests, NULL, free_buffer);
