@@ -52,6 +52,26 @@ struct query_options {
     struct buffer parameters;
 };
 
+static int take_collection(const char *name, struct query_options *options)
+{
+    if (options->collection)
+        return cli_usage(COMMAND, "give --collection once, or not at all to search all");
+    if (!(COLLECTION_MASK_PUBLIC >> collection_of_name(span_of_str(name)) & 1))
+        return cli_usage(
+            COMMAND, "there is no collection of listings \"%s\"; there are " CLI_COLLECTIONS, name);
+    options->collection = name;
+    return CLI_OK;
+}
+
+static int take_format(const char *format, struct query_options *options)
+{
+    if (options->format)
+        return cli_usage(COMMAND, "--json or --csv, once");
+    options->format = format;
+    return CLI_OK;
+}
+
+/* Flat: one case for each option. -1: only help was asked for. */
 static int options_read(int argc, char **argv, struct query_options *ret_options)
 {
     static const struct option longs[] = {
@@ -89,14 +109,8 @@ static int options_read(int argc, char **argv, struct query_options *ret_options
             ret_options->url = optarg;
             break;
         case 'c':
-            if (ret_options->collection)
-                return cli_usage(COMMAND, "give --collection once, or not at all to search all");
-            ret_options->collection = optarg;
-            if (!(COLLECTION_MASK_PUBLIC >> collection_of_name(span_of_str(optarg)) & 1))
-                return cli_usage(
-                    COMMAND,
-                    "there is no collection of listings \"%s\"; there are " CLI_COLLECTIONS,
-                    optarg);
+            if (take_collection(optarg, ret_options))
+                return CLI_USAGE;
             break;
         case 'p': /* The API's own names and values. */
             http_query_put(&ret_options->parameters, longs[index].name, optarg);
@@ -109,9 +123,8 @@ static int options_read(int argc, char **argv, struct query_options *ret_options
             break;
         case 'j':
         case 'v':
-            if (ret_options->format)
-                return cli_usage(COMMAND, "--json or --csv, once");
-            ret_options->format = option == 'j' ? "geojson" : "csv";
+            if (take_format(option == 'j' ? "geojson" : "csv", ret_options))
+                return CLI_USAGE;
             break;
         case 'h':
             fputs(help, stdout);

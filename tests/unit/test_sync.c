@@ -61,7 +61,7 @@ static void test_two_nodes_meet(void **state)
     nodes_free(world);
 }
 
-/* The issue's own example: the two ends of a chain are not connected. */
+/* The two ends of a chain are not connected. */
 static void test_a_relay_carries_what_it_does_not_own(void **state)
 {
     struct world *world = nodes_new(2);
