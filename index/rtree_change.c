@@ -204,52 +204,85 @@ done:
 
 /* ---- with what waits ---- */
 
+/* What waits of some documents, or with NULL of all; edits has room for it. */
 static enum torg_err edits_of(const struct rtree *tree, const struct rtree_node *leaf, bool removed,
-                              struct rtree_edit *edits)
+                              const struct rtree_pending_some *some, struct rtree_edit *edits,
+                              size_t *count)
 {
     enum torg_err err = TORG_OK;
 
     for (unsigned i = 0; i < leaf->count && !err; i++) {
-        edits[i].removed = removed;
-        err = rtree_item_get(tree->kv, tree->collection, leaf, i, &edits[i].item);
+        if (some && !rtree_pending_some_has(some, rtree_node_u32(leaf->document, i)))
+            continue;
+        edits[*count].removed = removed;
+        err = rtree_item_get(tree->kv, tree->collection, leaf, i, &edits[*count].item);
+        ++*count;
     }
     return err;
 }
 
-enum torg_err rtree_apply_now(struct rtree *tree, const struct rtree_edit *edits, size_t count)
+/* What waits of some documents, or with NULL of all, and then these edits. */
+static enum torg_err apply_with(struct rtree *tree, const struct rtree_pending_some *some,
+                                const struct rtree_edit *edits, size_t count)
 {
     struct rtree_pending pending;
     struct rtree_edit *all;
-    size_t waiting;
+    size_t waited = 0;
     enum torg_err err = rtree_pending_get(tree->kv, tree->collection, &pending);
 
     if (err)
         return err;
-    waiting = (size_t)pending.gone.count + pending.added.count;
-    if (waiting == 0) {
+    if (pending.gone.count + pending.added.count == 0) {
         err = batch_apply(tree, edits, count);
         return err || pending.gone.bytes ? err : rtree_pending_clear(tree->kv, tree->collection);
     }
-    all = malloc((waiting + count) * sizeof(*all));
+    all = malloc((pending.gone.count + pending.added.count + count) * sizeof(*all));
     if (!all)
         return TORG_E_NOMEM;
-    err = edits_of(tree, &pending.gone, true, all);
+    err = edits_of(tree, &pending.gone, true, some, all, &waited);
     if (!err)
-        err = edits_of(tree, &pending.added, false, all + pending.gone.count);
+        err = edits_of(tree, &pending.added, false, some, all, &waited);
     if (!err && count > 0)
-        memcpy(all + waiting, edits, count * sizeof(*edits));
+        memcpy(all + waited, edits, count * sizeof(*edits));
     if (!err)
-        err = batch_apply(tree, all, waiting + count);
-    if (!err) /* Last: what is not found must leave everything as it was. */
-        err = rtree_pending_clear(tree->kv, tree->collection);
+        err = batch_apply(tree, all, waited + count);
     free(all);
-    return err;
+    if (err || waited == 0) /* Last: what is not found must leave everything as it was. */
+        return err;
+    return some ? rtree_pending_forget(tree->kv, tree->collection, some)
+                : rtree_pending_clear(tree->kv, tree->collection);
+}
+
+enum torg_err rtree_apply_some(struct rtree *tree)
+{
+    struct rtree_pending_some some;
+    struct rtree_pending pending;
+    enum torg_err err = rtree_pending_get(tree->kv, tree->collection, &pending);
+
+    if (!err)
+        err = rtree_pending_choose(&pending, &some);
+    if (!err)
+        err = apply_with(tree, &some, NULL, 0);
+    /* Nothing but the page says what is to be done. */
+    return err == TORG_E_NOT_FOUND || err == TORG_E_INVALID ? TORG_E_CORRUPT : err;
+}
+
+/* At once, with what waits of the same documents: in the trees each is there once. */
+static enum torg_err apply_now(struct rtree *tree, const struct rtree_edit *edits, size_t count)
+{
+    struct rtree_pending_some same = {.count = 0};
+
+    for (size_t i = 0; i < count; i++) {
+        if (!rtree_pending_some_has(&same, edits[i].item.document))
+            same.documents[same.count++] = edits[i].item.document;
+    }
+    return apply_with(tree, &same, edits, count);
 }
 
 enum torg_err rtree_apply(struct rtree *tree, const struct rtree_edit *edits, size_t count)
 {
-    bool waits;
-    enum torg_err err;
+    enum rtree_pending_fate fate = RTREE_PENDING_FULL;
+    enum torg_err err = TORG_OK;
 
     if (count > UINT32_MAX - RTREE_LEAF_MAX)
         return TORG_E_TOO_BIG;
@@ -257,8 +290,15 @@ enum torg_err rtree_apply(struct rtree *tree, const struct rtree_edit *edits, si
         if (!rtree_item_valid(&edits[i].item))
             return TORG_E_INVALID;
     }
-    err = rtree_pending_add(tree, edits, count, &waits);
-    return err || waits ? err : rtree_apply_now(tree, edits, count);
+    while (fate == RTREE_PENDING_FULL && !err) {
+        err = rtree_pending_add(tree, edits, count, &fate);
+        if (!err && fate == RTREE_PENDING_FULL)
+            err = rtree_apply_some(tree);
+    }
+    if (err || fate == RTREE_PENDING_WAIT)
+        return err;
+    return fate == RTREE_PENDING_NOW ? apply_now(tree, edits, count)
+                                     : apply_with(tree, NULL, edits, count);
 }
 
 enum torg_err rtree_insert(struct rtree *tree, const struct rtree_item *item)

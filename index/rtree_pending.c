@@ -3,6 +3,7 @@
 
 #include <assert.h>
 
+#include "index/rtree_curve.h"
 #include "index/rtree_read.h"
 #include "index/rtree_stem.h"
 
@@ -173,7 +174,7 @@ double rtree_pending_full(const struct rtree_pending *pending)
 struct waiting {
     struct rtree_pages pages; /* to look into the trees; nothing in them is changed */
     uint8_t bytes[RTREE_NODE_BYTES_MAX];
-    bool no; /* it cannot wait */
+    enum rtree_pending_fate fate;
 };
 
 static void put_count(uint8_t *bytes, size_t at, unsigned count)
@@ -187,28 +188,33 @@ static void waiting_append(struct waiting *waiting, bool gone, const struct rtre
     struct rtree_pending pending = pending_view(waiting->bytes);
     const struct rtree_node *leaf = gone ? &pending.gone : &pending.added;
 
-    if (leaf->count == (gone ? RTREE_PENDING_GONE_MAX : RTREE_PENDING_ADDED_MAX) ||
-        (entry->from & RTREE_FLAG_RECORD)) {
-        waiting->no = true;
+    if (entry->from & RTREE_FLAG_RECORD) {
+        waiting->fate = RTREE_PENDING_NOW;
+        return;
+    }
+    if (leaf->count == (gone ? RTREE_PENDING_GONE_MAX : RTREE_PENDING_ADDED_MAX)) {
+        waiting->fate = RTREE_PENDING_FULL;
         return;
     }
     rtree_node_leaf_write(waiting->bytes, (gone ? 0 : RTREE_PENDING_GONE_MAX) + leaf->count, entry);
     put_count(waiting->bytes, gone ? AT_GONE : AT_ADDED, leaf->count + 1);
 }
 
-/* The i-th of what is to come goes; the last takes its place, and leaves nothing behind. */
-static void waiting_take_back(struct waiting *waiting, unsigned i)
+/* The i-th of one half goes; the last takes its place, and leaves nothing behind. */
+static void page_drop(uint8_t *bytes, bool gone, unsigned i)
 {
-    struct rtree_pending pending = pending_view(waiting->bytes);
-    unsigned last = pending.added.count - 1;
-    for (size_t c = 0; c < ARRAY_SIZE(columns); c++) {
-        uint8_t *column =
-            waiting->bytes + columns[c].at + RTREE_PENDING_GONE_MAX * columns[c].width;
+    struct rtree_pending pending = pending_view(bytes);
+    unsigned last = (gone ? pending.gone.count : pending.added.count) - 1;
+    size_t first = gone ? 0 : RTREE_PENDING_GONE_MAX;
 
-        memmove(column + i * columns[c].width, column + last * columns[c].width, columns[c].width);
-        memset(column + last * columns[c].width, 0, columns[c].width);
+    for (size_t c = 0; c < ARRAY_SIZE(columns); c++) {
+        size_t width = columns[c].width;
+        uint8_t *column = bytes + columns[c].at + first * width;
+
+        memmove(column + i * width, column + last * width, width);
+        memset(column + last * width, 0, width);
     }
-    put_count(waiting->bytes, AT_ADDED, last);
+    put_count(bytes, gone ? AT_GONE : AT_ADDED, last);
 }
 
 static bool leaf_find(const struct rtree_node *leaf, uint32_t document, unsigned *ret_i)
@@ -243,7 +249,7 @@ static enum torg_err waiting_remove(struct waiting *waiting, const struct rtree_
     if (leaf_find(&pending.added, item->document, &i)) {
         if (!item_is_point(item) || !points_equal(rtree_node_point(&pending.added, i), item->point))
             return TORG_E_NOT_FOUND;
-        waiting_take_back(waiting, i);
+        page_drop(waiting->bytes, false, i);
         return TORG_OK;
     }
     if (leaf_find(&pending.gone, item->document, &i))
@@ -262,7 +268,7 @@ static enum torg_err waiting_insert(struct waiting *waiting, const struct rtree_
     enum torg_err err;
 
     if (!rtree_item_plain(item)) {
-        waiting->no = true;
+        waiting->fate = RTREE_PENDING_NOW;
         return TORG_OK;
     }
     err = rtree_item_pack(pages->kv, pages->collection, &pages->combinations, item, &entry);
@@ -276,7 +282,7 @@ static enum torg_err waiting_begin(struct waiting *waiting, struct rtree *tree)
     struct rtree_pending pending;
     enum torg_err err = rtree_pages_begin(&waiting->pages, tree->kv, tree->collection);
 
-    waiting->no = waiting->pages.record.root.height < 2;
+    waiting->fate = waiting->pages.record.root.height < 2 ? RTREE_PENDING_ALL : RTREE_PENDING_WAIT;
     if (!err)
         err = rtree_pending_get(tree->kv, tree->collection, &pending);
     if (err)
@@ -289,24 +295,95 @@ static enum torg_err waiting_begin(struct waiting *waiting, struct rtree *tree)
 }
 
 enum torg_err rtree_pending_add(struct rtree *tree, const struct rtree_edit *edits, size_t count,
-                                bool *ret_waits)
+                                enum rtree_pending_fate *ret_fate)
 {
     struct waiting waiting;
     enum torg_err err;
 
-    *ret_waits = false;
-    if (count > RTREE_PENDING_EDITS_MAX)
+    if (count > RTREE_PENDING_EDITS_MAX) {
+        *ret_fate = RTREE_PENDING_ALL;
         return TORG_OK;
+    }
     err = waiting_begin(&waiting, tree);
-    for (size_t i = 0; i < count && !err && !waiting.no; i++)
+    for (size_t i = 0; i < count && !err && waiting.fate == RTREE_PENDING_WAIT; i++)
         err = edits[i].removed ? waiting_remove(&waiting, &edits[i].item)
                                : waiting_insert(&waiting, &edits[i].item);
-    if (!err && !waiting.no) {
+    if (!err && waiting.fate == RTREE_PENDING_WAIT)
         err = pending_put(tree->kv, tree->collection, waiting.bytes);
-        *ret_waits = true;
-    }
     rtree_pages_done(&waiting.pages);
+    if (!err)
+        *ret_fate = waiting.fate;
     return err;
+}
+
+/* ---- doing some ---- */
+
+bool rtree_pending_some_has(const struct rtree_pending_some *some, uint32_t document)
+{
+    for (unsigned i = 0; i < some->count; i++) {
+        if (some->documents[i] == document)
+            return true;
+    }
+    return false;
+}
+
+enum torg_err rtree_pending_choose(const struct rtree_pending *pending,
+                                   struct rtree_pending_some *ret_some)
+{
+    bool gone = pending->gone.count * RTREE_PENDING_ADDED_MAX >
+                pending->added.count * RTREE_PENDING_GONE_MAX;
+    const struct rtree_node *leaf = gone ? &pending->gone : &pending->added;
+    unsigned count = leaf->count < RTREE_PENDING_SOME_MAX ? leaf->count : RTREE_PENDING_SOME_MAX;
+    struct rtree_place places[RTREE_PENDING_GONE_MAX];
+    uint64_t least = UINT64_MAX;
+    unsigned best = 0;
+    enum torg_err err;
+
+    for (unsigned i = 0; i < leaf->count; i++)
+        places[i] = (struct rtree_place){rtree_curve_pair(rtree_node_point(leaf, i)), i};
+    err = rtree_curve_sort(places, leaf->count);
+    if (err)
+        return err;
+    for (unsigned i = 0; count > 0 && i + count <= leaf->count; i++) {
+        uint64_t span = places[i + count - 1].along - places[i].along;
+
+        if (span < least) {
+            least = span;
+            best = i;
+        }
+    }
+    ret_some->count = count;
+    for (unsigned i = 0; i < count; i++)
+        ret_some->documents[i] = rtree_node_u32(leaf->document, places[best + i].item);
+    return TORG_OK;
+}
+
+static void page_forget(uint8_t *bytes, bool gone, const struct rtree_pending_some *some)
+{
+    for (unsigned i = 0; i < some->count; i++) {
+        struct rtree_pending pending = pending_view(bytes);
+        unsigned at;
+
+        if (leaf_find(gone ? &pending.gone : &pending.added, some->documents[i], &at))
+            page_drop(bytes, gone, at);
+    }
+}
+
+enum torg_err rtree_pending_forget(struct kv *kv, uint8_t collection,
+                                   const struct rtree_pending_some *some)
+{
+    uint8_t bytes[RTREE_NODE_BYTES_MAX];
+    struct rtree_pending pending;
+    enum torg_err err = rtree_pending_get(kv, collection, &pending);
+
+    if (err)
+        return err;
+    if (!pending.gone.bytes)
+        return rtree_pending_clear(kv, collection);
+    memcpy(bytes, pending.gone.bytes, sizeof(bytes));
+    page_forget(bytes, true, some);
+    page_forget(bytes, false, some);
+    return pending_put(kv, collection, bytes);
 }
 
 /* ---- for queries ---- */

@@ -9,8 +9,9 @@
  * trees, all over the file, and as many pages of the store around them: most of
  * what its commit costs. So a small batch is only written down on one page, in
  * the columns of a leaf: what is to go out of the trees, then what is to come.
- * Queries answer as if it were done already. All that waits is done at once
- * when the page is full, with the next large batch, or by the repacking.
+ * Queries answer as if it were done already. When the page is full, a few that
+ * lie together go into the trees and make room, so that no commit pays for all;
+ * the repacking does the same before it is full. A large batch takes all along.
  *
  * What is to go stands in the main tree, as it stands here; what is to come is
  * in no tree. Neither has a record (rtree_item.h), so that a document never
@@ -19,8 +20,10 @@
 #define RTREE_PENDING_FORMAT 1
 #define RTREE_PENDING_GONE_MAX 96 /* whole vectors of columns, so that the others are aligned */
 #define RTREE_PENDING_ADDED_MAX (RTREE_LEAF_MAX - RTREE_PENDING_GONE_MAX)
-/* A batch of so many edits is done at once. */
+/* A batch of more edits is done at once. */
 #define RTREE_PENDING_EDITS_MAX 16
+/* Documents of which what waits is done at a time. */
+#define RTREE_PENDING_SOME_MAX 8
 
 struct rtree_pending {
     struct rtree_node gone, added; /* leaves of count 0 and more, borrowed from the transaction */
@@ -34,12 +37,36 @@ enum torg_err rtree_pending_get(const struct kv *kv, uint8_t collection,
 enum torg_err rtree_pending_clear(struct kv *kv, uint8_t collection);
 
 /*
- * Let edits wait, in this order. *ret_waits is false, and nothing is changed,
- * when they cannot: too many, no room, a record is needed, or the tree is so
- * small that there is nothing to gain. TORG_E_NOT_FOUND as rtree_remove.
+ * Let edits wait, in this order. Nothing is changed unless they do. TORG_E_NOT_FOUND as
+ * rtree_remove.
  */
+enum rtree_pending_fate {
+    RTREE_PENDING_WAIT, /* they do */
+    RTREE_PENDING_FULL, /* they could, if some that wait were done */
+    RTREE_PENDING_NOW,  /* one of them needs a record */
+    RTREE_PENDING_ALL,  /* too many, or a tree so small that there is nothing to gain */
+};
 enum torg_err rtree_pending_add(struct rtree *tree, const struct rtree_edit *edits, size_t count,
-                                bool *ret_waits);
+                                enum rtree_pending_fate *ret_fate);
+
+/*
+ * Documents of which all that waits is done, the removal with the insert: if the insert went
+ * into the trees alone, they would have two of it.
+ */
+struct rtree_pending_some {
+    unsigned count;
+    uint32_t documents[RTREE_PENDING_EDITS_MAX];
+};
+bool rtree_pending_some_has(const struct rtree_pending_some *some, uint32_t document);
+/*
+ * Choose at most RTREE_PENDING_SOME_MAX of the column that is fuller, one at least unless nothing
+ * waits: those that lie closest together, for they change the fewest nodes. TORG_E_NOMEM.
+ */
+enum torg_err rtree_pending_choose(const struct rtree_pending *pending,
+                                   struct rtree_pending_some *ret_some);
+/* Write down that nothing waits of these. Views of the page die. */
+enum torg_err rtree_pending_forget(struct kv *kv, uint8_t collection,
+                                   const struct rtree_pending_some *some);
 
 /* Is everything zero on the page that no entry uses? Also when there is none. */
 bool rtree_pending_rest_zero(const struct rtree_pending *pending);
@@ -47,8 +74,8 @@ bool rtree_pending_rest_zero(const struct rtree_pending *pending);
 /* How full the page is, of 1. */
 double rtree_pending_full(const struct rtree_pending *pending);
 
-/* Do what waits and then these edits, none of which waits (rtree_change.c). */
-enum torg_err rtree_apply_now(struct rtree *tree, const struct rtree_edit *edits, size_t count);
+/* Do what waits of some documents, so chosen (rtree_change.c). */
+enum torg_err rtree_apply_some(struct rtree *tree);
 
 /* ---- for queries ---- */
 

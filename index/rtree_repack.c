@@ -19,7 +19,7 @@
 /* Nodes of one step, and how much of the first a sibling must overlap to come with it. */
 #define GROUP_MAX 4
 #define GROUP_OVERLAP 0.02
-/* So full a page of waiting edits is emptied by a step, before an edit has to do it. */
+/* Of a page of waiting edits that is so full a step does some, before an edit has to. */
 #define PENDING_FULL 0.75
 /* Nodes that one step looks at while it searches: some hundred million items. */
 #define LOOKED_MAX 8192
@@ -346,6 +346,10 @@ static enum torg_err repack_step(struct repack *repack, struct rtree_repacked *r
     return err;
 }
 
+/*
+ * A few of the edits that wait, where there is nothing to mend: a commit that finds the page full
+ * does the same, but nobody else mends.
+ */
 static enum torg_err pending_step(struct rtree *tree, struct rtree_repacked *repacked)
 {
     struct rtree_pending pending;
@@ -354,36 +358,38 @@ static enum torg_err pending_step(struct rtree *tree, struct rtree_repacked *rep
     if (err || rtree_pending_full(&pending) < PENDING_FULL)
         return err;
     repacked->quiet = false;
-    repacked->items = (uint64_t)pending.gone.count + pending.added.count;
-    return rtree_apply_now(tree, NULL, 0);
+    repacked->items = RTREE_PENDING_SOME_MAX;
+    return rtree_apply_some(tree);
 }
 
-enum torg_err rtree_repack_step(struct rtree *tree, struct rtree_repacked *ret_repacked)
+static enum torg_err mend_step(struct rtree *tree, struct rtree_repacked *repacked)
 {
-    struct rtree_repacked repacked = {.quiet = true};
+    struct repack *repack = calloc(1, sizeof(*repack));
     struct rtree_record before;
-    struct repack *repack;
-    enum torg_err err = pending_step(tree, &repacked);
+    enum torg_err err;
 
-    if (err)
-        return err;
-    if (!repacked.quiet) {
-        *ret_repacked = repacked;
-        return TORG_OK;
-    }
-    repack = calloc(1, sizeof(*repack));
     if (!repack)
         return TORG_E_NOMEM;
     err = rtree_pages_begin(&repack->pages, tree->kv, tree->collection);
     before = repack->pages.record;
     if (!err)
-        err = repack_step(repack, &repacked);
-    if (!err && !repacked.quiet)
+        err = repack_step(repack, repacked);
+    if (!err && !repacked->quiet)
         err = kv_gather(tree->kv); /* Leaves side by side cost a walk less than scattered ones. */
-    if (!err && (!repacked.quiet || memcmp(&before, &repack->pages.record, sizeof(before)) != 0))
+    if (!err && (!repacked->quiet || memcmp(&before, &repack->pages.record, sizeof(before)) != 0))
         err = rtree_pages_flush(&repack->pages);
     rtree_pages_done(&repack->pages);
     free(repack);
+    return err;
+}
+
+enum torg_err rtree_repack_step(struct rtree *tree, struct rtree_repacked *ret_repacked)
+{
+    struct rtree_repacked repacked = {.quiet = true};
+    enum torg_err err = mend_step(tree, &repacked);
+
+    if (!err && repacked.quiet)
+        err = pending_step(tree, &repacked);
     if (!err)
         *ret_repacked = repacked;
     return err;
