@@ -13,6 +13,7 @@
 #define DIGIT_BITS 11
 #define DIGITS (1u << DIGIT_BITS)
 #define PASSES_MAX 4
+#define FEW_MAX 128
 
 /*
  * Bits of x and y, two of each, on one of four turns of the curve: the four
@@ -97,14 +98,29 @@ static void curve_places(struct rtree_place *places, size_t count)
     }
 }
 
+/* The counters of the radix sort alone cost more than this does for a few. */
+static void insertion_sort(struct rtree_place *places, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        struct rtree_place place = places[i];
+        size_t at = i;
+
+        for (; at > 0 && places[at - 1].along > place.along; at--)
+            places[at] = places[at - 1];
+        places[at] = place;
+    }
+}
+
 /* Least significant digit first; all digits are counted in one pass, and equal ones skipped. */
 static enum torg_err radix_sort(struct rtree_place *places, size_t count, unsigned passes)
 {
     struct rtree_place *from = places, *to, *spare;
     size_t(*begins)[DIGITS];
 
-    if (count < 2)
+    if (count <= FEW_MAX) {
+        insertion_sort(places, count);
         return TORG_OK;
+    }
     spare = rtree_room(count, sizeof(*spare));
     begins = calloc(PASSES_MAX, sizeof(*begins));
     if (!spare || !begins) {
