@@ -14,10 +14,12 @@
  * or taken out since it was: once per eighth keeps the cost per listing
  * constant. A large tree would hold the commit up, so there it is done only
  * when one commit brings that many; else catalogue_repack mends it in between.
+ * Nor does a commit of few edits pay for what the others before it have done.
  */
 #define WRITER_PACK_EDITS_MIN 1024
 #define WRITER_PACK_FRACTION 8
 #define WRITER_PACK_LARGE 65536
+#define WRITER_PACK_COUNT_MIN 64
 /* Packing needs all items in memory, 72 bytes each: past this, only single edits. */
 #define WRITER_PACK_ITEMS_MAX 4000000
 /* So many inserts are sorted together. */
@@ -548,7 +550,8 @@ static enum torg_err flush_tree(struct catalogue_writer *writer, struct kv *kv, 
         count += edit_at(writer, i).tree == tree;
     edits += count;
     /* The rows are the truth: a packed tree needs none of the edits. */
-    if (edits >= WRITER_PACK_EDITS_MIN && edits >= rows / WRITER_PACK_FRACTION &&
+    if (count >= WRITER_PACK_COUNT_MIN && edits >= WRITER_PACK_EDITS_MIN &&
+        edits >= rows / WRITER_PACK_FRACTION &&
         (rows <= WRITER_PACK_LARGE || count >= rows / WRITER_PACK_FRACTION) &&
         rows <= WRITER_PACK_ITEMS_MAX)
         return catalogue_writer_pack(kv, collection, placed);
