@@ -24,6 +24,7 @@
 #include "tests/support/town.h"
 
 #define MIB (UINT64_C(1) << 20)
+#define GUARD_KEPT "guard.old"
 #define WAIT_S 20
 
 /* A disk that fails on demand; see test_store.c. The guard's slots are 136 bytes, LMDB's pages not.
@@ -116,6 +117,19 @@ static void desk_init(struct desk *desk, uint64_t map_bytes)
     desk_found(desk);
 }
 
+static void desk_start(struct desk *desk)
+{
+    store_start(desk);
+    writer_start(desk);
+}
+
+/* Founded, and with a writer. */
+static void desk_begin(struct desk *desk)
+{
+    desk_init(desk, 64 * MIB);
+    writer_start(desk);
+}
+
 static void desk_stop(struct desk *desk)
 {
     writer_free(desk->writer);
@@ -143,6 +157,7 @@ static void desk_done(struct desk *desk)
     remove_file(desk, "torg.lock");
     remove_file(desk, "torg.journal");
     remove_file(desk, GUARD_FILE);
+    remove_file(desk, GUARD_KEPT);
     assert_int_equal(rmdir(desk->directory), 0);
 }
 
@@ -343,8 +358,7 @@ static void test_a_write_is_signed_durable_and_guarded(void **state)
     uint64_t epoch, hno;
 
     (void)state;
-    desk_init(&desk, 64 * MIB);
-    writer_start(&desk);
+    desk_begin(&desk);
     assert_int_equal(writer_state(desk.writer), WRITER_READY);
     assert_false(writer_own_head(desk.writer, &epoch, &hno));
     result = put(&desk, 7);
@@ -377,8 +391,7 @@ static void test_what_waits_becomes_one_commit(void **state)
     struct writer_counters before, after;
 
     (void)state;
-    desk_init(&desk, 64 * MIB);
-    writer_start(&desk);
+    desk_begin(&desk);
     gate_close(&desk, &gate);
     writer_counters(desk.writer, &before);
     for (uint64_t i = 0; i < 100; i++) {
@@ -411,8 +424,7 @@ static void test_two_writes_of_one_listing_are_two_commits(void **state)
     struct writer_result first, second, third;
 
     (void)state;
-    desk_init(&desk, 64 * MIB);
-    writer_start(&desk);
+    desk_begin(&desk);
     gate_close(&desk, &gate);
     for (int i = 0; i < 3; i++) {
         struct buffer payload = payload_of((uint64_t)i, 10);
@@ -493,8 +505,7 @@ static void test_a_refused_job_harms_no_other(void **state)
     struct listing_id ids[4];
 
     (void)state;
-    desk_init(&desk, 64 * MIB);
-    writer_start(&desk);
+    desk_begin(&desk);
     gate_close(&desk, &gate);
     for (uint64_t i = 0; i < 4; i++) {
         struct buffer payload = payload_of(i, 10);
@@ -585,8 +596,7 @@ static void test_a_failed_sync_stops_writing_until_a_restart(void **state)
     struct answer answer = ANSWER_INIT;
 
     (void)state;
-    desk_init(&desk, 64 * MIB);
-    writer_start(&desk);
+    desk_begin(&desk);
     quiet(true);
     assert_ok(put(&desk, 1).err);
     disk_sync_errno = EIO;
@@ -598,8 +608,7 @@ static void test_a_failed_sync_stops_writing_until_a_restart(void **state)
     assert_err(writer_submit_run(desk.writer, run_refuse, NULL, on_done, &answer), TORG_E_IO);
     assert_true(listing_is_live(&desk, &id));
     desk_stop(&desk);
-    store_start(&desk);
-    writer_start(&desk);
+    desk_start(&desk);
     assert_int_equal(writer_state(desk.writer), WRITER_READY);
     assert_ok(put(&desk, 3).err);
     quiet(false);
@@ -625,8 +634,7 @@ static void test_a_failed_guard_stops_the_rest_of_its_group(void **state)
     struct answer answers[2] = {ANSWER_INIT, ANSWER_INIT}, run = ANSWER_INIT;
 
     (void)state;
-    desk_init(&desk, 64 * MIB);
-    writer_start(&desk);
+    desk_begin(&desk);
     quiet(true);
     assert_ok(put(&desk, 1).err);
     gate_close(&desk, &gate);
@@ -647,8 +655,7 @@ static void test_a_failed_guard_stops_the_rest_of_its_group(void **state)
     guard_sync_errno = 0;
     assert_int_equal(own_origin(&desk).head.hno, 2);
     desk_stop(&desk);
-    store_start(&desk);
-    writer_start(&desk);
+    desk_start(&desk);
     assert_int_equal(writer_state(desk.writer), WRITER_READY);
     quiet(false);
     desk_done(&desk);
@@ -665,23 +672,31 @@ static void copy_file(const struct desk *desk, const char *from, const char *to)
     assert_int_equal(system(command), 0);
 }
 
+static void guard_keep(const struct desk *desk)
+{
+    copy_file(desk, GUARD_FILE, GUARD_KEPT);
+}
+
+/* As if the crash had come before the guard file was written, or an old one had been put back. */
+static void restart_with_kept_guard(struct desk *desk, enum writer_state state)
+{
+    desk_stop(desk);
+    copy_file(desk, GUARD_KEPT, GUARD_FILE);
+    desk_start(desk);
+    assert_int_equal(writer_state(desk->writer), state);
+}
+
 static void test_one_ahead_of_the_guard_is_normal(void **state)
 {
     struct desk desk;
 
     (void)state;
-    desk_init(&desk, 64 * MIB);
-    writer_start(&desk);
+    desk_begin(&desk);
     assert_ok(put(&desk, 1).err);
-    copy_file(&desk, GUARD_FILE, "guard.old");
+    guard_keep(&desk);
     assert_ok(put(&desk, 2).err);
-    desk_stop(&desk);
-    copy_file(&desk, "guard.old", GUARD_FILE); /* as if the crash came before its write */
-    store_start(&desk);
-    writer_start(&desk);
-    assert_int_equal(writer_state(desk.writer), WRITER_READY);
+    restart_with_kept_guard(&desk, WRITER_READY);
     assert_int_equal(put(&desk, 3).hno, 3);
-    remove_file(&desk, "guard.old");
     desk_done(&desk);
 }
 
@@ -691,19 +706,13 @@ static void test_far_ahead_of_the_guard_is_in_doubt(void **state)
     struct desk desk;
 
     (void)state;
-    desk_init(&desk, 64 * MIB);
-    writer_start(&desk);
+    desk_begin(&desk);
     assert_ok(put(&desk, 1).err);
-    copy_file(&desk, GUARD_FILE, "guard.old");
+    guard_keep(&desk);
     assert_ok(put(&desk, 2).err);
     assert_ok(put(&desk, 3).err);
-    desk_stop(&desk);
-    copy_file(&desk, "guard.old", GUARD_FILE);
-    store_start(&desk);
-    writer_start(&desk);
-    assert_int_equal(writer_state(desk.writer), WRITER_RECOVERING);
+    restart_with_kept_guard(&desk, WRITER_RECOVERING);
     assert_true(writer_wants_own(desk.writer));
-    remove_file(&desk, "guard.old");
     desk_done(&desk);
 }
 
@@ -713,24 +722,14 @@ static void test_a_crash_before_the_first_guard_is_normal(void **state)
     struct desk desk;
 
     (void)state;
-    desk_init(&desk, 64 * MIB);
-    writer_start(&desk);
+    desk_begin(&desk);
     assert_int_equal(writer_state(desk.writer), WRITER_READY);
-    copy_file(&desk, GUARD_FILE, "guard.old");
+    guard_keep(&desk);
     assert_ok(put(&desk, 1).err);
-    desk_stop(&desk);
-    copy_file(&desk, "guard.old", GUARD_FILE);
-    store_start(&desk);
-    writer_start(&desk);
-    assert_int_equal(writer_state(desk.writer), WRITER_READY);
+    restart_with_kept_guard(&desk, WRITER_READY);
     assert_int_equal(put(&desk, 2).hno, 2);
-    desk_stop(&desk);
     /* But two heads after that mark are a restored guard. */
-    copy_file(&desk, "guard.old", GUARD_FILE);
-    store_start(&desk);
-    writer_start(&desk);
-    assert_int_equal(writer_state(desk.writer), WRITER_RECOVERING);
-    remove_file(&desk, "guard.old");
+    restart_with_kept_guard(&desk, WRITER_RECOVERING);
     desk_done(&desk);
 }
 
@@ -755,30 +754,20 @@ static void test_a_crash_before_the_guard_of_a_new_epoch_is_normal(void **state)
     struct desk desk;
 
     (void)state;
-    desk_init(&desk, 64 * MIB);
-    writer_start(&desk);
+    desk_begin(&desk);
     assert_ok(put(&desk, 1).err);
     assert_ok(put(&desk, 2).err);
     desk_stop(&desk);
-    copy_file(&desk, GUARD_FILE, "guard.old");
+    guard_keep(&desk);
     store_start(&desk);
     new_epoch(&desk);
     writer_start(&desk);
     assert_int_equal(writer_state(desk.writer), WRITER_READY);
     assert_int_equal(put(&desk, 3).hno, 1);
-    desk_stop(&desk);
-    copy_file(&desk, "guard.old", GUARD_FILE);
-    store_start(&desk);
-    writer_start(&desk);
-    assert_int_equal(writer_state(desk.writer), WRITER_READY);
+    restart_with_kept_guard(&desk, WRITER_READY);
     assert_int_equal(put(&desk, 4).hno, 2);
-    desk_stop(&desk);
     /* But a second head of the new epoch, or one more of the old, is a restored guard. */
-    copy_file(&desk, "guard.old", GUARD_FILE);
-    store_start(&desk);
-    writer_start(&desk);
-    assert_int_equal(writer_state(desk.writer), WRITER_RECOVERING);
-    remove_file(&desk, "guard.old");
+    restart_with_kept_guard(&desk, WRITER_RECOVERING);
     desk_done(&desk);
 }
 
@@ -787,22 +776,16 @@ static void test_a_guard_from_before_the_last_head_of_an_epoch_is_in_doubt(void 
     struct desk desk;
 
     (void)state;
-    desk_init(&desk, 64 * MIB);
-    writer_start(&desk);
+    desk_begin(&desk);
     assert_ok(put(&desk, 1).err);
-    copy_file(&desk, GUARD_FILE, "guard.old");
+    guard_keep(&desk);
     assert_ok(put(&desk, 2).err);
     desk_stop(&desk);
     store_start(&desk);
     new_epoch(&desk);
     writer_start(&desk);
     assert_int_equal(put(&desk, 3).hno, 1);
-    desk_stop(&desk);
-    copy_file(&desk, "guard.old", GUARD_FILE);
-    store_start(&desk);
-    writer_start(&desk);
-    assert_int_equal(writer_state(desk.writer), WRITER_RECOVERING);
-    remove_file(&desk, "guard.old");
+    restart_with_kept_guard(&desk, WRITER_RECOVERING);
     desk_done(&desk);
 }
 
@@ -869,13 +852,11 @@ static void test_a_database_behind_its_guard_takes_no_writes(void **state)
     struct guard_mark mark;
 
     (void)state;
-    desk_init(&desk, 64 * MIB);
-    writer_start(&desk);
+    desk_begin(&desk);
     assert_ok(put(&desk, 1).err);
     desk_stop(&desk);
     copy_file(&desk, "torg.mdb", "old");
-    store_start(&desk);
-    writer_start(&desk);
+    desk_start(&desk);
     assert_ok(put(&desk, 2).err);
     assert_ok(put(&desk, 3).err);
     desk_stop(&desk);
@@ -885,8 +866,7 @@ static void test_a_database_behind_its_guard_takes_no_writes(void **state)
     copy_file(&desk, "torg.mdb", "new");
     copy_file(&desk, "old", "torg.mdb");
     remove_file(&desk, "torg.mdb-lock");
-    store_start(&desk);
-    writer_start(&desk);
+    desk_start(&desk);
     assert_int_equal(writer_state(desk.writer), WRITER_RECOVERING);
     assert_true(writer_wants_own(desk.writer));
     assert_err(put(&desk, 4).err, TORG_E_RECOVERING);
@@ -916,14 +896,12 @@ static void test_a_lost_guard_needs_a_peer_or_the_operator(void **state)
     struct writer_options options;
 
     (void)state;
-    desk_init(&desk, 64 * MIB);
-    writer_start(&desk);
+    desk_begin(&desk);
     assert_ok(put(&desk, 1).err);
     assert_ok(put(&desk, 2).err);
     desk_stop(&desk);
     remove_file(&desk, GUARD_FILE);
-    store_start(&desk);
-    writer_start(&desk);
+    desk_start(&desk);
     assert_int_equal(writer_state(desk.writer), WRITER_RECOVERING);
     assert_non_null(strstr(writer_state_reason(desk.writer), "--confirm-guard"));
     /* A peer that holds nothing of this origin cannot know. */
@@ -976,8 +954,7 @@ static void test_a_foreign_own_head_stops_writing(void **state)
     struct desk desk;
 
     (void)state;
-    desk_init(&desk, 64 * MIB);
-    writer_start(&desk);
+    desk_begin(&desk);
     quiet(true);
     assert_ok(put(&desk, 1).err);
     writer_ahead(desk.writer, 1, 5);
@@ -1062,8 +1039,7 @@ static void test_peers_writes_share_the_transaction(void **state)
     struct kv kv;
 
     (void)state;
-    desk_init(&desk, 64 * MIB);
-    writer_start(&desk);
+    desk_begin(&desk);
     change.payload = buffer_span(&payload);
     other_commits(&desk, 100, 5);
     gate_close(&desk, &gate);
@@ -1100,8 +1076,7 @@ static void test_an_expected_write_comes_or_not(void **state)
     struct local_change change = {.collection = COLLECTION_OFFERS, .id = id_of(1)};
 
     (void)state;
-    desk_init(&desk, 64 * MIB);
-    writer_start(&desk);
+    desk_begin(&desk);
     for (unsigned i = 1; i <= 200; i++) {
         writer_expect(desk.writer);
         if (i % 3)
@@ -1121,8 +1096,7 @@ static uint64_t commits_of(bool replaces)
     struct desk desk;
     struct gate gate;
 
-    desk_init(&desk, 64 * MIB);
-    writer_start(&desk);
+    desk_begin(&desk);
     for (uint64_t i = 0; i < 20; i++) {
         struct buffer payload = payload_of(100 + i, 30000);
         struct local_change change = {.collection = COLLECTION_OFFERS,
@@ -1168,8 +1142,7 @@ static void test_peers_writes_go_on_while_recovering(void **state)
     struct answer answer = ANSWER_INIT;
 
     (void)state;
-    desk_init(&desk, 64 * MIB);
-    writer_start(&desk);
+    desk_begin(&desk);
     other_commits(&desk, 100, 1);
     quiet(true);
     writer_ahead(desk.writer, 1, 9);
@@ -1420,8 +1393,7 @@ static void test_many_clients_at_one_time(void **state)
     struct writer_counters counters;
 
     (void)state;
-    desk_init(&desk, 64 * MIB);
-    writer_start(&desk);
+    desk_begin(&desk);
     for (uint64_t i = 0; i < THREADS; i++) {
         clients[i] = (struct client){.desk = &desk, .first = i * 10000};
         pthread_create(&threads[i], NULL, run_client, &clients[i]);
