@@ -351,6 +351,24 @@ void http_world_done(struct http_world *world)
     (void)rmdir(world->directory);
 }
 
+int http_world_setup(void **state)
+{
+    struct http_world *world = calloc(1, sizeof(*world));
+
+    if (!world)
+        return -1;
+    http_world_init(world, 64, 64);
+    *state = world;
+    return 0;
+}
+
+int http_world_teardown(void **state)
+{
+    http_world_done(*state);
+    free(*state);
+    return 0;
+}
+
 void http_world_publish(struct http_world *world, struct town *town, uint8_t collection,
                         const char *geojson, char *ret_id)
 {

@@ -26,6 +26,9 @@ struct http_world {
 void http_world_init(struct http_world *world, uint32_t connections_max, uint32_t per_address);
 /* Stops the server. */
 void http_world_done(struct http_world *world);
+/* CMocka's setup and teardown: a world of its own, with 64 connections. */
+int http_world_setup(void **state);
+int http_world_teardown(void **state);
 /* A listing of an origin, straight into the store: GeoJSON in, its feature id out. */
 void http_world_publish(struct http_world *world, struct town *town, uint8_t collection,
                         const char *geojson, char *ret_id);

@@ -24,11 +24,10 @@ static void publish(struct http_world *world, uint8_t collection, const char *na
 
 static int set_up(void **state)
 {
-    struct http_world *world = calloc(1, sizeof(*world));
+    struct http_world *world;
 
-    assert_non_null(world);
-    http_world_init(world, 64, 64);
-    *state = world;
+    http_world_setup(state);
+    world = *state;
     publish(world, COLLECTION_OFFERS, "Bastu", 20.263,
             ",\"kind\":\"rent\",\"price\":{\"amount\":250,\"currency\":\"SEK\"},"
             "\"municipality\":\"2480\",\"validFrom\":\"2020-01-01T00:00:00Z\"");
@@ -38,13 +37,6 @@ static int set_up(void **state)
     publish(world, COLLECTION_OFFERS, "Cykel", 21,
             ",\"kind\":\"lend\",\"address\":{\"locality\":\"Umeå\"},\"municipality\":\"2480\"");
     publish(world, COLLECTION_COMPANIES, "Bageri", 20.263, ",\"municipality\":\"2480\"");
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    http_world_done(*state);
-    free(*state);
     return 0;
 }
 
@@ -384,5 +376,5 @@ int main(void)
         cmocka_unit_test(test_everything_has_a_title),
     };
 
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, http_world_teardown);
 }

@@ -17,23 +17,6 @@
 #define BASE "/torg/v1"
 #define CRS "http://www.opengis.net/def/crs/"
 
-static int set_up(void **state)
-{
-    struct http_world *world = calloc(1, sizeof(*world));
-
-    assert_non_null(world);
-    http_world_init(world, 64, 64);
-    *state = world;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    http_world_done(*state);
-    free(*state);
-    return 0;
-}
-
 /* GET with further fields; the status must be as expected. */
 static void ask(struct http_world *world, const char *target, const char *fields, int status,
                 struct http_answer *answer)
@@ -183,9 +166,12 @@ static void test_systems_are_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_one_listing_in_every_system, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_boxes_in_every_system, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_systems_are_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_one_listing_in_every_system, http_world_setup,
+                                        http_world_teardown),
+        cmocka_unit_test_setup_teardown(test_boxes_in_every_system, http_world_setup,
+                                        http_world_teardown),
+        cmocka_unit_test_setup_teardown(test_systems_are_told, http_world_setup,
+                                        http_world_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,23 +28,6 @@
     "\"properties\":{\"name\":{\"sv\":\"Kafé Älven\",\"en\":\"River café\"},"                   \
     "\"themes\":[\"food/cafe\"],\"municipality\":\"2480\"}}"
 
-static int set_up(void **state)
-{
-    struct http_world *world = calloc(1, sizeof(*world));
-
-    assert_non_null(world);
-    http_world_init(world, 64, 64);
-    *state = world;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    http_world_done(*state);
-    free(*state);
-    return 0;
-}
-
 static void get(struct http_world *world, const char *target, struct http_answer *answer)
 {
     char line[1100];
@@ -1537,46 +1520,67 @@ static void test_errors_for_people(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_every_json_resource, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_api_document, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_list_near, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_areas, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_who_comes, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_order, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_an_area_that_crosses_itself, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_paging_sees_each_listing_once, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_cursor_fits_its_query_only, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_filters, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_suggestions, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_other_formats, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_long_query_comes_back_whole, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_gzip, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_federation, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_lists_have_tags, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_listing_lives_and_dies, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_write_heeds_every_condition, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_writing_is_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_too_large_a_body, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_every_mistake_is_named, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_what_the_writer_cannot, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_the_client_hangs_up_while_its_write_waits, set_up,
-                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_every_json_resource, http_world_setup,
+                                        http_world_teardown),
+        cmocka_unit_test_setup_teardown(test_api_document, http_world_setup, http_world_teardown),
+        cmocka_unit_test_setup_teardown(test_list_near, http_world_setup, http_world_teardown),
+        cmocka_unit_test_setup_teardown(test_areas, http_world_setup, http_world_teardown),
+        cmocka_unit_test_setup_teardown(test_who_comes, http_world_setup, http_world_teardown),
+        cmocka_unit_test_setup_teardown(test_order, http_world_setup, http_world_teardown),
+        cmocka_unit_test_setup_teardown(test_an_area_that_crosses_itself, http_world_setup,
+                                        http_world_teardown),
+        cmocka_unit_test_setup_teardown(test_paging_sees_each_listing_once, http_world_setup,
+                                        http_world_teardown),
+        cmocka_unit_test_setup_teardown(test_a_cursor_fits_its_query_only, http_world_setup,
+                                        http_world_teardown),
+        cmocka_unit_test_setup_teardown(test_filters, http_world_setup, http_world_teardown),
+        cmocka_unit_test_setup_teardown(test_suggestions, http_world_setup, http_world_teardown),
+        cmocka_unit_test_setup_teardown(test_other_formats, http_world_setup, http_world_teardown),
+        cmocka_unit_test_setup_teardown(test_a_long_query_comes_back_whole, http_world_setup,
+                                        http_world_teardown),
+        cmocka_unit_test_setup_teardown(test_gzip, http_world_setup, http_world_teardown),
+        cmocka_unit_test_setup_teardown(test_federation, http_world_setup, http_world_teardown),
+        cmocka_unit_test_setup_teardown(test_lists_have_tags, http_world_setup,
+                                        http_world_teardown),
+        cmocka_unit_test_setup_teardown(test_a_listing_lives_and_dies, http_world_setup,
+                                        http_world_teardown),
+        cmocka_unit_test_setup_teardown(test_a_write_heeds_every_condition, http_world_setup,
+                                        http_world_teardown),
+        cmocka_unit_test_setup_teardown(test_writing_is_refused, http_world_setup,
+                                        http_world_teardown),
+        cmocka_unit_test_setup_teardown(test_too_large_a_body, http_world_setup,
+                                        http_world_teardown),
+        cmocka_unit_test_setup_teardown(test_every_mistake_is_named, http_world_setup,
+                                        http_world_teardown),
+        cmocka_unit_test_setup_teardown(test_what_the_writer_cannot, http_world_setup,
+                                        http_world_teardown),
+        cmocka_unit_test_setup_teardown(test_the_client_hangs_up_while_its_write_waits,
+                                        http_world_setup, http_world_teardown),
         cmocka_unit_test(test_stopping_while_a_write_waits),
-        cmocka_unit_test_setup_teardown(test_pipelined_requests_are_answered_in_order, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_doubtful_bytes_close, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_one_byte_at_a_time, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_chunked_and_expected_bodies, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_http_1_0, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_options_and_negotiation, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_wrong_targets, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_pipelined_requests_are_answered_in_order,
+                                        http_world_setup, http_world_teardown),
+        cmocka_unit_test_setup_teardown(test_doubtful_bytes_close, http_world_setup,
+                                        http_world_teardown),
+        cmocka_unit_test_setup_teardown(test_one_byte_at_a_time, http_world_setup,
+                                        http_world_teardown),
+        cmocka_unit_test_setup_teardown(test_chunked_and_expected_bodies, http_world_setup,
+                                        http_world_teardown),
+        cmocka_unit_test_setup_teardown(test_http_1_0, http_world_setup, http_world_teardown),
+        cmocka_unit_test_setup_teardown(test_options_and_negotiation, http_world_setup,
+                                        http_world_teardown),
+        cmocka_unit_test_setup_teardown(test_wrong_targets, http_world_setup, http_world_teardown),
         cmocka_unit_test(test_the_longest_waiting_connection_gives_way),
-        cmocka_unit_test_setup_teardown(test_an_expired_origin_shows_no_contact, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_the_own_origin_keeps_its_contacts, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_what_waits_for_readers_is_bounded, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_many_requests_at_once_take_turns, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_the_page, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_errors_for_people, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_an_expired_origin_shows_no_contact, http_world_setup,
+                                        http_world_teardown),
+        cmocka_unit_test_setup_teardown(test_the_own_origin_keeps_its_contacts, http_world_setup,
+                                        http_world_teardown),
+        cmocka_unit_test_setup_teardown(test_what_waits_for_readers_is_bounded, http_world_setup,
+                                        http_world_teardown),
+        cmocka_unit_test_setup_teardown(test_many_requests_at_once_take_turns, http_world_setup,
+                                        http_world_teardown),
+        cmocka_unit_test_setup_teardown(test_the_page, http_world_setup, http_world_teardown),
+        cmocka_unit_test_setup_teardown(test_errors_for_people, http_world_setup,
+                                        http_world_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
