@@ -121,6 +121,15 @@ static void put_formats(struct buffer *out, unsigned formats)
     buffer_put_str(out, "]}");
 }
 
+/*
+ * May each value of an array stand by itself? datetime may stand twice, too, but Part 1
+ * of OGC API - Features (7.15.4) wants it declared as one string, not exploded.
+ */
+static bool explodes(const struct http_param_text *text)
+{
+    return text->repeatable && strstr(text->schema, "\"array\"") != NULL;
+}
+
 /* route: of a parameter that is described where it stands; NULL in components. */
 static void put_parameter(const struct api *api, enum http_param param,
                           const struct http_route *route)
@@ -134,7 +143,7 @@ static void put_parameter(const struct api *api, enum http_param param,
     json_out_text(out, "description", say(api, text->name, text->description));
     json_out_bool(out, "required", route && (route->required >> param & 1));
     json_out_text(out, "style", "form");
-    json_out_bool(out, "explode", text->repeatable);
+    json_out_bool(out, "explode", explodes(text));
     if (param == HTTP_PARAM_F && route)
         put_formats(out, route->formats);
     else
@@ -266,6 +275,23 @@ static void put_content(struct buffer *out, const char *type, const char *schema
     json_out_end(out, '}');
 }
 
+static void put_body(struct buffer *out, const struct http_route *route)
+{
+    json_out_begin(out, "requestBody", '{');
+    json_out_bool(out, "required", true);
+    json_out_begin(out, "content", '{');
+    for (size_t i = 0; route->bodies[i]; i++) {
+        json_out_begin(out, route->bodies[i], '{');
+        json_out_raw(out, "schema",
+                     span_of_str(route->method == HTTP_PATCH
+                                     ? "{\"type\":\"object\"}"
+                                     : "{\"$ref\":\"#/components/schemas/feature\"}"));
+        put_example(out, route->name);
+        json_out_end(out, '}');
+    }
+    buffer_put_str(out, "}}");
+}
+
 /* Can a request to this route end so? The router and the handlers see to it that none other does.
  */
 static bool route_may_answer(const struct http_route *route, int status)
@@ -344,17 +370,8 @@ static void put_operation(const struct api *api, const struct http_route *route)
     json_out_text(out, "description", summary);
     json_out_raw(out, "tags", span_of_str(route->access ? "[\"write\"]" : "[\"read\"]"));
     put_parameters(api, route);
-    if (route->bodies) {
-        json_out_begin(out, "requestBody", '{');
-        json_out_bool(out, "required", true);
-        json_out_begin(out, "content", '{');
-        for (size_t i = 0; route->bodies[i]; i++)
-            put_content(out, route->bodies[i],
-                        route->method == HTTP_PATCH
-                            ? "{\"type\":\"object\"}"
-                            : "{\"$ref\":\"#/components/schemas/feature\"}");
-        buffer_put_str(out, "}}");
-    }
+    if (route->bodies)
+        put_body(out, route);
     if (route->access == HTTP_ACCESS_EDITOR)
         json_out_raw(out, "security", span_of_str("[{\"bearer\":[]}]"));
     put_responses(api, route);

@@ -3,6 +3,12 @@
 
 #include <string.h>
 
+/* Goes into every collection. */
+#define LISTING_EXAMPLE                                                                            \
+    "{\"type\":\"Feature\",\"geometry\":{\"type\":\"Point\",\"coordinates\":[20.263,63.8258]},"    \
+    "\"properties\":{\"name\":{\"sv\":\"Bastu vid älven\",\"en\":\"Sauna by the river\"},"        \
+    "\"themes\":[\"bathing/sauna\"],\"municipality\":\"2480\"}}"
+
 static const struct http_api_words words[] = {
     /* operations */
     {"getLandingPage", "Var allting finns", NULL},
@@ -14,10 +20,11 @@ static const struct http_api_words words[] = {
     {"getQueryables", "Vad en samling kan frågas efter, som JSON Schema", NULL},
     {"getSchema", "Egenskaperna i en samling, som JSON Schema", NULL},
     {"getItems", "Uppgifter i en samling", NULL},
-    {"createItem", "En ny uppgift från nodens egen utgivare", NULL},
+    {"createItem", "En ny uppgift från nodens egen utgivare", LISTING_EXAMPLE},
     {"getItem", "En uppgift", NULL},
-    {"replaceItem", "Ersätt en uppgift från nodens egen utgivare", NULL},
-    {"updateItem", "Ändra delar av en uppgift från nodens egen utgivare", NULL},
+    {"replaceItem", "Ersätt en uppgift från nodens egen utgivare", LISTING_EXAMPLE},
+    {"updateItem", "Ändra delar av en uppgift från nodens egen utgivare",
+     "{\"properties\":{\"url\":\"https://example.org/bastu\",\"name\":{\"en\":null}}}"},
     {"deleteItem", "Ta bort en uppgift från nodens egen utgivare, överallt", NULL},
     {"search", "Uppgifter ur flera samlingar på en gång", NULL},
     {"getThemes", "Trädet av teman, med antal", NULL},
@@ -72,7 +79,7 @@ static const struct http_api_words words[] = {
     {"datetime",
      "Ett datum, en tid enligt RFC 3339 eller ett intervall start/slut med .. för en öppen ände; "
      "upprepade värden skärs. Utan: det som visas nu.",
-     "[\"2026-06-01/2026-08-31\"]"},
+     "\"2026-06-01/2026-08-31\""},
     {"origin",
      "Bara uppgifter från den här utgivaren: dess id, eller minst de första 16 siffrorna. "
      "Upprepat: någon av dem.",

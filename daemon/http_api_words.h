@@ -12,7 +12,7 @@
 struct http_api_words {
     const char *name; /* of a parameter, or an operationId */
     const char *sv;
-    const char *example; /* JSON; of a parameter, else NULL */
+    const char *example; /* JSON; of a parameter, or of an operation's body; else NULL */
 };
 /* NULL if there is none. */
 const struct http_api_words *http_api_words(const char *name);

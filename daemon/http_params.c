@@ -254,7 +254,7 @@ static const struct param {
           "how near it is and how new."},
          http_params_read_order},
     [HTTP_PARAM_DATETIME] =
-        {{"datetime", true, "{\"type\":\"array\",\"items\":{\"type\":\"string\"}}",
+        {{"datetime", true, "{\"type\":\"string\"}",
           "A date, an RFC 3339 time, or an interval start/end with .. for an open end; repeated "
           "values are intersected. Absent: what is shown now."},
          http_params_read_datetime},

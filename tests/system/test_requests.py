@@ -236,4 +236,33 @@ def test_nothing_brings_a_5xx():
         assert "http.failed" not in node.log.read_text()
 
 
-run(test_examples_are_accepted, test_nothing_brings_a_5xx)
+def test_bodies_are_accepted():
+    """Each operation that writes, with the body that the document gives."""
+    with Federation() as federation:
+        node = filled(federation)
+        written = 0
+        for path, methods in node.api("/api")["paths"].items():
+            for method, operation in methods.items():
+                for kind, content in operation.get("requestBody", {}).get("content", {}).items():
+                    item = node.publish("offers", feature("Bastu"))
+                    target = path.replace("{collectionId}", "offers").replace("{featureId}", item)
+                    answer = node.write(method.upper(), target, content["example"],
+                                        headers={"Content-Type": kind})
+                    assert answer.status == (201 if method == "post" else 200), (path, method, answer)
+                    written += 1
+        assert written > 20
+        node.stop()
+
+
+def test_datetime_is_declared_as_ogc_has_it():
+    """Part 1, requirement 25: one string, style form, not exploded. (GDAL may send it twice.)"""
+    with Federation() as federation:
+        node = federation.found("A").start()
+        declared = node.api("/api")["components"]["parameters"]["datetime"]
+        assert (declared["schema"]["type"], declared["style"], declared["explode"]) == \
+            ("string", "form", False), declared
+        node.stop()
+
+
+run(test_bodies_are_accepted, test_datetime_is_declared_as_ogc_has_it, test_examples_are_accepted,
+    test_nothing_brings_a_5xx)
