@@ -74,8 +74,8 @@ void http_collections_put_extent(struct buffer *out, const struct query_extent *
     buffer_put_str(out, "}}");
 }
 
-static void put_collection_links(struct http_exchange *exchange, struct buffer *out,
-                                 const char *name, const char *self)
+void http_collections_put_links(struct http_exchange *exchange, const char *name, const char *self,
+                                bool has_csv, struct buffer *out)
 {
     json_out_begin(out, "links", '[');
     http_link_put(exchange, out, self, JSON_TYPE, NULL, "/collections/%s", name);
@@ -85,8 +85,9 @@ static void put_collection_links(struct http_exchange *exchange, struct buffer *
                   "/collections/%s/items", name);
     http_link_put(exchange, out, "items", http_params_format_type(HTTP_FORMAT_HTML), NULL,
                   "/collections/%s/items?f=html", name);
-    http_link_put(exchange, out, "items", http_params_format_type(HTTP_FORMAT_CSV), NULL,
-                  "/collections/%s/items?f=csv", name);
+    if (has_csv)
+        http_link_put(exchange, out, "items", http_params_format_type(HTTP_FORMAT_CSV), NULL,
+                      "/collections/%s/items?f=csv", name);
     http_queryables_put_links(exchange, out, name);
     json_out_end(out, ']');
 }
@@ -144,7 +145,8 @@ static enum torg_err put_collection(struct http_exchange *exchange, const struct
         http_collections_put_extent(out, &extent);
     else if (err != TORG_E_NOT_FOUND)
         return err;
-    put_collection_links(exchange, out, name, exchange->captures[0].data ? "self" : "item");
+    http_collections_put_links(exchange, name, exchange->captures[0].data ? "self" : "item", true,
+                               out);
     return TORG_OK;
 }
 

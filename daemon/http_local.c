@@ -8,8 +8,6 @@
 #include "daemon/http_crs.h"
 #include "daemon/http_filter.h"
 #include "daemon/http_formats.h"
-#include "daemon/http_link.h"
-#include "daemon/http_queryables.h"
 #include "daemon/http_reply.h"
 #include "daemon/json_out.h"
 #include "index/store.h"
@@ -116,22 +114,6 @@ enum torg_err http_local_filters(struct http_exchange *exchange,
 
 /* ---- descriptions ---- */
 
-static void put_links(struct http_exchange *exchange, const char *name, const char *self,
-                      struct buffer *out)
-{
-    json_out_begin(out, "links", '[');
-    http_link_put(exchange, out, self, http_params_format_type(HTTP_FORMAT_JSON), NULL,
-                  "/collections/%s", name);
-    if (strcmp(self, "self") == 0)
-        http_link_alternates(exchange, out);
-    http_link_put(exchange, out, "items", http_params_format_type(HTTP_FORMAT_GEOJSON), NULL,
-                  "/collections/%s/items", name);
-    http_link_put(exchange, out, "items", http_params_format_type(HTTP_FORMAT_HTML), NULL,
-                  "/collections/%s/items?f=html", name);
-    http_queryables_put_links(exchange, out, name);
-    json_out_end(out, ']');
-}
-
 void http_local_put_collection(struct http_exchange *exchange,
                                const struct local_collection *collection, const char *self,
                                struct buffer *out)
@@ -158,7 +140,7 @@ void http_local_put_collection(struct http_exchange *exchange,
     json_out_int(out, "numberOfItems", collection->count);
     if (collection->has_box)
         http_collections_put_extent(out, &extent);
-    put_links(exchange, collection->name, self, out);
+    http_collections_put_links(exchange, collection->name, self, false, out);
 }
 
 enum torg_err http_local_put_all(struct http_exchange *exchange, const struct kv *kv,
