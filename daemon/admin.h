@@ -9,7 +9,8 @@
  *   GET /healthz   200 as long as the process answers
  *   GET /readyz    200 when the store reads and the writer is ready; else 503 and the reason
  *   GET /metrics   Prometheus text format 0.0.4
- *   POST /tokens   {"role":"editor|admin","label":"..."} -> 201 {"token":...}
+ *   POST /tokens   {"role":"editor|admin|company","label":"..."} -> 201 {"token":...};
+ *                  of a company with its "company":"ID"
  *   GET /tokens, DELETE /tokens/{id}
  *   /import, /collections, /members: admin_import.h, admin_collections.h, admin_members.h
  * All but the first three ask for `Authorization: Bearer SECRET`, where SECRET is what stands in

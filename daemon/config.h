@@ -130,7 +130,7 @@ const char *config_address_format(const struct config_address *address,
 
 /*
  * Every key that a file may hold, in the manual's order: tests compare this
- * with the manual and the example, and torgd --help prints it.
+ * with the manual and the example.
  */
 struct config_key {
     const char *section; /* "http"; "peer NAME" for all sections of that kind */

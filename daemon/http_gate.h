@@ -24,8 +24,10 @@ struct http_gate_address http_gate_address_of(const struct sockaddr *address);
 void http_gate_whole_address(const struct sockaddr *address, uint8_t ret_address[16]);
 bool http_gate_is_ipv4(const uint8_t address[16]);
 
+/* TORG_E_NOMEM. */
 enum torg_err http_gate_new(uint32_t connections_max, uint32_t per_address_max,
                             struct http_gate **ret_gate);
+/* NULL is accepted. */
 void http_gate_free(struct http_gate *gate);
 
 /*
@@ -42,6 +44,7 @@ void http_gate_waiting(struct http_gate *gate, uint64_t ticket);
 void http_gate_busy(struct http_gate *gate, uint64_t ticket);
 /* It is gone; a victim's place was taken from it already. */
 void http_gate_leave(struct http_gate *gate, uint64_t ticket);
+/* How many have a place now. Any thread. */
 uint32_t http_gate_count(struct http_gate *gate);
 
 #endif

@@ -79,6 +79,7 @@ void transport_dial(struct transport *transport, const struct sockaddr *address,
 
 /* Copies. Unknown links and links that are being closed are passed over. */
 void transport_send(struct transport *transport, uint32_t link, struct span bytes);
+/* Bytes of output that wait; 0 for an unknown link. */
 size_t transport_queued(const struct transport *transport, uint32_t link);
 /* Send what is queued, at most TRANSPORT_LINGER_MS_MAX, then close. No more bytes come in. */
 void transport_close(struct transport *transport, uint32_t link);

@@ -16,8 +16,11 @@
  * the guard file names the head.
  *
  * It also beats for the own origin (at start and every 600 s), clears the slots
- * of dead readers every minute, repacks trees by small steps when nothing has
- * come for a while, and knows whether writes may be taken: see writer_state.
+ * of dead readers every minute, repacks trees by small steps and syncs what only
+ * the journal has safe when nothing has come for a while, and knows whether
+ * writes may be taken: see writer_state.
+ *
+ * Any thread may call what stands below, but for writer_new and writer_free.
  */
 struct writer;
 
