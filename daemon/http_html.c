@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "daemon/html.h"
+#include "daemon/http_api_words.h"
 #include "daemon/http_html_api.h"
 #include "daemon/http_link.h"
 #include "daemon/http_page_parts.h"
@@ -266,7 +267,7 @@ static void put_card(const struct http_page_parts *page, const json_t *feature)
     struct buffer base = {0};
 
     http_link_put_base(exchange, &base);
-    buffer_put_str(out, "<li class=\"card\"><h3><a href=\"");
+    buffer_put_str(out, "<li class=\"card\"><h2><a href=\"");
     html_span(out, buffer_span(&base));
     buffer_put_str(out, "/collections/");
     if (collection)
@@ -279,7 +280,7 @@ static void put_card(const struct http_page_parts *page, const json_t *feature)
     http_page_parts_lang(page, '&');
     buffer_put_str(out, "\">");
     html_text(out, name_of(page, feature));
-    buffer_put_str(out, "</a></h3>");
+    buffer_put_str(out, "</a></h2>");
     if (json_is_number(distance)) {
         buffer_put_str(out, "<span class=\"distance\">");
         http_words_put_distance(out, page->language, json_number_value(distance));
@@ -314,35 +315,36 @@ static void put_collection(const struct http_page_parts *page, const json_t *jso
     }
 }
 
-static const char *title_of(const struct http_page_parts *page, const json_t *json)
+/* For what has no title of its own: which collection's it is, or what the API document calls it. */
+static struct span title_of_route(const struct http_page_parts *page)
 {
-    const char *type = json_string_value(json_object_get(json, "type"));
+    const struct http_exchange *exchange = page->exchange;
+    const struct http_route *route = exchange->route;
+    const struct http_api_words *words = http_api_words(route->name);
+    const struct http_words_collection *collection;
 
-    if (type && strcmp(type, "Feature") == 0)
-        return name_of(page, json);
-    return http_page_parts_text(page, json_object_get(json, "title"));
+    if (strstr(route->path, "{collectionId}")) {
+        collection = http_words_collection(collection_of_name(exchange->captures[0]));
+        return collection ? span_of_str(collection->title[page->language]) : exchange->captures[0];
+    }
+    return span_of_str(words && page->language == HTTP_SWEDISH ? words->sv : route->summary);
 }
 
-/* The last part of the path, for what has no title. */
-static struct span path_end(const struct http_exchange *exchange)
+static struct span title_of(const struct http_page_parts *page, const json_t *json)
 {
-    struct span path = exchange->request.path;
-    size_t end = path.size;
-    size_t start;
+    const char *type = json_string_value(json_object_get(json, "type"));
+    const char *text = type && strcmp(type, "Feature") == 0
+                           ? name_of(page, json)
+                           : http_page_parts_text(page, json_object_get(json, "title"));
 
-    while (end > 0 && path.data[end - 1] == '/')
-        end--;
-    for (start = end; start > 0 && path.data[start - 1] != '/';)
-        start--;
-    return span_of(path.data + start, end - start);
+    return text[0] ? span_of_str(text) : title_of_route(page);
 }
 
 static void put_page(struct http_exchange *exchange, const json_t *json)
 {
     static const char *const elsewhere[] = {"type", "title", "links", NULL};
     struct http_page_parts page = http_page_parts_of(exchange, NULL, NULL);
-    const char *text = title_of(&page, json);
-    struct span title = text[0] ? span_of_str(text) : path_end(exchange);
+    struct span title = title_of(&page, json);
 
     http_page_parts_begin(&page, exchange->reply.status, title);
     put_way(&page);

@@ -344,16 +344,20 @@ static void put_choices(const struct search *search)
 
     if (!search->typed || (search->place && search->count == 1))
         return;
-    buffer_put_str(out, "<div class=\"note\"><p>");
+    buffer_put_str(out, "<div class=\"note\">");
     if (search->count == 0) {
-        buffer_printf(out, "%s <strong>", http_page_parts_word(page, WORD_NO_SUCH_PLACE));
+        buffer_printf(out, "<h1 class=\"found\">%s <strong>",
+                      http_page_parts_word(page, WORD_NO_SUCH_PLACE));
         html_span(out, search->text);
-        buffer_printf(out, "</strong>. %s</p></div>\n",
+        buffer_printf(out, "</strong></h1>\n<p>%s</p></div>\n",
                       http_page_parts_word(page, WORD_NO_SUCH_PLACE_HELP));
         return;
     }
-    buffer_printf(out, "%s</p>\n<ul>\n",
-                  http_page_parts_word(page, search->place ? WORD_OR_DID_YOU_MEAN : WORD_WHICH));
+    if (search->place)
+        buffer_printf(out, "<p>%s</p>\n<ul>\n", http_page_parts_word(page, WORD_OR_DID_YOU_MEAN));
+    else
+        buffer_printf(out, "<h1 class=\"found\">%s</h1>\n<ul>\n",
+                      http_page_parts_word(page, WORD_WHICH));
     for (size_t i = 0; i < shown; i++) {
         if (search->choices[i] == search->place)
             continue;
@@ -399,11 +403,11 @@ static enum torg_err put_card(const struct search *search, const struct rtree_hi
         err = http_page_parts_feature(&document, &feature, &properties);
     if (err)
         return err;
-    buffer_put_str(out, "<li class=\"card\"><h3><a ");
+    buffer_put_str(out, "<li class=\"card\"><h2><a ");
     http_page_parts_href(page, &document);
     buffer_put_u8(out, '>');
     html_text(out, http_page_parts_text(page, json_object_get(properties, "name")));
-    buffer_put_str(out, "</a></h3>");
+    buffer_put_str(out, "</a></h2>");
     if (hit->distance_m >= 0) {
         buffer_put_str(out, "<span class=\"distance\">");
         http_words_put_distance(out, page->language, hit->distance_m);
@@ -432,14 +436,14 @@ static void put_heading(const struct search *search, const struct query_page *hi
     struct buffer *out = page->out;
     uint32_t offset = search->params->query.offset;
 
-    buffer_put_str(out, "<h2>");
+    buffer_put_str(out, "<h1 class=\"found\">");
     if (search->place) {
         buffer_printf(out, "%s ", http_page_parts_word(page, WORD_NEAR));
         put_place_name(out, search->place);
     } else {
         buffer_put_str(out, http_page_parts_word(page, WORD_SHOWN_NOW));
     }
-    buffer_put_str(out, "</h2>\n");
+    buffer_put_str(out, "</h1>\n");
     if (hits->count > 0)
         buffer_printf(out, "<p class=\"count\">%u–%zu %s %llu</p>\n", offset + 1,
                       offset + hits->count, http_page_parts_word(page, WORD_OF),

@@ -55,6 +55,9 @@ def checked(text):
     assert not parser.open, parser.open
     assert len(parser.ids) == len(set(parser.ids)), parser.ids
     assert "script" not in parser.tags
+    levels = [int(tag[1]) for tag in parser.tags if re.fullmatch("h[1-6]", tag)]
+    assert levels.count(1) == 1 and levels[0] == 1, levels  # who hears the page goes by these
+    assert all(b <= a + 1 for a, b in zip(levels, levels[1:])), levels
     return text
 
 
@@ -105,6 +108,9 @@ def test_every_resource_has_a_page():
                 pages[lang] = checked(answer.body.decode())
                 assert f'<html lang="{lang}">' in pages[lang]
             assert pages["sv"] != pages["en"], path
+            headings = [re.search("<h1>(.+?)</h1>", page)[1] for page in pages.values()]
+            named = path == "/torg/v1/" or path.endswith(item)  # by its operator, or by who wrote it
+            assert named or headings[0] != headings[1], (path, headings)
             browser = node.get(path + ("?q=rum" if query else ""),
                                headers={"Accept": "text/html,*/*;q=0.8", "Accept-Language": "en-GB"})
             assert '<html lang="en">' in browser.body.decode(), path
