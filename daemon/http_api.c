@@ -208,15 +208,16 @@ static const struct field {
      0},
 };
 
-static bool shows_listings(const struct http_route *route)
+/* Listings, and documents that seldom change. */
+static bool has_tag(const struct http_route *route)
 {
-    return route->method == HTTP_GET && (route->params >> HTTP_PARAM_CRS & 1);
+    return route->method == HTTP_GET && (route->steady || (route->params >> HTTP_PARAM_CRS & 1));
 }
 
 static bool field_applies(const struct field *field, const struct http_route *route)
 {
     if (field->methods == 0)
-        return shows_listings(route);
+        return has_tag(route);
     return route->access == HTTP_ACCESS_EDITOR && (field->methods & route->method);
 }
 
@@ -340,7 +341,7 @@ static void put_responses(const struct api *api, const struct http_route *route)
         json_out_end(out, '}');
     }
     json_out_end(out, '}');
-    if (shows_listings(route)) {
+    if (has_tag(route)) {
         json_out_begin(out, "304", '{');
         json_out_text(out, "description", say(api, "304", "What If-None-Match names still holds."));
         json_out_end(out, '}');

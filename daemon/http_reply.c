@@ -12,6 +12,7 @@
 #include "daemon/http_gzip.h"
 #include "daemon/http_page.h"
 #include "daemon/http_router.h"
+#include "daemon/http_tag.h"
 #include "daemon/http_texts.h"
 #include "daemon/http_workers.h"
 #include "daemon/log.h"
@@ -394,15 +395,18 @@ void http_reply_error(struct http_exchange *exchange, enum torg_err err)
 
 /* ---- what goes out ---- */
 
+static bool is_steady(const struct http_exchange *exchange)
+{
+    return exchange->route && exchange->route->steady && exchange->reply.status == 200;
+}
+
 static bool compress_body(struct http_exchange *exchange)
 {
     struct http_worker *worker = exchange->worker;
 
     if (!worker->gzip && http_gzip_new(&worker->gzip))
         return false;
-    return http_gzip_body(worker->gzip, &exchange->reply.body,
-                          exchange->route && exchange->route->steady &&
-                              exchange->reply.status == 200);
+    return http_gzip_body(worker->gzip, &exchange->reply.body, is_steady(exchange));
 }
 
 static void put_security_fields(const struct http_exchange *exchange, struct buffer *out)
@@ -444,6 +448,8 @@ enum torg_err http_reply_finish(struct http_exchange *exchange, struct buffer *r
     struct http_reply *reply = &exchange->reply;
     bool compressed = false;
 
+    if (is_steady(exchange))
+        http_tag_document(exchange);
     if (reply->body.size >= GZIP_BYTES_MIN && !reply->has_etag && !reply->more &&
         http_router_accepts_gzip(&exchange->request))
         compressed = compress_body(exchange);

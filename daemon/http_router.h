@@ -38,7 +38,7 @@ struct http_route {
     uint64_t required;         /* of params: refused without */
     bool form;                 /* empty parameters count as absent */
     const char *const *bodies; /* media types of the body, NULL-terminated; NULL: no body */
-    bool steady;               /* the answer changes seldom: compressed, it is kept */
+    bool steady;               /* the answer changes seldom: it has a tag, and is kept compressed */
     size_t body_max;           /* bytes; 0: HTTP_BODY_BYTES_MAX */
     const char *name;          /* operationId; NULL: not in the API document */
     const char *summary;

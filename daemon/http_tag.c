@@ -9,6 +9,7 @@
 #include "index/store.h"
 
 #define HASH_BYTES crypto_shorthash_siphashx24_BYTES
+#define TAG_TEXT_SIZE (2 * HASH_BYTES + 3)
 #define MS_PER_MINUTE 60000
 static_assert(HTTP_TAG_KEY_BYTES == crypto_shorthash_siphashx24_KEYBYTES, "SipHash's key");
 
@@ -37,6 +38,28 @@ bool http_tag_known(const struct http_exchange *exchange, const char *quoted)
         }
     }
     return false;
+}
+
+/* digest in hex digits and quotes. */
+static void quote(const uint8_t digest[HASH_BYTES], char ret_quoted[TAG_TEXT_SIZE])
+{
+    ret_quoted[0] = '"';
+    hex_encode(digest, HASH_BYTES, ret_quoted + 1);
+    ret_quoted[2 * HASH_BYTES + 1] = '"';
+    ret_quoted[2 * HASH_BYTES + 2] = '\0';
+}
+
+/* The weak tag goes into the reply; true, with status 304, if the client has it. */
+static bool answer_known(struct http_exchange *exchange, const uint8_t digest[HASH_BYTES])
+{
+    char quoted[TAG_TEXT_SIZE];
+
+    quote(digest, quoted);
+    http_reply_field_of(exchange, "ETag", "W/", quoted, NULL);
+    if (!http_tag_known(exchange, quoted))
+        return false;
+    http_reply_begin(exchange, 304, NULL);
+    return true;
 }
 
 void http_tag_key_new(uint8_t ret_key[HTTP_TAG_KEY_BYTES])
@@ -89,7 +112,6 @@ bool http_tag_list(struct http_exchange *exchange, const struct kv *kv,
     const uint8_t *key = exchange->worker->tag_key;
     const struct http_params *params = &exchange->params;
     uint8_t digest[HASH_BYTES];
-    char quoted[2 * HASH_BYTES + 3] = "\"";
     struct material material = {
         .snapshot = store_snapshot(kv),
         .form =
@@ -107,12 +129,13 @@ bool http_tag_list(struct http_exchange *exchange, const struct kv *kv,
     hash(key, exchange->request.query, material.query);
     hash(key, exchange->client.host, material.host);
     hash(key, span_of(&material, sizeof(material)), digest);
-    hex_encode(digest, sizeof(digest), quoted + 1);
-    quoted[2 * HASH_BYTES + 1] = '"';
-    quoted[2 * HASH_BYTES + 2] = '\0';
-    http_reply_field_of(exchange, "ETag", "W/", quoted, NULL);
-    if (!http_tag_known(exchange, quoted))
-        return false;
-    http_reply_begin(exchange, 304, NULL);
-    return true;
+    return answer_known(exchange, digest);
+}
+
+void http_tag_document(struct http_exchange *exchange)
+{
+    uint8_t digest[HASH_BYTES];
+
+    hash(exchange->worker->tag_key, buffer_span(&exchange->reply.body), digest);
+    (void)answer_known(exchange, digest);
 }

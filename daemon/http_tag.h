@@ -31,5 +31,10 @@ void http_tag_key_new(uint8_t ret_key[HTTP_TAG_KEY_BYTES]);
  */
 bool http_tag_list(struct http_exchange *exchange, const struct kv *kv,
                    const struct http_origins *origins);
+/*
+ * The reply's body, which seldom changes, is whole: a tag of its bytes goes into the
+ * reply, weak, for they may go out compressed. If the client has it, the reply is 304.
+ */
+void http_tag_document(struct http_exchange *exchange);
 
 #endif

@@ -678,6 +678,39 @@ static void test_lists_have_tags(void **state)
     http_answer_done(&answer);
 }
 
+/* What seldom changes is not sent again to who has kept it, compressed or not. */
+static void test_documents_have_tags(void **state)
+{
+    static const char *const targets[] = {
+        BASE, BASE "/api", BASE "/conformance", BASE "/collections/offers/schema", "/torg.css",
+    };
+    struct http_answer answer = {0};
+    struct http_world *world = *state;
+    char line[200], etag[64], fields[200];
+
+    for (size_t i = 0; i < ARRAY_SIZE(targets); i++) {
+        (void)snprintf(line, sizeof(line), "GET %s", targets[i]);
+        http_client_request(world, line, "", NULL, &answer);
+        assert_int_equal(answer.status, 200);
+        (void)snprintf(etag, sizeof(etag), "%s", http_answer_field(&answer, "ETag"));
+        assert_int_equal(strncmp(etag, "W/\"", 3), 0);
+        (void)snprintf(fields, sizeof(fields), "Accept-Encoding: gzip\r\nIf-None-Match: %s\r\n",
+                       etag);
+        http_client_request(world, line, fields, NULL, &answer);
+        assert_int_equal(answer.status, 304);
+        assert_int_equal(answer.body.size, 0);
+        assert_null(http_answer_field(&answer, "Content-Encoding"));
+        (void)snprintf(fields, sizeof(fields), "Accept-Language: en\r\nIf-None-Match: %s\r\n",
+                       etag);
+        http_client_request(world, line, fields, NULL, &answer);
+        /* Other words are other bytes; the standards that hold and the style have none. */
+        assert_int_equal(answer.status, i == 2 || i == 4 ? 304 : 200);
+    }
+    http_client_request(world, "GET " BASE "/api?f=xml", "If-None-Match: *\r\n", NULL, &answer);
+    assert_problem(&answer, 400);
+    http_answer_done(&answer);
+}
+
 static void test_a_listing_lives_and_dies(void **state)
 {
     struct http_answer answer = {0};
@@ -1541,6 +1574,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_gzip, http_world_setup, http_world_teardown),
         cmocka_unit_test_setup_teardown(test_federation, http_world_setup, http_world_teardown),
         cmocka_unit_test_setup_teardown(test_lists_have_tags, http_world_setup,
+                                        http_world_teardown),
+        cmocka_unit_test_setup_teardown(test_documents_have_tags, http_world_setup,
                                         http_world_teardown),
         cmocka_unit_test_setup_teardown(test_a_listing_lives_and_dies, http_world_setup,
                                         http_world_teardown),
