@@ -3,7 +3,6 @@
 
 #include "daemon/http_link.h"
 #include "daemon/http_reply.h"
-#include "daemon/http_words.h"
 #include "protocol/listing_ical.h"
 #include "protocol/listing_jsonld.h"
 

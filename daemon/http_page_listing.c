@@ -7,7 +7,6 @@
 #include "daemon/http_page.h"
 #include "daemon/http_page_parts.h"
 #include "daemon/http_personal.h"
-#include "daemon/http_reply.h"
 #include "index/store.h"
 
 /* One listing's page. */

@@ -5,7 +5,6 @@
 
 #include "daemon/html.h"
 #include "daemon/http_reply.h"
-#include "index/store.h"
 #include "protocol/gazetteer.h"
 
 struct http_page_parts http_page_parts_of(struct http_exchange *exchange, const struct kv *kv,

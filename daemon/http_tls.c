@@ -3,7 +3,6 @@
 
 #include <openssl/err.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
-#include <errno.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>

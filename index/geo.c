@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include "index/geo.h"
 
-#include <assert.h>
 #include <geodesic.h>
 #include <math.h>
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include <geos_c.h>
-#include <stdarg.h>
 #include <stdlib.h>
 
 #include "tests/bench/bench.h"

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "daemon/admin_import.h"
-#include "protocol/listing.h"
 #include "protocol/num.h"
 #include "tests/bench/bench_measure.h"
 #include "tests/bench/server.h"

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include <assert.h>
-#include <stdlib.h>
 
-#include "protocol/limits.h"
 #include "protocol/listing_csv.h"
 #include "protocol/listing_geojson.h"
 #include "protocol/profile.h"

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include <assert.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "protocol/sync.h"

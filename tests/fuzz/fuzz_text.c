@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "index/text_internal.h"
-#include "protocol/letters.h"
 #include "tests/support/kv_mem.h"
 
 /*

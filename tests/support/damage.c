@@ -14,7 +14,6 @@
  *   foreign   an entry that belongs to nothing stands beside it
  * TABLE is a number of enum kv_table. Exit 3: the table is empty.
  */
-#define KEY_BYTES_MAX 511
 
 struct entry {
     struct buffer key, value;

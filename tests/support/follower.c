@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include "tests/support/follower.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "tests/support/test.h"

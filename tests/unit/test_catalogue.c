@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include "index/catalogue.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 

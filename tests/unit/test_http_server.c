@@ -14,7 +14,6 @@
 #include "daemon/http_conn.h"
 #include "daemon/http_params.h"
 #include "daemon/http_workers.h"
-#include "protocol/listing_geojson.h"
 #include "tests/support/http_world.h"
 
 /*

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include "protocol/ident.h"
 
-#include "protocol/limits.h"
 #include "tests/support/test.h"
 
 /* The numbers are signed: a name that slides to another number moves listings. */

@@ -7,7 +7,6 @@
 #include "protocol/listing_geojson.h"
 #include "protocol/listing_value.h"
 #include "protocol/profile.h"
-#include "tests/support/listing_random.h"
 #include "tests/support/test.h"
 
 static struct problems problems;

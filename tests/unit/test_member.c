@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include "protocol/listing.h"
 #include "protocol/member.h"
-#include "protocol/profile.h"
 #include "tests/support/roster.h"
 #include "tests/support/test.h"
 #include "tests/support/town.h"

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
-#include "index/aggregate.h"
 #include "index/query.h"
 
 #include <inttypes.h>

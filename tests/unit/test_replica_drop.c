@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
-#include <stdlib.h>
 
 #include "tests/support/follower.h"
 #include "tests/support/test.h"

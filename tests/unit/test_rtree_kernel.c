@@ -2,7 +2,6 @@
 #include "index/rtree_kernel.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 #include "tests/support/test.h"
 

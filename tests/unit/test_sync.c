@@ -2,7 +2,6 @@
 #include "tests/support/test.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 
 #include "protocol/replica_internal.h"
 #include "tests/support/nodes.h"

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include "tests/support/test.h"
 
-#include "protocol/session.h"
 #include "tests/support/table.h"
 
 /*

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include "tests/support/test.h"
 
-#include <inttypes.h>
-
 #include "tests/support/nodes.h"
 #include "tests/support/roster.h"
 #include "tests/support/table.h"

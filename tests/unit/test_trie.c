@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include "protocol/trie.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "protocol/seal.h"
