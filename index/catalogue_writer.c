@@ -15,11 +15,15 @@
  * constant. A large tree would hold the commit up, so there it is done only
  * when one commit brings that many; else catalogue_repack mends it in between.
  * Nor does a commit of few edits pay for what the others before it have done.
+ * What large batches leave behind, as those of a first copy, lies over what the
+ * batches before have left (rtree_graft.h), so every quarter is packed, too.
  */
 #define WRITER_PACK_EDITS_MIN 1024
 #define WRITER_PACK_FRACTION 8
 #define WRITER_PACK_LARGE 65536
 #define WRITER_PACK_COUNT_MIN 64
+#define WRITER_PACK_GROWN_FRACTION 4
+#define WRITER_PACK_BATCH_FRACTION 128
 /* Packing needs all items in memory, 72 bytes each: past this, only single edits. */
 #define WRITER_PACK_ITEMS_MAX 4000000
 /* So many inserts are sorted together. */
@@ -531,6 +535,18 @@ static enum torg_err flush_edits(const struct catalogue_writer *writer, struct k
     return err == TORG_E_NOT_FOUND || err == TORG_E_INVALID ? TORG_E_CORRUPT : err;
 }
 
+/* Of so many rows, so many edits since the tree was packed, the last of them in this batch. */
+static bool pack_is_due(uint64_t rows, uint64_t edits, uint64_t batch)
+{
+    if (batch < WRITER_PACK_COUNT_MIN || edits < WRITER_PACK_EDITS_MIN ||
+        rows > WRITER_PACK_ITEMS_MAX)
+        return false;
+    if (edits >= rows / WRITER_PACK_GROWN_FRACTION && batch >= rows / WRITER_PACK_BATCH_FRACTION)
+        return true;
+    return edits >= rows / WRITER_PACK_FRACTION &&
+           (rows <= WRITER_PACK_LARGE || batch >= rows / WRITER_PACK_FRACTION);
+}
+
 static enum torg_err flush_tree(struct catalogue_writer *writer, struct kv *kv, uint8_t collection,
                                 bool placed)
 {
@@ -550,10 +566,7 @@ static enum torg_err flush_tree(struct catalogue_writer *writer, struct kv *kv, 
         count += edit_at(writer, i).tree == tree;
     edits += count;
     /* The rows are the truth: a packed tree needs none of the edits. */
-    if (count >= WRITER_PACK_COUNT_MIN && edits >= WRITER_PACK_EDITS_MIN &&
-        edits >= rows / WRITER_PACK_FRACTION &&
-        (rows <= WRITER_PACK_LARGE || count >= rows / WRITER_PACK_FRACTION) &&
-        rows <= WRITER_PACK_ITEMS_MAX)
+    if (pack_is_due(rows, edits, count))
         return catalogue_writer_pack(kv, collection, placed);
     err = flush_edits(writer, kv, tree, (size_t)count);
     return err ? err : catalogue_count_put(kv, CATALOGUE_COUNT_EDITS, tree, 0, edits);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "index/rtree_curve.h"
+#include "index/rtree_graft.h"
 #include "index/rtree_pending.h"
 #include "index/rtree_stem.h"
 #include "index/rtree_themes.h"
@@ -165,6 +166,40 @@ static enum torg_err batch_run(struct change *change, const struct rtree_edit *e
     return err;
 }
 
+/* So many inserts that nodes get leaves of them. */
+static enum torg_err batch_graft(struct change *change, const struct rtree_edit *edits,
+                                 const struct rtree_place *places, size_t count)
+{
+    struct rtree_pages *pages = &change->pages;
+    struct rtree_entry *entries;
+    enum torg_err err = TORG_OK;
+
+    if (count > UINT32_MAX - pages->record.root.items)
+        return TORG_E_TOO_BIG;
+    entries = malloc(count * sizeof(*entries));
+    if (!entries)
+        return TORG_E_NOMEM;
+    for (size_t i = 0; i < count && !err; i++) {
+        err = rtree_item_pack(pages->kv, pages->collection, &pages->combinations,
+                              &edits[places[i].item].item, &entries[i]);
+        if (!err)
+            change_touch(change, &entries[i].themes);
+    }
+    if (!err)
+        err = rtree_graft(pages, entries, count);
+    pages->record.root.items += count;
+    free(entries);
+    return err;
+}
+
+static enum torg_err batch_insert(struct change *change, const struct rtree_edit *edits,
+                                  const struct rtree_place *places, size_t count)
+{
+    if (count >= RTREE_GRAFT_MIN && change->pages.record.root.height > 1)
+        return batch_graft(change, edits, places, count);
+    return batch_run(change, edits, places, count, false);
+}
+
 /* All of them at once, none of which waits. */
 static enum torg_err batch_apply(struct rtree *tree, const struct rtree_edit *edits, size_t count)
 {
@@ -191,7 +226,7 @@ static enum torg_err batch_apply(struct rtree *tree, const struct rtree_edit *ed
     if (!err)
         err = batch_run(change, edits, removed, removed_count, true);
     if (!err)
-        err = batch_run(change, edits, inserted, inserted_count, false);
+        err = batch_insert(change, edits, inserted, inserted_count);
     if (!err)
         err = change_finish(change);
 done:

@@ -369,7 +369,7 @@ static enum torg_err leaves_write(struct rtree_pages *pages, const struct rtree_
 
 /* ---- counts ---- */
 
-static enum torg_err count_leaf(struct rtree_pages *pages, uint32_t number, uint32_t *counts)
+enum torg_err rtree_pack_count_leaf(struct rtree_pages *pages, uint32_t number, uint32_t *counts)
 {
     struct rtree_node leaf;
     enum torg_err err;
@@ -403,8 +403,8 @@ enum torg_err rtree_pack_count(struct rtree_pages *pages, uint32_t number, unsig
     for (unsigned i = 0; !err && i < node.count; i++) {
         uint32_t child = rtree_node_u32(node.child, i);
 
-        err =
-            level == 1 ? count_leaf(pages, child, sum) : rtree_pages_counts_add(pages, child, sum);
+        err = level == 1 ? rtree_pack_count_leaf(pages, child, sum)
+                         : rtree_pages_counts_add(pages, child, sum);
     }
     if (!err)
         err = rtree_pages_counts(pages, number, &counts);

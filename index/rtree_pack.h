@@ -37,5 +37,7 @@ enum torg_err rtree_pack_level(struct rtree_pages *pages, unsigned level, bool c
 
 /* The counts by theme of an inner node from its children. pages holds them already. */
 enum torg_err rtree_pack_count(struct rtree_pages *pages, uint32_t number, unsigned level);
+/* Add how many items of a leaf have each theme to counts, THEME_BITS of them. */
+enum torg_err rtree_pack_count_leaf(struct rtree_pages *pages, uint32_t number, uint32_t *counts);
 
 #endif

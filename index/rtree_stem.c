@@ -22,17 +22,16 @@ struct rtree_stem rtree_stem_of(struct rtree_pages *pages, int theme)
     return (struct rtree_stem){pages, &own->height, &own->root, &own->edits, false};
 }
 
-static void edits_add(uint32_t *edits)
+static void edits_add(uint32_t *edits, uint32_t count)
 {
-    if (*edits < UINT32_MAX)
-        ++*edits;
+    *edits = *edits < UINT32_MAX - count ? *edits + count : UINT32_MAX;
 }
 
-static void node_edited(uint8_t *bytes)
+static void node_edited(uint8_t *bytes, uint32_t count)
 {
     uint32_t edits = rtree_node_edits(bytes);
 
-    edits_add(&edits);
+    edits_add(&edits, count);
     rtree_node_edits_set(bytes, edits);
 }
 
@@ -88,6 +87,25 @@ static enum torg_err node_unpack(struct rtree_stem *stem, const struct rtree_nod
 }
 
 /* ---- insertion ---- */
+
+/* What comes below a node: an item, or a leaf that has so many items of each theme. */
+struct gain {
+    const struct rtree_entry *entry;
+    const uint32_t *counts; /* NULL: an item */
+};
+
+static enum torg_err node_gain(struct rtree_stem *stem, uint32_t number, const struct gain *gain)
+{
+    uint32_t *counts;
+    enum torg_err err;
+
+    if (!stem->counted || !gain->counts)
+        return node_count(stem, number, &gain->entry->themes, true);
+    err = rtree_pages_counts(stem->pages, number, &counts);
+    for (unsigned bit = 0; bit < THEME_BITS && !err; bit++)
+        counts[bit] += gain->counts[bit];
+    return err;
+}
 
 /* What became of a node: itself, and the sibling that was split off. */
 struct grown {
@@ -158,13 +176,13 @@ static enum torg_err root_grow(struct rtree_stem *stem, const struct grown *grow
     return stem->counted ? rtree_pack_count(stem->pages, number, *stem->height - 1) : TORG_OK;
 }
 
-/* Where the item goes: the nodes of the path are held from here on. */
+/* From the root down to the node of a level below which the entry goes. */
 static enum torg_err path_choose(struct rtree_stem *stem, const struct rtree_entry *entry,
-                                 struct rtree_path *path)
+                                 unsigned down_to, struct rtree_path *path)
 {
     uint32_t number = *stem->root;
 
-    for (unsigned level = *stem->height - 1; level > 0; level--) {
+    for (unsigned level = *stem->height - 1; level > down_to; level--) {
         struct rtree_node node;
         enum torg_err err = rtree_pages_view(stem->pages, number, level, &node);
 
@@ -174,7 +192,7 @@ static enum torg_err path_choose(struct rtree_stem *stem, const struct rtree_ent
         path->index[level] = rtree_shape_choose(&node, entry);
         number = rtree_node_u32(node.child, path->index[level]);
     }
-    path->number[0] = number;
+    path->number[down_to] = number;
     return TORG_OK;
 }
 
@@ -194,10 +212,23 @@ static enum torg_err leaf_insert(struct rtree_stem *stem, uint32_t number,
     return TORG_OK;
 }
 
+/* An inner node gets one more child. */
+static enum torg_err child_append(struct rtree_stem *stem, uint8_t *bytes,
+                                  const struct rtree_entry *child, const struct gain *gain,
+                                  struct grown *grown)
+{
+    struct rtree_node node = rtree_node_view(bytes);
+
+    if (node.count == RTREE_INNER_MAX)
+        return node_split(stem, bytes, child, grown);
+    rtree_node_append(bytes, child);
+    grown->split = false;
+    return node_gain(stem, node.number, gain);
+}
+
 /* One level up: the child's entry grows, or two take its place. */
 static enum torg_err node_insert(struct rtree_stem *stem, const struct rtree_path *path,
-                                 unsigned level, const struct rtree_entry *entry,
-                                 struct grown *grown)
+                                 unsigned level, const struct gain *gain, struct grown *grown)
 {
     struct rtree_entry child;
     struct rtree_node node;
@@ -207,32 +238,39 @@ static enum torg_err node_insert(struct rtree_stem *stem, const struct rtree_pat
     err = rtree_pages_edit(stem->pages, path->number[level], level, &bytes);
     if (err)
         return err;
-    node_edited(bytes);
+    node_edited(bytes, gain->entry->count);
     node = rtree_node_view(bytes);
     if (!grown->split) {
         child = rtree_node_child(&node, path->index[level]);
-        rtree_node_add(&child, entry);
+        rtree_node_add(&child, gain->entry);
         rtree_node_set(bytes, path->index[level], &child);
-        return node_count(stem, node.number, &entry->themes, true);
+        return node_gain(stem, node.number, gain);
     }
     rtree_node_set(bytes, path->index[level], &grown->self);
-    if (node.count == RTREE_INNER_MAX) {
-        child = grown->sibling;
-        return node_split(stem, bytes, &child, grown);
-    }
-    rtree_node_append(bytes, &grown->sibling);
-    grown->split = false;
-    return node_count(stem, node.number, &entry->themes, true);
+    child = grown->sibling;
+    return child_append(stem, bytes, &child, gain, grown);
+}
+
+/* The same from a level up to the root, and a new one where that was split. */
+static enum torg_err path_insert(struct rtree_stem *stem, const struct rtree_path *path,
+                                 unsigned level, const struct gain *gain, struct grown *grown)
+{
+    enum torg_err err = TORG_OK;
+
+    for (; level < *stem->height && !err; level++)
+        err = node_insert(stem, path, level, gain, grown);
+    return !err && grown->split ? root_grow(stem, grown) : err;
 }
 
 enum torg_err rtree_stem_insert(struct rtree_stem *stem, const struct rtree_entry *entry)
 {
+    const struct gain gain = {.entry = entry};
     struct rtree_path path;
     struct grown grown;
     uint8_t *bytes;
     enum torg_err err;
 
-    edits_add(stem->edits);
+    edits_add(stem->edits, 1);
     if (*stem->height == 0) {
         err = rtree_pages_new(stem->pages, 0, stem->counted, stem->root, &bytes);
         if (err)
@@ -241,14 +279,46 @@ enum torg_err rtree_stem_insert(struct rtree_stem *stem, const struct rtree_entr
         *stem->height = 1;
         return TORG_OK;
     }
-    err = path_choose(stem, entry, &path);
+    err = path_choose(stem, entry, 0, &path);
     if (!err)
         err = leaf_insert(stem, path.number[0], entry, &grown);
-    for (unsigned level = 1; level < *stem->height && !err; level++)
-        err = node_insert(stem, &path, level, entry, &grown);
-    if (!err && grown.split)
-        err = root_grow(stem, &grown);
+    return err ? err : path_insert(stem, &path, 1, &gain, &grown);
+}
+
+enum torg_err rtree_stem_choose(struct rtree_stem *stem, const struct rtree_entry *entry,
+                                uint32_t *ret_number)
+{
+    struct rtree_path path;
+    enum torg_err err;
+
+    assert(*stem->height > 1);
+    err = path_choose(stem, entry, 1, &path);
+    if (!err)
+        *ret_number = path.number[1];
     return err;
+}
+
+enum torg_err rtree_stem_adopt(struct rtree_stem *stem, const struct rtree_entry *leaf)
+{
+    uint32_t counts[THEME_BITS] = {0};
+    const struct gain gain = {leaf, counts};
+    struct rtree_path path;
+    struct grown grown;
+    uint8_t *bytes;
+    enum torg_err err;
+
+    assert(*stem->height > 1);
+    edits_add(stem->edits, leaf->count);
+    err = path_choose(stem, leaf, 1, &path);
+    if (!err && stem->counted)
+        err = rtree_pack_count_leaf(stem->pages, leaf->child, counts);
+    if (!err)
+        err = rtree_pages_edit(stem->pages, path.number[1], 1, &bytes);
+    if (err)
+        return err;
+    node_edited(bytes, leaf->count);
+    err = child_append(stem, bytes, leaf, &gain, &grown);
+    return err ? err : path_insert(stem, &path, 2, &gain, &grown);
 }
 
 /* ---- removal ---- */
@@ -329,7 +399,7 @@ static enum torg_err node_remove(struct rtree_stem *stem, const struct rtree_pat
     err = rtree_pages_edit(stem->pages, path->number[level], level, &bytes);
     if (err)
         return err;
-    node_edited(bytes);
+    node_edited(bytes, 1);
     if (*gone)
         rtree_node_remove(bytes, path->index[level]);
     else
@@ -406,7 +476,7 @@ enum torg_err rtree_stem_remove(struct rtree_stem *stem, const struct rtree_item
                            ret_entry);
     if (err)
         return err;
-    edits_add(stem->edits);
+    edits_add(stem->edits, 1);
     rtree_node_remove(bytes, path.index[0]);
     err = node_settle(stem, bytes, &gone, &self);
     for (unsigned level = 1; level < *stem->height && !err; level++)

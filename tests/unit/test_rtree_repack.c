@@ -230,6 +230,57 @@ static void test_any_history_comes_out_like_packed(void **state)
     town_done(&town);
 }
 
+/* Leaves of a large batch lie over those that are there: they must be found, and mended in the end.
+ */
+static void test_large_batches(void **state)
+{
+    struct town town = town_new(0x74, 40000);
+
+    (void)state;
+    town.tree = (struct rtree){.kv = &town.kv, .collection = COLLECTION};
+    for (size_t begin = 0; begin < 36000; begin += 6000) {
+        town_edit(&town, begin, begin + 6000, false);
+        town_check(&town);
+    }
+    for (int round = 0; round < 3; round++) {
+        town_edit(&town, 0, 5000, true);
+        town_check(&town);
+    }
+    assert_like_packed(&town, "grown by large batches");
+    town_done(&town);
+}
+
+/* A batch that fails half-way must not lose anything either. */
+static void test_failing_batch(void **state)
+{
+    struct town town = town_new(0x75, 12000);
+
+    (void)state;
+    town.tree = (struct rtree){.kv = &town.kv, .collection = COLLECTION};
+    town_edit(&town, 0, 9000, false);
+    assert_ok(kv_mem_write_commit(&town.kv));
+    for (unsigned after = 0; after < 200; after += 7) {
+        struct rtree_edit *edits = calloc(3000, sizeof(*edits));
+        enum torg_err err;
+
+        assert_non_null(edits);
+        for (size_t i = 0; i < 3000; i++)
+            edits[i].item = town.items[9000 + i];
+        assert_ok(kv_mem_write_begin(town.mem, &town.kv));
+        kv_mem_fail_after(town.mem, after, TORG_E_FULL);
+        err = rtree_apply(&town.tree, edits, 3000);
+        assert_true(err == TORG_E_FULL || err == TORG_OK);
+        kv_mem_fail_after(town.mem, 0, TORG_OK);
+        kv_mem_write_abort(&town.kv);
+        free(edits);
+    }
+    assert_ok(kv_mem_write_begin(town.mem, &town.kv));
+    town_check(&town);
+    town_edit(&town, 9000, 12000, false);
+    town_check(&town);
+    town_done(&town);
+}
+
 /* One step must not become a rebuild: bounded work, whatever the tree. */
 static void test_all_on_one_spot(void **state)
 {
@@ -239,8 +290,9 @@ static void test_all_on_one_spot(void **state)
     town.tree = (struct rtree){.kv = &town.kv, .collection = COLLECTION};
     for (size_t i = 0; i < town.count; i++)
         town.items[i].point = town.items[i].min = town.items[i].max = town.items[0].point;
-    for (size_t begin = 0; begin < 3000; begin += 300)
+    for (size_t begin = 0; begin < 1500; begin += 300)
         town_edit(&town, begin, begin + 300, false);
+    town_edit(&town, 1500, 3000, false);
     repack(&town);
     for (int round = 0; round < 4; round++)
         town_edit(&town, 0, 300, true);
@@ -293,6 +345,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_any_history_comes_out_like_packed),
+        cmocka_unit_test(test_large_batches),
+        cmocka_unit_test(test_failing_batch),
         cmocka_unit_test(test_all_on_one_spot),
         cmocka_unit_test(test_nothing_to_do),
         cmocka_unit_test(test_failing_step),
