@@ -307,6 +307,7 @@ static enum torg_err apply_now(struct rtree *tree, const struct rtree_edit *edit
 {
     struct rtree_pending_some same = {.count = 0};
 
+    assert(count <= RTREE_PENDING_EDITS_MAX);
     for (size_t i = 0; i < count; i++) {
         if (!rtree_pending_some_has(&same, edits[i].item.document))
             same.documents[same.count++] = edits[i].item.document;

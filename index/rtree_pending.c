@@ -15,6 +15,8 @@
 #define PENDING_NUMBER 0 /* in the key of counts, where no node has it */
 
 static_assert(RTREE_PENDING_GONE_MAX % 16 == 0, "columns of what is to come begin aligned");
+static_assert(RTREE_PENDING_ADDED_MAX <= RTREE_PENDING_GONE_MAX, "room for either half");
+static_assert(RTREE_PENDING_SOME_MAX <= RTREE_PENDING_EDITS_MAX, "room for those chosen");
 
 static uint8_t pending_space(uint8_t collection)
 {
