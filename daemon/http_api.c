@@ -311,7 +311,7 @@ static bool route_may_answer(const struct http_route *route, int status)
     case 410:
         return route->method == HTTP_POST;
     case 412:
-        return writes && has_id;
+        return has_id;
     case 428:
         return has_id && (route->method & (HTTP_PUT | HTTP_PATCH));
     case 413:

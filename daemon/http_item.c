@@ -97,12 +97,15 @@ static bool any_names_listing(const struct http_request *request, const char *fi
     return false;
 }
 
+static bool is_meant(const struct http_request *request, const uint8_t etag[16])
+{
+    return !http_request_field(request, "if-match") ||
+           any_names_listing(request, "if-match", false, etag);
+}
+
 bool http_item_may_change(const struct http_request *request, const uint8_t etag[16])
 {
-    if (http_request_field(request, "if-match") &&
-        !any_names_listing(request, "if-match", false, etag))
-        return false;
-    return !any_names_listing(request, "if-none-match", true, etag);
+    return is_meant(request, etag) && !any_names_listing(request, "if-none-match", true, etag);
 }
 
 static void put_one(struct http_exchange *exchange, const struct document *document, const char *id)
@@ -130,6 +133,12 @@ static void reply_document(struct http_exchange *exchange, const struct http_ori
     char etag[ETAG_TEXT_SIZE + 1];
     char text[FEATURE_ID_SIZE + 1];
 
+    if (exchange->request.method & (HTTP_GET | HTTP_HEAD) &&
+        !is_meant(&exchange->request, document->etag)) {
+        http_reply_problem(exchange, 412, NULL,
+                           "The listing has changed since: read it again and take its ETag.");
+        return;
+    }
     etag_put(document->etag, exchange->params.crs, etag);
     feature_id_format(id, text);
     if (status == 200 && !exchange->html && http_tag_known(exchange, etag)) {
