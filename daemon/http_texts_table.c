@@ -713,6 +713,14 @@ static const struct http_text texts[] = {
     {"can reach the authorities when networks are down", "kan nå myndigheterna när näten är nere"},
     {"when and how it is opened", "när och hur den öppnas"},
     {"what it offers in a disturbance", "vad den erbjuder vid en störning"},
+    {"groups of members that it is in, such as a region",
+     "grupper av medlemmar som den är med i, som en region"},
+    {"how many listings it may publish, as agreed",
+     "hur många uppgifter den får publicera, enligt överenskommelse"},
+    {"the hash of its right charter, where two have one number",
+     "hashen av dess rätta stadga, där två har samma nummer"},
+    {"what neighbours dial to reach it: host:port",
+     "vad grannar ringer upp för att nå den: värd:port"},
 
     /* ---- values ---- */
     {"must be a web address that begins with http:// or https:// and names a host",

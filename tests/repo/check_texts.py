@@ -134,12 +134,10 @@ def said_by_tables(path, source, tokens):
 
 
 def meanings(root):
-    """A property that is missing is told with what it means."""
+    """Schemas, and errors about a property that is missing, say what it means."""
     source = open(os.path.join(root, 'protocol/listing.c'), encoding='utf-8').read()
-    for entry in re.findall(r'\{[^{}]*\.required = true[^{}]*\}', source):
-        meaning = re.search(r'\.meaning = ((?:"[^"]*"\s*)+)', entry)
-        if meaning:
-            yield ''.join(unquote(t) for t in re.findall(r'"[^"]*"', meaning.group(1)))
+    for meaning in re.findall(r'\.meaning = ((?:"[^"]*"\s*)+)', source):
+        yield ''.join(unquote(t) for t in re.findall(r'"[^"]*"', meaning))
 
 
 def said(root):
