@@ -15,14 +15,15 @@
  * constant. A large tree would hold the commit up, so there it is done only
  * when one commit brings that many; else catalogue_repack mends it in between.
  * Nor does a commit of few edits pay for what the others before it have done.
- * What large batches leave behind, as those of a first copy, lies over what the
- * batches before have left (rtree_graft.h), so every quarter is packed, too.
+ * Large batches of inserts alone, as those of a first copy, cost less than that
+ * (rtree_graft.h), but what they leave lies over what those before have left: so
+ * a large tree is packed again when a third of it came like that.
  */
 #define WRITER_PACK_EDITS_MIN 1024
 #define WRITER_PACK_FRACTION 8
 #define WRITER_PACK_LARGE 65536
 #define WRITER_PACK_COUNT_MIN 64
-#define WRITER_PACK_GROWN_FRACTION 4
+#define WRITER_PACK_GROWN_FRACTION 3
 #define WRITER_PACK_BATCH_FRACTION 128
 /* Packing needs all items in memory, 72 bytes each: past this, only single edits. */
 #define WRITER_PACK_ITEMS_MAX 4000000
@@ -536,15 +537,16 @@ static enum torg_err flush_edits(const struct catalogue_writer *writer, struct k
 }
 
 /* Of so many rows, so many edits since the tree was packed, the last of them in this batch. */
-static bool pack_is_due(uint64_t rows, uint64_t edits, uint64_t batch)
+static bool pack_is_due(uint64_t rows, uint64_t edits, uint64_t batch, bool removes)
 {
     if (batch < WRITER_PACK_COUNT_MIN || edits < WRITER_PACK_EDITS_MIN ||
         rows > WRITER_PACK_ITEMS_MAX)
         return false;
     if (edits >= rows / WRITER_PACK_GROWN_FRACTION && batch >= rows / WRITER_PACK_BATCH_FRACTION)
         return true;
-    return edits >= rows / WRITER_PACK_FRACTION &&
-           (rows <= WRITER_PACK_LARGE || batch >= rows / WRITER_PACK_FRACTION);
+    if (rows <= WRITER_PACK_LARGE)
+        return edits >= rows / WRITER_PACK_FRACTION;
+    return removes && batch >= rows / WRITER_PACK_FRACTION;
 }
 
 static enum torg_err flush_tree(struct catalogue_writer *writer, struct kv *kv, uint8_t collection,
@@ -553,6 +555,7 @@ static enum torg_err flush_tree(struct catalogue_writer *writer, struct kv *kv, 
     size_t pending = writer->pending.size / sizeof(struct writer_edit);
     uint8_t tree = catalogue_tree(collection, placed);
     uint64_t edits, rows, count = 0;
+    bool removes = false;
     enum torg_err err;
 
     if (!(writer->dirty >> tree & 1))
@@ -562,11 +565,15 @@ static enum torg_err flush_tree(struct catalogue_writer *writer, struct kv *kv, 
         err = tree_rows(kv, collection, placed, &rows);
     if (err)
         return err;
-    for (size_t i = 0; i < pending; i++)
-        count += edit_at(writer, i).tree == tree;
+    for (size_t i = 0; i < pending; i++) {
+        struct writer_edit edit = edit_at(writer, i);
+
+        count += edit.tree == tree;
+        removes = removes || (edit.tree == tree && edit.edit.removed);
+    }
     edits += count;
     /* The rows are the truth: a packed tree needs none of the edits. */
-    if (pack_is_due(rows, edits, count))
+    if (pack_is_due(rows, edits, count, removes))
         return catalogue_writer_pack(kv, collection, placed);
     err = flush_edits(writer, kv, tree, (size_t)count);
     return err ? err : catalogue_count_put(kv, CATALOGUE_COUNT_EDITS, tree, 0, edits);
