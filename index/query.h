@@ -23,7 +23,7 @@
  * and validThrough and, for an event or course with a start, not past its end.
  */
 #define QUERY_LIMIT_MAX 10000
-#define QUERY_VALUES_MAX 64 /* origins, municipalities, themes of one query */
+#define QUERY_VALUES_MAX 64 /* origins, municipalities or networks of one query */
 #define QUERY_TEXT_BYTES_MAX TEXT_QUERY_BYTES_MAX
 #define QUERY_OFFSET_MAX 1000000 /* larger: TORG_E_EXPENSIVE; a cursor costs nothing */
 #define QUERY_WORK_MAX 4000000   /* listings, rows and nodes looked at */

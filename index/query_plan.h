@@ -42,7 +42,7 @@ struct query_plan {
     uint64_t filter_before;             /* the filter's work before this query */
     struct text_query *text;            /* NULL: none is asked for */
     bool filtered;                      /* only what is in set can match */
-    struct postings_set set;            /* text, origin, municipality, network */
+    struct postings_set set;            /* what all filters leave that have postings */
     bool rows;         /* every row must be compared: some filter has nothing else */
     bool count_themes; /* trees are asked for these with the number: one walk for both */
     struct query_explain explain;

@@ -46,7 +46,7 @@ static enum torg_err query_check(const struct rtree_query *query)
 }
 
 /*
- * Days as rtree_filter_child compares them: a subtree's earliest beginning
+ * Days as rtree_filter_children compares them: a subtree's earliest beginning
  * (rounded down, at most RTREE_DAY_LOWER_MAX) with the query's end rounded
  * down, its latest end (rounded up, at least RTREE_DAY_UPPER_MIN) with the
  * query's beginning rounded up. The clamped values stand for everything
