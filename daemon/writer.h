@@ -45,7 +45,7 @@ struct writer_options {
  * The same where they replace what is held: each then changes pages of its own, which are to find
  * room in what store_room_make has made.
  */
-#define WRITER_GROUP_REPLACED_BYTES_MAX 1048576
+#define WRITER_GROUP_REPLACED_BYTES_MAX 8388608
 
 /*
  * Compares the guard with the database and starts the thread. seal_init must

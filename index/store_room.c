@@ -8,39 +8,44 @@
 
 #define HUGE_BYTES ((uintptr_t)2 << 20)
 /*
- * glibc's malloc keeps at most 64 MiB of a thread together, and can be told to do
- * so with blocks of up to 32 MiB; larger ones are the system's again when they are freed.
+ * glibc gives a thread its memory in heaps of 64 MiB. It can be told to cut blocks of
+ * less than 32 MiB from them instead of asking the system for each, and to keep heaps
+ * that are free: it drops one only when the heap before it has less room than the top pad.
  */
-#define ROOM_BLOCKS 2
-#define ROOM_BLOCK_BYTES ((size_t)28 << 20)
+#define ROOM_HEAPS 4
+#define ROOM_HEAP_BYTES ((size_t)64 << 20)
 #define ROOM_BLOCK_BYTES_MAX (32 << 20)
-#define ROOM_KEPT_BYTES (64 << 20)
+#define ROOM_BLOCK_BYTES (ROOM_BLOCK_BYTES_MAX - ((size_t)64 << 10)) /* two fill a heap */
 
 void store_room_keep(void)
 {
     (void)mallopt(M_MMAP_THRESHOLD, ROOM_BLOCK_BYTES_MAX);
-    (void)mallopt(M_TRIM_THRESHOLD, ROOM_KEPT_BYTES);
+    (void)mallopt(M_TRIM_THRESHOLD, (int)ROOM_HEAP_BYTES);
+    (void)mallopt(M_TOP_PAD, (int)ROOM_HEAP_BYTES);
 }
 
-/* A wish: without it, it is only slower. */
-static void wish_huge(void *block, size_t size)
+/* A wish: without it, it is only slower. To the edges of the heap, which are edges of huge pages.
+ */
+static void wish_huge(uintptr_t from, uintptr_t to)
 {
-    uintptr_t from = ((uintptr_t)block + HUGE_BYTES - 1) & ~(HUGE_BYTES - 1);
-    uintptr_t to = ((uintptr_t)block + size) & ~(HUGE_BYTES - 1);
-
+    from &= ~(HUGE_BYTES - 1);
+    to = (to + HUGE_BYTES - 1) & ~(HUGE_BYTES - 1);
     (void)madvise((void *)from, to - from, MADV_HUGEPAGE);
 }
 
 void store_room_make(void)
 {
-    void *blocks[ROOM_BLOCKS];
+    char *blocks[2 * ROOM_HEAPS];
 
-    /* Both at once, so that they lie side by side, and are one when both are free. */
-    for (int i = 0; i < ROOM_BLOCKS; i++) {
+    /* All at once, so that the two of a heap lie side by side, and are one when both are free. */
+    for (int i = 0; i < 2 * ROOM_HEAPS; i++)
         blocks[i] = malloc(ROOM_BLOCK_BYTES);
-        if (blocks[i])
-            wish_huge(blocks[i], ROOM_BLOCK_BYTES);
+    for (int i = 0; i < 2 * ROOM_HEAPS; i += 2) {
+        uintptr_t first = (uintptr_t)blocks[i], second = (uintptr_t)blocks[i + 1];
+
+        if (first && second > first && second - first < 2 * ROOM_BLOCK_BYTES)
+            wish_huge(first, second + ROOM_BLOCK_BYTES);
     }
-    for (int i = 0; i < ROOM_BLOCKS; i++)
+    for (int i = 0; i < 2 * ROOM_HEAPS; i++)
         free(blocks[i]);
 }

@@ -64,12 +64,13 @@ static bool part_is_due(const struct sync *sync, const struct sync_job *job)
 /* How many parts of a reconcile may be with the writer at a time. */
 static uint32_t stores_max(const struct sync *sync, const struct sync_job *job)
 {
-    uint64_t stores = job->held / SYNC_STORES_COPY_LISTINGS;
+    bool copy = job->whole == FRAME_WHOLE_MAX;
+    uint64_t stores =
+        job->held / (copy ? SYNC_STORES_COPY_LISTINGS : SYNC_STORES_REPLACED_LISTINGS);
 
-    if (job->whole != FRAME_WHOLE_MAX || stores <= SYNC_STORES_MAX ||
-        sync->pending_count >= SYNC_STORES_COPY_MAX)
+    if (stores <= SYNC_STORES_MAX || sync->pending_count >= SYNC_STORES_LARGE_MAX)
         return SYNC_STORES_MAX;
-    return stores < SYNC_STORES_COPY_MAX ? (uint32_t)stores : SYNC_STORES_COPY_MAX;
+    return stores < SYNC_STORES_LARGE_MAX ? (uint32_t)stores : SYNC_STORES_LARGE_MAX;
 }
 
 /*

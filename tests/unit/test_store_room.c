@@ -12,7 +12,7 @@
  * That malloc asks the system for a writer's pages one by one breaks nothing and
  * is not seen, but it was half of the time of catching up.
  */
-#define PAGES 8192
+#define PAGES 49152
 #define PAGE_BYTES 4096
 
 struct growth {

@@ -1096,8 +1096,9 @@ static uint64_t commits_of(bool replaces)
     struct desk desk;
     struct gate gate;
 
-    desk_begin(&desk);
-    for (uint64_t i = 0; i < 20; i++) {
+    desk_init(&desk, 256 * MIB);
+    writer_start(&desk);
+    for (uint64_t i = 0; i < 150; i++) {
         struct buffer payload = payload_of(100 + i, 30000);
         struct local_change change = {.collection = COLLECTION_OFFERS,
                                       .id = id_of(100 + i),
