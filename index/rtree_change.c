@@ -174,7 +174,7 @@ static enum torg_err batch_graft(struct change *change, const struct rtree_edit 
     struct rtree_entry *entries;
     enum torg_err err = TORG_OK;
 
-    if (count > UINT32_MAX - pages->record.root.items)
+    if (count > UINT32_MAX || pages->record.root.items > UINT32_MAX - count)
         return TORG_E_TOO_BIG;
     entries = malloc(count * sizeof(*entries));
     if (!entries)
@@ -187,7 +187,8 @@ static enum torg_err batch_graft(struct change *change, const struct rtree_edit 
     }
     if (!err)
         err = rtree_graft(pages, entries, count);
-    pages->record.root.items += count;
+    if (!err)
+        pages->record.root.items += count;
     free(entries);
     return err;
 }

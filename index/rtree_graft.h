@@ -7,8 +7,8 @@
 /*
  * A large batch of inserts: items that go below the same node above leaves are
  * packed into leaves of their own, and the node takes these (after the bulk
- * insertion of Chen, Choubey and Rundensteiner 1998). An item then costs a tenth
- * of an insert of its own, and the leaves that are there are not written. But
+ * insertion of Chen, Choubey and Rundensteiner 1998). An item then costs a sixth
+ * of an insert of its own or less, and the leaves that are there are not written. But
  * the new leaves lie over them, and a walk has to look into both: so it is for
  * what grows fast, as a first copy does, and packing anew must follow.
  */
