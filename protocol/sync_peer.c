@@ -257,6 +257,12 @@ static enum torg_err close_link(struct sync *sync, uint32_t peer, uint32_t link,
     return TORG_OK;
 }
 
+/* Told at the door to come back later: the reason is what ended the link before. */
+static bool put_off(const struct session *session)
+{
+    return session->closed_by_peer && session->close_code == FRAME_CODE_RATE && !session->version;
+}
+
 /* The session has closed itself, or the peer has said goodbye. */
 static enum torg_err close_finish(struct sync *sync, uint32_t index)
 {
@@ -272,8 +278,9 @@ static enum torg_err close_finish(struct sync *sync, uint32_t index)
                      session->closed_by_peer ? "peer.left" : "peer.closed");
     buffer_done(&output);
     peer->status.errors++;
-    snprintf(peer->status.last_error, sizeof(peer->status.last_error), "%s%.90s",
-             session->closed_by_peer ? "it: " : "", session->close_text);
+    if (!(put_off(session) && peer->failures && peer->status.last_error[0]))
+        snprintf(peer->status.last_error, sizeof(peer->status.last_error), "%s%.90s",
+                 session->closed_by_peer ? "it: " : "", session->close_text);
     back_off(sync, peer, session);
     link_drop(sync, index);
     return err;

@@ -784,6 +784,53 @@ static void test_after_a_fault_the_peer_must_wait(void **state)
     assert_false(table->seat->closed);
 }
 
+static void table_goodbye(struct table *table, enum frame_code code, const char *text)
+{
+    struct frame frame = {.type = FRAME_GOAWAY};
+
+    frame.goaway.code = code;
+    frame.goaway.text = span_of_str(text);
+    table_say(table, &frame);
+    assert_true(table->seat->closed);
+}
+
+/* Refused at the door, before a greeting. */
+static void table_put_off(struct table *table, uint32_t link)
+{
+    struct frame frame = {.type = FRAME_GOAWAY};
+    struct buffer bytes = {0};
+
+    table->seat->link = link;
+    table->seat->closed = false;
+    table_step(table, (struct sync_event){
+                          .kind = SYNC_EVENT_CONNECTED, .link = link, .key = table_key(0x50)});
+    frame.goaway.code = FRAME_CODE_RATE;
+    frame.goaway.text = span_of_str("come back later");
+    assert_ok(frame_encode(&frame, &bytes));
+    table_raw(table, bytes.data, bytes.size);
+    assert_true(table->seat->closed);
+    buffer_done(&bytes);
+}
+
+/* It refuses whoever comes again too soon, which tells nobody what is wrong. */
+static void test_the_reason_outlives_being_put_off(void **state)
+{
+    struct table *table = *state;
+    struct sync_peer_status status;
+
+    table_goodbye(table, FRAME_CODE_VERSION, "versions 1..1 and 2..3");
+    table_put_off(table, 2);
+    sync_peer_status(table->sync, 0, &status);
+    assert_string_equal(status.last_error, "it: versions 1..1 and 2..3");
+    assert_int_equal(status.errors, 2);
+    /* Once it has taken us in, a reason of that kind is a reason. */
+    table_connect(table, 3);
+    table_greet(table);
+    table_goodbye(table, FRAME_CODE_RATE, "too much");
+    sync_peer_status(table->sync, 0, &status);
+    assert_string_equal(status.last_error, "it: too much");
+}
+
 /* 1 s doubling, +-50 %, at most 10 min; over for who has proved itself. */
 static void test_dialling_backs_off(void **state)
 {
@@ -959,6 +1006,7 @@ int main(void)
         TEST(test_a_key_that_is_not_pinned_is_refused),
         TEST(test_of_two_connections_the_smaller_keys_stays),
         TEST(test_after_a_fault_the_peer_must_wait),
+        TEST(test_the_reason_outlives_being_put_off),
         TEST(test_dialling_backs_off),
         TEST(test_a_lagging_peer_gets_the_newest_have),
         TEST(test_a_reload_closes_whom_it_does_not_name),
