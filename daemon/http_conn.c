@@ -437,6 +437,30 @@ static bool step_head(struct http_conn *conn)
     return false;
 }
 
+static void refuse_chunked(struct http_exchange *exchange, enum http_chunked_fault fault)
+{
+    switch (fault) {
+    case HTTP_CHUNKED_FRAMING:
+        http_reply_problem(exchange, 400, NULL, "The body is not in the strict chunked coding.");
+        break;
+    case HTTP_CHUNKED_EXTENSIONS:
+        http_reply_problem(exchange, 400, NULL,
+                           "The extensions of the body's chunks may have at most %d bytes.",
+                           HTTP_EXTENSION_BYTES_MAX);
+        break;
+    case HTTP_CHUNKED_TRAILERS:
+        http_reply_problem(exchange, 431, NULL,
+                           "After the body at most %d fields and %d bytes of them may come.",
+                           HTTP_TRAILER_FIELDS_MAX, HTTP_TRAILER_BYTES_MAX);
+        break;
+    case HTTP_CHUNKED_TRAILER_NAMES:
+        http_reply_problem(exchange, 400, NULL,
+                           "A field that says where the request ends or goes (Content-Length, "
+                           "Transfer-Encoding, Host and the like) stands after the body.");
+        break;
+    }
+}
+
 static bool body_failed(struct http_conn *conn, enum torg_err err)
 {
     struct http_exchange *exchange = conn->exchange;
@@ -445,7 +469,7 @@ static bool body_failed(struct http_conn *conn, enum torg_err err)
         http_reply_problem(exchange, 413, NULL, "The body may have at most %zu bytes.",
                            http_router_body_max(exchange->route));
     else if (err == TORG_E_INVALID)
-        http_reply_problem(exchange, 400, NULL, "The body is not in the strict chunked coding.");
+        refuse_chunked(exchange, conn->chunked.fault);
     else
         http_reply_error(exchange, err);
     exchange->close = true;

@@ -49,6 +49,14 @@ static const struct http_text texts[] = {
     {"The body may have at most {} bytes.", "Innehållet får ha högst {} byte."},
     {"The body is not in the strict chunked coding.",
      "Innehållet följer inte kodningen chunked till punkt och pricka."},
+    {"The extensions of the body's chunks may have at most {} bytes.",
+     "Tilläggen till innehållets delar (chunk extensions) får ha högst {} byte."},
+    {"After the body at most {} fields and {} bytes of them may come.",
+     "Efter innehållet får det komma högst {} fält, på högst {} byte."},
+    {"A field that says where the request ends or goes (Content-Length, Transfer-Encoding, Host "
+     "and the like) stands after the body.",
+     "Ett fält som säger var begäran slutar eller vart den ska (Content-Length, "
+     "Transfer-Encoding, Host och liknande) står efter innehållet."},
     {"The body did not come within 60 s.", "Innehållet kom inte inom 60 s."},
     {"The body must be a JSON object.", "Innehållet måste vara ett JSON-objekt."},
     {"The body is no JSON: {*}", "Innehållet är inte JSON: {*}"},

@@ -65,6 +65,17 @@ static bool is_token(struct span text)
     return text.size > 0;
 }
 
+/* What may stand in a field's value or in a quoted string: no control characters but the tab. */
+static bool is_text_char(uint8_t c)
+{
+    return (c >= 0x20 || c == '\t') && c != 0x7f;
+}
+
+static bool is_blank(uint8_t c)
+{
+    return c == ' ' || c == '\t';
+}
+
 /* What may stand in a path or query as it is: RFC 3986, section 3.3 and 3.4. */
 static bool is_target_char(uint8_t c)
 {
@@ -81,9 +92,9 @@ static struct span trim(struct span text)
     size_t start = 0;
     size_t end = text.size;
 
-    while (start < end && (text.data[start] == ' ' || text.data[start] == '\t'))
+    while (start < end && is_blank(text.data[start]))
         start++;
-    while (end > start && (text.data[end - 1] == ' ' || text.data[end - 1] == '\t'))
+    while (end > start && is_blank(text.data[end - 1]))
         end--;
     return span_from(text, start, end);
 }
@@ -279,7 +290,7 @@ static enum torg_err parse_field(struct span line, struct http_request *request,
     const uint8_t *colon = memchr(line.data, ':', line.size);
     struct http_field field;
 
-    if (line.data[0] == ' ' || line.data[0] == '\t')
+    if (is_blank(line.data[0]))
         return refuse(ret_refusal, 400, "a folded line stands in the head");
     if (!colon)
         return refuse(ret_refusal, 400, "a line of the head has no colon");
@@ -288,9 +299,7 @@ static enum torg_err parse_field(struct span line, struct http_request *request,
         return refuse(ret_refusal, 400, "the name of a field holds a character that it must not");
     field.value = trim(span_from(line, field.name.size + 1, line.size));
     for (size_t i = 0; i < field.value.size; i++) {
-        uint8_t c = field.value.data[i];
-
-        if ((c < 0x20 && c != '\t') || c == 0x7f)
+        if (!is_text_char(field.value.data[i]))
             return refuse(ret_refusal, 400, "a control character stands in a field");
     }
     if (request->field_count == HTTP_FIELDS_MAX)
@@ -518,47 +527,192 @@ unsigned http_request_list_quality(struct span element, struct span *ret_token)
 
 enum chunk_state {
     CHUNK_SIZE,
+    CHUNK_EXTENSION, /* white space: only the ';' may follow */
+    CHUNK_EXTENSION_BEGIN,
+    CHUNK_EXTENSION_NAME,
+    CHUNK_EXTENSION_NAME_END, /* white space: '=' or ';' may follow */
+    CHUNK_EXTENSION_VALUE,
+    CHUNK_EXTENSION_TOKEN,
+    CHUNK_EXTENSION_QUOTED,
+    CHUNK_EXTENSION_ESCAPED,
+    CHUNK_EXTENSION_END, /* the line may end, or another one begin */
     CHUNK_SIZE_LF,
     CHUNK_DATA,
     CHUNK_DATA_CR,
     CHUNK_DATA_LF,
-    CHUNK_END_CR,
+    CHUNK_TRAILER, /* a line begins after the last chunk */
+    CHUNK_TRAILER_NAME,
+    CHUNK_TRAILER_VALUE,
+    CHUNK_TRAILER_LF,
     CHUNK_END_LF,
+    CHUNK_REFUSED,
 };
+
+static enum torg_err chunk_refuse(struct http_chunked *chunked, enum http_chunked_fault fault)
+{
+    chunked->fault = fault;
+    return TORG_E_INVALID;
+}
+
+static enum torg_err chunk_expect(struct http_chunked *chunked, bool expected,
+                                  enum chunk_state next)
+{
+    if (!expected)
+        return chunk_refuse(chunked, HTTP_CHUNKED_FRAMING);
+    chunked->state = next;
+    return TORG_OK;
+}
+
+static enum chunk_state after_extension(uint8_t c)
+{
+    if (c == '\r')
+        return CHUNK_SIZE_LF;
+    if (c == ';')
+        return CHUNK_EXTENSION_BEGIN;
+    return is_blank(c) ? CHUNK_EXTENSION : CHUNK_REFUSED;
+}
+
+/* *( BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ] ): RFC 9112, 7.1.1 */
+static enum chunk_state extension_next(enum chunk_state state, uint8_t c)
+{
+    switch (state) {
+    case CHUNK_EXTENSION:
+        if (c == ';')
+            return CHUNK_EXTENSION_BEGIN;
+        return is_blank(c) ? state : CHUNK_REFUSED;
+    case CHUNK_EXTENSION_BEGIN:
+        if (is_token_char(c))
+            return CHUNK_EXTENSION_NAME;
+        return is_blank(c) ? state : CHUNK_REFUSED;
+    case CHUNK_EXTENSION_NAME:
+        if (c == '=')
+            return CHUNK_EXTENSION_VALUE;
+        if (is_blank(c))
+            return CHUNK_EXTENSION_NAME_END;
+        return is_token_char(c) ? state : after_extension(c);
+    case CHUNK_EXTENSION_NAME_END:
+        if (c == '=')
+            return CHUNK_EXTENSION_VALUE;
+        if (c == ';')
+            return CHUNK_EXTENSION_BEGIN;
+        return is_blank(c) ? state : CHUNK_REFUSED;
+    case CHUNK_EXTENSION_VALUE:
+        if (c == '"')
+            return CHUNK_EXTENSION_QUOTED;
+        if (is_token_char(c))
+            return CHUNK_EXTENSION_TOKEN;
+        return is_blank(c) ? state : CHUNK_REFUSED;
+    case CHUNK_EXTENSION_TOKEN:
+        return is_token_char(c) ? state : after_extension(c);
+    case CHUNK_EXTENSION_QUOTED:
+        if (c == '"')
+            return CHUNK_EXTENSION_END;
+        if (c == '\\')
+            return CHUNK_EXTENSION_ESCAPED;
+        return is_text_char(c) ? state : CHUNK_REFUSED;
+    case CHUNK_EXTENSION_ESCAPED:
+        return is_text_char(c) ? CHUNK_EXTENSION_QUOTED : CHUNK_REFUSED;
+    default:
+        return after_extension(c);
+    }
+}
+
+static enum torg_err extension_step(struct http_chunked *chunked, enum chunk_state state, uint8_t c)
+{
+    enum chunk_state next = extension_next(state, c);
+
+    if (next != CHUNK_SIZE_LF && ++chunked->extension_bytes > HTTP_EXTENSION_BYTES_MAX)
+        return chunk_refuse(chunked, HTTP_CHUNKED_EXTENSIONS);
+    return chunk_expect(chunked, next != CHUNK_REFUSED, next);
+}
+
+static enum torg_err size_step(struct http_chunked *chunked, uint8_t c)
+{
+    int digit = hex_value(c);
+
+    if (digit < 0 && chunked->digits > 0)
+        return extension_step(chunked, CHUNK_EXTENSION_END, c);
+    if (digit < 0 || chunked->digits == CHUNK_SIZE_DIGITS_MAX)
+        return chunk_refuse(chunked, HTTP_CHUNKED_FRAMING); /* A sign, 0x, or nothing. */
+    chunked->left = chunked->left * 16 + (unsigned)digit;
+    chunked->digits++;
+    return TORG_OK;
+}
+
+/*
+ * Nothing here heeds a trailer. But a proxy in front that merges them into the head
+ * would see another end of the message, or another host.
+ */
+static bool frames(struct span name)
+{
+    static const char *const names[] = {
+        "connection", "content-length", "host", "te", "trailer", "transfer-encoding", "upgrade",
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        if (http_request_name_equal(name, names[i]))
+            return true;
+    }
+    return false;
+}
+
+static enum torg_err trailer_name_step(struct http_chunked *chunked, uint8_t c)
+{
+    if (c != ':') {
+        if (chunked->name_size < sizeof(chunked->name))
+            chunked->name[chunked->name_size] = c;
+        chunked->name_size++; /* The limit of bytes was kept before. */
+        return chunk_expect(chunked, is_token_char(c), CHUNK_TRAILER_NAME);
+    }
+    if (chunked->name_size <= sizeof(chunked->name) &&
+        frames(span_of(chunked->name, chunked->name_size)))
+        return chunk_refuse(chunked, HTTP_CHUNKED_TRAILER_NAMES);
+    chunked->state = CHUNK_TRAILER_VALUE;
+    return TORG_OK;
+}
+
+static enum torg_err trailer_step(struct http_chunked *chunked, uint8_t c)
+{
+    if (++chunked->trailer_bytes > HTTP_TRAILER_BYTES_MAX)
+        return chunk_refuse(chunked, HTTP_CHUNKED_TRAILERS);
+    switch (chunked->state) {
+    case CHUNK_TRAILER:
+        if (c == '\r' || !is_token_char(c)) /* A folded line, or a colon without a name. */
+            return chunk_expect(chunked, c == '\r', CHUNK_END_LF);
+        if (++chunked->trailer_count > HTTP_TRAILER_FIELDS_MAX)
+            return chunk_refuse(chunked, HTTP_CHUNKED_TRAILERS);
+        chunked->name_size = 0;
+        return trailer_name_step(chunked, c);
+    case CHUNK_TRAILER_NAME:
+        return trailer_name_step(chunked, c);
+    case CHUNK_TRAILER_VALUE:
+        return chunk_expect(chunked, c == '\r' || is_text_char(c),
+                            c == '\r' ? CHUNK_TRAILER_LF : CHUNK_TRAILER_VALUE);
+    case CHUNK_TRAILER_LF:
+        return chunk_expect(chunked, c == '\n', CHUNK_TRAILER);
+    default:
+        chunked->done = c == '\n';
+        return chunk_expect(chunked, c == '\n', CHUNK_END_LF);
+    }
+}
 
 /* One byte of framing. */
 static enum torg_err chunk_step(struct http_chunked *chunked, uint8_t c)
 {
-    int digit;
-
     switch (chunked->state) {
     case CHUNK_SIZE:
-        digit = hex_value(c);
-        if (digit >= 0 && chunked->digits < CHUNK_SIZE_DIGITS_MAX) {
-            chunked->left = chunked->left * 16 + (unsigned)digit;
-            chunked->digits++;
-            return TORG_OK;
-        }
-        if (c != '\r' || chunked->digits == 0)
-            return TORG_E_INVALID; /* A sign, 0x, an extension, or nothing. */
-        chunked->state = CHUNK_SIZE_LF;
-        return TORG_OK;
+        return size_step(chunked, c);
     case CHUNK_SIZE_LF:
-        chunked->state = chunked->left ? CHUNK_DATA : CHUNK_END_CR;
         chunked->digits = 0;
-        return c == '\n' ? TORG_OK : TORG_E_INVALID;
+        return chunk_expect(chunked, c == '\n', chunked->left ? CHUNK_DATA : CHUNK_TRAILER);
     case CHUNK_DATA_CR:
-        chunked->state = CHUNK_DATA_LF;
-        return c == '\r' ? TORG_OK : TORG_E_INVALID;
+        return chunk_expect(chunked, c == '\r', CHUNK_DATA_LF);
     case CHUNK_DATA_LF:
-        chunked->state = CHUNK_SIZE;
-        return c == '\n' ? TORG_OK : TORG_E_INVALID;
-    case CHUNK_END_CR:
-        chunked->state = CHUNK_END_LF;
-        return c == '\r' ? TORG_OK : TORG_E_INVALID; /* Anything else is a trailer. */
+        return chunk_expect(chunked, c == '\n', CHUNK_SIZE);
     default:
-        chunked->done = c == '\n';
-        return c == '\n' ? TORG_OK : TORG_E_INVALID;
+        if (chunked->state < CHUNK_SIZE_LF)
+            return extension_step(chunked, (enum chunk_state)chunked->state, c);
+        return trailer_step(chunked, c);
     }
 }
 

@@ -9,14 +9,18 @@
  * What two parsers could understand in two ways is refused, because a proxy in
  * front may be the other one: bare CR or LF, folded lines, space before the
  * colon, Content-Length together with Transfer-Encoding or twice, sizes with a
- * sign or 0x, chunk extensions and trailers, bytes in the target that have to
- * be percent-encoded.
+ * sign or 0x, chunk extensions and trailers that are not well formed, trailers
+ * that would frame or route, bytes in the target that have to be
+ * percent-encoded.
  */
 #define HTTP_HEAD_BYTES_MAX 8192
 #define HTTP_FIELDS_MAX 64
 #define HTTP_QUERY_PAIRS_MAX 128
 #define HTTP_PATH_SEGMENTS_MAX 12
 #define HTTP_CONTENT_LENGTH_MAX UINT64_C(999999999999)
+#define HTTP_EXTENSION_BYTES_MAX 4096 /* of all chunks of a body together */
+#define HTTP_TRAILER_BYTES_MAX 4096   /* with its empty line */
+#define HTTP_TRAILER_FIELDS_MAX 16
 
 enum http_method {
     HTTP_GET = 1 << 0,
@@ -85,17 +89,32 @@ bool http_request_list_next(struct span *list, struct span *ret_element);
  */
 unsigned http_request_list_quality(struct span element, struct span *ret_token);
 
+enum http_chunked_fault {
+    HTTP_CHUNKED_FRAMING,       /* no chunks, or none that are well formed */
+    HTTP_CHUNKED_EXTENSIONS,    /* more than HTTP_EXTENSION_BYTES_MAX */
+    HTTP_CHUNKED_TRAILERS,      /* more than the bytes or the fields above */
+    HTTP_CHUNKED_TRAILER_NAMES, /* a trailer of a name that frames or routes a message */
+};
+
 /* A chunked body, decoded piece by piece. All zero is the beginning. */
 struct http_chunked {
     unsigned state;
     unsigned digits;
     uint64_t left;
+    uint16_t extension_bytes;
+    uint16_t trailer_bytes;
+    uint16_t trailer_count;
+    uint16_t name_size; /* of a trailer's name; more than name holds are counted only */
+    uint8_t name[20];
+    enum http_chunked_fault fault; /* after TORG_E_INVALID */
     bool done;
 };
 /*
  * Decode from input; the data go to body, *ret_used bytes of input are over.
- * After TORG_OK either done is set or more input is needed. TORG_E_INVALID: bad
- * framing. TORG_E_TOO_BIG: body would pass size_max. TORG_E_NOMEM.
+ * Extensions and trailers are checked and passed over (RFC 9112, 7.1.1 and
+ * 7.1.2): nothing that they say is heeded.
+ * After TORG_OK either done is set or more input is needed. TORG_E_INVALID: for
+ * what fault says. TORG_E_TOO_BIG: body would pass size_max. TORG_E_NOMEM.
  */
 enum torg_err http_request_chunked_read(struct http_chunked *chunked, struct span input,
                                         size_t size_max, struct buffer *body, size_t *ret_used);

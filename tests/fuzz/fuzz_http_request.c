@@ -56,7 +56,7 @@ static void check_request(const struct http_request *request, struct span head)
 }
 
 static enum torg_err read_chunked(struct span input, size_t step, struct buffer *body,
-                                  size_t *ret_used)
+                                  size_t *ret_used, enum http_chunked_fault *ret_fault)
 {
     struct http_chunked chunked = {0};
     enum torg_err err = TORG_OK;
@@ -71,6 +71,9 @@ static enum torg_err read_chunked(struct span input, size_t step, struct buffer 
         assert(used <= given && body->size <= BODY_BYTES_MAX);
         *ret_used += used;
     }
+    assert(chunked.extension_bytes <= HTTP_EXTENSION_BYTES_MAX + 1);
+    assert(chunked.trailer_bytes <= HTTP_TRAILER_BYTES_MAX + 1);
+    *ret_fault = chunked.fault;
     return err ? err : chunked.done ? TORG_OK : TORG_E_TRUNCATED;
 }
 
@@ -80,9 +83,11 @@ static void check_chunked(struct span input)
     struct buffer pieces = {0};
     size_t used_whole;
     size_t used_pieces;
-    enum torg_err err = read_chunked(input, SIZE_MAX, &whole, &used_whole);
+    enum http_chunked_fault fault_whole, fault_pieces;
+    enum torg_err err = read_chunked(input, SIZE_MAX, &whole, &used_whole, &fault_whole);
 
-    assert(read_chunked(input, 3, &pieces, &used_pieces) == err);
+    assert(read_chunked(input, 3, &pieces, &used_pieces, &fault_pieces) == err);
+    assert(fault_whole == fault_pieces);
     if (!err)
         assert(used_whole == used_pieces && span_equal(buffer_span(&whole), buffer_span(&pieces)));
     buffer_done(&whole);

@@ -307,76 +307,251 @@ static void test_lists(void **state)
     assert_int_equal(http_request_list_quality(span_of_str("a;q=1.5"), &token), 0);
 }
 
-/* All at once and byte by byte must give the same. */
-static enum torg_err dechunk(const char *text, size_t step, struct buffer *body, size_t *ret_used)
+/* In pieces of step bytes, the first of them of first bytes. */
+static enum torg_err dechunk(struct span input, size_t first, size_t step,
+                             struct http_chunked *ret_chunked, struct buffer *body,
+                             size_t *ret_used)
 {
-    struct http_chunked chunked = {0};
-    size_t size = strlen(text);
     enum torg_err err = TORG_OK;
+    size_t piece = first;
 
+    *ret_chunked = (struct http_chunked){0};
     *ret_used = 0;
     buffer_clear(body);
-    while (!err && !chunked.done && *ret_used < size) {
-        size_t given = size - *ret_used < step ? size - *ret_used : step;
+    while (!err && !ret_chunked->done && *ret_used < input.size) {
+        size_t given = input.size - *ret_used < piece ? input.size - *ret_used : piece;
         size_t used;
 
-        err =
-            http_request_chunked_read(&chunked, span_of(text + *ret_used, given), 64, body, &used);
+        err = http_request_chunked_read(ret_chunked, span_of(input.data + *ret_used, given), 64,
+                                        body, &used);
         *ret_used += used;
+        piece = step;
     }
-    if (!err && !chunked.done)
+    if (!err && !ret_chunked->done)
         err = TORG_E_TRUNCATED;
     return err;
 }
 
-static void test_chunked(void **state)
+struct chunked_case {
+    const char *text;
+    enum torg_err err;
+    const char *body;
+    size_t used;
+    enum http_chunked_fault fault;
+};
+
+/* In two pieces cut anywhere, at once, and byte by byte: the same each time. */
+static void check_chunked(const struct chunked_case *cases, size_t count)
 {
-    static const struct {
-        const char *text;
-        enum torg_err err;
-        const char *body;
-        size_t used;
-    } cases[] = {
-        {"4\r\nabcd\r\n0\r\n\r\nGET", TORG_OK, "abcd", 14},
-        {"0\r\n\r\n", TORG_OK, "", 5},
-        {"A\r\n0123456789\r\n00000000\r\n\r\n", TORG_OK, "0123456789", 27},
-        {"1\r\na\r\n1\r\nb\r\n0\r\n\r\n", TORG_OK, "ab", 17},
-        {"4\r\nab", TORG_E_TRUNCATED, NULL, 0},
-        {"0x4\r\nabcd\r\n0\r\n\r\n", TORG_E_INVALID, NULL, 0},
-        {"+4\r\nabcd\r\n0\r\n\r\n", TORG_E_INVALID, NULL, 0},
-        {"-1\r\n", TORG_E_INVALID, NULL, 0},
-        {" 4\r\n", TORG_E_INVALID, NULL, 0},
-        {"4 \r\nabcd", TORG_E_INVALID, NULL, 0},
-        {"4;x=y\r\nabcd\r\n0\r\n\r\n", TORG_E_INVALID, NULL, 0},
-        {"4\nabcd\n0\n\n", TORG_E_INVALID, NULL, 0},
-        {"\r\n", TORG_E_INVALID, NULL, 0},
-        {"4\r\nabcdX\r\n", TORG_E_INVALID, NULL, 0},
-        {"4\r\nabcd\rX", TORG_E_INVALID, NULL, 0},
-        {"0\r\nTrailer: x\r\n\r\n", TORG_E_INVALID, NULL, 0},
-        {"0\r\n\rX", TORG_E_INVALID, NULL, 0},
-        {"000000001\r\n", TORG_E_INVALID, NULL, 0},
-        {"41\r\n", TORG_E_TOO_BIG, NULL, 0},
-        {"ffffffff\r\n", TORG_E_TOO_BIG, NULL, 0},
-        {"40\r\n0123456789012345678901234567890123456789012345678901234567890123\r\n1",
-         TORG_E_TOO_BIG, NULL, 0},
-    };
     struct buffer body = {0};
 
-    (void)state;
-    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        for (size_t step = 1; step < 40; step += 6) {
-            size_t used;
-            enum torg_err err = dechunk(cases[i].text, step, &body, &used);
+    for (size_t i = 0; i < count; i++) {
+        const struct chunked_case *c = &cases[i];
+        struct span input = span_of_str(c->text);
 
-            if (err != cases[i].err)
-                fail_msg("%s: %s", cases[i].text, torg_err_text(err));
+        for (size_t first = 0; first <= input.size; first++) {
+            struct http_chunked chunked;
+            size_t used;
+            enum torg_err err =
+                dechunk(input, first ? first : 1, first ? input.size : 1, &chunked, &body, &used);
+
+            if (err != c->err)
+                fail_msg("%s, cut at %zu: %s", c->text, first, torg_err_text(err));
+            if (chunked.fault != c->fault)
+                fail_msg("%s, cut at %zu: fault %d", c->text, first, (int)chunked.fault);
             if (err)
                 continue;
-            assert_span(buffer_span(&body), cases[i].body);
-            assert_int_equal(used, cases[i].used);
+            assert_span(buffer_span(&body), c->body);
+            assert_int_equal(used, c->used);
         }
     }
     buffer_done(&body);
+}
+
+static void test_chunked(void **state)
+{
+    static const struct chunked_case cases[] = {
+        {"4\r\nabcd\r\n0\r\n\r\nGET", TORG_OK, "abcd", 14, 0},
+        {"0\r\n\r\n", TORG_OK, "", 5, 0},
+        {"A\r\n0123456789\r\n00000000\r\n\r\n", TORG_OK, "0123456789", 27, 0},
+        {"1\r\na\r\n1\r\nb\r\n0\r\n\r\n", TORG_OK, "ab", 17, 0},
+        {"4\r\nab", TORG_E_TRUNCATED, NULL, 0, 0},
+        {"0x4\r\nabcd\r\n0\r\n\r\n", TORG_E_INVALID, NULL, 0, 0},
+        {"+4\r\nabcd\r\n0\r\n\r\n", TORG_E_INVALID, NULL, 0, 0},
+        {"-1\r\n", TORG_E_INVALID, NULL, 0, 0},
+        {" 4\r\n", TORG_E_INVALID, NULL, 0, 0},
+        {"4 \r\nabcd", TORG_E_INVALID, NULL, 0, 0},
+        {"4\nabcd\n0\n\n", TORG_E_INVALID, NULL, 0, 0},
+        {"\r\n", TORG_E_INVALID, NULL, 0, 0},
+        {"4\r\nabcdX\r\n", TORG_E_INVALID, NULL, 0, 0},
+        {"4\r\nabcd\rX", TORG_E_INVALID, NULL, 0, 0},
+        {"0\r\n\rX", TORG_E_INVALID, NULL, 0, 0},
+        {"000000001\r\n", TORG_E_INVALID, NULL, 0, 0},
+        {"41\r\n", TORG_E_TOO_BIG, NULL, 0, 0},
+        {"ffffffff\r\n", TORG_E_TOO_BIG, NULL, 0, 0},
+        {"40\r\n0123456789012345678901234567890123456789012345678901234567890123\r\n1",
+         TORG_E_TOO_BIG, NULL, 0, 0},
+    };
+
+    (void)state;
+    check_chunked(cases, ARRAY_SIZE(cases));
+}
+
+/* They are passed over, and what only seems to be one moves no border. */
+static void test_chunk_extensions(void **state)
+{
+    static const struct chunked_case cases[] = {
+        {"4;x=y\r\nabcd\r\n0\r\n\r\nGET", TORG_OK, "abcd", 18, 0},
+        {"4;x\r\nabcd\r\n0;last\r\n\r\n", TORG_OK, "abcd", 21, 0},
+        {"1;a;b=c;d=\"e\"\r\na\r\n1;a\r\nb\r\n0\r\n\r\n", TORG_OK, "ab", 31, 0},
+        {"1 \t; \ta \t= \tb ;c ; d\r\na\r\n0\r\n\r\n", TORG_OK, "a", 30, 0},
+        {"1;a=\"\"\r\na\r\n0\r\n\r\n", TORG_OK, "a", 16, 0},
+        {"1;a=\"; \\\" 5=\xc3\xa5\\\\\" ;b\r\na\r\n0\r\n\r\n", TORG_OK, "a", 30, 0},
+        {"1;1f=2\r\na\r\n0\r\n\r\n", TORG_OK, "a", 16, 0},
+        {"1;\r\na", TORG_E_INVALID, NULL, 0, 0},
+        {"1;;a\r\na", TORG_E_INVALID, NULL, 0, 0},
+        {"1;a;\r\na", TORG_E_INVALID, NULL, 0, 0},
+        {"1;a=\r\na", TORG_E_INVALID, NULL, 0, 0},
+        {"1;=b\r\na", TORG_E_INVALID, NULL, 0, 0},
+        {"1;a=b=c\r\na", TORG_E_INVALID, NULL, 0, 0},
+        {"1;a b\r\na", TORG_E_INVALID, NULL, 0, 0},
+        {"1;a=b c\r\na", TORG_E_INVALID, NULL, 0, 0},
+        {"1;a \r\na", TORG_E_INVALID, NULL, 0, 0},
+        {"1;a=b \r\na", TORG_E_INVALID, NULL, 0, 0},
+        {"1;a=\"b\" \r\na", TORG_E_INVALID, NULL, 0, 0},
+        {"1;a=\"b\"c\r\na", TORG_E_INVALID, NULL, 0, 0},
+        {"1;a=b\"c\"\r\na", TORG_E_INVALID, NULL, 0, 0},
+        {"1;\"a\"\r\na", TORG_E_INVALID, NULL, 0, 0},
+        {"1 2\r\na", TORG_E_INVALID, NULL, 0, 0},
+        {"1,a\r\na", TORG_E_INVALID, NULL, 0, 0},
+        {";a\r\n", TORG_E_INVALID, NULL, 0, 0},
+        {"1;a\xc3\xa5\r\na", TORG_E_INVALID, NULL, 0, 0},
+        /* Other readers end the line at a bare LF or CR, or not at all within quotes. */
+        {"1;a\na", TORG_E_INVALID, NULL, 0, 0},
+        {"1;a\ra", TORG_E_INVALID, NULL, 0, 0},
+        {"1;a=b\na", TORG_E_INVALID, NULL, 0, 0},
+        {"1;a=\"\n\"\r\na", TORG_E_INVALID, NULL, 0, 0},
+        {"1;a=\"\r\n\"\r\na", TORG_E_INVALID, NULL, 0, 0},
+        {"1;a=\"\\\r\n\"\r\na", TORG_E_INVALID, NULL, 0, 0},
+        {"1;a=\"\\\n\"\r\na", TORG_E_INVALID, NULL, 0, 0},
+        {"1;a=\"\x01\"\r\na", TORG_E_INVALID, NULL, 0, 0},
+        {"1;a=\"\x7f\"\r\na", TORG_E_INVALID, NULL, 0, 0},
+        {"1 \n;a\r\na", TORG_E_INVALID, NULL, 0, 0},
+        {"1;a=\"b", TORG_E_TRUNCATED, NULL, 0, 0},
+    };
+    static const char zero[] = "1;a=\"\0\"\r\na";
+    struct http_chunked chunked;
+    struct buffer body = {0};
+    size_t used;
+
+    (void)state;
+    check_chunked(cases, ARRAY_SIZE(cases));
+    assert_int_equal(dechunk(span_of(zero, sizeof(zero) - 1), 1, 1, &chunked, &body, &used),
+                     TORG_E_INVALID);
+    buffer_done(&body);
+}
+
+/* They come after the body, and neither end it elsewhere nor change what was asked. */
+static void test_trailers(void **state)
+{
+    static const struct chunked_case cases[] = {
+        {"0\r\nDigest: x\r\n\r\nGET", TORG_OK, "", 16, 0},
+        {"1;a\r\na\r\n0;b\r\nA:\r\nB: c : \xc3\xa5\t\r\n\r\n", TORG_OK, "a", 31, 0},
+        {"0\r\nContent-Lengths: 5\r\nHostess: a\r\nTransfer-Encoding-Which-Is-Longer: a\r\n\r\n",
+         TORG_OK, "", 75, 0},
+        {"0\r\nA\r\n\r\n", TORG_E_INVALID, NULL, 0, 0},
+        {"0\r\n: a\r\n\r\n", TORG_E_INVALID, NULL, 0, 0},
+        {"0\r\nA : b\r\n\r\n", TORG_E_INVALID, NULL, 0, 0},
+        {"0\r\n A: b\r\n\r\n", TORG_E_INVALID, NULL, 0, 0},
+        {"0\r\nA: b\r\n c\r\n\r\n", TORG_E_INVALID, NULL, 0, 0},
+        {"0\r\nA: b\r\n\tc\r\n\r\n", TORG_E_INVALID, NULL, 0, 0},
+        {"0\r\nA\xc3\xa5: b\r\n\r\n", TORG_E_INVALID, NULL, 0, 0},
+        {"0\r\nA: b\n\r\n", TORG_E_INVALID, NULL, 0, 0},
+        {"0\r\nA: b\r\n\n", TORG_E_INVALID, NULL, 0, 0},
+        {"0\r\n\n", TORG_E_INVALID, NULL, 0, 0},
+        {"0\r\nA: b\rc\r\n\r\n", TORG_E_INVALID, NULL, 0, 0},
+        {"0\r\nA: b\r\r\n\r\n", TORG_E_INVALID, NULL, 0, 0},
+        {"0\r\nA: \x01\r\n\r\n", TORG_E_INVALID, NULL, 0, 0},
+        {"0\r\nA: \x7f\r\n\r\n", TORG_E_INVALID, NULL, 0, 0},
+        {"0\r\nA: b\r\n\rX", TORG_E_INVALID, NULL, 0, 0},
+        {"0\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", TORG_E_INVALID, NULL, 0, 0},
+        {"0\r\nA: b\r\n", TORG_E_TRUNCATED, NULL, 0, 0},
+        {"0\r\nContent-Length: 5\r\n\r\n", TORG_E_INVALID, NULL, 0, HTTP_CHUNKED_TRAILER_NAMES},
+        {"0\r\nA: b\r\ntransfer-ENCODING: x\r\n\r\n", TORG_E_INVALID, NULL, 0,
+         HTTP_CHUNKED_TRAILER_NAMES},
+        {"0\r\nHost:\r\n\r\n", TORG_E_INVALID, NULL, 0, HTTP_CHUNKED_TRAILER_NAMES},
+        {"0\r\nTrailer: x\r\n\r\n", TORG_E_INVALID, NULL, 0, HTTP_CHUNKED_TRAILER_NAMES},
+        {"0\r\nconnection: close\r\n\r\n", TORG_E_INVALID, NULL, 0, HTTP_CHUNKED_TRAILER_NAMES},
+        {"0\r\nTE: x\r\n\r\n", TORG_E_INVALID, NULL, 0, HTTP_CHUNKED_TRAILER_NAMES},
+        {"0\r\nUpgrade: x\r\n\r\n", TORG_E_INVALID, NULL, 0, HTTP_CHUNKED_TRAILER_NAMES},
+    };
+    static const char zero[] = "0\r\nA: \0\r\n\r\n";
+    struct http_chunked chunked;
+    struct buffer body = {0};
+    size_t used;
+
+    (void)state;
+    check_chunked(cases, ARRAY_SIZE(cases));
+    assert_int_equal(dechunk(span_of(zero, sizeof(zero) - 1), 1, 1, &chunked, &body, &used),
+                     TORG_E_INVALID);
+    buffer_done(&body);
+}
+
+static void put_padding(struct buffer *out, size_t size)
+{
+    while (size-- > 0)
+        buffer_put_u8(out, 'x');
+}
+
+static void check_limit(const struct buffer *input, enum torg_err want,
+                        enum http_chunked_fault fault)
+{
+    static const size_t steps[] = {1, 1000, SIZE_MAX};
+    struct buffer body = {0};
+
+    assert_int_equal(input->err, TORG_OK);
+    for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+        struct http_chunked chunked;
+        size_t used;
+
+        assert_int_equal(dechunk(buffer_span(input), steps[i], steps[i], &chunked, &body, &used),
+                         want);
+        assert_int_equal(chunked.fault, fault);
+    }
+    buffer_done(&body);
+}
+
+/* What is thrown away costs a sender nothing else: the last byte allowed, and one more. */
+static void test_chunked_limits(void **state)
+{
+    struct buffer input = {0};
+
+    (void)state;
+    for (size_t more = 0; more < 2; more++) {
+        enum torg_err want = more ? TORG_E_INVALID : TORG_OK;
+
+        buffer_clear(&input); /* The extensions of two chunks count together. */
+        buffer_put_str(&input, "1;");
+        put_padding(&input, HTTP_EXTENSION_BYTES_MAX - 3);
+        buffer_put_str(&input, "\r\na\r\n0;");
+        put_padding(&input, 1 + more);
+        buffer_put_str(&input, "\r\n\r\n");
+        check_limit(&input, want, more ? HTTP_CHUNKED_EXTENSIONS : HTTP_CHUNKED_FRAMING);
+
+        buffer_clear(&input);
+        buffer_put_str(&input, "0\r\nA:");
+        put_padding(&input, HTTP_TRAILER_BYTES_MAX - 6 + more);
+        buffer_put_str(&input, "\r\n\r\n");
+        check_limit(&input, want, more ? HTTP_CHUNKED_TRAILERS : HTTP_CHUNKED_FRAMING);
+
+        buffer_clear(&input);
+        buffer_put_str(&input, "0\r\n");
+        for (size_t i = 0; i < HTTP_TRAILER_FIELDS_MAX + more; i++)
+            buffer_put_str(&input, "a: b\r\n");
+        buffer_put_str(&input, "\r\n");
+        check_limit(&input, want, more ? HTTP_CHUNKED_TRAILERS : HTTP_CHUNKED_FRAMING);
+    }
+    buffer_done(&input);
 }
 
 static void test_query_strings(void **state)
@@ -466,6 +641,9 @@ int main(void)
         cmocka_unit_test(test_refused_before_the_head_is_whole),
         cmocka_unit_test(test_lists),
         cmocka_unit_test(test_chunked),
+        cmocka_unit_test(test_chunk_extensions),
+        cmocka_unit_test(test_trailers),
+        cmocka_unit_test(test_chunked_limits),
         cmocka_unit_test(test_query_strings),
         cmocka_unit_test(test_too_many_pairs),
         cmocka_unit_test(test_paths),

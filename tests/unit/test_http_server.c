@@ -1090,7 +1090,8 @@ static void test_chunked_and_expected_bodies(void **state)
     http_client_send(fd, request);
     http_client_read(fd, false, &answer);
     assert_int_equal(answer.status, 100);
-    (void)snprintf(request, sizeof(request), "10\r\n%.16s\r\n%zX\r\n%s\r\n0\r\n\r\n", CAFE,
+    (void)snprintf(request, sizeof(request),
+                   "10;part=1\r\n%.16s\r\n%zX\r\n%s\r\n0\r\nDigest: none\r\n\r\n", CAFE,
                    strlen(CAFE) - 16, &CAFE[16]);
     http_client_send(fd, request);
     http_client_read(fd, true, &answer);
@@ -1099,18 +1100,47 @@ static void test_chunked_and_expected_bodies(void **state)
     http_client_read(fd, true, &answer);
     assert_int_equal(answer.status, 200); /* The framing came out even. */
     (void)close(fd);
+    http_answer_done(&answer);
+}
 
-    fd = http_client_connect(world);
-    (void)snprintf(request, sizeof(request),
-                   "POST " BASE "/collections/offers/items HTTP/1.1\r\nHost: a\r\n"
-                   "Authorization: Bearer %s\r\nContent-Type: application/json\r\n"
-                   "Transfer-Encoding: chunked\r\n\r\n+4\r\nabcd\r\n",
-                   world->token);
-    http_client_send(fd, request);
-    http_client_read(fd, true, &answer);
-    assert_problem(&answer, 400);
-    assert_true(http_client_closed(fd));
-    (void)close(fd);
+/* A body that is refused ends the connection, and says why in the asker's language. */
+static void test_doubtful_chunks_close(void **state)
+{
+    static const struct {
+        const char *body;
+        int status;
+        const char *said;
+    } cases[] = {
+        {"+4\r\nabcd\r\n", 400, "följer inte kodningen chunked"},
+        {"2;a=\"\n\"\r\n{}\r\n0\r\n\r\n", 400, "följer inte kodningen chunked"},
+        {"2\r\n{}\r\n0\r\nContent-Length: 2\r\n\r\n", 400, "står efter innehållet"},
+        {"2\r\n{}\r\n0\r\na:\r\na:\r\na:\r\na:\r\na:\r\na:\r\na:\r\na:\r\na:\r\na:\r\na:\r\na:"
+         "\r\na:\r\n"
+         "a:\r\na:\r\na:\r\na:\r\n\r\n",
+         431, "högst 16 fält"},
+        {NULL, 400, "högst 4096 byte"},
+    };
+    struct http_world *world = *state;
+    struct http_answer answer = {0};
+    char request[8192], extension[HTTP_EXTENSION_BYTES_MAX + 8];
+
+    (void)snprintf(extension, sizeof(extension), "2;%0*d", HTTP_EXTENSION_BYTES_MAX, 0);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        int fd = http_client_connect(world);
+
+        (void)snprintf(request, sizeof(request),
+                       "POST " BASE "/collections/offers/items HTTP/1.1\r\nHost: a\r\n"
+                       "Authorization: Bearer %s\r\nContent-Type: application/json\r\n"
+                       "Accept-Language: sv\r\nTransfer-Encoding: chunked\r\n\r\n%s",
+                       world->token, cases[i].body ? cases[i].body : extension);
+        http_client_send(fd, request);
+        http_client_send(fd, "GET " BASE "/smuggled HTTP/1.1\r\nHost: a\r\n\r\n");
+        http_client_read(fd, true, &answer);
+        assert_problem(&answer, cases[i].status);
+        assert_non_null(strstr((const char *)answer.body.data, cases[i].said));
+        assert_true(http_client_closed(fd));
+        (void)close(fd);
+    }
     http_answer_done(&answer);
 }
 
@@ -1600,6 +1630,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_one_byte_at_a_time, http_world_setup,
                                         http_world_teardown),
         cmocka_unit_test_setup_teardown(test_chunked_and_expected_bodies, http_world_setup,
+                                        http_world_teardown),
+        cmocka_unit_test_setup_teardown(test_doubtful_chunks_close, http_world_setup,
                                         http_world_teardown),
         cmocka_unit_test_setup_teardown(test_http_1_0, http_world_setup, http_world_teardown),
         cmocka_unit_test_setup_teardown(test_options_and_negotiation, http_world_setup,
