@@ -105,6 +105,9 @@ bool http_params_read_bbox(struct http_params_reading *reading, struct span valu
     double n[6];
 
     if (read_numbers(value, n, 6)) {
+        if (n[2] > n[5]) /* Likely other numbers than were meant, and in another order. */
+            return http_params_fail(reading, "has heights (the third number and the sixth) of "
+                                             "which the first is greater than the second");
         n[2] = n[3]; /* Heights are passed over: listings have none. */
         n[3] = n[4];
     } else if (!read_numbers(value, n, 4)) {

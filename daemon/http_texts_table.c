@@ -339,6 +339,8 @@ static const struct http_text texts[] = {
     {"must be west,south,east,north in degrees, or in the order of bbox-crs: two corners of two "
      "numbers",
      "måste vara väst,syd,öst,nord i grader, eller i ordningen hos bbox-crs: två hörn om två tal"},
+    {"has heights (the third number and the sixth) of which the first is greater than the second",
+     "har höjder (det tredje talet och det sjätte) av vilka den första är större än den andra"},
     {"must be two corners in the order of axes of bbox-crs, the smaller numbers first",
      "måste vara två hörn i axelordningen hos bbox-crs, de mindre talen först"},
     {"must be west,south,east,north in degrees: longitudes -180 to 180, latitudes -90 to 90, south "

@@ -122,6 +122,9 @@ static void test_place(void **state)
     assert_refused(*state, "bbox=1,2,3", "bbox");
     assert_refused(*state, "bbox=1,2,3,4,5", "bbox");
     assert_refused(*state, "bbox=17,64,18,63", "bbox"); /* south above north */
+    read_good(*state, "bbox=17,63,5,18,64,5");
+    assert_refused(*state, "bbox=17,63,5.5,18,64,5", "bbox"); /* heights upside down */
+    assert_refused(*state, "bbox=17,63,18,64,0,1", "bbox");   /* heights at the end */
     assert_refused(*state, "near=1,1&near=2,2", "near");
 }
 
