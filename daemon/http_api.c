@@ -323,6 +323,64 @@ static bool route_may_answer(const struct http_route *route, int status)
     }
 }
 
+/* One listing: what was asked for, or what has just been written. */
+static bool answers_one(const struct http_route *route)
+{
+    return (route->formats & HTTP_FORMAT_GEOJSON) &&
+           (route->method == HTTP_POST || strstr(route->path, "{featureId}"));
+}
+
+static bool answers_listings(const struct http_route *route)
+{
+    return (route->params >> HTTP_PARAM_CRS & 1) || answers_one(route);
+}
+
+static bool answers_with_tag(const struct http_route *route)
+{
+    return has_tag(route) || answers_one(route);
+}
+
+static bool answers_new(const struct http_route *route)
+{
+    return route->method == HTTP_POST && answers_one(route);
+}
+
+/* Fields of a successful answer in the format that is sent without a wish. */
+static const struct answer_field {
+    const char *name;
+    const char *words; /* a request may have a field of that name, too */
+    const char *text;
+    bool (*sent)(const struct http_route *route);
+} answer_fields[] = {
+    {"Content-Crs", "Content-Crs of an answer",
+     "The coordinate system of the answer's geometries, in angle brackets.", answers_listings},
+    {"ETag", "ETag", "Names this version; for If-None-Match, and a listing's for If-Match.",
+     answers_with_tag},
+    {"Last-Modified", "Last-Modified", "When the listing was last changed.", answers_one},
+    {"Location", "Location", "The URL of the new listing.", answers_new},
+};
+
+static bool is_sent(const struct http_routes *routes, const struct answer_field *field)
+{
+    for (size_t i = 0; i < routes->count; i++) {
+        if (in_document(&routes->items[i]) && field->sent(&routes->items[i]))
+            return true;
+    }
+    return false;
+}
+
+static void put_answer_fields(struct buffer *out, const struct http_route *route)
+{
+    json_out_begin(out, "headers", '{');
+    for (size_t i = 0; i < ARRAY_SIZE(answer_fields); i++) {
+        const char *name = answer_fields[i].name;
+
+        if (answer_fields[i].sent(route))
+            put_reference(out, name, "headers", name);
+    }
+    json_out_end(out, '}');
+}
+
 static void put_responses(const struct api *api, const struct http_route *route)
 {
     struct buffer *out = api->out;
@@ -331,6 +389,7 @@ static void put_responses(const struct api *api, const struct http_route *route)
     json_out_begin(out, "responses", '{');
     json_out_begin(out, route->method == HTTP_POST ? "201" : route->formats ? "200" : "204", '{');
     json_out_text(out, "description", say(api, route->name, route->summary));
+    put_answer_fields(out, route);
     if (route->formats) {
         json_out_begin(out, "content", '{');
         for (unsigned format = 1; format <= HTTP_FORMAT_LAST; format <<= 1) {
@@ -520,6 +579,25 @@ static const char schemas[] =
     "\"timeStamp\":{\"type\":\"string\",\"format\":\"date-time\"},"
     "\"links\":{\"type\":\"array\",\"items\":{\"$ref\":\"#/components/schemas/link\"}}}}}";
 
+static void put_headers_of_all(const struct api *api)
+{
+    struct buffer *out = api->out;
+
+    json_out_begin(out, "headers", '{');
+    for (size_t i = 0; i < ARRAY_SIZE(answer_fields); i++) {
+        const struct answer_field *field = &answer_fields[i];
+
+        if (!is_sent(api->routes, field))
+            continue;
+        json_out_begin(out, field->name, '{');
+        json_out_text(out, "description", say(api, field->words, field->text));
+        json_out_raw(out, "schema", span_of_str("{\"type\":\"string\"}"));
+        put_example(out, field->words);
+        json_out_end(out, '}');
+    }
+    json_out_end(out, '}');
+}
+
 static void put_components(const struct api *api)
 {
     struct buffer *out = api->out;
@@ -531,6 +609,7 @@ static void put_components(const struct api *api)
             put_parameter(api, i, NULL);
     }
     json_out_end(out, '}');
+    put_headers_of_all(api);
     put_responses_of_all(api);
     json_out_raw(out, "schemas", span_of_str(schemas));
     json_out_raw(out, "securitySchemes",

@@ -147,6 +147,16 @@ static const struct http_api_words words[] = {
     {"304", "Det som If-None-Match anger gäller fortfarande.", NULL},
     {"If-None-Match", "ETag för svar som klienten har: 304 om något av dem fortfarande gäller.",
      "\"W/\\\"0123456789abcdef0123456789abcdef\\\"\""},
+    /* fields of an answer */
+    {"Content-Crs of an answer",
+     "Koordinatsystemet för geometrierna i svaret, inom vinkelparenteser.",
+     "\"<http://www.opengis.net/def/crs/OGC/1.3/CRS84>\""},
+    {"ETag", "Namn på den här versionen; för If-None-Match, och en uppgifts för If-Match.",
+     "\"\\\"0123456789abcdef0123456789abcdef\\\"\""},
+    {"Last-Modified", "När uppgiften senast ändrades.", "\"Sat, 21 Nov 2026 09:00:00 GMT\""},
+    {"Location", "Den nya uppgiftens URL.",
+     "\"https://torg.example/torg/v1/collections/offers/items/"
+     "aaaaaaaaaaaaa-aaaaaaaaaaaaaaaaaaaaaaaaaa\""},
 };
 
 const struct http_api_words *http_api_words(const char *name)

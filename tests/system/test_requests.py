@@ -254,6 +254,36 @@ def test_bodies_are_accepted():
         node.stop()
 
 
+ANSWER_FIELDS = {"Content-Crs", "ETag", "Last-Modified", "Location"}
+
+
+def test_fields_of_answers_are_declared():
+    """A generated client sees no more of an answer than the document names; what it names must come."""
+    with Federation() as federation:
+        node = filled(federation)
+        document = node.api("/api")
+        assert set(document["components"]["headers"]) == ANSWER_FIELDS
+        asked = 0
+        for path, method, parameters, operation in operations(document):
+            item = node.publish("offers", feature("Bastu"))
+            target = path.replace("{collectionId}", "offers").replace("{featureId}", item)
+            pairs = [pair for parameter in parameters if parameter["in"] == "query" and
+                     parameter["required"] for pair in pairs_of(parameter, parameter["example"])]
+            if method == "get":
+                answer = node.get(API + target, **dict(pairs))
+            else:
+                kind, content = next(iter(operation.get("requestBody", {}).get("content", {}).items()),
+                                     (None, None))
+                answer = node.write(method.upper(), target, content and content["example"],
+                                    headers={"Content-Type": kind} if kind else {})
+            response = operation["responses"][str(answer.status)]
+            sent = {name for name in ANSWER_FIELDS if answer.headers.get(name)}
+            assert sent == set(response["headers"]), (method, path, answer, sent, response)
+            asked += 1
+        assert asked > 30, asked
+        node.stop()
+
+
 def test_datetime_is_declared_as_ogc_has_it():
     """Part 1, requirement 25: one string, style form, not exploded. (GDAL may send it twice.)"""
     with Federation() as federation:
@@ -265,4 +295,4 @@ def test_datetime_is_declared_as_ogc_has_it():
 
 
 run(test_bodies_are_accepted, test_datetime_is_declared_as_ogc_has_it, test_examples_are_accepted,
-    test_nothing_brings_a_5xx)
+    test_fields_of_answers_are_declared, test_nothing_brings_a_5xx)
