@@ -19,6 +19,7 @@ import argparse
 import contextlib
 import math
 import multiprocessing
+import os
 import signal
 import sys
 import time
@@ -47,6 +48,19 @@ def line(case, peer, ours, theirs, memory, count):
     print(f"{name}\t{case}\t{peer}\t{our_us:.2f}\t{their_us:.2f}\t{ratio:.3f}\tus\t"
           f"{at(ours, 0.99) * 1e6:.2f}\t{at(theirs, 0.99) * 1e6:.2f}\t{memory[0]}\t{memory[1]}\t"
           f"{count}\t{len(theirs)}", flush=True)
+
+
+@contextlib.contextmanager
+def busy_loops(log):
+    """One for each processor, of another program: what a query feels of processors that are busy
+    with anything at all."""
+    loops = [world.Process([sys.executable, "-c", "while True: pass"], log)
+             for _ in os.sched_getaffinity(0)]
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.end()
 
 
 @contextlib.contextmanager
@@ -161,13 +175,17 @@ class Bench:
         end = time.monotonic() + self.options.seconds / 2
         world.say("near while catching up, and while a peer is stalled")
         quiet = self.asked(torg.near, lambda n: n < SAMPLES_MIN or time.monotonic() < end)
+        with busy_loops(torg.copy.directory.parent / "loops.log"):
+            end = time.monotonic() + self.options.seconds / 2
+            loops = self.asked(torg.near, lambda n: n < SAMPLES_MIN or time.monotonic() < end)
         torg.leave()
         torg.load(self.world.change(self.options.changes))
         torg.follow()
         torg.copy.wait_ready()
         busy = self.asked(torg.near, lambda n: n < SAMPLES_MIN or n % 20 or not torg.has_all())
         memory = (world.memory_bytes(torg.pids()),) * 2
-        line("near while catching up", "torg quiet", busy, quiet, memory, self.options.count)
+        for peer, theirs in (("torg quiet", quiet), ("torg beside loops", loops)):
+            line("near while catching up", peer, busy, theirs, memory, self.options.count)
         quiet = self.asked_source()
         with writes(torg, self.world.listings[:100]):
             busy = self.asked_source()
