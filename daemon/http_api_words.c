@@ -42,7 +42,8 @@ static const struct http_api_words words[] = {
      "25000"},
     {"bbox",
      "Väst, syd, öst, nord i grader (CRS84), eller i ordningen för bbox-crs; väst får vara större "
-     "än öst, över datumgränsen. Uppgifter utan geometri passar i varje ruta.",
+     "än öst, över datumgränsen. Det som har en punkt gemensam med rutan passar; uppgifter "
+     "utan geometri passar i varje ruta.",
      "[20,63.7,20.6,64]"},
     {"bbox-crs",
      "Koordinatsystemet för bbox, med dess axelordning; utan: CRS84. /collections räknar upp "

@@ -220,7 +220,8 @@ static const struct param {
           "{\"type\":\"array\",\"items\":{\"type\":\"number\"},\"minItems\":4,"
           "\"maxItems\":6}",
           "West, south, east, north in degrees (CRS84); west may be greater than east, over the "
-          "antimeridian. Listings without a geometry match every box."},
+          "antimeridian. What has a point in common with the box matches; listings without a "
+          "geometry match every box."},
          http_params_read_bbox},
     [HTTP_PARAM_BBOX_CRS] = {{"bbox-crs", false, "{\"type\":\"string\",\"format\":\"uri\"}",
                               "The coordinate system of bbox, with its order of axes; absent: "

@@ -5,12 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "index/shape_box.h"
 #include "protocol/listing_geojson.h"
 #include "protocol/seal.h"
 
 #define RECORD_FORMAT 1
 #define HASH_DOMAIN "torg/local-feature/1"
-#define WORK_SORT 4 /* of reading a feature for its order */
+#define WORK_SORT 4          /* of reading a feature for its order */
+#define WORK_SHAPE_BYTES 128 /* of a feature that is read for its geometry, for one of work */
+#define WORK_SHAPE_POSITIONS 8
 
 struct local_feature_key local_feature_key(uint32_t collection, uint32_t feature)
 {
@@ -368,11 +371,12 @@ static enum torg_err each_stored(const struct kv *kv, uint32_t collection, store
 struct scan {
     const struct query *query;
     struct filter *when;
-    struct geo_window window;
+    struct shape_box box;
     struct query_page *page;
     struct query_sorter *sorter; /* NULL: the order is that of numbers */
     uint32_t skipped;
     uint64_t before; /* the filters' work */
+    uint64_t shapes; /* the geometries' */
 };
 
 static uint64_t filters_work(const struct scan *scan)
@@ -381,14 +385,42 @@ static uint64_t filters_work(const struct scan *scan)
            (scan->when ? filter_work(scan->when) : 0);
 }
 
+static enum torg_err stored_touches(struct scan *scan, const struct stored *stored,
+                                    bool *ret_touches)
+{
+    json_t *json = NULL;
+    char message[120];
+    uint64_t positions = 0;
+    enum torg_err err = listing_json_parse(stored->json, &json, message, sizeof(message));
+
+    if (!err)
+        err = shape_box_touches_geojson(&scan->box, json_object_get(json, "geometry"), ret_touches,
+                                        &positions);
+    json_decref(json);
+    scan->shapes += 2 + stored->json.size / WORK_SHAPE_BYTES + positions / WORK_SHAPE_POSITIONS;
+    return err == TORG_E_INVALID ? TORG_E_CORRUPT : err;
+}
+
+/* Its geometry is read only where its box does not say it. */
+static enum torg_err scan_boxed(struct scan *scan, const struct stored *stored, bool *ret_touches)
+{
+    const struct geo_window *window = &scan->box.window;
+
+    *ret_touches = !scan->query->has_box || !stored->has_geometry ||
+                   geo_window_overlaps(window, stored->min, stored->max);
+    if (!*ret_touches || !scan->query->has_box || scan->query->box_is_cover ||
+        !stored->has_geometry || geo_window_holds(window, stored->min, stored->max))
+        return TORG_OK;
+    return stored_touches(scan, stored, ret_touches);
+}
+
 static enum torg_err scan_matches(struct scan *scan, const struct stored *stored, bool *ret_matches)
 {
     const struct query *query = scan->query;
-    bool matches = !query->has_box || !stored->has_geometry ||
-                   geo_window_overlaps(&scan->window, stored->min, stored->max);
-    enum torg_err err = TORG_OK;
+    bool matches;
+    enum torg_err err = scan_boxed(scan, stored, &matches);
 
-    if (matches && scan->when)
+    if (!err && matches && scan->when)
         err = filter_passes(scan->when, stored->json, &matches);
     if (!err && matches && query->filter)
         err = filter_passes(query->filter, stored->json, &matches);
@@ -404,7 +436,7 @@ static enum torg_err scan_visit(void *context, uint32_t number, const struct sto
     enum torg_err err;
 
     page->explain.rows++;
-    page->explain.work = page->explain.rows + filters_work(scan) - scan->before;
+    page->explain.work = page->explain.rows + scan->shapes + filters_work(scan) - scan->before;
     if (page->explain.work > QUERY_WORK_MAX)
         return TORG_E_EXPENSIVE;
     err = scan_matches(scan, stored, &matches);
@@ -438,7 +470,7 @@ enum torg_err local_query(const struct kv *kv, const struct local_collection *co
     if (query->limit > QUERY_LIMIT_MAX || (query->has_box && !geo_box_valid(&query->box)))
         return TORG_E_INVALID;
     if (query->has_box)
-        scan.window = geo_window_of_box(&query->box);
+        scan.box = shape_box_of(&query->box);
     scan.before = filters_work(&scan);
     page.hits = malloc((query->limit ? query->limit : 1) * sizeof(*page.hits));
     if (!page.hits)

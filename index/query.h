@@ -52,7 +52,8 @@ struct query {
      */
     bool rounded;
     bool has_box;
-    struct geo_box box; /* listings without geometry match every box (OGC) */
+    struct geo_box box; /* by exact geometry; listings without one match every box (OGC) */
+    bool box_is_cover;  /* query_narrow's: a listing's box is enough, for the filter decides */
     /*
      * Borrowed; NULL: anywhere. Else listings that touch it, by their exact
      * geometry: S_INTERSECTS. Those without geometry never do.

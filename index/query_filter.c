@@ -280,7 +280,7 @@ void query_narrow(struct query *query)
     if (query->group_count == 0)
         narrow_themes(query);
     if (!query->has_box)
-        query->has_box = filter_box(query->filter, &query->box);
+        query->has_box = query->box_is_cover = filter_box(query->filter, &query->box);
     if (query->municipality_count > 0)
         return;
     count = filter_values(query->filter, "municipality", query->municipalities, QUERY_VALUES_MAX);

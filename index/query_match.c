@@ -63,7 +63,8 @@ static bool matches_themes(const struct query_plan *plan, const struct catalogue
     return false;
 }
 
-static bool matches_box(const struct query_plan *plan, const struct catalogue_row *row)
+/* By their boxes: that costs nothing. */
+static bool may_match_box(const struct query_plan *plan, const struct catalogue_row *row)
 {
     return !plan->query->has_box || !row->placed ||
            geo_window_overlaps(&plan->window, row->box_min, row->box_max);
@@ -99,13 +100,16 @@ enum torg_err query_match_row(struct query_plan *plan, const struct catalogue_ro
                               bool *ret_matches)
 {
     const struct query *query = plan->query;
-    bool matches = matches_time(plan, row) && matches_box(plan, row) &&
+    bool matches = matches_time(plan, row) && may_match_box(plan, row) &&
                    matches_origin(query, row) && matches_municipality(query, row) &&
-                   matches_themes(plan, row) && (row->placed || !plan->shapes);
+                   matches_themes(plan, row) &&
+                   (row->placed || !(query->has_near || query->region));
     enum torg_err err = TORG_OK;
 
     if (matches && query->has_near)
         err = shape_query_within(plan->shapes, row, query->radius_m, &matches);
+    if (!err && matches && query->has_box && !query->box_is_cover && row->placed)
+        err = shape_query_boxed(plan->shapes, row, &matches);
     if (!err && matches && query->region)
         err = shape_query_touches(plan->shapes, row, &matches);
     if (!err && matches && query->has_open)

@@ -143,7 +143,7 @@ static enum torg_err plan_collection(struct query_plan *plan, uint8_t collection
     enum torg_err err;
 
     err = catalogue_count_get(plan->kv, CATALOGUE_COUNT_PLACED, collection, 0, &placed);
-    if (err || plan->shapes) /* Near and region want a place. */
+    if (err || plan->query->has_near || plan->query->region) /* They want a place. */
         return err ? err : plan_part(plan, collection, true, placed);
     err = catalogue_count_get(plan->kv, CATALOGUE_COUNT_DOCUMENTS, collection, 0, &documents);
     if (!err && placed > documents)
@@ -206,6 +206,7 @@ enum torg_err query_plan_init(struct query_plan *plan, const struct kv *kv,
                               unsigned facets)
 {
     enum torg_err err = TORG_OK;
+    bool exact_box;
 
     plan_begin(plan, kv, themes, query);
     if (!query_valid(query))
@@ -227,9 +228,10 @@ enum torg_err query_plan_init(struct query_plan *plan, const struct kv *kv,
     plan->count_themes = plan_counts_themes(plan, facets);
     if (!err && query->text.size > 0)
         err = text_query_new(kv, query->text, QUERY_WORK_MAX, &plan->text);
-    if (!err && (query->has_near || query->region))
-        err = shape_query_new(kv, query->region, query->has_near ? &query->near : NULL,
-                              &plan->shapes);
+    exact_box = query->has_box && !query->box_is_cover;
+    if (!err && (query->has_near || query->region || exact_box))
+        err = shape_query_new(kv, exact_box ? &query->box : NULL, query->region,
+                              query->has_near ? &query->near : NULL, &plan->shapes);
     if (!err)
         err = plan_parts(plan);
     if (err)

@@ -33,10 +33,10 @@ struct query_plan {
     const struct query *query;
     size_t part_count; /* of parts, at the end */
     struct rtree_query tree;
-    struct rtree_theme_group *groups;   /* owned: the tree's; NULL without themes */
-    bool themes_exact;                  /* their sets say it all */
-    struct geo_window window;           /* of the box, for rows */
-    struct shape_query *shapes;         /* with near or a region: where lines and areas are */
+    struct rtree_theme_group *groups; /* owned: the tree's; NULL without themes */
+    bool themes_exact;                /* their sets say it all */
+    struct geo_window window;         /* of the box, for rows */
+    struct shape_query *shapes;       /* with near, a box or a region: where lines and areas are */
     struct shape_query_work shape_work; /* noted already */
     uint64_t hours_work;                /* what opening hours' rules took */
     uint64_t filter_before;             /* the filter's work before this query */

@@ -23,7 +23,7 @@
 /*
  * What is indexed of a listing. Every item has a position: radius, distance
  * and nearest go by it. A line or an area also has its box, and a box query
- * finds it when the boxes touch; a point's box is the point itself.
+ * asks its shape where the boxes touch; a point's box is the point itself.
  * point lies in [min, max]; min <= max in both fields (a box does not cross the
  * antimeridian); all positions valid.
  */
@@ -89,13 +89,18 @@ struct rtree_shapes {
     enum geo_side (*region_box)(void *context, struct position min, struct position max);
     /* Does an area touch the region? Asked when its box lies on GEO_BORDER. */
     enum torg_err (*region_item)(void *context, uint32_t document, bool *ret_touches);
+    /*
+     * Does an area touch the query's box? Asked when its own box does, without
+     * lying in it. NULL: its box is enough.
+     */
+    enum torg_err (*box_item)(void *context, uint32_t document, bool *ret_touches);
     /* Exact metres from the query's centre to an area, 0 inside. NULL: areas go by their point. */
     enum torg_err (*distance)(void *context, uint32_t document, double *ret_m);
 };
 
 struct rtree_query {
     bool has_box;
-    struct geo_box box; /* items whose box touches it; valid */
+    struct geo_box box; /* items that touch it, as far as shapes know, else whose box does; valid */
     bool has_centre;
     struct geo_point centre; /* valid */
     double radius_m;         /* with has_centre: items at most this far; INFINITY for all */
@@ -119,7 +124,7 @@ struct rtree_hit {
 
 struct rtree_work {
     uint64_t nodes, leaves, items, geodesics;
-    uint64_t shapes; /* areas of which region_item or distance was asked */
+    uint64_t shapes; /* areas of which box_item, region_item or distance was asked */
 };
 
 /* Some of the hits, borrowed during the call; documents may lie in the store. */

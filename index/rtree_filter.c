@@ -456,6 +456,18 @@ static enum torg_err area_in_circle(struct rtree_filter *filter, const struct rt
     return err;
 }
 
+static enum torg_err area_in_box(struct rtree_filter *filter, const struct rtree_item *area,
+                                 bool *ret_in)
+{
+    const struct rtree_shapes *shapes = filter->query->shapes;
+
+    *ret_in = geo_window_overlaps(&filter->box, area->min, area->max);
+    if (!*ret_in || geo_window_holds(&filter->box, area->min, area->max))
+        return TORG_OK;
+    filter->work.shapes++;
+    return shapes->box_item(shapes->context, area->document, ret_in);
+}
+
 static enum torg_err area_in_region(struct rtree_filter *filter, const struct rtree_item *area,
                                     bool *ret_in)
 {
@@ -479,7 +491,9 @@ static enum torg_err area_matches(struct rtree_filter *filter, uint8_t collectio
 
     if (!err && (area.min.lon_e7 > area.max.lon_e7 || area.min.lat_e7 > area.max.lat_e7))
         err = TORG_E_CORRUPT;
-    if (!err && !(inside & RTREE_INSIDE_REGION))
+    if (!err && !(inside & RTREE_INSIDE_BOX) && filter->query->shapes->box_item)
+        err = area_in_box(filter, &area, &match);
+    if (!err && match && !(inside & RTREE_INSIDE_REGION))
         err = area_in_region(filter, &area, &match);
     if (!err && match && !(inside & RTREE_INSIDE_CIRCLE) && filter->query->shapes->distance)
         err = area_in_circle(filter, &area, &match);
@@ -539,6 +553,7 @@ enum torg_err rtree_filter_leaf(struct rtree_filter *filter, uint8_t collection,
 {
     const struct rtree_shapes *shapes = filter->query->shapes;
     bool by_shape = shapes && shapes->distance && !(inside & RTREE_INSIDE_CIRCLE);
+    bool by_box = shapes && shapes->box_item && !(inside & RTREE_INSIDE_BOX);
     struct rtree_mask chosen = rtree_mask_of(leaf->count), areas = {{0}}, border = {{0}}, in;
     enum torg_err err = TORG_OK;
 
@@ -563,7 +578,7 @@ enum torg_err rtree_filter_leaf(struct rtree_filter *filter, uint8_t collection,
     if (err)
         return err;
     pass_border(filter, leaf, rtree_mask_and(border, chosen), &chosen);
-    if (by_shape || !(inside & RTREE_INSIDE_REGION))
+    if (by_shape || by_box || !(inside & RTREE_INSIDE_REGION))
         err = pass_shapes(filter, collection, leaf, areas, inside, &chosen);
     if (!err)
         *ret_chosen = chosen;

@@ -14,12 +14,14 @@
 
 struct shape_answer {
     uint32_t document; /* 0: none */
-    bool has_distance, has_touches, touches;
+    bool has_distance, has_touches, has_boxed;
+    bool touches, boxed; /* the region; the box */
     double distance_m;
 };
 
 struct shape_query {
     const struct kv *kv;
+    struct shape_box box;
     const struct shape_region *region;
     struct geo_centre centre;
     struct rtree_shapes shapes;
@@ -130,6 +132,25 @@ static enum torg_err shapes_region_item(void *context, uint32_t document, bool *
     return err;
 }
 
+static enum torg_err shapes_box_item(void *context, uint32_t document, bool *ret_touches)
+{
+    struct shape_query *query = context;
+    struct shape_answer *answer;
+    enum torg_err err = query_answer(query, document, &answer);
+
+    if (!err && !answer->has_boxed) {
+        err = query_shape(query, document);
+        if (!err) {
+            answer->boxed = shape_box_touches(&query->box, &query->shape);
+            answer->has_boxed = true;
+            query->work.work += query->shape.position_count / 64;
+        }
+    }
+    if (!err)
+        *ret_touches = answer->boxed;
+    return err;
+}
+
 static enum torg_err shapes_distance(void *context, uint32_t document, double *ret_m)
 {
     struct shape_query *query = context;
@@ -148,8 +169,9 @@ static enum torg_err shapes_distance(void *context, uint32_t document, double *r
     return err;
 }
 
-enum torg_err shape_query_new(const struct kv *kv, const struct shape_region *region,
-                              const struct geo_point *centre, struct shape_query **ret_query)
+enum torg_err shape_query_new(const struct kv *kv, const struct geo_box *box,
+                              const struct shape_region *region, const struct geo_point *centre,
+                              struct shape_query **ret_query)
 {
     struct shape_query *query = calloc(1, sizeof(*query));
 
@@ -158,6 +180,10 @@ enum torg_err shape_query_new(const struct kv *kv, const struct shape_region *re
     query->kv = kv;
     query->region = region;
     query->shapes.context = query;
+    if (box) {
+        query->box = shape_box_of(box);
+        query->shapes.box_item = shapes_box_item;
+    }
     if (region) {
         query->shapes.has_region = true;
         query->shapes.region_box = shapes_region_box;
@@ -191,6 +217,15 @@ const struct rtree_shapes *shape_query_shapes(const struct shape_query *query)
 static bool row_is_area(const struct catalogue_row *row)
 {
     return row->box_min.lon_e7 != row->box_max.lon_e7 || row->box_min.lat_e7 != row->box_max.lat_e7;
+}
+
+enum torg_err shape_query_boxed(struct shape_query *query, const struct catalogue_row *row,
+                                bool *ret_touches)
+{
+    *ret_touches = geo_window_overlaps(&query->box.window, row->box_min, row->box_max);
+    if (!*ret_touches || geo_window_holds(&query->box.window, row->box_min, row->box_max))
+        return TORG_OK;
+    return shapes_box_item(query, row->number, ret_touches);
 }
 
 enum torg_err shape_query_touches(struct shape_query *query, const struct catalogue_row *row,

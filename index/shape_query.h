@@ -3,22 +3,24 @@
 #define TORG_INDEX_SHAPE_QUERY_H
 
 #include "index/catalogue_row.h"
+#include "index/shape_box.h"
 #include "index/shape_region.h"
 
 /*
  * What one query asks of the catalogue's lines and areas: their distance from
- * a centre, and whether they touch a region. Geometries are read from the
+ * a centre, and whether they touch a box or a region. Geometries are read from the
  * listings' payloads when a box cannot decide; answers are kept, since counting
  * and paging ask twice. For trees and rows alike, so that both say the same.
  */
 struct shape_query; /* one thread */
 
 /*
- * kv and region are borrowed and outlive it. region NULL: none is asked for;
- * centre NULL: no distance is. Allocates little until the first area comes.
+ * kv and region are borrowed and outlive it. box or region NULL: none is asked
+ * for; centre NULL: no distance is. Allocates little until the first area comes.
  */
-enum torg_err shape_query_new(const struct kv *kv, const struct shape_region *region,
-                              const struct geo_point *centre, struct shape_query **ret_query);
+enum torg_err shape_query_new(const struct kv *kv, const struct geo_box *box,
+                              const struct shape_region *region, const struct geo_point *centre,
+                              struct shape_query **ret_query);
 void shape_query_free(struct shape_query *query);
 
 /* For struct rtree_query; lives as long as the query. */
@@ -28,6 +30,8 @@ const struct rtree_shapes *shape_query_shapes(const struct shape_query *query);
  * The same questions of a row that has a place. TORG_E_CORRUPT, TORG_E_NOMEM,
  * TORG_E_EXPENSIVE when the geometries that were asked for took too long.
  */
+enum torg_err shape_query_boxed(struct shape_query *query, const struct catalogue_row *row,
+                                bool *ret_touches);
 enum torg_err shape_query_touches(struct shape_query *query, const struct catalogue_row *row,
                                   bool *ret_touches);
 enum torg_err shape_query_within(struct shape_query *query, const struct catalogue_row *row,

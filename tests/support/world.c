@@ -816,31 +816,48 @@ static bool matches_time(const struct query *query, const struct world_listing *
     return valid_from <= query->now_ms && query->now_ms <= valid_through;
 }
 
-static bool lon_between(double lon, double west, double east)
+/* A corner of a box, which lies on whole units here. */
+static struct position corner(double lon_deg, double lat_deg)
 {
-    return west <= east ? lon >= west && lon <= east : lon >= west || lon <= east;
+    return (struct position){.lon_e7 = (int32_t)lround(lon_deg * 1e7),
+                             .lat_e7 = (int32_t)lround(lat_deg * 1e7)};
 }
 
-/* -180 and 180 are one meridian. */
-static bool lon_inside(double lon, double west, double east)
+/* One range of the box as an area. */
+static bool range_touches(const struct geo_box *box, double west_deg, double east_deg,
+                          const struct shape *shape)
 {
-    return lon_between(lon, west, east) || (fabs(lon) == 180 && lon_between(-lon, west, east));
+    struct shape range = {0};
+    bool touches;
+
+    shape_begin(&range, listing_shape_find(span_of_str("Polygon")));
+    MUST(shape_path_begin(&range, false));
+    MUST(shape_add(&range, corner(west_deg, box->south_deg)));
+    MUST(shape_add(&range, corner(east_deg, box->south_deg)));
+    MUST(shape_add(&range, corner(east_deg, box->north_deg)));
+    MUST(shape_add(&range, corner(west_deg, box->north_deg)));
+    MUST(shape_path_end(&range));
+    touches = shape_brute_touches(&range, shape);
+    shape_done(&range);
+    return touches;
 }
 
 static bool matches_box(const struct query *query, const struct world_listing *l)
 {
-    struct geo_point a = geo_point_of(l->a), b = geo_point_of(l->line ? l->b : l->a);
-    double west = fmin(a.lon_deg, b.lon_deg), east = fmax(a.lon_deg, b.lon_deg);
     const struct geo_box *box = &query->box;
+    struct shape shape = {0};
+    bool touches;
 
     if (!l->placed)
         return true;
-    if (fmin(a.lat_deg, b.lat_deg) > box->north_deg || fmax(a.lat_deg, b.lat_deg) < box->south_deg)
-        return false;
-    /* Two ranges overlap when an end of one lies in the other. */
-    return lon_inside(west, box->west_deg, box->east_deg) ||
-           lon_inside(east, box->west_deg, box->east_deg) ||
-           lon_inside(box->west_deg, west, east) || lon_inside(box->east_deg, west, east);
+    world_shape(l, &shape);
+    if (box->west_deg <= box->east_deg)
+        touches = range_touches(box, box->west_deg, box->east_deg, &shape);
+    else
+        touches = range_touches(box, box->west_deg, 180, &shape) ||
+                  range_touches(box, -180, box->east_deg, &shape);
+    shape_done(&shape);
+    return touches;
 }
 
 /* That of lines and areas is compared with sampling in test_shape.c. */

@@ -208,7 +208,9 @@ static void test_areas(void **state)
     assert_int_equal(found(world, BASE "/search?near=17.89,66.15&radius=1000", &first_m), 1);
     assert_near(first_m, 451.8, 1);
     assert_int_equal(found(world, BASE "/search?near=17.89,66.15&radius=400", &first_m), 0);
-    assert_int_equal(found(world, BASE "/search?bbox=17.6,66.1,17.7,66.15", &first_m), 1);
+    assert_int_equal(found(world, BASE "/search?bbox=17.6,66.1,17.7,66.15", &first_m), 0);
+    assert_int_equal(found(world, BASE "/search?bbox=17.6,66.05,17.7,66.15", &first_m), 1);
+    assert_int_equal(found(world, BASE "/search?bbox=17.91,66.1,17.92,66.15", &first_m), 1);
     assert_int_equal(found(world,
                            BASE "/search?intersects=POLYGON((17.6+66.1,17.7+66.1,17.7+66.15,"
                                 "17.6+66.15,17.6+66.1))",
@@ -226,6 +228,53 @@ static void test_areas(void **state)
     assert_problem(&answer, 400);
     assert_non_null(strstr((const char *)answer.body.data, "Self-intersection at longitude 17.5"));
     http_answer_done(&answer);
+}
+
+/* OGC API Features: only what itself meets the box, not what lies around it. */
+static void test_what_lies_around_a_box(void **state)
+{
+    static const char *const around[] = {
+        "{\"type\":\"MultiPoint\",\"coordinates\":[[17.1,66.1],[17.2,66.2]]}",
+        "{\"type\":\"LineString\",\"coordinates\":[[17.1,66.1],[17.1,66.2],[17.2,66.2]]}",
+        "{\"type\":\"Polygon\",\"coordinates\":[[[17.1,66.1],[17.2,66.1],[17.2,66.2],"
+        "[17.1,66.2],[17.1,66.1]],[[17.11,66.11],[17.11,66.19],[17.19,66.19],[17.19,66.11],"
+        "[17.11,66.11]]]}"};
+    static const struct {
+        const char *query;
+        int matched;
+    } questions[] = {
+        {"bbox=17.15,66.15,17.16,66.16", 0},
+        {"bbox=17.15,66.15,17.16,66.16&facets=theme", 0},
+        {"bbox=17.15,66.15,17.16,66.16&near=17.1,66.1", 0},
+        {"bbox=17.15,66.15,17.16,66.16&intersects=POINT(17.1+66.1)", 0},
+        {"bbox=17.15,66.15,17.16,66.16&q=platsen", 0},
+        {"bbox=17.15,66.15,17.16,66.16&theme=nature", 0},
+        {"bbox=17.1,66.1,17.1,66.1", 3},   /* all have that corner */
+        {"bbox=17.15,66.15,17.2,66.2", 3}, /* and this one */
+        {"bbox=17.15,66.15,17.2,66.2&near=17,66", 3},
+        {"bbox=17.105,66.15,17.16,66.16", 1}, /* between ring and hole */
+        {"bbox=17.11,66.15,17.11,66.16", 1},  /* on the hole's ring */
+        {"bbox=17.1000001,66.15,17.1000002,66.16", 1},
+        {"bbox=17.1,66.15,17.1000002,66.16", 2}, /* and the line */
+        {"bbox=170,60,17.1,66.15", 3},           /* over the antimeridian */
+        {"bbox=17.3,60,17.05,67", 0},
+    };
+    struct http_world *world = *state;
+    char text[700];
+    double first_m;
+
+    for (size_t i = 0; i < ARRAY_SIZE(around); i++) {
+        (void)snprintf(text, sizeof(text),
+                       "{\"type\":\"Feature\",\"geometry\":%s,\"properties\":{\"name\":\"Platsen\","
+                       "\"themes\":[\"nature/fishing\"]}}",
+                       around[i]);
+        http_world_publish(world, &world->foreign, COLLECTION_PLACES, text, NULL);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(questions); i++) {
+        (void)snprintf(text, sizeof(text), BASE "/collections/places/items?%s", questions[i].query);
+        if (found(world, text, &first_m) != questions[i].matched)
+            fail_msg("%s: not %d", text, questions[i].matched);
+    }
 }
 
 /* The chimney sweep of the next town comes here, and the bakery's van on Tuesdays. */
@@ -1589,6 +1638,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_api_document, http_world_setup, http_world_teardown),
         cmocka_unit_test_setup_teardown(test_list_near, http_world_setup, http_world_teardown),
         cmocka_unit_test_setup_teardown(test_areas, http_world_setup, http_world_teardown),
+        cmocka_unit_test_setup_teardown(test_what_lies_around_a_box, http_world_setup,
+                                        http_world_teardown),
         cmocka_unit_test_setup_teardown(test_who_comes, http_world_setup, http_world_teardown),
         cmocka_unit_test_setup_teardown(test_order, http_world_setup, http_world_teardown),
         cmocka_unit_test_setup_teardown(test_an_area_that_crosses_itself, http_world_setup,

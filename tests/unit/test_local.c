@@ -160,6 +160,58 @@ static void test_pages(void **state)
     }
 }
 
+static uint64_t in_box(struct world *world, double west, double south, double east, double north)
+{
+    struct query query = {
+        .limit = 100,
+        .has_box = true,
+        .box = {.west_deg = west, .south_deg = south, .east_deg = east, .north_deg = north}};
+    struct query_page page;
+    uint64_t matched;
+
+    assert_ok(local_query(&world->kv, world->collection, &query, NULL, NULL, &page));
+    matched = page.matched;
+    query_page_done(&page);
+    return matched;
+}
+
+/* A box finds what meets it, not what lies around it, to the last digit of the file. */
+static void test_boxes_ask_geometries(void **state)
+{
+    static const char *const shapes[] = {
+        "{\"type\":\"MultiPoint\",\"coordinates\":[[1,1],[2,2]]}",
+        "{\"type\":\"LineString\",\"coordinates\":[[1,1],[1,2],[2,2]]}",
+        "{\"type\":\"MultiLineString\",\"coordinates\":[[[1,1],[1,2]],[[2,1],[2,2]]]}",
+        "{\"type\":\"Polygon\",\"coordinates\":[[[1,1],[2,1],[2,2],[1,2],[1,1]],[[1.1,1.1],"
+        "[1.1,1.9],[1.9,1.9],[1.9,1.1],[1.1,1.1]]]}",
+        "{\"type\":\"MultiPolygon\",\"coordinates\":[[[[1,1],[2,1],[1,2],[1,1]]],[[[2,1.5],[2,2],"
+        "[1.9,2],[2,1.5]]]]}"};
+    struct world *world = *state;
+    char text[400];
+
+    for (size_t i = 0; i < ARRAY_SIZE(shapes); i++) {
+        (void)snprintf(text, sizeof(text),
+                       "{\"type\":\"Feature\",\"id\":%d,\"geometry\":%s,\"properties\":{}}",
+                       1000 + (int)i, shapes[i]);
+        assert_int_equal(put(world, text), LOCAL_CREATED);
+    }
+    assert_int_equal(in_box(world, 1.6, 1.6, 1.7, 1.7), 0);
+    assert_int_equal(in_box(world, 1.5, 1.5, 1.6, 1.6), 1); /* touches the slanting side */
+    assert_int_equal(in_box(world, 1.2, 1.2, 1.3, 1.3), 1); /* in the triangle, in the hole */
+    assert_int_equal(in_box(world, 1, 1, 1, 1), 5);
+    assert_int_equal(in_box(world, 1.6, 1.6, 2, 2), 5);
+    assert_int_equal(in_box(world, 1.05, 1.2, 1.06, 1.3), 2); /* in two areas */
+    assert_int_equal(in_box(world, 3, 0, 0.5, 3), 0);         /* around the earth */
+
+    assert_int_equal(put(world,
+                         "{\"type\":\"Feature\",\"id\":2000,\"geometry\":{\"type\":\"Point\","
+                         "\"coordinates\":[5.12345678912,5.00000004]},\"properties\":{}}"),
+                     LOCAL_CREATED);
+    assert_int_equal(in_box(world, 5.12345678912, 5.00000004, 5.12345678912, 5.00000004), 1);
+    assert_int_equal(in_box(world, 5.1234567892, 5, 6, 6), 0);
+    assert_int_equal(in_box(world, 5.12345678, 5, 5.12345679, 5.00000003), 0);
+}
+
 static void count_report(void *context, const char *what)
 {
     (void)what;
@@ -337,6 +389,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_feature_comes_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_putting_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_pages, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_boxes_ask_geometries, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damage_is_noticed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_does_not_fit_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_times, set_up, tear_down),

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "index/shape_box.h"
 #include "index/shape_distance.h"
 #include "index/shape_region.h"
 #include "protocol/profile.h"
@@ -237,6 +238,177 @@ static void test_boxes_agree_with_brute_force(void **state)
     }
     assert_true(sides[GEO_IN] > 150 && sides[GEO_OUT] > 300 && sides[GEO_BORDER] > 300);
     shape_done(&left);
+    shape_done(&box);
+}
+
+/* The positions of a shape of single units from base on, tenfold: room for bounds between units. */
+static void stretch(const struct shape *shape, struct position base, struct shape *ret)
+{
+    static const char *const names[] = {"MultiPoint", "MultiLineString", "MultiPolygon"};
+
+    shape_begin(ret, listing_shape_find(span_of_str(names[shape->kind])));
+    for (uint32_t p = 0; p < shape->path_count; p++) {
+        const struct shape_path *path = &shape->paths[p];
+
+        assert_ok(shape_path_begin(ret, path->hole));
+        for (uint32_t i = 0; i < path->count; i++) {
+            struct position at = shape->positions[path->first + i];
+
+            assert_ok(shape_add(ret, (struct position){10 * (at.lon_e7 - base.lon_e7),
+                                                       10 * (at.lat_e7 - base.lat_e7)}));
+        }
+        assert_ok(shape_path_end(ret));
+    }
+}
+
+static void box_shape(struct shape *box, struct position min, struct position max)
+{
+    shape_begin(box, listing_shape_find(span_of_str("Polygon")));
+    assert_ok(shape_path_begin(box, false));
+    assert_ok(shape_add(box, min));
+    assert_ok(shape_add(box, (struct position){max.lon_e7, min.lat_e7}));
+    assert_ok(shape_add(box, max));
+    assert_ok(shape_add(box, (struct position){min.lon_e7, max.lat_e7}));
+    assert_ok(shape_path_end(box));
+}
+
+static struct geo_box box_of(struct position min, struct position max)
+{
+    struct geo_point a = geo_point_of(min), b = geo_point_of(max);
+
+    return (struct geo_box){a.lon_deg, a.lat_deg, b.lon_deg, b.lat_deg};
+}
+
+static json_t *json_path_of(const struct shape *shape, const struct shape_path *path)
+{
+    json_t *out = json_array();
+
+    for (uint32_t i = 0; i < path->count; i++) {
+        struct geo_point at = geo_point_of(shape->positions[path->first + i]);
+
+        assert_int_equal(json_array_append_new(out, json_pack("[ff]", at.lon_deg, at.lat_deg)), 0);
+    }
+    return out;
+}
+
+/* As its kind with several parts: what each part is of stays the same. */
+static json_t *json_of(const struct shape *shape)
+{
+    static const char *const names[] = {"MultiPoint", "MultiLineString", "MultiPolygon"};
+    json_t *parts = json_array(), *area = NULL;
+
+    for (uint32_t p = 0; p < shape->path_count; p++) {
+        json_t *path = json_path_of(shape, &shape->paths[p]);
+
+        if (shape->kind == SHAPE_POINTS) {
+            json_decref(parts);
+            parts = path;
+            continue;
+        }
+        if (shape->kind == SHAPE_AREAS && !shape->paths[p].hole) {
+            area = json_array();
+            assert_int_equal(json_array_append_new(parts, area), 0);
+        }
+        assert_int_equal(json_array_append_new(area ? area : parts, path), 0);
+    }
+    return json_pack("{s:s,s:o}", "type", names[shape->kind], "coordinates", parts);
+}
+
+static bool box_touches(const struct geo_box *asked, const struct shape *shape)
+{
+    struct shape_box box = shape_box_of(asked);
+    json_t *json = json_of(shape);
+    bool touches = shape_box_touches(&box, shape), by_json;
+    uint64_t positions;
+
+    assert_ok(shape_box_touches_geojson(&box, json, &by_json, &positions));
+    assert_int_equal(by_json, touches);
+    /* Who looks at boxes first must not lose anything by it. */
+    assert_true(!touches || geo_window_overlaps(&box.window, shape->min, shape->max));
+    assert_true(touches || !geo_window_holds(&box.window, shape->min, shape->max));
+    json_decref(json);
+    return touches;
+}
+
+/* What lies around a box would be found by it, or what just touches it would not. */
+static void test_what_boxes_touch(void **state)
+{
+    struct shape listing = {0}, box = {0};
+    unsigned touched = 0, apart = 0;
+
+    (void)state;
+    for (size_t s = 0; s < ARRAY_SIZE(seeds); s++) {
+        uint64_t random = seeds[s];
+
+        for (unsigned n = 0; n < 4000; n++) {
+            struct ground ground = random_ground(&random);
+            struct position a = random_position(&ground, &random);
+            struct position c =
+                test_random_below(&random, 3) ? random_position(&ground, &random) : a;
+            struct position min = {a.lon_e7, a.lat_e7 < c.lat_e7 ? a.lat_e7 : c.lat_e7};
+            struct position max = {c.lon_e7, a.lat_e7 > c.lat_e7 ? a.lat_e7 : c.lat_e7};
+            struct geo_box asked = box_of(min, max);
+            bool meets;
+
+            random_listing(&listing, &ground, &random);
+            if (a.lon_e7 <= c.lon_e7) {
+                box_shape(&box, min, max);
+                meets = shape_brute_touches(&box, &listing);
+            } else { /* Two ranges: over the antimeridian. */
+                box_shape(&box, min, (struct position){GEO_LON_E7_MAX, max.lat_e7});
+                meets = shape_brute_touches(&box, &listing);
+                box_shape(&box, (struct position){-GEO_LON_E7_MAX, min.lat_e7}, max);
+                meets = meets || shape_brute_touches(&box, &listing);
+            }
+            if (box_touches(&asked, &listing) != meets)
+                fail_msg("seed %#" PRIx64 ", %u: a box and a listing", seeds[s], n);
+            touched += meets;
+            apart += !meets;
+        }
+    }
+    assert_true(touched > 3000 && apart > 3000);
+    shape_done(&listing);
+    shape_done(&box);
+}
+
+/* A program's box has more digits than a listing: between two units there is room for an edge. */
+static void test_boxes_between_units(void **state)
+{
+    static const struct ground ground = {170000000, 660000000, 1, 6};
+    static const struct position base = {170000000, 660000000};
+    struct shape listing = {0}, tenfold = {0}, box = {0};
+    unsigned touched = 0, apart = 0;
+
+    (void)state;
+    for (size_t s = 0; s < ARRAY_SIZE(seeds); s++) {
+        uint64_t random = seeds[s];
+
+        for (unsigned n = 0; n < 4000; n++) {
+            int32_t tenths[4];
+            struct geo_box asked;
+            bool meets;
+
+            for (unsigned i = 0; i < 4; i++)
+                tenths[i] = (int32_t)test_random_below(&random, 60);
+            tenths[2] = tenths[0] + tenths[2] % 15;
+            tenths[3] = tenths[1] + tenths[3] % 15;
+            asked = (struct geo_box){
+                (base.lon_e7 * 10.0 + tenths[0]) / 1e8, (base.lat_e7 * 10.0 + tenths[1]) / 1e8,
+                (base.lon_e7 * 10.0 + tenths[2]) / 1e8, (base.lat_e7 * 10.0 + tenths[3]) / 1e8};
+            random_listing(&listing, &ground, &random);
+            stretch(&listing, base, &tenfold);
+            box_shape(&box, (struct position){tenths[0], tenths[1]},
+                      (struct position){tenths[2], tenths[3]});
+            meets = shape_brute_touches(&box, &tenfold);
+            if (box_touches(&asked, &listing) != meets)
+                fail_msg("seed %#" PRIx64 ", %u: a box between units", seeds[s], n);
+            touched += meets;
+            apart += !meets;
+        }
+    }
+    assert_true(touched > 3000 && apart > 3000);
+    shape_done(&listing);
+    shape_done(&tenfold);
     shape_done(&box);
 }
 
@@ -633,6 +805,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_touches_agrees_with_brute_force),
         cmocka_unit_test(test_boxes_agree_with_brute_force),
+        cmocka_unit_test(test_what_boxes_touch),
+        cmocka_unit_test(test_boxes_between_units),
         cmocka_unit_test(test_antimeridian),
         cmocka_unit_test(test_distance_agrees_with_sampling),
         cmocka_unit_test(test_distance_at_its_worst),
