@@ -458,6 +458,7 @@ enum torg_err writer_submit_store(struct writer *writer, struct sync_store *stor
         return TORG_E_NOMEM;
     for (size_t i = 0; i < store->write.entry_count; i++)
         job->bytes += store->write.entries[i].payload.size;
+    job->bytes += store->write.removed_count * WRITER_REMOVED_BYTES;
     job->store = store;
     err = submit(writer, job);
     if (err) {

@@ -46,6 +46,7 @@ struct writer_options {
  * room in what store_room_make has made.
  */
 #define WRITER_GROUP_REPLACED_BYTES_MAX 8388608
+#define WRITER_REMOVED_BYTES 128 /* what a removal counts, which changes as many pages */
 
 /*
  * Compares the guard with the database and starts the thread. seal_init must
