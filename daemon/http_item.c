@@ -64,11 +64,16 @@ static void etag_put(const uint8_t etag[16], enum geo_crs crs, char out[ETAG_TEX
         (void)snprintf(out, ETAG_TEXT_SIZE + 1, "\"%s-%u\"", digits, (unsigned)crs % 10);
 }
 
-/* Is this element of a condition a star, or the listing's tag in any coordinate system? */
-static bool names_listing(struct span element, const uint8_t etag[16])
+/*
+ * Is this element of a condition a star, or the listing's tag in any coordinate system?
+ * A condition may have thousands of elements: what has other digits is not compared with each.
+ */
+static bool names_listing(struct span element, const uint8_t etag[16], const char digits[33])
 {
     if (span_equal(element, span_of_str("*")))
         return true;
+    if (element.size < 33 || memcmp(element.data + 1, digits, 32) != 0)
+        return false;
     for (enum geo_crs crs = GEO_CRS84; http_crs_uri(crs); crs++) {
         char text[ETAG_TEXT_SIZE + 1];
 
@@ -83,6 +88,9 @@ static bool names_listing(struct span element, const uint8_t etag[16])
 static bool any_names_listing(const struct http_request *request, const char *field, bool weak,
                               const uint8_t etag[16])
 {
+    char digits[33];
+
+    hex_encode(etag, 16, digits);
     for (size_t i = 0; i < request->field_count; i++) {
         struct span list = request->fields[i].value;
         struct span element;
@@ -90,7 +98,7 @@ static bool any_names_listing(const struct http_request *request, const char *fi
         if (!http_request_name_equal(request->fields[i].name, field))
             continue;
         while (http_request_list_next(&list, &element)) {
-            if (names_listing(weak ? http_tag_opaque(element) : element, etag))
+            if (names_listing(weak ? http_tag_opaque(element) : element, etag, digits))
                 return true;
         }
     }
