@@ -262,7 +262,10 @@ static enum torg_err waiting_remove(struct waiting *waiting, const struct rtree_
     return err;
 }
 
-/* What needs a record is not packed here, for packing writes it. */
+/*
+ * What needs a record is not packed here, for packing writes it: a later edit may remove the
+ * document again, and nobody would drop it. With a full dictionary only packing tells.
+ */
 static enum torg_err waiting_insert(struct waiting *waiting, const struct rtree_item *item)
 {
     struct rtree_pages *pages = &waiting->pages;
@@ -274,9 +277,10 @@ static enum torg_err waiting_insert(struct waiting *waiting, const struct rtree_
         return TORG_OK;
     }
     err = rtree_item_pack(pages->kv, pages->collection, &pages->combinations, item, &entry);
-    if (!err)
-        waiting_append(waiting, false, &entry);
-    return err;
+    if (err)
+        return err;
+    waiting_append(waiting, false, &entry);
+    return rtree_item_drop(pages->kv, pages->collection, &entry); /* none, as a rule */
 }
 
 static enum torg_err waiting_begin(struct waiting *waiting, struct rtree *tree)

@@ -526,6 +526,27 @@ static void test_damage_is_seen(void **state)
     town_free(town);
 }
 
+/* With a full dictionary packing writes a record: what never came to stay must leave none. */
+static void test_what_comes_and_goes_leaves_no_record(void **state)
+{
+    static const uint8_t next_key[] = {0, 'c'}, next[] = {0xff, 0xff};
+    struct town *town = town_new(0x6d1, 1500);
+    struct rtree_edit edits[2] = {{.item = random_item(&town->seed, 2000)}, {.removed = true}};
+
+    (void)state;
+    assert_ok(kv_put(&town->kv, KV_THEME, span_of(next_key, sizeof(next_key)),
+                     span_of(next, sizeof(next))));
+    for (unsigned bit = 20; bit < 24; bit++)
+        theme_set_add(&edits[0].item.themes, bit);
+    edits[1].item = edits[0].item;
+    assert_ok(rtree_apply(&town->tree, edits, ARRAY_SIZE(edits)));
+    compare(town, 2);
+    assert_ok(rtree_apply(&town->tree, edits, 1));
+    assert_ok(rtree_apply(&town->tree, edits + 1, 1));
+    compare(town, 2);
+    town_free(town);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -536,6 +557,7 @@ int main(void)
         cmocka_unit_test(test_nodes_that_are_nearly_gone),
         cmocka_unit_test(test_what_is_not_there_cannot_go),
         cmocka_unit_test(test_damage_is_seen),
+        cmocka_unit_test(test_what_comes_and_goes_leaves_no_record),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
