@@ -38,6 +38,7 @@ struct sync_limits {
     uint32_t heads_burst;            /* 1000 heads of an origin, then one in 3.6 s; 0: no limit */
     uint32_t listings_per_origin;    /* 1 000 000: heads with more are not taken; 0: no limit */
     uint32_t compress;               /* 1: offer packed frames to peers; 0: do not */
+    uint32_t parts_max;              /* 128 parts of a large reconcile with the writer at a time */
 };
 struct sync_limits sync_limits_default(void);
 

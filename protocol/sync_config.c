@@ -19,6 +19,7 @@ struct sync_limits sync_limits_default(void)
         .turn_ms = 60000,
         .heads_burst = 1000,
         .listings_per_origin = 1000000,
+        .parts_max = 128,
     };
 }
 

@@ -69,17 +69,16 @@
 #define SYNC_ASKED_MAX 2   /* requests of one reconcile: the next is out while one is answered */
 #define SYNC_STORES_MAX 16 /* parts of one job that the writer has not answered */
 /*
- * More in a large collection, one for so many listings that are here: words and places lie all over
- * tables that have grown, so with each commit of a few thousand most of these would be written
- * anew. Fewer than in a first copy where listings are replaced, each of which changes pages of its
- * own.
+ * More in a large collection, up to limits.parts_max where so many listings are here: words and
+ * places lie all over tables that have grown, so with each commit of a few thousand most of these
+ * would be written anew. Fewer than in a first copy where listings are replaced, each of which
+ * changes pages of its own.
  */
-#define SYNC_STORES_COPY_LISTINGS 4096
-#define SYNC_STORES_REPLACED_LISTINGS 16384
-#define SYNC_STORES_LARGE_MAX 128 /* also of all jobs together, else SYNC_STORES_MAX for each */
-#define SYNC_SCAN_MAX 4096        /* listings looked at for a missing payload in one step */
-#define SYNC_HEAD_MS 3600         /* beyond limits.heads_burst, one head of an origin in so long */
-#define SYNC_HEADS_CALM 10        /* it is not called throttled any more when so many may come */
+#define SYNC_STORES_COPY_LISTINGS 524288
+#define SYNC_STORES_REPLACED_LISTINGS 2097152
+#define SYNC_SCAN_MAX 4096   /* listings looked at for a missing payload in one step */
+#define SYNC_HEAD_MS 3600    /* beyond limits.heads_burst, one head of an origin in so long */
+#define SYNC_HEADS_CALM 10   /* it is not called throttled any more when so many may come */
 #define SYNC_QUOTA_MS 60000  /* of an origin over its quota, one head in so long is looked at */
 #define SYNC_MEMBERS_MS 1000 /* the catalogue's list is read once in so long: each costs a SUB */
 #define SYNC_BEATS_BURST 8

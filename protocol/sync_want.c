@@ -65,12 +65,13 @@ static bool part_is_due(const struct sync *sync, const struct sync_job *job)
 static uint32_t stores_max(const struct sync *sync, const struct sync_job *job)
 {
     bool copy = job->whole == FRAME_WHOLE_MAX;
+    uint32_t most = sync->limits.parts_max; /* also of all jobs together */
     uint64_t stores =
-        job->held / (copy ? SYNC_STORES_COPY_LISTINGS : SYNC_STORES_REPLACED_LISTINGS);
+        job->held * most / (copy ? SYNC_STORES_COPY_LISTINGS : SYNC_STORES_REPLACED_LISTINGS);
 
-    if (stores <= SYNC_STORES_MAX || sync->pending_count >= SYNC_STORES_LARGE_MAX)
+    if (stores <= SYNC_STORES_MAX || sync->pending_count >= most)
         return SYNC_STORES_MAX;
-    return stores < SYNC_STORES_LARGE_MAX ? (uint32_t)stores : SYNC_STORES_LARGE_MAX;
+    return stores < most ? (uint32_t)stores : most;
 }
 
 /*
