@@ -56,6 +56,7 @@ enum value_kind {
     VALUE_NUMBER,
     VALUE_BYTES32,
     VALUE_BYTES64,
+    VALUE_BYTES64_OR_AUTO,
     VALUE_SECONDS,
     VALUE_LEVEL,
     VALUE_YES_NO,
@@ -168,6 +169,8 @@ static const struct key keys[] = {
 
     RANGE(SECTION_LIMITS, "limits", "map-size", VALUE_BYTES64, map_bytes, 16 * MIB, 64 * TIB,
           "16 MiB to 64 TiB, in B, KiB, MiB, GiB or TiB", "64 GiB"),
+    RANGE(SECTION_LIMITS, "limits", "commit-memory", VALUE_BYTES64_OR_AUTO, commit_bytes, 64 * MIB,
+          512 * MIB, "auto, or 64 MiB to 512 MiB", "auto"),
     RANGE(SECTION_LIMITS, "limits", "writer-queue", VALUE_NUMBER, writer_queue_max, 1, 100000,
           "1 to 100000 jobs", "1024"),
     RANGE(SECTION_LIMITS, "limits", "ask-peers", VALUE_SECONDS, ask_peers_s, 0, 3600,
@@ -208,6 +211,7 @@ static size_t value_size(const struct key *key)
     case VALUE_NETWORKS:
         return sizeof(struct config_network) * CONFIG_NETWORKS_MAX;
     case VALUE_BYTES64:
+    case VALUE_BYTES64_OR_AUTO:
         return sizeof(uint64_t);
     case VALUE_NUMBER:
     case VALUE_BYTES32:
@@ -313,7 +317,7 @@ static bool set_number(uint8_t *field, const struct key *key, const char *text)
         read = config_read_bytes(text, &value);
     if (!read || value < key->min || value > key->max)
         return false;
-    if (key->kind == VALUE_BYTES64) {
+    if (value_size(key) == sizeof(value)) {
         memcpy(field, &value, sizeof(value));
     } else {
         uint32_t narrow = (uint32_t)value;
@@ -382,6 +386,11 @@ static bool set_value(const char *file, struct config *config, const struct key 
         memcpy((uint8_t *)config + key->size, &count, sizeof(count));
         return true;
     }
+    case VALUE_BYTES64_OR_AUTO:
+        if (strcmp(text, "auto") != 0)
+            return set_number(field, key, text);
+        memset(field, 0, sizeof(uint64_t));
+        return true;
     case VALUE_CATALOGUE:
         return set_catalogue(config, text);
     case VALUE_BASE_PATH:

@@ -23,7 +23,8 @@
  * [trust]        origin NAME = origin id, hex (its listings are stored, relayed);
  *                catalogue: an origin id, whose active members are trusted as well;
  *                collections, collections NAME: which of them; listings NAME: how many
- * [limits]       map-size, writer-queue, ask-peers, and those of sync_limits
+ * [limits]       map-size, commit-memory, writer-queue, ask-peers, and those of
+ *                sync_limits
  * [log]          level
  */
 #define CONFIG_PEERS_MAX SYNC_PEERS_MAX
@@ -100,6 +101,7 @@ struct config {
     struct origin_id catalogue; /* whose members are trusted */
     uint32_t collections;       /* held of origins that have no key of their own for it */
     uint64_t map_bytes;
+    uint64_t commit_bytes; /* for the pages of one commit; 0: memory_for_commits() */
     uint32_t writer_queue_max;
     uint32_t ask_peers_s; /* how long a start asks peers for the own origin, at most */
     struct sync_limits sync;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 #include <getopt.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,9 +143,10 @@ static void log_start(const struct config *config, const struct node *node)
     if (config->admin_count)
         config_address_format(&admin, texts[2]);
     log_event(LOG_INFO, "torgd.start",
-              "name=%s version=%s http=%s peers=%s admin=%s directory=%s pid=%ld",
+              "name=%s version=%s http=%s peers=%s admin=%s directory=%s commit_memory=%" PRIu64
+              " pid=%ld",
               log_value(name, config->name), TORG_VERSION, texts[0], texts[1], texts[2],
-              log_value(directory, config->directory), (long)getpid());
+              log_value(directory, config->directory), node->commit_bytes, (long)getpid());
 }
 
 /* An invalid new file changes nothing. */

@@ -18,6 +18,7 @@
 #include "daemon/http_server.h"
 #include "daemon/keyfile.h"
 #include "daemon/log.h"
+#include "daemon/memory.h"
 #include "daemon/peers.h"
 #include "daemon/warm.h"
 #include "index/catalogue.h"
@@ -246,6 +247,7 @@ static enum torg_err start_writer(struct node_whole *whole, bool confirm_guard, 
         .own = whole->node.own,
         .signer = whole->signer,
         .queue_max = config->writer_queue_max,
+        .commit_bytes = (size_t)whole->node.commit_bytes,
         .ask = true,
         .confirm_guard = confirm_guard,
     };
@@ -358,6 +360,8 @@ enum torg_err node_start(const struct config *config, bool confirm_guard, struct
         return refuse(message, TORG_E_NOMEM, "%s", torg_err_text(TORG_E_NOMEM));
     whole->node.config = config;
     whole->node.started_ms = clock_wall_ms();
+    whole->node.commit_bytes =
+        config->commit_bytes ? config->commit_bytes : memory_for_commits(memory_bytes());
     err = start_all(whole, confirm_guard, message);
     if (err) {
         node_stop(&whole->node);

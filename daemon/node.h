@@ -22,7 +22,8 @@ struct node {
     struct metrics *metrics;
     bool has_own;
     struct origin_id own;
-    int64_t started_ms; /* clock, ms UTC */
+    uint64_t commit_bytes; /* memory for the pages of one commit */
+    int64_t started_ms;    /* clock, ms UTC */
 };
 
 /*

@@ -118,6 +118,7 @@ static struct sync_config sync_config_of(const struct peers *peers, const struct
         .limits = config->sync,
     };
 
+    out.limits.parts_max = (uint32_t)(peers->node->commit_bytes / PEERS_PART_COMMIT_BYTES);
     randombytes_buf(&out.seed, sizeof(out.seed));
     return out;
 }

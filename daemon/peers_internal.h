@@ -23,6 +23,12 @@
  * it says otherwise.
  */
 
+/*
+ * Parts of a large reconcile wait for the writer, so that it finds enough of them for a commit
+ * while it makes another: one for so much of the memory that pages of a commit have.
+ */
+#define PEERS_PART_COMMIT_BYTES 2097152
+
 /* A dial from its DIAL action to CONNECTED or DIAL_FAILED. */
 struct peers_dial {
     uint32_t number;

@@ -24,53 +24,7 @@
  */
 #define WRITER_CHECKPOINT_QUIET_MS 1000
 
-/* ---- the queue ---- */
-
-/* How many bytes a transaction may have that takes the job, too. */
-static size_t bytes_max(const struct writer_job *job, size_t before)
-{
-    bool replaces = job->kind == WRITER_JOB_STORE && job->store->replaces;
-
-    return replaces && before > WRITER_GROUP_REPLACED_BYTES_MAX ? WRITER_GROUP_REPLACED_BYTES_MAX
-                                                                : before;
-}
-
-/* mutex held. Take from the queue what makes the next transaction; the rest keeps its order. */
-static void take_group(struct writer *writer, struct writer_touched *touched,
-                       struct writer_jobs *ret_jobs)
-{
-    struct writer_job *job = writer->queue.first;
-    struct writer_jobs rest;
-    size_t bytes = 0, limit = WRITER_GROUP_BYTES_MAX, changes = 0;
-    bool local_closed = false, closed = false;
-
-    memset(touched, 0, sizeof(*touched));
-    writer_jobs_init(&rest);
-    writer_jobs_init(ret_jobs);
-    while (job) {
-        struct writer_job *next = job->next;
-
-        limit = bytes_max(job, limit);
-        if (ret_jobs->count == WRITER_GROUP_JOBS_MAX || (bytes > 0 && bytes + job->bytes > limit))
-            closed = true;
-        if (!closed && job->kind == WRITER_JOB_LOCAL && !local_closed) {
-            local_closed = !writer_job_touch(touched, changes, job);
-            if (!local_closed)
-                changes += job->change_count;
-        }
-        if (closed || (job->kind == WRITER_JOB_LOCAL && local_closed)) {
-            writer_jobs_add(&rest, job);
-        } else {
-            bytes += job->bytes;
-            *(job->kind == WRITER_JOB_STORE ? &writer->queued_store : &writer->queued_own) -= 1;
-            writer_jobs_add(ret_jobs, job);
-        }
-        job = next;
-    }
-    writer->queue = rest;
-    if (!rest.first)
-        writer_jobs_init(&writer->queue);
-}
+/* ---- what the state refuses ---- */
 
 /* Between the submission and now the state may have changed: no local job passes then. */
 static void refuse_local(struct writer *writer, struct writer_jobs *jobs, enum torg_err err)
@@ -302,7 +256,7 @@ static void *writer_thread(void *context)
     enum torg_err local_err;
     int64_t started_us;
 
-    store_room_make();
+    store_room_make(writer->options.commit_bytes);
     group.changes = calloc(COMMIT_CHANGES_MAX, sizeof(*group.changes));
     if (!touched || !group.changes)
         abort(); /* at start, with nothing promised to anybody */
@@ -310,7 +264,7 @@ static void *writer_thread(void *context)
         upkeep(writer, &group);
         pthread_mutex_lock(&writer->mutex);
         wait_for_work(writer);
-        take_group(writer, touched, &group.jobs);
+        writer_queue_take(writer, touched, &group);
         local_err = writer_state_local_check(writer);
         settle_due = writer->settle_due;
         writer->settle_due = false;
@@ -345,6 +299,8 @@ enum torg_err writer_new(const struct writer_options *options, struct writer **r
     if (!writer)
         return TORG_E_NOMEM;
     writer->options = *options;
+    if (!writer->options.commit_bytes)
+        writer->options.commit_bytes = WRITER_COMMIT_BYTES_DEFAULT;
     writer_jobs_init(&writer->queue);
     pthread_mutex_init(&writer->mutex, NULL);
     clock_cond_init(&writer->wake);

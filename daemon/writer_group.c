@@ -95,17 +95,29 @@ static enum torg_err group_runs(struct writer_group *group)
     return TORG_OK;
 }
 
-/* Everything inside the transaction. An error means: abort, this cannot be committed. */
-static enum torg_err group_apply(struct writer_group *group)
+/* Local changes and peers' writes; fewer of these where somebody here has come to write. */
+static enum torg_err group_jobs(struct writer_group *group)
 {
     enum torg_err err = TORG_OK;
+    size_t bytes = 0;
 
     for (struct writer_job *job = group->jobs.first; job && !err; job = job->next) {
         if (job->kind == WRITER_JOB_LOCAL)
             err = group_local(group, job);
         else if (job->kind == WRITER_JOB_STORE)
             err = group_store(group, job);
+        bytes += job->bytes;
+        if (!err && bytes >= group->yield_bytes)
+            writer_queue_yield(group->writer, group, job);
     }
+    return err;
+}
+
+/* Everything inside the transaction. An error means: abort, this cannot be committed. */
+static enum torg_err group_apply(struct writer_group *group)
+{
+    enum torg_err err = group_jobs(group);
+
     if (!err && group->committed_own)
         err = group_commit_own(group);
     if (!err)

@@ -12,7 +12,8 @@
 /*
  * What the files of the writer share. Nobody else includes this.
  *
- *   writer.c        begin and end, the queue, upkeep, the thread
+ *   writer.c        begin and end, submitting, upkeep, the thread
+ *   writer_queue.c  what waits, and which of it makes the next transaction
  *   writer_job.c    one job, a list of them, and which fit in one commit
  *   writer_group.c  one transaction: the jobs of a group, from its begin to
  *                   their results
@@ -25,7 +26,8 @@
 
 /*
  * How a group is made. While the disk syncs one transaction, jobs gather; the
- * thread takes all that wait, in order, and makes them the next one. In it,
+ * thread takes what waits, in order, and makes it the next one; a crowd of
+ * peers' writes lets local jobs and runs go before it (writer_queue.c). In it,
  * peers' writes are applied one by one, local changes are collected and signed
  * as one commit, runs come last. One transaction holds at most one own head, so
  * that a database is never more than one head ahead of its guard.
@@ -67,7 +69,8 @@ struct writer_touched {
 struct writer_group {
     struct writer *writer;
     struct writer_jobs jobs;
-    bool reserve; /* jobs that make room, in a store that is nearly full */
+    bool reserve;       /* jobs that make room, in a store that is nearly full */
+    size_t yield_bytes; /* once as many are in, it ends for a local job or a run that waits */
     int64_t now_ms;
     struct kv kv;
     struct catalogue_writer catalogue;
@@ -92,6 +95,7 @@ struct writer {
     bool checkpoint_due;     /* the thread's: commits that the journal alone has safe */
     int64_t checkpoint_quiet_ms; /* the thread's: from then on, nothing having come, it is time */
     int64_t repack_credit_us;    /* the thread's: what writes have earned mending before that */
+    bool stores_turn; /* the thread's: the last transaction left peers' writes for later */
     pthread_t thread;
 
     struct loop *published_loop;
@@ -150,6 +154,20 @@ bool writer_job_changes_are_distinct(const struct local_change *changes, size_t 
  */
 bool writer_job_touch(struct writer_touched *touched, size_t change_count,
                       const struct writer_job *job);
+
+/* ---- writer_queue.c ---- */
+
+/*
+ * mutex held. Take from the queue what makes the next transaction; the rest keeps its order.
+ * touched is scratch. Sets jobs and yield_bytes of the group.
+ */
+void writer_queue_take(struct writer *writer, struct writer_touched *touched,
+                       struct writer_group *group);
+/*
+ * If a local job or a run waits: the jobs of the group after last, which are peers' writes that
+ * nothing has been done for, wait again, before all that came later.
+ */
+void writer_queue_yield(struct writer *writer, struct writer_group *group, struct writer_job *last);
 
 /* ---- writer_group.c ---- */
 

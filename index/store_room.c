@@ -12,8 +12,8 @@
  * less than 32 MiB from them instead of asking the system for each, and to keep heaps
  * that are free: it drops one only when the heap before it has less room than the top pad.
  */
-#define ROOM_HEAPS 4
 #define ROOM_HEAP_BYTES ((size_t)64 << 20)
+#define ROOM_HEAPS_MAX (STORE_ROOM_BYTES_MAX / ROOM_HEAP_BYTES)
 #define ROOM_BLOCK_BYTES_MAX (32 << 20)
 #define ROOM_BLOCK_BYTES (ROOM_BLOCK_BYTES_MAX - ((size_t)64 << 10)) /* two fill a heap */
 
@@ -33,19 +33,23 @@ static void wish_huge(uintptr_t from, uintptr_t to)
     (void)madvise((void *)from, to - from, MADV_HUGEPAGE);
 }
 
-void store_room_make(void)
+void store_room_make(size_t bytes)
 {
-    char *blocks[2 * ROOM_HEAPS];
+    char *blocks[2 * ROOM_HEAPS_MAX];
+    size_t count;
 
+    if (bytes > STORE_ROOM_BYTES_MAX)
+        bytes = STORE_ROOM_BYTES_MAX;
+    count = 2 * ((bytes + ROOM_HEAP_BYTES - 1) / ROOM_HEAP_BYTES);
     /* All at once, so that the two of a heap lie side by side, and are one when both are free. */
-    for (int i = 0; i < 2 * ROOM_HEAPS; i++)
+    for (size_t i = 0; i < count; i++)
         blocks[i] = malloc(ROOM_BLOCK_BYTES);
-    for (int i = 0; i < 2 * ROOM_HEAPS; i += 2) {
+    for (size_t i = 0; i < count; i += 2) {
         uintptr_t first = (uintptr_t)blocks[i], second = (uintptr_t)blocks[i + 1];
 
         if (first && second > first && second - first < 2 * ROOM_BLOCK_BYTES)
             wish_huge(first, second + ROOM_BLOCK_BYTES);
     }
-    for (int i = 0; i < 2 * ROOM_HEAPS; i++)
+    for (size_t i = 0; i < count; i++)
         free(blocks[i]);
 }

@@ -2,6 +2,8 @@
 #ifndef TORG_INDEX_STORE_ROOM_H
 #define TORG_INDEX_STORE_ROOM_H
 
+#include <stddef.h>
+
 /*
  * Memory for the pages that write transactions change. LMDB takes each from
  * malloc, one by one, and keeps it for the next transaction; glibc gives a
@@ -13,10 +15,12 @@
 /* Of the whole process, before it has threads: what is freed is kept for what comes. */
 void store_room_keep(void);
 /*
- * By the thread that is to write, before it does: it gets room for many pages at
- * once, in huge ones where the system gives some. What is not used is not
- * touched, so it costs addresses only. Without store_room_keep it has no effect.
+ * By the thread that is to write, before it does: it gets room for pages of so
+ * many bytes at once, in huge ones where the system gives some. What is not used is
+ * not touched, so it costs addresses only. Rounded up to 64 MiB; at most
+ * STORE_ROOM_BYTES_MAX. Without store_room_keep it has no effect.
  */
-void store_room_make(void);
+#define STORE_ROOM_BYTES_MAX ((size_t)512 << 20) /* more pages LMDB writes before the commit */
+void store_room_make(size_t bytes);
 
 #endif

@@ -51,6 +51,7 @@ static void test_defaults(void **state)
     assert_string_equal(config.base_url, "");
     assert_int_equal(config.peer_count, 0);
     assert_int_equal(config.map_bytes, (uint64_t)64 << 30);
+    assert_int_equal(config.commit_bytes, 0); /* auto */
     assert_int_equal(config.ask_peers_s, 10);
     assert_int_equal(config.collections, COLLECTION_MASK_ALL);
     assert_false(config.has_catalogue);
@@ -91,6 +92,7 @@ static void test_whole_file(void **state)
                                "catalogue = " KEY_B "\n"
                                "[limits]\n"
                                "map-size = 512MiB\n"
+                               "commit-memory = 200 MiB\n"
                                "ask-peers = 2 min\n"
                                "live-credit = 600000\n"
                                "compress = yes\n"
@@ -130,6 +132,7 @@ static void test_whole_file(void **state)
     assert_int_equal(config.trust[1].collections, 1u << COLLECTION_PLACES);
     assert_true(config.has_catalogue);
     assert_int_equal(config.map_bytes, (uint64_t)512 << 20);
+    assert_int_equal(config.commit_bytes, (uint64_t)200 << 20);
     assert_int_equal(config.ask_peers_s, 120);
     assert_int_equal(config.sync.live_credit_bytes, 600000);
     assert_int_equal(config.sync.compress, 1);
@@ -204,6 +207,8 @@ static void test_mistakes_name_line_and_remedy(void **state)
         {"[limits]\nmap-size = 1 MiB\n", 2, "16 MiB to 64 TiB"},
         {"[limits]\nmap-size = 1 GB\n", 2, "KiB, MiB, GiB"},
         {"[limits]\nmap-size = 99999999999 TiB\n", 2, "KiB, MiB, GiB"},
+        {"[limits]\ncommit-memory = 513 MiB\n", 2, "64 MiB to 512 MiB"},
+        {"[limits]\ncommit-memory = 0\n", 2, "auto"},
         {"[limits]\nask-peers = 2 h\n", 2, "1 h"},
         {"[limits]\nlive-credit = 8 GiB\n", 2, "64 MiB"},
         {"[log]\nlevel = loud\n", 2, "error, warn, info or debug"},

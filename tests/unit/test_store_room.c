@@ -25,7 +25,7 @@ static void *take_pages(void *context)
     struct growth *growth = context;
     static void *pages[PAGES];
 
-    store_room_make();
+    store_room_make((size_t)PAGES * PAGE_BYTES + 1); /* rounded up to 256 MiB */
     growth->before = mallinfo2().arena;
     for (size_t i = 0; i < PAGES; i++)
         pages[i] = malloc(PAGE_BYTES);

@@ -1099,58 +1099,180 @@ static void remove_only(struct sync_store *store, size_t count)
     store->write.removed_count = count;
 }
 
-/* How many commits become of four large writes that wait, each before one of ours. */
-static uint64_t commits_of(bool replaces, size_t removed)
+/* ---- crowds of peers' writes ---- */
+
+#define CROWD_COMMIT_BYTES (8 * MIB) /* 1 MiB of what is new, 256 KiB of what replaces */
+#define CROWD_MAX 16
+
+/* In which order jobs were answered: 'S' of a peer, 'L' of this node. */
+struct order {
+    pthread_mutex_t mutex;
+    char kinds[CROWD_MAX + 1];
+    size_t count;
+    struct answer all;
+};
+
+#define ORDER_INIT                                                                                 \
+    {                                                                                              \
+        .mutex = PTHREAD_MUTEX_INITIALIZER, .all = ANSWER_INIT                                     \
+    }
+
+static void order_note(struct order *order, char kind, const struct writer_result *result)
 {
-    struct answer theirs = ANSWER_INIT, ours = ANSWER_INIT;
+    pthread_mutex_lock(&order->mutex);
+    order->kinds[order->count++] = kind;
+    pthread_mutex_unlock(&order->mutex);
+    on_done(&order->all, result);
+}
+
+static void on_store(void *context, const struct writer_result *result)
+{
+    order_note(context, 'S', result);
+}
+
+static void on_local(void *context, const struct writer_result *result)
+{
+    order_note(context, 'L', result);
+}
+
+static void crowd_begin(struct desk *desk, size_t commit_bytes)
+{
+    struct answer answer = ANSWER_INIT;
+    struct writer_options options;
+
+    desk_init(desk, 256 * MIB);
+    options = options_of(desk);
+    options.commit_bytes = commit_bytes;
+    assert_ok(writer_new(&options, &desk->writer));
+    assert_ok(writer_submit_store(desk->writer, other_charters(desk), NULL, on_done, &answer));
+    assert_ok(answer_wait(&answer, 1).err);
+}
+
+/* The next commit of the other origin, of 100,000 bytes, as it would come from a peer. */
+static struct sync_store *other_step(struct desk *desk, uint64_t turn)
+{
+    struct local_change changes[4];
+    struct buffer payloads[4];
+    struct town_write write;
+    struct kv kv;
+
+    for (uint64_t i = 0; i < 4; i++) {
+        payloads[i] = payload_of(100 + 4 * turn + i, 25000);
+        changes[i] = (struct local_change){.collection = COLLECTION_OFFERS,
+                                           .id = id_of(100 + 4 * turn + i),
+                                           .payload = buffer_span(&payloads[i])};
+    }
+    assert_ok(town_commit(&desk->other, changes, 4));
+    for (size_t i = 0; i < 4; i++)
+        buffer_done(&payloads[i]);
+    assert_ok(kv_mem_read_begin(desk->other.mem, &kv));
+    town_delta(&desk->other, &kv, 4 * turn, COLLECTION_MASK_ALL, &write);
+    kv_mem_read_end(&kv);
+    return store_of(&write);
+}
+
+static void submit_put(struct desk *desk, uint64_t number, struct order *order)
+{
+    struct buffer payload = payload_of(number, 10);
+    struct local_change change = {
+        .collection = COLLECTION_OFFERS, .id = id_of(number), .payload = buffer_span(&payload)};
+
+    assert_ok(writer_submit_local(desk->writer, &change, 1, NULL, NULL, on_local, order));
+    buffer_done(&payload);
+}
+
+/* How many commits become of twelve large writes that wait. */
+static uint64_t commits_of(size_t commit_bytes, bool replaces)
+{
+    struct order order = ORDER_INIT;
     struct writer_counters before, after;
     struct desk desk;
     struct gate gate;
 
-    desk_init(&desk, 256 * MIB);
-    writer_start(&desk);
-    for (uint64_t i = 0; i < 150; i++) {
-        struct buffer payload = payload_of(100 + i, 30000);
-        struct local_change change = {.collection = COLLECTION_OFFERS,
-                                      .id = id_of(100 + i),
-                                      .payload = buffer_span(&payload)};
-
-        assert_ok(town_commit(&desk.other, &change, 1));
-        buffer_done(&payload);
-    }
+    crowd_begin(&desk, commit_bytes);
     gate_close(&desk, &gate);
     writer_counters(desk.writer, &before);
-    for (uint64_t i = 0; i < 4; i++) {
-        struct sync_store *wrong = other_delta(&desk); /* of whom nothing is known: refused */
-        struct buffer payload = payload_of(i, 10);
-        struct local_change change = {
-            .collection = COLLECTION_OFFERS, .id = id_of(i), .payload = buffer_span(&payload)};
+    for (uint64_t turn = 0; turn < 12; turn++) {
+        struct sync_store *store = other_step(&desk, turn);
 
-        wrong->replaces = replaces;
-        if (removed)
-            remove_only(wrong, removed);
-        assert_ok(writer_submit_store(desk.writer, wrong, NULL, on_done, &theirs));
-        assert_ok(writer_submit_local(desk.writer, &change, 1, NULL, NULL, on_done, &ours));
-        buffer_done(&payload);
+        store->replaces = replaces;
+        assert_ok(writer_submit_store(desk.writer, store, NULL, on_store, &order));
     }
     gate_open(&gate);
-    answer_wait(&theirs, 4);
-    assert_ok(answer_wait(&ours, 4).err);
+    assert_ok(answer_wait(&order.all, 12).err);
     writer_counters(desk.writer, &after);
     desk_done(&desk);
-    return after.own_commits - before.own_commits;
+    return after.commits - before.commits - 1; /* the gate's */
 }
 
 /*
- * Else the pages of one large commit need memory that nobody has touched before; and of removals,
- * which have no payload, a hundred parts would go into one commit that all others wait for.
+ * Too much in one, and its pages need memory that the operator has not given; too little, and most
+ * pages of words are written anew with each.
  */
-static void test_what_replaces_is_written_in_small_commits(void **state)
+static void test_commits_are_as_large_as_their_memory(void **state)
 {
     (void)state;
-    assert_int_equal(commits_of(false, 0), 1);
-    assert_int_equal(commits_of(true, 0), 4);
-    assert_int_equal(commits_of(true, 40000), 4);
+    assert_int_equal(commits_of(CROWD_COMMIT_BYTES, false), 2);
+    assert_int_equal(commits_of(CROWD_COMMIT_BYTES, true), 6);
+    assert_int_equal(commits_of(2 * CROWD_COMMIT_BYTES, false), 1);
+    assert_int_equal(commits_of(2 * CROWD_COMMIT_BYTES, true), 3);
+}
+
+/*
+ * Whoever publishes here would wait for seconds behind a node that catches up, and it would never
+ * catch up behind an import that always has more. Both local writes are of one listing, so that
+ * the second waits while peers' writes have their turn: it ends when three have been done.
+ */
+static void test_a_crowd_of_peers_writes_lets_local_ones_in(void **state)
+{
+    struct order order = ORDER_INIT;
+    struct desk desk;
+    struct gate gate;
+
+    (void)state;
+    crowd_begin(&desk, CROWD_COMMIT_BYTES);
+    gate_close(&desk, &gate);
+    for (uint64_t turn = 0; turn < 5; turn++)
+        assert_ok(
+            writer_submit_store(desk.writer, other_step(&desk, turn), NULL, on_store, &order));
+    submit_put(&desk, 1, &order);
+    submit_put(&desk, 1, &order);
+    gate_open(&gate);
+    assert_ok(answer_wait(&order.all, 7).err);
+    assert_string_equal(order.kinds, "LSSSLSS");
+    assert_int_equal(own_origin(&desk).head.hno, 2);
+    desk_done(&desk);
+}
+
+/* Of removals, which have no payload, a hundred parts would go before who waits for an answer. */
+static void test_many_removals_are_a_crowd(void **state)
+{
+    static const struct {
+        size_t removed;
+        const char *order;
+    } cases[] = {{1, "SSL"}, {40000, "LSS"}};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct order order = ORDER_INIT;
+        struct desk desk;
+        struct gate gate;
+
+        crowd_begin(&desk, CROWD_COMMIT_BYTES);
+        other_commits(&desk, 100, 1);
+        gate_close(&desk, &gate);
+        for (int turn = 0; turn < 2; turn++) {
+            struct sync_store *store = other_delta(&desk); /* its roots cannot come out: refused */
+
+            remove_only(store, cases[i].removed);
+            assert_ok(writer_submit_store(desk.writer, store, NULL, on_store, &order));
+        }
+        submit_put(&desk, 1, &order);
+        gate_open(&gate);
+        answer_wait(&order.all, 3);
+        assert_string_equal(order.kinds, cases[i].order);
+        desk_done(&desk);
+    }
 }
 
 /* While no own write is taken, the others' listings still come in. */
@@ -1457,7 +1579,9 @@ int main(void)
         cmocka_unit_test(test_a_foreign_own_head_stops_writing),
         cmocka_unit_test(test_peers_writes_share_the_transaction),
         cmocka_unit_test(test_an_expected_write_comes_or_not),
-        cmocka_unit_test(test_what_replaces_is_written_in_small_commits),
+        cmocka_unit_test(test_commits_are_as_large_as_their_memory),
+        cmocka_unit_test(test_a_crowd_of_peers_writes_lets_local_ones_in),
+        cmocka_unit_test(test_many_removals_are_a_crowd),
         cmocka_unit_test(test_peers_writes_go_on_while_recovering),
         cmocka_unit_test(test_a_full_map_takes_charters_of_who_is_known),
         cmocka_unit_test(test_a_start_beats_and_a_commit_is_published),
