@@ -174,6 +174,7 @@ enum torg_err rtree_item_themes(const struct kv *kv, uint16_t number, struct the
     return TORG_OK;
 }
 
+#define COMBINATION_SLOTS_FIRST 16 /* enough for one listing, of all that are written at a time */
 #define COMBINATION_SLOTS 1024
 
 /* One slot for each way of asking, by number in the first half and by themes in the second. */
@@ -186,17 +187,33 @@ struct rtree_combination {
 void rtree_combinations_done(struct rtree_combinations *combinations)
 {
     free(combinations->slots);
-    combinations->slots = NULL;
+    *combinations = (struct rtree_combinations){0};
+}
+
+/* What is known is forgotten: it is soon asked for again. */
+static bool combinations_grow(struct rtree_combinations *combinations)
+{
+    size_t count = combinations->slot_count ? COMBINATION_SLOTS : COMBINATION_SLOTS_FIRST;
+    struct rtree_combination *slots = calloc(2 * count, sizeof(*slots));
+
+    if (!slots)
+        return false;
+    free(combinations->slots);
+    combinations->slots = slots;
+    combinations->slot_count = count;
+    return true;
 }
 
 static struct rtree_combination *combination_slot(struct rtree_combinations *combinations,
                                                   size_t half, uint64_t hash)
 {
-    if (!combinations->slots)
-        combinations->slots = calloc(2 * COMBINATION_SLOTS, sizeof(*combinations->slots));
-    if (!combinations->slots)
+    size_t count = combinations->slot_count;
+
+    if (count < COMBINATION_SLOTS && combinations->missed >= count &&
+        !combinations_grow(combinations))
         return NULL;
-    return &combinations->slots[half * COMBINATION_SLOTS + hash % COMBINATION_SLOTS];
+    count = combinations->slot_count;
+    return &combinations->slots[half * count + hash % count];
 }
 
 enum torg_err rtree_combinations_themes(struct rtree_combinations *combinations,
@@ -213,6 +230,7 @@ enum torg_err rtree_combinations_themes(struct rtree_combinations *combinations,
         return TORG_E_NOMEM;
     if (!slot->known || slot->number != number) {
         slot->known = false;
+        combinations->missed++;
         err = rtree_item_themes(kv, number, &slot->themes);
         if (err)
             return err;
@@ -308,6 +326,7 @@ static enum torg_err combinations_number(struct rtree_combinations *combinations
         return TORG_E_NOMEM;
     if (!slot->known || memcmp(&slot->themes, set, sizeof(*set)) != 0) {
         slot->known = false;
+        combinations->missed++;
         err = themes_number(kv, set, &slot->number);
         if (err)
             return err;

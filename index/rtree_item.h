@@ -38,6 +38,8 @@ uint16_t rtree_item_day_up(int64_t ms);
  */
 struct rtree_combinations {
     struct rtree_combination *slots; /* owned; NULL until the first */
+    size_t slot_count;               /* of each half */
+    size_t missed;                   /* lookups that found nothing here */
 };
 void rtree_combinations_done(struct rtree_combinations *combinations);
 /* The themes of a combination number but RTREE_THEME_RECORD. */
