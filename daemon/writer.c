@@ -20,6 +20,8 @@
 #define WRITER_REPACK_QUIET_MS 250
 #define WRITER_REPACK_FRACTION 8
 #define WRITER_REPACK_CREDIT_US_MAX 1000000
+/* Nor may a look at the trees, after each small commit, be in the way of those who carry it on. */
+#define WRITER_REPACK_CHANGES 8
 /* The database is synced when nobody has written for so long: a sync takes long after many commits.
  */
 #define WRITER_CHECKPOINT_QUIET_MS 1000
@@ -167,8 +169,9 @@ static void repack_earn(struct writer *writer, int64_t took_us)
 
 static bool repack_may_begin(const struct writer *writer)
 {
-    return writer->repack_due &&
-           (writer->repack_credit_us > 0 || clock_monotonic_ms() >= writer->repack_quiet_ms);
+    bool earned = writer->repack_credit_us > 0 && writer->repack_changes >= WRITER_REPACK_CHANGES;
+
+    return writer->repack_due && (earned || clock_monotonic_ms() >= writer->repack_quiet_ms);
 }
 
 /*
@@ -197,8 +200,10 @@ static void repack(struct writer *writer)
     writer->repack_due = !err && !repacked.quiet;
     if (writer->repack_credit_us > 0)
         writer->repack_credit_us -= clock_monotonic_us() - started_us;
-    if (err || repacked.quiet)
+    if (err || repacked.quiet) {
+        writer->repack_changes = 0;
         return;
+    }
     pthread_mutex_lock(&writer->mutex);
     writer->counters.repacks++;
     writer->counters.repacked_listings += repacked.listings;

@@ -149,6 +149,8 @@ static enum torg_err group_transact(struct writer_group *group)
         store_write_abort(&group->kv);
     else
         err = store_write_commit(&group->kv);
+    if (!err)
+        writer->repack_changes += group->catalogue.changed;
 done:
     catalogue_writer_done(&group->catalogue);
     return err;

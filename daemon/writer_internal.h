@@ -95,7 +95,8 @@ struct writer {
     bool checkpoint_due;     /* the thread's: commits that the journal alone has safe */
     int64_t checkpoint_quiet_ms; /* the thread's: from then on, nothing having come, it is time */
     int64_t repack_credit_us;    /* the thread's: what writes have earned mending before that */
-    bool stores_turn; /* the thread's: the last transaction left peers' writes for later */
+    bool stores_turn;        /* the thread's: the last transaction left peers' writes for later */
+    uint64_t repack_changes; /* the thread's: of listings, since a look found nothing to mend */
     pthread_t thread;
 
     struct loop *published_loop;
