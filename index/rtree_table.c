@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define FILLED_BITS 64 /* of a word that says which chunks are there */
+
 /*
  * Tables stand in a queue, oldest first. A chunk belongs to one table or to
  * several in a row, at the same place in each: so when the oldest goes, what
@@ -41,9 +43,32 @@ static void tables_release_memory(struct rtree_tables *tables, void *memory, siz
     free(memory);
 }
 
-static size_t space_bytes(size_t capacity)
+/* The chunks, and behind them what is filled. */
+static size_t filled_at(size_t capacity)
 {
     return sizeof(struct rtree_table_space) + capacity * sizeof(struct rtree_table_chunk *);
+}
+
+static size_t space_bytes(size_t capacity)
+{
+    return filled_at(capacity) + (capacity + FILLED_BITS - 1) / FILLED_BITS * sizeof(uint64_t);
+}
+
+static struct rtree_table_space *space_new(struct rtree_tables *tables, size_t capacity)
+{
+    struct rtree_table_space *space = tables_alloc(tables, space_bytes(capacity));
+
+    if (space) {
+        space->capacity = capacity;
+        space->filled = (uint64_t *)(void *)((uint8_t *)space + filled_at(capacity));
+    }
+    return space;
+}
+
+static void space_put(struct rtree_table_space *space, size_t i, struct rtree_table_chunk *chunk)
+{
+    space->filled[i / FILLED_BITS] |= UINT64_C(1) << i % FILLED_BITS;
+    atomic_store_explicit(&space->chunks[i], chunk, memory_order_release);
 }
 
 static struct rtree_table_space *space_of(const struct rtree_table *table, unsigned space)
@@ -66,12 +91,13 @@ static struct rtree_table_space *space_copy(struct rtree_tables *tables,
 
     if (from && capacity < from->capacity)
         capacity = from->capacity;
-    space = tables_alloc(tables, space_bytes(capacity));
-    if (!space)
-        return NULL;
-    space->capacity = capacity;
-    for (size_t i = 0; from && i < from->capacity; i++)
-        atomic_init(&space->chunks[i], chunk_of(from, i));
+    space = space_new(tables, capacity);
+    for (size_t i = 0; space && from && i < from->capacity; i++) {
+        struct rtree_table_chunk *chunk = chunk_of(from, i);
+
+        if (chunk)
+            space_put(space, i, chunk);
+    }
     return space;
 }
 
@@ -85,6 +111,22 @@ static void space_free(struct rtree_tables *tables, struct rtree_table_space *sp
     }
 }
 
+/*
+ * Those of one word. A snapshot finds few documents, anywhere in a space with room for all: to walk
+ * it would be the longest that readers are kept out after a commit.
+ */
+static void chunks_free(struct rtree_tables *tables, const struct rtree_table_space *space,
+                        size_t word, const struct rtree_table_space *kept)
+{
+    for (uint64_t left = space->filled[word]; left; left &= left - 1) {
+        size_t i = word * FILLED_BITS + (unsigned)__builtin_ctzll(left);
+        struct rtree_table_chunk *chunk = chunk_of(space, i);
+
+        if (chunk && chunk != chunk_of(kept, i))
+            tables_release_memory(tables, chunk, sizeof(*chunk));
+    }
+}
+
 /* Free a table with all that heir, which may be NULL, has not got at the same place. */
 static void table_free(struct rtree_tables *tables, struct rtree_table *table,
                        const struct rtree_table *heir)
@@ -93,12 +135,8 @@ static void table_free(struct rtree_tables *tables, struct rtree_table *table,
         struct rtree_table_space *space = space_of(table, s);
         const struct rtree_table_space *kept = heir ? space_of(heir, s) : NULL;
 
-        for (size_t i = 0; space && i < space->capacity; i++) {
-            struct rtree_table_chunk *chunk = chunk_of(space, i);
-
-            if (chunk && chunk != chunk_of(kept, i))
-                tables_release_memory(tables, chunk, sizeof(*chunk));
-        }
+        for (size_t word = 0; space && word * FILLED_BITS < space->capacity; word++)
+            chunks_free(tables, space, word, kept);
         space_free(tables, space);
     }
     tables_release_memory(tables, table, sizeof(*table));
@@ -222,7 +260,7 @@ static struct rtree_table_chunk *table_grow(struct rtree_table *table, unsigned 
     }
     chunk = tables_alloc(tables, sizeof(*chunk));
     if (chunk)
-        atomic_store_explicit(&space->chunks[i], chunk, memory_order_release);
+        space_put(space, i, chunk);
     return chunk;
 }
 

@@ -50,6 +50,7 @@ struct rtree_table_chunk {
 /* The chunks of one collection. */
 struct rtree_table_space {
     struct rtree_table_space *outgrown; /* smaller ones that a reader may still look at */
+    uint64_t *filled; /* behind the chunks, locked: a bit for each that may be there */
     size_t capacity;
     _Atomic(struct rtree_table_chunk *) chunks[];
 };
