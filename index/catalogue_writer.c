@@ -16,7 +16,7 @@
  * when one commit brings that many; else catalogue_repack mends it in between.
  * Nor does a commit of few edits pay for what the others before it have done.
  * Large batches of inserts alone, as those of a first copy, cost less than that
- * (rtree_graft.h), but what they leave lies over what those before have left: so
+ * (rtree_sweep.h), but what they leave lies over what those before have left: so
  * a large tree is packed again when a third of it came like that.
  */
 #define WRITER_PACK_EDITS_MIN 1024

@@ -51,7 +51,8 @@ enum torg_err rtree_remove(struct rtree *tree, const struct rtree_item *item);
 /*
  * Many edits at once, much cheaper than one by one, with the same outcome as in
  * the order given. A document may be edited several times, removal and insert
- * in turn. TORG_E_NOT_FOUND when something to be removed is not there.
+ * in turn. TORG_E_NOT_FOUND when something to be removed is not there; of more than one
+ * edit, some may be done then: the transaction must be aborted after that, too.
  */
 struct rtree_edit {
     bool removed; /* else inserted */

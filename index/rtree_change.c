@@ -3,25 +3,21 @@
 #include <stdlib.h>
 
 #include "index/rtree_curve.h"
-#include "index/rtree_graft.h"
 #include "index/rtree_pending.h"
-#include "index/rtree_stem.h"
+#include "index/rtree_sweep.h"
 #include "index/rtree_themes.h"
+
+/* Growth, for which grafting is: so many inserts, and fewer removals for each. */
+#define GRAFT_INSERTS_MIN 1024
+#define GRAFT_REMOVED_FRACTION 4
 
 /*
  * Edits of a collection: each goes into the main tree and into the trees of its
- * themes. A batch is put in the order of the ground first, so that what lies
- * together is found together; removals come before inserts, so that the record
- * of a document is dropped before it is written anew.
+ * themes. A batch goes through each of these trees in one walk (rtree_sweep.h).
  */
 struct change {
     struct rtree_pages pages;
     struct theme_set touched;
-};
-
-/* One edit of a batch that is to be done. */
-struct planned {
-    const struct rtree_item *removed, *inserted; /* either may be NULL */
 };
 
 static void change_touch(struct change *change, const struct theme_set *themes)
@@ -30,79 +26,159 @@ static void change_touch(struct change *change, const struct theme_set *themes)
         change->touched.words[word] |= themes->words[word];
 }
 
-/* The same in the trees of its themes, and their numbers of items. */
-static enum torg_err themes_edit(struct change *change, const struct rtree_entry *entry,
-                                 const struct rtree_item *removed)
-{
-    enum torg_err err = TORG_OK;
-
-    change_touch(change, &entry->themes);
-    for (unsigned bit = 0; bit < THEME_BITS && !err; bit++) {
-        struct rtree_theme *theme = &change->pages.record.themes[bit];
-        struct rtree_stem stem;
-        struct rtree_entry gone;
-
-        if (!entry->themes.words[bit / 64]) {
-            bit |= 63;
-            continue;
-        }
-        if (!theme_set_has(&entry->themes, bit))
-            continue;
-        if (removed && theme->items == 0)
-            return TORG_E_CORRUPT;
-        theme->items += removed ? UINT32_MAX : 1;
-        if (theme->height == 0)
-            continue;
-        stem = rtree_stem_of(&change->pages, (int)bit);
-        err = removed ? rtree_stem_remove(&stem, removed, &gone) : rtree_stem_insert(&stem, entry);
-        if (err == TORG_E_NOT_FOUND)
-            err = TORG_E_CORRUPT;
-    }
-    return err;
-}
-
-static enum torg_err change_remove(struct change *change, const struct rtree_item *item)
-{
-    struct rtree_pages *pages = &change->pages;
-    struct rtree_stem stem = rtree_stem_of(pages, RTREE_STEM_MAIN);
-    struct rtree_entry entry;
-    enum torg_err err;
-
-    err = rtree_stem_remove(&stem, item, &entry);
-    if (err)
-        return err;
-    if (pages->record.root.items == 0)
-        return TORG_E_CORRUPT;
-    pages->record.root.items--;
-    if ((pages->record.root.items == 0) != (pages->record.root.height == 0))
-        return TORG_E_CORRUPT;
-    err = themes_edit(change, &entry, item);
-    return err ? err : rtree_item_drop(pages->kv, pages->collection, &entry);
-}
-
-static enum torg_err change_insert(struct change *change, const struct rtree_item *item)
-{
-    struct rtree_pages *pages = &change->pages;
-    struct rtree_stem stem = rtree_stem_of(pages, RTREE_STEM_MAIN);
-    struct rtree_entry entry;
-    enum torg_err err;
-
-    if (pages->record.root.items >= UINT32_MAX)
-        return TORG_E_TOO_BIG;
-    err = rtree_item_pack(pages->kv, pages->collection, &pages->combinations, item, &entry);
-    if (!err)
-        err = rtree_stem_insert(&stem, &entry);
-    if (err)
-        return err;
-    pages->record.root.items++;
-    return themes_edit(change, &entry, NULL);
-}
-
 static enum torg_err change_finish(struct change *change)
 {
     enum torg_err err = rtree_themes_settle(&change->pages, &change->touched);
 
     return err ? err : rtree_pages_flush(&change->pages);
+}
+
+/* ---- edits that go through the trees together ---- */
+
+struct wave {
+    struct change *change;
+    const struct rtree_edit *edits;
+    const struct rtree_place *removed, *inserted;
+    size_t removed_count, inserted_count;
+    bool grafts;
+    struct rtree_entry *found, *added; /* owned: the same as the trees have them */
+    struct rtree_removal *removals;    /* owned: those of one tree */
+    uint32_t *inserts;                 /* owned: the same */
+};
+
+static enum torg_err wave_init(struct wave *wave)
+{
+    size_t removed = wave->removed_count + 1, inserted = wave->inserted_count + 1;
+
+    wave->found = malloc(removed * sizeof(*wave->found));
+    wave->removals = malloc(removed * sizeof(*wave->removals));
+    wave->added = malloc(inserted * sizeof(*wave->added));
+    wave->inserts = malloc(inserted * sizeof(*wave->inserts));
+    return wave->found && wave->removals && wave->added && wave->inserts ? TORG_OK : TORG_E_NOMEM;
+}
+
+static void wave_done(struct wave *wave)
+{
+    free(wave->found);
+    free(wave->removals);
+    free(wave->added);
+    free(wave->inserts);
+}
+
+static enum torg_err wave_pack(struct wave *wave)
+{
+    struct rtree_pages *pages = &wave->change->pages;
+    enum torg_err err = TORG_OK;
+
+    for (size_t i = 0; i < wave->inserted_count && !err; i++) {
+        err = rtree_item_pack(pages->kv, pages->collection, &pages->combinations,
+                              &wave->edits[wave->inserted[i].item].item, &wave->added[i]);
+        if (!err)
+            change_touch(wave->change, &wave->added[i].themes);
+    }
+    return err;
+}
+
+static enum torg_err wave_main(struct wave *wave)
+{
+    struct rtree_pages *pages = &wave->change->pages;
+    struct rtree_stem stem = rtree_stem_of(pages, RTREE_STEM_MAIN);
+    const struct rtree_sweep sweep = {wave->removals, wave->removed_count, wave->found,
+                                      wave->added,    wave->inserts,       wave->inserted_count,
+                                      wave->grafts};
+    struct rtree_root *root = &pages->record.root;
+    enum torg_err err;
+
+    for (size_t i = 0; i < wave->removed_count; i++) {
+        const struct rtree_item *item = &wave->edits[wave->removed[i].item].item;
+
+        wave->removals[i] =
+            (struct rtree_removal){item->min, item->max, item->point, item->document, (uint32_t)i};
+    }
+    for (size_t i = 0; i < wave->inserted_count; i++)
+        wave->inserts[i] = (uint32_t)i;
+    err = rtree_sweep(&stem, &sweep);
+    if (err)
+        return err;
+    if (root->items < wave->removed_count)
+        return TORG_E_CORRUPT;
+    root->items += wave->inserted_count - wave->removed_count;
+    return (root->items == 0) == (root->height == 0) ? TORG_OK : TORG_E_CORRUPT;
+}
+
+/* The same in the tree of a theme, and its number of items. */
+static enum torg_err wave_theme(struct wave *wave, unsigned bit, const uint32_t *removed,
+                                size_t removed_count, const uint32_t *inserted,
+                                size_t inserted_count)
+{
+    struct rtree_pages *pages = &wave->change->pages;
+    struct rtree_theme *theme = &pages->record.themes[bit];
+    struct rtree_stem stem = rtree_stem_of(pages, (int)bit);
+    const struct rtree_sweep sweep = {wave->removals, removed_count,  NULL,        wave->added,
+                                      wave->inserts,  inserted_count, wave->grafts};
+    enum torg_err err;
+
+    if (theme->items < removed_count)
+        return TORG_E_CORRUPT;
+    theme->items += (uint32_t)inserted_count - (uint32_t)removed_count;
+    if (theme->height == 0 || removed_count + inserted_count == 0)
+        return TORG_OK;
+    for (size_t i = 0; i < removed_count; i++) {
+        const struct rtree_entry *entry = &wave->found[removed[i]];
+
+        wave->removals[i] =
+            (struct rtree_removal){entry->min, entry->max, entry->point, entry->child, removed[i]};
+    }
+    memcpy(wave->inserts, inserted, inserted_count * sizeof(*inserted));
+    err = rtree_sweep(&stem, &sweep);
+    return err == TORG_E_NOT_FOUND ? TORG_E_CORRUPT : err;
+}
+
+static enum torg_err wave_themes(struct wave *wave)
+{
+    struct rtree_members removed = {.items = NULL}, added = {.items = NULL};
+    enum torg_err err = rtree_members_find(wave->found, wave->removed_count, &removed);
+
+    if (!err)
+        err = rtree_members_find(wave->added, wave->inserted_count, &added);
+    for (unsigned bit = 0; bit < THEME_BITS && !err; bit++) {
+        size_t out = removed.begins[bit], in = added.begins[bit];
+
+        err = wave_theme(wave, bit, removed.items + out, removed.begins[bit + 1] - out,
+                         added.items + in, added.begins[bit + 1] - in);
+    }
+    rtree_members_done(&removed);
+    rtree_members_done(&added);
+    return err;
+}
+
+/* The removed ones are in no tree any more: their records go, too. */
+static enum torg_err wave_drop(struct wave *wave)
+{
+    struct rtree_pages *pages = &wave->change->pages;
+    enum torg_err err = TORG_OK;
+
+    for (size_t i = 0; i < wave->removed_count && !err; i++) {
+        change_touch(wave->change, &wave->found[i].themes);
+        err = rtree_item_drop(pages->kv, pages->collection, &wave->found[i]);
+    }
+    return err;
+}
+
+static enum torg_err wave_run(struct wave *wave)
+{
+    enum torg_err err = wave_init(wave);
+
+    if (!err)
+        err = wave_pack(wave);
+    if (!err)
+        err = wave_main(wave);
+    if (!err)
+        err = wave_themes(wave);
+    if (!err)
+        err = wave_drop(wave);
+    wave_done(wave);
+    return err;
 }
 
 /* ---- batches ---- */
@@ -116,125 +192,124 @@ static enum torg_err places_by_document(const struct rtree_edit *edits, size_t c
     return rtree_curve_sort_numbers(places, count);
 }
 
+/* The edits that remain of a batch. */
+struct batch {
+    struct change change;
+    const struct rtree_edit *edits;
+    struct rtree_place *places; /* owned: room for the rest */
+    struct rtree_place *removed, *inserted, *late;
+    size_t removed_count, inserted_count, late_count;
+    bool grafts;
+};
+
 /*
  * What remains of each document's edits: the first, when it is a removal, and
  * the last, when it is an insert; what was in the tree in between never was.
  */
-static enum torg_err batch_plan(const struct rtree_edit *edits, size_t count,
-                                struct rtree_place *places, struct rtree_place *removed,
-                                size_t *ret_removed, struct rtree_place *inserted,
-                                size_t *ret_inserted)
+static enum torg_err batch_plan(struct batch *batch, size_t count)
 {
+    struct rtree_place *places = batch->places;
     size_t begin = 0;
-    enum torg_err err = places_by_document(edits, count, places);
+    enum torg_err err = places_by_document(batch->edits, count, places);
 
-    *ret_removed = *ret_inserted = 0;
     while (begin < count && !err) {
-        const struct rtree_edit *first = &edits[places[begin].item], *last = first;
+        const struct rtree_edit *first = &batch->edits[places[begin].item], *last = first;
         size_t end = begin + 1;
 
-        for (; end < count && edits[places[end].item].item.document == first->item.document;
+        for (; end < count && batch->edits[places[end].item].item.document == first->item.document;
              end++) {
-            if (edits[places[end].item].removed == last->removed)
+            if (batch->edits[places[end].item].removed == last->removed)
                 return TORG_E_INVALID;
-            last = &edits[places[end].item];
+            last = &batch->edits[places[end].item];
         }
         if (first->removed)
-            removed[(*ret_removed)++] =
-                (struct rtree_place){rtree_curve_pair(first->item.point), places[begin].item};
+            batch->removed[batch->removed_count++] = places[begin];
         if (!last->removed)
-            inserted[(*ret_inserted)++] =
+            batch->inserted[batch->inserted_count++] =
                 (struct rtree_place){rtree_curve_pair(last->item.point), places[end - 1].item};
         begin = end;
     }
     return err;
 }
 
-static enum torg_err batch_run(struct change *change, const struct rtree_edit *edits,
-                               const struct rtree_place *places, size_t count, bool removed)
+static enum torg_err batch_wave(struct batch *batch, size_t removed_count,
+                                const struct rtree_place *inserted, size_t inserted_count)
 {
+    struct wave wave = {&batch->change, batch->edits,   batch->removed, inserted,
+                        removed_count,  inserted_count, batch->grafts};
+
+    return removed_count + inserted_count > 0 ? wave_run(&wave) : TORG_OK;
+}
+
+/*
+ * Inserts that write a record come later than removals, for both may be of one document and
+ * it has one record; and what is not found must not have written any.
+ */
+static enum torg_err batch_part(struct batch *batch)
+{
+    struct rtree_pages *pages = &batch->change.pages;
+    size_t kept = 0;
     enum torg_err err = TORG_OK;
 
-    for (size_t i = 0; i < count && !err; i++) {
-        const struct rtree_item *item = &edits[places[i].item].item;
+    for (size_t i = 0; i < batch->inserted_count && !err; i++) {
+        struct rtree_place place = batch->inserted[i];
+        bool late = false;
 
-        if (rtree_pages_full(&change->pages))
-            err = rtree_pages_flush(&change->pages);
-        if (!err)
-            err = removed ? change_remove(change, item) : change_insert(change, item);
+        err = rtree_item_recorded(pages->kv, &pages->combinations, &batch->edits[place.item].item,
+                                  &late);
+        if (late)
+            batch->late[batch->late_count++] = place;
+        else
+            batch->inserted[kept++] = place;
     }
+    batch->inserted_count = kept;
     return err;
 }
 
-/* So many inserts that nodes get leaves of them. */
-static enum torg_err batch_graft(struct change *change, const struct rtree_edit *edits,
-                                 const struct rtree_place *places, size_t count)
+static enum torg_err batch_run(struct batch *batch)
 {
-    struct rtree_pages *pages = &change->pages;
-    struct rtree_entry *entries;
+    const struct rtree_root *root = &batch->change.pages.record.root;
     enum torg_err err = TORG_OK;
 
-    if (count > UINT32_MAX || pages->record.root.items > UINT32_MAX - count)
+    if (root->items + batch->inserted_count > UINT32_MAX)
         return TORG_E_TOO_BIG;
-    entries = malloc(count * sizeof(*entries));
-    if (!entries)
-        return TORG_E_NOMEM;
-    for (size_t i = 0; i < count && !err; i++) {
-        err = rtree_item_pack(pages->kv, pages->collection, &pages->combinations,
-                              &edits[places[i].item].item, &entries[i]);
-        if (!err)
-            change_touch(change, &entries[i].themes);
-    }
+    batch->grafts = batch->inserted_count >= GRAFT_INSERTS_MIN &&
+                    batch->removed_count < batch->inserted_count / GRAFT_REMOVED_FRACTION;
+    if (batch->removed_count > 0)
+        err = batch_part(batch);
     if (!err)
-        err = rtree_graft(pages, entries, count);
-    if (!err)
-        pages->record.root.items += count;
-    free(entries);
-    return err;
-}
-
-static enum torg_err batch_insert(struct change *change, const struct rtree_edit *edits,
-                                  const struct rtree_place *places, size_t count)
-{
-    if (count >= RTREE_GRAFT_MIN && change->pages.record.root.height > 1)
-        return batch_graft(change, edits, places, count);
-    return batch_run(change, edits, places, count, false);
+        err = batch_wave(batch, batch->removed_count, batch->inserted, batch->inserted_count);
+    return err ? err : batch_wave(batch, 0, batch->late, batch->late_count);
 }
 
 /* All of them at once, none of which waits. */
 static enum torg_err batch_apply(struct rtree *tree, const struct rtree_edit *edits, size_t count)
 {
-    struct rtree_place *places, *removed, *inserted;
-    size_t removed_count, inserted_count;
-    struct change *change;
-    enum torg_err err;
+    struct batch *batch = calloc(1, sizeof(*batch));
+    enum torg_err err = TORG_E_NOMEM;
 
-    change = calloc(1, sizeof(*change));
-    places = calloc(3 * count + 1, sizeof(*places));
-    if (!change || !places) {
-        err = TORG_E_NOMEM;
+    if (!batch)
+        return TORG_E_NOMEM;
+    batch->edits = edits;
+    batch->places = calloc(4 * count + 1, sizeof(*batch->places));
+    if (!batch->places)
         goto done;
-    }
-    removed = places + count;
-    inserted = removed + count;
-    err = batch_plan(edits, count, places, removed, &removed_count, inserted, &inserted_count);
+    batch->removed = batch->places + count;
+    batch->inserted = batch->removed + count;
+    batch->late = batch->inserted + count;
+    err = batch_plan(batch, count);
     if (!err)
-        err = rtree_curve_sort(removed, removed_count);
+        err = rtree_curve_sort(batch->inserted, batch->inserted_count);
     if (!err)
-        err = rtree_curve_sort(inserted, inserted_count);
+        err = rtree_pages_begin(&batch->change.pages, tree->kv, tree->collection);
     if (!err)
-        err = rtree_pages_begin(&change->pages, tree->kv, tree->collection);
+        err = batch_run(batch);
     if (!err)
-        err = batch_run(change, edits, removed, removed_count, true);
-    if (!err)
-        err = batch_insert(change, edits, inserted, inserted_count);
-    if (!err)
-        err = change_finish(change);
+        err = change_finish(&batch->change);
 done:
-    if (change)
-        rtree_pages_done(&change->pages);
-    free(change);
-    free(places);
+    rtree_pages_done(&batch->change.pages);
+    free(batch->places);
+    free(batch);
     return err;
 }
 

@@ -419,6 +419,17 @@ bool rtree_item_plain(const struct rtree_item *item)
            through_ms(rtree_item_minute_up(item->time_through_ms)) == item->time_through_ms;
 }
 
+enum torg_err rtree_item_recorded(struct kv *kv, struct rtree_combinations *combinations,
+                                  const struct rtree_item *item, bool *ret_recorded)
+{
+    uint16_t theme;
+    enum torg_err err = combinations_number(combinations, kv, &item->themes, &theme);
+
+    if (!err)
+        *ret_recorded = !rtree_item_plain(item) || theme == RTREE_THEME_RECORD;
+    return err;
+}
+
 enum torg_err rtree_item_pack(struct kv *kv, uint8_t collection,
                               struct rtree_combinations *combinations,
                               const struct rtree_item *item, struct rtree_entry *ret_entry)

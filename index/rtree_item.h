@@ -54,6 +54,9 @@ bool rtree_item_valid(const struct rtree_item *item);
  */
 bool rtree_item_plain(const struct rtree_item *item);
 
+/* Will packing it write a record? May put its themes into the dictionary. */
+enum torg_err rtree_item_recorded(struct kv *kv, struct rtree_combinations *combinations,
+                                  const struct rtree_item *item, bool *ret_recorded);
 /* The leaf entry of a valid item; writes its record and the dictionary where needed. */
 enum torg_err rtree_item_pack(struct kv *kv, uint8_t collection,
                               struct rtree_combinations *combinations,

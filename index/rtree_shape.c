@@ -180,19 +180,46 @@ static unsigned costs_cheapest(const struct cost *costs, unsigned count, struct 
     return taken;
 }
 
+/*
+ * The least of the children that hold the entry's box already; node->count when there is none.
+ * Most entries find one, and no distance has to be weighed for that.
+ */
+static unsigned choose_holding(const struct rtree_node *node, const struct rtree_entry *entry)
+{
+    double area[RTREE_INNER_MAX];
+    unsigned best = node->count;
+
+    for (unsigned i = 0; i < node->count; i++) {
+        struct position min = rtree_node_min(node, i), max = rtree_node_max(node, i);
+        int outside = (min.lon_e7 > entry->min.lon_e7) | (min.lat_e7 > entry->min.lat_e7) |
+                      (max.lon_e7 < entry->max.lon_e7) | (max.lat_e7 < entry->max.lat_e7);
+
+        area[i] = outside ? INFINITY
+                          : ((double)max.lon_e7 - min.lon_e7) * ((double)max.lat_e7 - min.lat_e7);
+    }
+    for (unsigned i = 0; i < node->count; i++) {
+        if (area[i] < (best < node->count ? area[best] : (double)INFINITY))
+            best = i;
+    }
+    return best;
+}
+
 unsigned rtree_shape_choose(const struct rtree_node *node, const struct rtree_entry *entry)
 {
     struct cost costs[RTREE_INNER_MAX], cheapest[CANDIDATES];
-    double weight = lon_weight(entry->min, entry->max);
-    struct box added = box_of(entry->min, entry->max, weight);
-    unsigned best, candidates;
+    unsigned best = choose_holding(node, entry), candidates;
     struct boxes boxes;
+    struct box added;
+    double weight;
 
     assert(node->level > 0 && node->count > 0 && node->count <= RTREE_INNER_MAX);
+    if (best < node->count) /* A child that need not grow is best by every measure. */
+        return best;
+    weight = lon_weight(entry->min, entry->max);
+    added = box_of(entry->min, entry->max, weight);
     boxes_fill(&boxes, node, weight);
     best = costs_fill(&boxes, &added, costs);
-    /* A child that need not grow is best by every measure; only leaves are worth the rest. */
-    if (node->level > 1 || (costs[best].growth <= 0 && costs[best].margin <= 0))
+    if (node->level > 1) /* Only leaves are worth the rest. */
         return best;
     candidates = costs_cheapest(costs, boxes.count, cheapest);
     best = 0;
@@ -218,7 +245,7 @@ struct sorting {
 /* An entry in an order; its first measure, which decides most comparisons. */
 struct sorted {
     double first;
-    uint8_t index;
+    uint16_t index;
 };
 
 /* Ties by the other axis and then by number, so that the same entries split the same way. */
@@ -248,7 +275,7 @@ static int sorting_compare(const void *left, const void *right, void *context)
     return sorting_ties(context, a->index, b->index);
 }
 
-static void sort(const struct sorting *sorting, unsigned count, uint8_t *order)
+static void sort(const struct sorting *sorting, unsigned count, uint16_t *order)
 {
     struct sorted sorted[RTREE_SHAPE_ENTRIES_MAX];
 
@@ -256,7 +283,7 @@ static void sort(const struct sorting *sorting, unsigned count, uint8_t *order)
         const struct box *box = &sorting->boxes[i];
 
         sorted[i] = (struct sorted){
-            sorting->by_max ? box->max[sorting->axis] : box->min[sorting->axis], (uint8_t)i};
+            sorting->by_max ? box->max[sorting->axis] : box->min[sorting->axis], (uint16_t)i};
     }
     qsort_r(sorted, count, sizeof(*sorted), sorting_compare, (void *)(uintptr_t)sorting);
     for (unsigned i = 0; i < count; i++)
@@ -264,13 +291,13 @@ static void sort(const struct sorting *sorting, unsigned count, uint8_t *order)
 }
 
 struct division {
-    uint8_t order[RTREE_SHAPE_ENTRIES_MAX];
+    uint16_t order[RTREE_SHAPE_ENTRIES_MAX];
     unsigned first; /* entries in the first part */
     double overlap, area;
     double margins; /* of all divisions of this order */
 };
 
-static_assert(RTREE_SHAPE_ENTRIES_MAX <= 256, "an entry's index fits a byte");
+static_assert(RTREE_SHAPE_ENTRIES_MAX <= 65536, "an entry's index fits its field");
 
 /* The best place to cut one order, and how compact the order's cuts are in all. */
 static void divide(const struct sorting *sorting, unsigned count, struct division *ret_division)

@@ -11,7 +11,7 @@
  * weighed by the cosine of the latitude: at 65 degrees north a square in
  * degrees is not one on the ground.
  */
-#define RTREE_SHAPE_ENTRIES_MAX (RTREE_LEAF_MAX + 1)
+#define RTREE_SHAPE_ENTRIES_MAX (2 * RTREE_LEAF_MAX)
 
 /* Which child of an inner node entry goes below. */
 unsigned rtree_shape_choose(const struct rtree_node *node, const struct rtree_entry *entry);

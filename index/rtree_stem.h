@@ -26,23 +26,11 @@ struct rtree_path {
 /* theme: a bit, or RTREE_STEM_MAIN. */
 struct rtree_stem rtree_stem_of(struct rtree_pages *pages, int theme);
 
-/* Insert an item's entry. */
-enum torg_err rtree_stem_insert(struct rtree_stem *stem, const struct rtree_entry *entry);
-/* The node above leaves below which an item or a leaf would go. The tree has one. */
-enum torg_err rtree_stem_choose(struct rtree_stem *stem, const struct rtree_entry *entry,
-                                uint32_t *ret_number);
-/* Take in a leaf with all its items: what a parent says of it. The tree has a node above leaves. */
-enum torg_err rtree_stem_adopt(struct rtree_stem *stem, const struct rtree_entry *leaf);
-/*
- * Remove the item with this document, point and box; ret_entry gets it.
- * TORG_E_NOT_FOUND. A node goes when it is empty, not before: the repacking
- * (rtree_repack.h) joins what has become thin.
- */
-enum torg_err rtree_stem_remove(struct rtree_stem *stem, const struct rtree_item *item,
-                                struct rtree_entry *ret_entry);
 /* The entry of the item with this document, point and box. TORG_E_NOT_FOUND. */
 enum torg_err rtree_stem_find(struct rtree_stem *stem, const struct rtree_item *item,
                               struct rtree_entry *ret_entry);
+/* A root with one child is no use: the child becomes the root. */
+enum torg_err rtree_stem_shrink(struct rtree_stem *stem);
 /* Give back all nodes; the tree has none then. */
 enum torg_err rtree_stem_clear(struct rtree_stem *stem);
 

@@ -7,6 +7,41 @@
 #include "index/rtree_curve.h"
 #include "index/rtree_stem.h"
 
+/* ---- members ---- */
+
+enum torg_err rtree_members_find(const struct rtree_entry *entries, size_t count,
+                                 struct rtree_members *ret_members)
+{
+    size_t ends[THEME_BITS] = {0}, total = 0;
+    uint32_t *items;
+
+    for (size_t i = 0; i < count; i++)
+        for (unsigned word = 0; word < 4; word++)
+            for (uint64_t left = entries[i].themes.words[word]; left; left &= left - 1)
+                ends[64 * word + (unsigned)__builtin_ctzll(left)]++;
+    for (unsigned bit = 0; bit < THEME_BITS; bit++) {
+        ret_members->begins[bit] = total;
+        total += ends[bit];
+        ends[bit] = ret_members->begins[bit];
+    }
+    ret_members->begins[THEME_BITS] = total;
+    items = malloc((total + 1) * sizeof(*items));
+    if (!items)
+        return TORG_E_NOMEM;
+    for (size_t i = 0; i < count; i++)
+        for (unsigned word = 0; word < 4; word++)
+            for (uint64_t left = entries[i].themes.words[word]; left; left &= left - 1)
+                items[ends[64 * word + (unsigned)__builtin_ctzll(left)]++] = (uint32_t)i;
+    ret_members->items = items;
+    return TORG_OK;
+}
+
+void rtree_members_done(struct rtree_members *members)
+{
+    free(members->items);
+    members->items = NULL;
+}
+
 /* ---- items of subtrees ---- */
 
 void rtree_gather_done(struct rtree_gather *gather)

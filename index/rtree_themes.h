@@ -27,6 +27,16 @@ enum torg_err rtree_themes_settle(struct rtree_pages *pages, const struct theme_
 enum torg_err rtree_themes_pack(struct rtree_pages *pages, unsigned bit,
                                 const struct rtree_slot *slots, uint32_t *order, size_t count);
 
+/* Which of some entries have each theme: items[begins[bit]..begins[bit + 1]), in their order. */
+struct rtree_members {
+    uint32_t *items; /* owned */
+    size_t begins[THEME_BITS + 1];
+};
+/* TORG_E_NOMEM, without anything to be freed. */
+enum torg_err rtree_members_find(const struct rtree_entry *entries, size_t count,
+                                 struct rtree_members *ret_members);
+void rtree_members_done(struct rtree_members *members);
+
 /* Items of subtrees as slots. */
 struct rtree_gather {
     struct rtree_slot *slots; /* owned */
