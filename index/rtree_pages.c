@@ -134,26 +134,31 @@ enum torg_err rtree_pages_view(struct rtree_pages *pages, uint32_t number, unsig
     return TORG_OK;
 }
 
-enum torg_err rtree_pages_edit(struct rtree_pages *pages, uint32_t number, unsigned level,
-                               uint8_t **ret_bytes)
+enum torg_err rtree_pages_edit_view(struct rtree_pages *pages, const struct rtree_node *node,
+                                    uint8_t **ret_bytes)
 {
     struct rtree_page *page;
-    struct rtree_node node;
-    enum torg_err err;
+    enum torg_err err = pages_hold(pages, node->number, &page);
 
-    err = rtree_pages_view(pages, number, level, &node);
-    if (!err)
-        err = pages_hold(pages, number, &page);
     if (err)
         return err;
     if (!page->bytes) {
         page->bytes = malloc(RTREE_NODE_BYTES_MAX);
         if (!page->bytes)
             return TORG_E_NOMEM;
-        memcpy(page->bytes, node.bytes, RTREE_NODE_BYTES_MAX);
+        memcpy(page->bytes, node->bytes, RTREE_NODE_BYTES_MAX);
     }
     *ret_bytes = page->bytes;
     return TORG_OK;
+}
+
+enum torg_err rtree_pages_edit(struct rtree_pages *pages, uint32_t number, unsigned level,
+                               uint8_t **ret_bytes)
+{
+    struct rtree_node node;
+    enum torg_err err = rtree_pages_view(pages, number, level, &node);
+
+    return err ? err : rtree_pages_edit_view(pages, &node, ret_bytes);
 }
 
 static enum torg_err number_take(struct rtree_pages *pages, uint32_t *ret_number)

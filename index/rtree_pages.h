@@ -41,6 +41,9 @@ enum torg_err rtree_pages_view(struct rtree_pages *pages, uint32_t number, unsig
 /* The same to be changed, with the functions of rtree_node.h; it stays until the flush. */
 enum torg_err rtree_pages_edit(struct rtree_pages *pages, uint32_t number, unsigned level,
                                uint8_t **ret_bytes);
+/* The same of a view that still holds: the node is not looked up and checked again. */
+enum torg_err rtree_pages_edit_view(struct rtree_pages *pages, const struct rtree_node *node,
+                                    uint8_t **ret_bytes);
 /* An empty node; of an inner one the counts are zero. counted: it has counts. */
 enum torg_err rtree_pages_new(struct rtree_pages *pages, unsigned level, bool counted,
                               uint32_t *ret_number, uint8_t **ret_bytes);

@@ -309,7 +309,7 @@ static enum torg_err leaf_sweep(struct sweep *sweep, uint32_t number, const stru
         err = leaf_find(sweep, &leaf, part, goes, &outcome->removed);
     if (err || (outcome->removed == 0 && part->inserts == part->inserts_end))
         return err;
-    err = rtree_pages_edit(pages, number, 0, &bytes);
+    err = rtree_pages_edit_view(pages, &leaf, &bytes);
     if (err)
         return err;
     for (unsigned i = leaf.count; outcome->removed > 0 && i-- > 0;) {
