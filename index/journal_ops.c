@@ -7,6 +7,7 @@
 #define PIECE_BYTES 12 /* of a patch, besides its new bytes */
 #define PIECES_MAX 64
 #define VALUE_BYTES_MAX (1u << 24)
+#define STEP_BYTES 256 /* that are compared at once */
 
 /* Bytes kept from the old value, then new ones. */
 struct piece {
@@ -19,10 +20,14 @@ struct patch {
     size_t bytes; /* as it is told */
 };
 
-static size_t same_from(struct span old, struct span value, size_t from, size_t at)
+/* Both have so many bytes from there on. */
+static size_t same_within(struct span old, struct span value, size_t from, size_t at, size_t most)
 {
-    size_t most = old.size - from < value.size - at ? old.size - from : value.size - at, n = 0;
+    size_t n = 0;
 
+    while (n + STEP_BYTES <= most &&
+           memcmp(old.data + from + n, value.data + at + n, STEP_BYTES) == 0)
+        n += STEP_BYTES;
     while (n + 8 <= most && memcmp(old.data + from + n, value.data + at + n, 8) == 0)
         n += 8;
     while (n < most && old.data[from + n] == value.data[at + n])
@@ -30,10 +35,23 @@ static size_t same_from(struct span old, struct span value, size_t from, size_t 
     return n;
 }
 
+static size_t same_from(struct span old, struct span value, size_t from, size_t at)
+{
+    size_t old_left = old.size - from, left = value.size - at;
+
+    return same_within(old, value, from, at, old_left < left ? old_left : left);
+}
+
 static size_t same_at_end(struct span old, struct span value, size_t most)
 {
+    const uint8_t *old_end = old.data + old.size, *value_end = value.data + value.size;
     size_t n = 0;
 
+    while (n + STEP_BYTES <= most &&
+           memcmp(old_end - n - STEP_BYTES, value_end - n - STEP_BYTES, STEP_BYTES) == 0)
+        n += STEP_BYTES;
+    while (n + 8 <= most && memcmp(old_end - n - 8, value_end - n - 8, 8) == 0)
+        n += 8;
     while (n < most && old.data[old.size - 1 - n] == value.data[value.size - 1 - n])
         n++;
     return n;
@@ -48,13 +66,15 @@ static bool piece_add(struct patch *patch, struct piece piece)
     return true;
 }
 
-/* How far from at on the two differ: until so many bytes are equal that a piece pays. */
+/* How far from at on the two, as long as each other, differ: until so many bytes are equal that a
+ * piece pays. */
 static size_t differs_for(struct span old, struct span value, size_t at)
 {
     size_t end = at;
 
     while (end < value.size) {
-        size_t same = same_from(old, value, end, end);
+        size_t left = value.size - end, most = left < PIECE_BYTES + 1 ? left : PIECE_BYTES + 1;
+        size_t same = same_within(old, value, end, end, most);
 
         if (same > PIECE_BYTES || end + same == value.size)
             break;
