@@ -286,8 +286,8 @@ static enum torg_err numbers_sweep(struct kv *kv)
 enum torg_err catalogue_rebuild(struct kv *kv, const struct theme_tree *themes,
                                 catalogue_progress *progress, void *context)
 {
-    static const enum kv_table derived[] = {KV_DOCUMENT, KV_TEXT,    KV_RTREE, KV_THEME,   KV_COUNT,
-                                            KV_SOURCE,   KV_DOCTERM, KV_TERM,  KV_POSTING, KV_WORD};
+    static const enum kv_table derived[] = {KV_DOCUMENT, KV_TEXT, KV_RTREE, KV_THEME,   KV_COUNT,
+                                            KV_SOURCE,   KV_RUN,  KV_TERM,  KV_POSTING, KV_WORD};
     struct rebuild rebuild = {
         .kv = kv,
         .themes = themes,

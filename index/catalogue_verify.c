@@ -243,15 +243,6 @@ static bool row_accounted(const struct verify *v, struct span key, struct span v
            record_is(v, &record, row.number);
 }
 
-/* Up to format 9 a table of its own, which is empty since. */
-static bool terms_accounted(const struct verify *v, struct span key, struct span value)
-{
-    (void)v;
-    (void)key;
-    (void)value;
-    return false;
-}
-
 static bool source_accounted(const struct verify *v, struct span key, struct span value)
 {
     struct catalogue_number_key number_key;
@@ -311,8 +302,6 @@ static enum torg_err verify_tables(const struct verify *v)
         err = verify_table(v, KV_DOCUMENT, "document", document_accounted);
     if (!err)
         err = verify_table(v, KV_TEXT, "row", row_accounted);
-    if (!err)
-        err = verify_table(v, KV_DOCTERM, "list of terms", terms_accounted);
     return err ? err : verify_table(v, KV_SOURCE, "source", source_accounted);
 }
 

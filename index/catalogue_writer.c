@@ -32,6 +32,8 @@
 /* Edits that may wait for the flush: 131,072 of them. */
 #define WRITER_PENDING_BYTES_MAX (131072 * sizeof(struct writer_edit))
 #define WRITER_POSTINGS_BYTES_MAX 67108864
+/* Lists that one step of catalogue_repack merges: about 2 ms. */
+#define WRITER_MERGED_LISTS 1024
 
 /* What is to be done to a tree; lives in memory only. */
 struct writer_edit {
@@ -598,6 +600,16 @@ enum torg_err catalogue_flush(struct catalogue_writer *writer, struct kv *kv)
     return TORG_OK;
 }
 
+/* Lists whose changes wait, brought to where they belong; a large part of a page of each run. */
+static enum torg_err merge_step(struct kv *kv, bool *ret_quiet)
+{
+    size_t merged = 0;
+    enum torg_err err = postings_merge(kv, WRITER_MERGED_LISTS, &merged);
+
+    *ret_quiet = merged == 0;
+    return err;
+}
+
 enum torg_err catalogue_repack(struct kv *kv, struct catalogue_repacked *ret_repacked)
 {
     struct rtree_repacked repacked = {.quiet = true};
@@ -613,6 +625,10 @@ enum torg_err catalogue_repack(struct kv *kv, struct catalogue_repacked *ret_rep
         if (err)
             return err;
     }
+    if (repacked.quiet)
+        err = merge_step(kv, &repacked.quiet);
+    if (err)
+        return err;
     *ret_repacked = (struct catalogue_repacked){repacked.quiet, repacked.items};
     return TORG_OK;
 }

@@ -59,6 +59,11 @@ struct postings_key postings_key_chunk(uint8_t kind, struct span key, uint16_t c
     return out;
 }
 
+static bool key_fits(struct span key)
+{
+    return key.size > 0 && key.size <= POSTINGS_KEY_BYTES_MAX;
+}
+
 enum torg_err postings_record_read(struct span value, struct postings_record *ret_record)
 {
     struct postings_record record = {0};
@@ -85,7 +90,7 @@ enum torg_err postings_record_get(const struct kv *kv, uint8_t kind, struct span
     struct span value;
     enum torg_err err = TORG_E_NOT_FOUND;
 
-    if (key.size > 0 && key.size <= POSTINGS_KEY_BYTES_MAX) {
+    if (key_fits(key)) {
         term = postings_key_term(kind, key);
         err = kv_get(kv, KV_TERM, postings_key_span(&term), &value);
     }
@@ -398,29 +403,29 @@ enum torg_err postings_list_or(const struct kv *kv, uint8_t kind, struct span ke
                   : chunks_or(kv, kind, key, record->count, set, work);
 }
 
-enum torg_err postings_or(const struct kv *kv, uint8_t kind, struct span key,
-                          struct postings_set *set, uint64_t *work)
+/*
+ * A list by itself, of which changes wait in some runs. The first of them are those of the run at
+ * from; before it nothing waits.
+ */
+static enum torg_err waiting_read(const struct kv *kv, const struct postings_runs *runs,
+                                  size_t from, uint8_t kind, struct span key,
+                                  struct postings_set *ret_list, uint64_t *work)
 {
-    struct postings_record record;
-    enum torg_err err;
-
-    work_note(work);
-    err = postings_record_get(kv, kind, key, &record);
-    return err ? err : postings_list_or(kv, kind, key, &record, NULL, set, work);
-}
-
-static enum torg_err list_within(const struct kv *kv, uint8_t kind, struct span key,
-                                 const struct postings_set *within, struct postings_set *ret_list,
-                                 uint64_t *work)
-{
+    struct postings_changes changes;
     struct postings_set list = {0};
     struct postings_record record;
     enum torg_err err;
 
-    work_note(work);
     err = postings_record_get(kv, kind, key, &record);
     if (!err)
-        err = postings_list_or(kv, kind, key, &record, within, &list, work);
+        err = postings_list_or(kv, kind, key, &record, NULL, &list, work);
+    for (size_t i = from; i < runs->count && !err; i++) {
+        err = postings_run_get(kv, &runs->runs[i], kind, key, &changes);
+        if (!err)
+            err = postings_changes_apply(&changes, &list);
+        else if (err == TORG_E_NOT_FOUND)
+            err = TORG_OK;
+    }
     if (err)
         postings_set_done(&list);
     else
@@ -428,16 +433,71 @@ static enum torg_err list_within(const struct kv *kv, uint8_t kind, struct span 
     return err;
 }
 
+/* The first run in which something of the list waits; runs->count: none. */
+static enum torg_err waiting_find(const struct kv *kv, const struct postings_runs *runs,
+                                  uint8_t kind, struct span key, size_t *ret_from)
+{
+    struct postings_changes changes;
+    enum torg_err err = TORG_E_NOT_FOUND;
+    size_t i = 0;
+
+    while (i < runs->count && err == TORG_E_NOT_FOUND)
+        err = postings_run_get(kv, &runs->runs[i++], kind, key, &changes);
+    *ret_from = err == TORG_E_NOT_FOUND ? runs->count : i - 1;
+    return err == TORG_E_NOT_FOUND ? TORG_OK : err;
+}
+
+/* The runs, if changes of such a list may wait in any. */
+static enum torg_err runs_of(const struct kv *kv, uint8_t kind, struct span key,
+                             struct postings_runs *ret_runs)
+{
+    ret_runs->count = 0;
+    return key_fits(key) && postings_may_wait(kind, key) ? postings_runs_get(kv, ret_runs)
+                                                         : TORG_OK;
+}
+
+/* Add a list, of which more than what is within may be left out. */
+static enum torg_err list_or(const struct kv *kv, uint8_t kind, struct span key,
+                             const struct postings_set *within, struct postings_set *set,
+                             uint64_t *work)
+{
+    struct postings_set list = {0};
+    struct postings_record record;
+    struct postings_runs runs;
+    size_t from = 0;
+    enum torg_err err;
+
+    work_note(work);
+    err = runs_of(kv, kind, key, &runs);
+    if (!err)
+        err = waiting_find(kv, &runs, kind, key, &from);
+    if (!err && from == runs.count) {
+        err = postings_record_get(kv, kind, key, &record);
+        return err ? err : postings_list_or(kv, kind, key, &record, within, set, work);
+    }
+    if (!err)
+        err = waiting_read(kv, &runs, from, kind, key, &list, work);
+    if (!err)
+        err = postings_set_or(set, &list);
+    postings_set_done(&list);
+    return err;
+}
+
+enum torg_err postings_or(const struct kv *kv, uint8_t kind, struct span key,
+                          struct postings_set *set, uint64_t *work)
+{
+    return list_or(kv, kind, key, NULL, set, work);
+}
+
 enum torg_err postings_and(const struct kv *kv, uint8_t kind, struct span key,
                            struct postings_set *set, uint64_t *work)
 {
-    struct postings_set list;
+    struct postings_set list = {0};
     enum torg_err err;
 
-    err = list_within(kv, kind, key, set, &list, work);
-    if (err)
-        return err;
-    err = postings_set_and(set, &list);
+    err = list_or(kv, kind, key, set, &list, work);
+    if (!err)
+        err = postings_set_and(set, &list);
     postings_set_done(&list);
     return err;
 }
@@ -445,13 +505,29 @@ enum torg_err postings_and(const struct kv *kv, uint8_t kind, struct span key,
 enum torg_err postings_count(const struct kv *kv, uint8_t kind, struct span key,
                              uint64_t *ret_count)
 {
+    struct postings_changes changes;
     struct postings_record record;
+    struct postings_runs runs;
+    int64_t count = 0;
     enum torg_err err;
 
-    err = postings_record_get(kv, kind, key, &record);
+    err = runs_of(kv, kind, key, &runs);
     if (!err)
-        *ret_count = record.count;
-    return err;
+        err = postings_record_get(kv, kind, key, &record);
+    if (err)
+        return err;
+    count = record.count;
+    for (size_t i = 0; i < runs.count && !err; i++) {
+        err = postings_run_get(kv, &runs.runs[i], kind, key, &changes);
+        if (!err)
+            count += postings_changes_sum(&changes);
+        else if (err == TORG_E_NOT_FOUND)
+            err = TORG_OK;
+    }
+    if (err || count < 0)
+        return err ? err : TORG_E_CORRUPT;
+    *ret_count = (uint64_t)count;
+    return TORG_OK;
 }
 
 static bool numbers_have(struct span numbers, uint32_t number)
@@ -463,8 +539,9 @@ static bool numbers_have(struct span numbers, uint32_t number)
     return false;
 }
 
-enum torg_err postings_contains(const struct kv *kv, uint8_t kind, struct span key, uint32_t number,
-                                bool *ret_contains)
+/* Of a list of which nothing waits. */
+static enum torg_err merged_contains(const struct kv *kv, uint8_t kind, struct span key,
+                                     uint32_t number, bool *ret_contains)
 {
     struct postings_record record;
     struct postings_set set = {0};
@@ -488,4 +565,28 @@ enum torg_err postings_contains(const struct kv *kv, uint8_t kind, struct span k
     *ret_contains = postings_set_contains(&set, number);
     postings_set_done(&set);
     return TORG_OK;
+}
+
+enum torg_err postings_contains(const struct kv *kv, uint8_t kind, struct span key, uint32_t number,
+                                bool *ret_contains)
+{
+    struct postings_changes changes;
+    struct postings_runs runs;
+    bool contains = false;
+    enum torg_err err;
+
+    err = runs_of(kv, kind, key, &runs);
+    if (!err)
+        err = merged_contains(kv, kind, key, number, &contains);
+    for (size_t i = 0; i < runs.count && !err; i++) {
+        err = postings_run_get(kv, &runs.runs[i], kind, key, &changes);
+        if (!err)
+            contains = (contains || numbers_have(changes.added, number)) &&
+                       !numbers_have(changes.removed, number);
+        else if (err == TORG_E_NOT_FOUND)
+            err = TORG_OK;
+    }
+    if (!err)
+        *ret_contains = contains;
+    return err;
 }

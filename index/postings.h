@@ -11,7 +11,8 @@
  *
  * KV_TERM holds for each list its exact length and, while it is short, its
  * numbers; longer lists are cut by the high 16 bits of the numbers into chunks,
- * compressed bitmaps of one container each, in KV_POSTING. Stored bytes are
+ * compressed bitmaps of one container each, in KV_POSTING; what a large write changes in
+ * short lists waits in KV_RUN at first. Stored bytes are
  * checked, bit by bit, before the bitmaps' library (CRoaring: Chambi, Lemire,
  * Kaser and Godin, "Better bitmap performance with Roaring bitmaps", 2016) sees
  * them, for it believes what it reads. Only postings.c includes its header.
@@ -65,8 +66,18 @@ size_t postings_pending(const struct postings_writer *writer);
  * turn it in and out, and those that undo each other are as if they had not
  * been. TORG_E_CORRUPT: a number to be added is there, or one to be removed is
  * not, or what is stored fails its checks.
+ *
+ * Where many lists change, those of the short ones only go to the end of
+ * KV_RUN, for postings_merge; whoever asks sees no difference.
  */
 enum torg_err postings_flush(struct postings_writer *writer, struct kv *kv);
+/*
+ * Bring up to max lists whose changes wait in KV_RUN to where they belong. *ret_merged
+ * is how many it were; fewer than max: nothing waits any more.
+ */
+enum torg_err postings_merge(struct kv *kv, size_t max, size_t *ret_merged);
+/* Changes of so many lists wait. */
+enum torg_err postings_unmerged(const struct kv *kv, uint64_t *ret_lists);
 /* Forget what waits. */
 void postings_writer_done(struct postings_writer *writer);
 
@@ -116,15 +127,17 @@ enum torg_err postings_and(const struct kv *kv, uint8_t kind, struct span key,
  * The lists of a kind whose key begins with prefix, in the order of their keys.
  * Nothing may be written while a walk is open.
  */
+struct postings_source; /* where lists are: KV_TERM, or a run of changes that wait */
 struct postings_walk {
     const struct kv *kv;
-    struct kv_cursor *cursor;
+    struct postings_source *sources; /* KV_TERM's is the first */
+    size_t source_count;
     uint8_t prefix[1 + POSTINGS_KEY_BYTES_MAX];
     size_t prefix_size;
-    bool begun;
-    struct span stored, record; /* of the list that next stands at */
+    struct span stored; /* kind and key of the list that it stands at */
 };
-/* Close it also after an error. prefix: at most POSTINGS_KEY_BYTES_MAX, else nothing is found. */
+/* Close it also after an error. prefix: at most POSTINGS_KEY_BYTES_MAX, else nothing is found.
+ * TORG_E_NOMEM. */
 enum torg_err postings_walk_open(struct postings_walk *walk, const struct kv *kv, uint8_t kind,
                                  struct span prefix);
 /* key is borrowed until the next call. TORG_E_NOT_FOUND at the end. */
@@ -140,8 +153,9 @@ enum torg_err postings_walk_and_count(const struct postings_walk *walk,
 void postings_walk_close(struct postings_walk *walk);
 
 /*
- * Look at every entry of both tables: sound, in its order, counted right, and
- * every chunk of a list that is there. *ret_pairs: the numbers of all lists.
+ * Look at every entry of the three tables: sound, in its order, counted right,
+ * every chunk of a list that is there, and every change that waits one of a list
+ * as it was then. *ret_pairs: the numbers of all lists.
  */
 typedef void postings_report(void *context, const char *what);
 enum torg_err postings_check(const struct kv *kv, postings_report *report, void *context,

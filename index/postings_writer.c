@@ -30,23 +30,6 @@ struct postings_pending_edit {
 #define SLOTS_MIN 1024
 #define ARRAY_MIN 1024
 
-/* One change of a list that is worked on. */
-struct edit {
-    uint32_t number;
-    uint32_t order; /* of its coming */
-    bool removed;
-};
-
-/* The changes of one list, ascending by number, each number once. */
-struct list_edits {
-    struct kv *kv;
-    uint8_t kind;
-    struct span key;
-    const struct edit *edits;
-    size_t count;
-    struct buffer *scratch;
-};
-
 static uint64_t key_hash(uint8_t kind, struct span key)
 {
     uint64_t hash = (uint64_t)kind << 8 | key.size;
@@ -238,214 +221,19 @@ static int list_compare(const void *a, const void *b, void *context)
 
 static int edit_compare(const void *a, const void *b)
 {
-    const struct edit *left = a;
-    const struct edit *right = b;
+    const struct postings_edit *left = a;
+    const struct postings_edit *right = b;
 
     if (left->number != right->number)
         return left->number < right->number ? -1 : 1;
     return left->order < right->order ? -1 : left->order > right->order;
 }
 
-/* ---- short lists ---- */
-
-/* The numbers after the changes; with room for count of both. */
-static enum torg_err numbers_merge(const struct list_edits *list, struct span old,
-                                   uint32_t *numbers, size_t *ret_count)
-{
-    size_t at = 0, out = 0;
-
-    for (size_t i = 0; i < list->count; i++) {
-        const struct edit *edit = &list->edits[i];
-
-        while (at < old.size && get_u32be(old.data + at) < edit->number) {
-            numbers[out++] = get_u32be(old.data + at);
-            at += 4;
-        }
-        if ((at < old.size && get_u32be(old.data + at) == edit->number) != edit->removed)
-            return TORG_E_CORRUPT;
-        if (edit->removed)
-            at += 4;
-        else
-            numbers[out++] = edit->number;
-    }
-    for (; at < old.size; at += 4)
-        numbers[out++] = get_u32be(old.data + at);
-    *ret_count = out;
-    return TORG_OK;
-}
-
-static enum torg_err record_put(const struct list_edits *list, uint32_t count,
-                                const uint32_t *numbers)
-{
-    struct postings_key term = postings_key_term(list->kind, list->key);
-
-    if (count == 0)
-        return kv_del(list->kv, KV_TERM, postings_key_span(&term));
-    buffer_clear(list->scratch);
-    buffer_put_u32be(list->scratch, count);
-    for (size_t i = 0; i < count && count <= POSTINGS_INLINE_MAX; i++)
-        buffer_put_u32be(list->scratch, numbers[i]);
-    if (list->scratch->err)
-        return list->scratch->err;
-    return kv_put(list->kv, KV_TERM, postings_key_span(&term), buffer_span(list->scratch));
-}
-
-static enum torg_err chunk_put(const struct list_edits *list, uint16_t chunk,
-                               struct postings_set *set)
-{
-    struct postings_key key = postings_key_chunk(list->kind, list->key, chunk);
-
-    buffer_clear(list->scratch);
-    postings_chunk_pack(set, list->scratch);
-    if (list->scratch->err)
-        return list->scratch->err;
-    return kv_put(list->kv, KV_POSTING, postings_key_span(&key), buffer_span(list->scratch));
-}
-
-/* A list that has become long: all its numbers, into chunks. */
-static enum torg_err chunks_write(const struct list_edits *list, const uint32_t *numbers,
-                                  size_t count)
-{
-    enum torg_err err = TORG_OK;
-    size_t at = 0;
-
-    while (at < count && !err) {
-        uint16_t chunk = (uint16_t)(numbers[at] >> 16);
-        struct postings_set set = {0};
-        size_t end = at;
-
-        while (end < count && numbers[end] >> 16 == chunk)
-            end++;
-        err = postings_set_add(&set, numbers + at, end - at);
-        if (!err)
-            err = chunk_put(list, chunk, &set);
-        postings_set_done(&set);
-        at = end;
-    }
-    return err;
-}
-
-static enum torg_err short_change(const struct list_edits *list,
-                                  const struct postings_record *record, bool *ret_lives)
-{
-    uint32_t *numbers = malloc((record->count + list->count) * sizeof(*numbers));
-    size_t count = 0;
-    enum torg_err err;
-
-    if (!numbers)
-        return TORG_E_NOMEM;
-    err = numbers_merge(list, record->numbers, numbers, &count);
-    if (!err && count > POSTINGS_INLINE_MAX)
-        err = chunks_write(list, numbers, count);
-    if (!err && (count > 0 || record->count > 0))
-        err = record_put(list, (uint32_t)count, numbers);
-    free(numbers);
-    *ret_lives = count > 0;
-    return err;
-}
-
-/* ---- long lists ---- */
-
-/* The changes of one chunk, from at on; *ret_end is where the next chunk's begin. */
-static enum torg_err chunk_change(const struct list_edits *list, size_t at, size_t *ret_end,
-                                  int64_t *change)
-{
-    uint16_t chunk = (uint16_t)(list->edits[at].number >> 16);
-    struct postings_key key = postings_key_chunk(list->kind, list->key, chunk);
-    struct postings_set set = {0};
-    struct span value;
-    enum torg_err err;
-
-    err = kv_get(list->kv, KV_POSTING, postings_key_span(&key), &value);
-    if (!err)
-        err = postings_chunk_or(value, chunk, &set);
-    else if (err == TORG_E_NOT_FOUND)
-        err = TORG_OK;
-    while (!err && at < list->count && list->edits[at].number >> 16 == chunk) {
-        err = postings_set_change(&set, list->edits[at].number, list->edits[at].removed);
-        *change += list->edits[at].removed ? -1 : 1;
-        at++;
-    }
-    if (!err && postings_set_count(&set) > 0)
-        err = chunk_put(list, chunk, &set);
-    else if (!err)
-        err = kv_del(list->kv, KV_POSTING, postings_key_span(&key));
-    postings_set_done(&set);
-    *ret_end = at;
-    return err == TORG_E_NOT_FOUND ? TORG_E_CORRUPT : err;
-}
-
-/* A list that has become short: its numbers into its record, its chunks go. */
-static enum torg_err chunks_collapse(const struct list_edits *list, uint32_t count)
-{
-    struct postings_record record = {.count = count};
-    uint32_t numbers[POSTINGS_INLINE_MAX + 1];
-    struct postings_set set = {0};
-    struct postings_key key;
-    size_t got = 0;
-    enum torg_err err;
-
-    err = postings_list_or(list->kv, list->kind, list->key, &record, NULL, &set, NULL);
-    if (!err)
-        got = postings_set_read(&set, 0, numbers, ARRAY_SIZE(numbers));
-    postings_set_done(&set);
-    for (size_t i = 0; i < got && !err; i++) {
-        if (i > 0 && numbers[i] >> 16 == numbers[i - 1] >> 16)
-            continue;
-        key = postings_key_chunk(list->kind, list->key, (uint16_t)(numbers[i] >> 16));
-        err = kv_del(list->kv, KV_POSTING, postings_key_span(&key));
-    }
-    if (err || got != count)
-        return err && err != TORG_E_NOT_FOUND ? err : TORG_E_CORRUPT;
-    return record_put(list, count, numbers);
-}
-
-static enum torg_err long_change(const struct list_edits *list,
-                                 const struct postings_record *record, bool *ret_lives)
-{
-    int64_t change = 0;
-    int64_t count;
-    enum torg_err err = TORG_OK;
-
-    for (size_t at = 0; at < list->count && !err;)
-        err = chunk_change(list, at, &at, &change);
-    if (err)
-        return err;
-    count = (int64_t)record->count + change;
-    if (count < 0 || count > UINT32_MAX)
-        return TORG_E_CORRUPT;
-    *ret_lives = count > 0;
-    return count <= POSTINGS_INLINE_MAX ? chunks_collapse(list, (uint32_t)count)
-                                        : record_put(list, (uint32_t)count, NULL);
-}
-
-/* ---- the flush ---- */
-
-static enum torg_err list_change(const struct postings_writer *writer,
-                                 const struct list_edits *list)
-{
-    struct postings_record record;
-    bool lived, lives = false;
-    enum torg_err err;
-
-    err = postings_record_get(list->kv, list->kind, list->key, &record);
-    if (err)
-        return err;
-    lived = record.count > 0;
-    if (record.count == 0 || record.numbers.size)
-        err = short_change(list, &record, &lives);
-    else
-        err = long_change(list, &record, &lives);
-    if (err || !writer->turned || lives == lived)
-        return err;
-    return writer->turned(writer->context, list->kv, list->kind, list->key, lives);
-}
-
 /*
  * Of the changes of one number only the last counts, and nothing at all is left
  * of two that undo each other. Returns how many are left.
  */
-static size_t edits_settle(struct edit *edits, size_t count)
+static size_t edits_settle(struct postings_edit *edits, size_t count)
 {
     size_t out = 0;
 
@@ -465,7 +253,7 @@ static size_t edits_settle(struct edit *edits, size_t count)
 /* What waits for lists of one key, ascending by number; of one number, as it came. */
 static size_t edits_gather(const struct postings_writer *writer,
                            const struct postings_pending_list *lists, size_t list_count,
-                           struct edit *edits)
+                           struct postings_edit *edits)
 {
     size_t count = 0;
     bool ascending = true;
@@ -475,13 +263,90 @@ static size_t edits_gather(const struct postings_writer *writer,
             const struct postings_pending_edit *edit = &writer->edits[at];
 
             ascending = ascending && (count == 0 || edits[count - 1].number < edit->number);
-            edits[count++] =
-                (struct edit){.number = edit->number, .order = at, .removed = edit->removed};
+            edits[count++] = (struct postings_edit){
+                .number = edit->number, .order = at, .removed = edit->removed};
         }
     }
     if (!ascending)
         qsort(edits, count, sizeof(*edits), edit_compare);
     return count;
+}
+
+/* ---- the flush ---- */
+
+struct flush {
+    const struct postings_writer *writer;
+    struct postings_runs runs;
+    struct postings_run run; /* that it makes; number 0: none */
+    bool merged;             /* something that waited in runs */
+};
+
+static bool is_worth_a_run(const struct postings_writer *writer)
+{
+    size_t lists = 0;
+
+    for (size_t i = 0; i < writer->list_count && lists < POSTINGS_RUN_LISTS_MIN; i++) {
+        const uint8_t *at = writer->keys.data + writer->lists[i].key_at;
+
+        lists += postings_may_wait(at[0], list_key(writer->keys.data, &writer->lists[i]));
+    }
+    return lists >= POSTINGS_RUN_LISTS_MIN;
+}
+
+/* More runs than so many, and each flush that makes one merges its share of them. */
+#define FLUSH_RUNS_CALM 64
+#define FLUSH_MERGED_FRACTION 32 /* of what waits, at least */
+
+static enum torg_err flush_begin(struct flush *flush, struct kv *kv)
+{
+    size_t merged, waiting = 0;
+    enum torg_err err = postings_runs_get(kv, &flush->runs);
+
+    if (err || !is_worth_a_run(flush->writer))
+        return err;
+    if (flush->runs.count >= FLUSH_RUNS_CALM ||
+        (flush->runs.count && flush->runs.runs[0].merging)) {
+        for (size_t i = 0; i < flush->runs.count; i++)
+            waiting += flush->runs.runs[i].lists;
+        if (flush->runs.count < POSTINGS_RUNS_MAX - 1)
+            waiting /= FLUSH_MERGED_FRACTION;
+        if (waiting < 2 * flush->writer->list_count)
+            waiting = 2 * flush->writer->list_count;
+        err = postings_merge(kv, waiting, &merged);
+        if (!err)
+            err = postings_runs_get(kv, &flush->runs);
+    }
+    if (!err && flush->runs.count < POSTINGS_RUNS_MAX)
+        flush->run.number =
+            flush->runs.count ? flush->runs.runs[flush->runs.count - 1].number + 1 : 1;
+    return err;
+}
+
+static enum torg_err flush_list(struct flush *flush, const struct postings_list_edits *list)
+{
+    const struct postings_writer *writer = flush->writer;
+    bool lived, lives;
+    enum torg_err err = TORG_OK;
+
+    if (postings_may_wait(list->kind, list->key)) {
+        if (flush->run.number && list->count <= POSTINGS_RUN_CHANGES_MAX) {
+            flush->run.lists++;
+            return postings_run_put(list, flush->run.number);
+        }
+        err = postings_runs_merge_list(list, &flush->runs, &flush->merged);
+    }
+    if (!err)
+        err = postings_list_change(list, &lived, &lives);
+    if (err || !writer->turned || lives == lived)
+        return err;
+    return writer->turned(writer->context, list->kv, list->kind, list->key, lives);
+}
+
+static enum torg_err flush_end(struct flush *flush, struct kv *kv)
+{
+    if (flush->run.lists)
+        flush->runs.runs[flush->runs.count++] = flush->run;
+    return flush->merged || flush->run.lists ? postings_runs_put(kv, &flush->runs) : TORG_OK;
 }
 
 static void pending_clear(struct postings_writer *writer)
@@ -495,8 +360,9 @@ static void pending_clear(struct postings_writer *writer)
 enum torg_err postings_flush(struct postings_writer *writer, struct kv *kv)
 {
     const uint8_t *keys = writer->keys.data;
+    struct flush flush = {.writer = writer};
     struct buffer scratch = {0};
-    struct edit *edits;
+    struct postings_edit *edits;
     enum torg_err err = writer->keys.err;
 
     if (err || writer->edit_count == 0)
@@ -507,9 +373,10 @@ enum torg_err postings_flush(struct postings_writer *writer, struct kv *kv)
     /* After this the slots lead astray, which matters to nobody: see edit_note. */
     qsort_r(writer->lists, writer->list_count, sizeof(*writer->lists), list_compare,
             writer->keys.data);
+    err = flush_begin(&flush, kv);
     for (size_t at = 0; at < writer->list_count && !err;) {
         const struct postings_pending_list *first = &writer->lists[at];
-        struct list_edits list = {.kv = kv, .edits = edits, .scratch = &scratch};
+        struct postings_list_edits list = {.kv = kv, .edits = edits, .scratch = &scratch};
         size_t end = at + 1;
 
         while (end < writer->list_count &&
@@ -519,9 +386,11 @@ enum torg_err postings_flush(struct postings_writer *writer, struct kv *kv)
         list.key = list_key(keys, first);
         list.count = edits_settle(edits, edits_gather(writer, first, end - at, edits));
         if (list.count)
-            err = list_change(writer, &list);
+            err = flush_list(&flush, &list);
         at = end;
     }
+    if (!err)
+        err = flush_end(&flush, kv);
     free(edits);
     buffer_done(&scratch);
     if (!err)

@@ -36,13 +36,13 @@ const char *const store_files[STORE_FILES_COUNT] = {STORE_FILE, STORE_FILE "-loc
 
 /* Stand in files: never change a name, only add. */
 static const char *const table_names[KV_TABLE_COUNT] = {
-    [KV_META] = "meta",           [KV_ORIGIN] = "origin",   [KV_CHARTER] = "charter",
-    [KV_HEAD] = "head",           [KV_LIVE] = "live",       [KV_BYSEQ] = "byseq",
-    [KV_TRIE] = "trie",           [KV_PROOF] = "proof",     [KV_DOCUMENT] = "document",
-    [KV_DOCNUMBER] = "docnumber", [KV_RTREE] = "rtree",     [KV_TEXT] = "text",
-    [KV_THEME] = "theme",         [KV_COUNT] = "count",     [KV_TOKEN] = "token",
-    [KV_SOURCE] = "source",       [KV_TERM] = "term",       [KV_POSTING] = "posting",
-    [KV_WORD] = "word",           [KV_DOCTERM] = "docterm", [KV_ANSWER] = "answer",
+    [KV_META] = "meta",           [KV_ORIGIN] = "origin", [KV_CHARTER] = "charter",
+    [KV_HEAD] = "head",           [KV_LIVE] = "live",     [KV_BYSEQ] = "byseq",
+    [KV_TRIE] = "trie",           [KV_PROOF] = "proof",   [KV_DOCUMENT] = "document",
+    [KV_DOCNUMBER] = "docnumber", [KV_RTREE] = "rtree",   [KV_TEXT] = "text",
+    [KV_THEME] = "theme",         [KV_COUNT] = "count",   [KV_TOKEN] = "token",
+    [KV_SOURCE] = "source",       [KV_TERM] = "term",     [KV_POSTING] = "posting",
+    [KV_WORD] = "word",           [KV_RUN] = "run",       [KV_ANSWER] = "answer",
     [KV_LOCAL] = "local",
 };
 

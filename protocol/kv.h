@@ -38,7 +38,7 @@ enum kv_table {
     KV_TERM,      /* kind, key -> how many documents have it, and which if they are few */
     KV_POSTING,   /* kind, key, high half of document numbers -> those documents */
     KV_WORD,      /* other forms of a word -> the words that are in KV_TERM */
-    KV_DOCTERM,   /* empty; up to format 9 of the catalogue, what KV_DOCUMENT ends with */
+    KV_RUN,       /* run, kind, key -> changes of a list of KV_TERM that wait to be merged */
     KV_ANSWER,    /* answers to writes that may be sent again; index/answer.h */
     /* index/local.c: of this node only */
     KV_LOCAL, /* local collections and their features */

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "index/postings.h"
+#include "index/postings_internal.h"
 #include "tests/support/kv_mem.h"
 #include "tests/support/test.h"
 
@@ -13,10 +13,15 @@
  */
 #define KEYS 6
 #define NUMBERS_MAX 60000
+#define FILLERS 4200 /* more than POSTINGS_RUN_LISTS_MIN */
 
 struct model {
     uint32_t *numbers[KEYS];
     size_t counts[KEYS];
+    /* Of lists that are there only so that a flush changes many: one number each, of those that
+     * have one. */
+    bool fillers[FILLERS];
+    size_t filler_count;
 };
 
 static const char *const keys[KEYS] = {"a", "ab", "abc", "b", "zzzzzzzzzzzz", "\x01"};
@@ -117,7 +122,7 @@ static void no_trouble(void *context, const char *what)
 
 static void compare_lists(const struct kv *kv, const struct model *model, uint64_t *random)
 {
-    uint64_t pairs = 0, all = 0;
+    uint64_t pairs = 0, all = model->filler_count;
 
     for (size_t i = 0; i < KEYS; i++) {
         struct postings_set set = {0};
@@ -228,7 +233,7 @@ static void test_postings_equal_plain_lists(void **state)
         struct postings_writer writer = {0};
         uint64_t random = seeds[s];
         struct kv_mem *mem;
-        struct model model;
+        struct model model = {0};
         struct kv kv;
 
         model_init(&model);
@@ -253,6 +258,233 @@ static void test_postings_equal_plain_lists(void **state)
         model_done(&model);
         kv_mem_free(mem);
     }
+}
+
+/* Each filler turns: a flush that changes so many lists lets those of the short ones wait. */
+static void turn_fillers(struct model *model, struct postings_writer *writer)
+{
+    for (size_t i = 0; i < FILLERS; i++) {
+        uint8_t key[4];
+
+        put_u32be(key, (uint32_t)(i * 7919));
+        if (model->fillers[i])
+            assert_ok(postings_remove(writer, 8, span_of(key, sizeof(key)), (uint32_t)i));
+        else
+            assert_ok(postings_add(writer, 8, span_of(key, sizeof(key)), (uint32_t)i));
+        model->fillers[i] = !model->fillers[i];
+    }
+    model->filler_count = model->fillers[0] ? FILLERS : 0;
+}
+
+/* The lists of the kind, in their order, against the model. */
+static void compare_walk(const struct kv *kv, const struct model *model)
+{
+    static const size_t order[KEYS] = {5, 0, 1, 2, 3, 4};
+    struct postings_walk walk;
+    struct span key;
+    uint64_t count, both;
+    size_t at = 0;
+    enum torg_err err;
+
+    assert_ok(postings_walk_open(&walk, kv, 7, (struct span){0}));
+    while (!(err = postings_walk_next(&walk, &key, &count))) {
+        struct postings_set set = {0};
+
+        while (at < KEYS && model->counts[order[at]] == 0)
+            at++;
+        assert_true(at < KEYS);
+        assert_true(span_equal(key, key_of(order[at])));
+        assert_int_equal(count, model->counts[order[at]]);
+        assert_ok(postings_walk_or(&walk, &set, NULL));
+        assert_set(&set, model->numbers[order[at]], model->counts[order[at]]);
+        assert_ok(postings_walk_and_count(&walk, &set, &both, NULL));
+        assert_int_equal(both, count);
+        postings_set_done(&set);
+        at++;
+    }
+    assert_err(err, TORG_E_NOT_FOUND);
+    postings_walk_close(&walk);
+    while (at < KEYS)
+        assert_int_equal(model->counts[order[at++]], 0);
+}
+
+static void assert_table_equal(const struct kv *a, const struct kv *b, enum kv_table table)
+{
+    static const uint8_t lowest[1] = {0};
+    struct kv_cursor *left, *right;
+    struct span left_key, left_value, right_key, right_value;
+    enum torg_err err, other;
+
+    assert_ok(kv_cursor_open(a, table, &left));
+    assert_ok(kv_cursor_open(b, table, &right));
+    err = kv_cursor_seek(a, left, span_of(lowest, 1), &left_key, &left_value);
+    other = kv_cursor_seek(b, right, span_of(lowest, 1), &right_key, &right_value);
+    while (!err && !other) {
+        assert_true(span_equal(left_key, right_key));
+        assert_true(span_equal(left_value, right_value));
+        err = kv_cursor_next(a, left, &left_key, &left_value);
+        other = kv_cursor_next(b, right, &right_key, &right_value);
+    }
+    assert_err(err, TORG_E_NOT_FOUND);
+    assert_err(other, TORG_E_NOT_FOUND);
+    kv_cursor_close(a, left);
+    kv_cursor_close(b, right);
+}
+
+/* Equal sets have equal bytes: the same lists, put in without any change that waited. */
+static void compare_bytes(const struct kv *kv, const struct model *model)
+{
+    struct postings_writer writer = {0};
+    struct kv_mem *mem;
+    struct kv plain;
+
+    assert_ok(kv_mem_new(&mem));
+    assert_ok(kv_mem_write_begin(mem, &plain));
+    for (size_t i = 0; i < KEYS; i++) {
+        for (size_t j = 0; j < model->counts[i]; j++)
+            assert_ok(postings_add(&writer, 7, key_of(i), model->numbers[i][j]));
+    }
+    for (size_t i = 0; i < FILLERS; i++) {
+        uint8_t key[4];
+
+        put_u32be(key, (uint32_t)(i * 7919));
+        if (model->fillers[i])
+            assert_ok(postings_add(&writer, 8, span_of(key, sizeof(key)), (uint32_t)i));
+        if (i % 1000 == 0)
+            assert_ok(postings_flush(&writer, &plain));
+    }
+    assert_ok(postings_flush(&writer, &plain));
+    assert_table_equal(kv, &plain, KV_TERM);
+    assert_table_equal(kv, &plain, KV_POSTING);
+    assert_table_equal(kv, &plain, KV_RUN);
+    kv_mem_write_abort(&plain);
+    postings_writer_done(&writer);
+    kv_mem_free(mem);
+}
+
+static uint64_t unmerged(const struct kv *kv)
+{
+    uint64_t lists;
+
+    assert_ok(postings_unmerged(kv, &lists));
+    return lists;
+}
+
+/* What a large write leaves to be merged counts as what is merged, and becomes the same. */
+static void test_changes_that_wait_are_seen(void **state)
+{
+    struct postings_writer writer = {0};
+    uint64_t random = 77;
+    struct kv_mem *mem;
+    struct model model = {0};
+    size_t merged, waited = 0;
+    struct kv kv;
+
+    (void)state;
+    model_init(&model);
+    assert_ok(kv_mem_new(&mem));
+    kv_mem_strict(mem, true);
+    for (size_t round = 0; round < 60; round++) {
+        size_t changes = 1 + test_random_below(&random, 6);
+
+        assert_ok(kv_mem_write_begin(mem, &kv));
+        if (round % 3)
+            turn_fillers(&model, &writer);
+        for (size_t i = 0; i < changes; i++)
+            change(&model, &writer, &random);
+        assert_ok(postings_flush(&writer, &kv));
+        if (round % 3)
+            assert_true(unmerged(&kv) >= FILLERS);
+        if (round % 5 == 0)
+            assert_ok(postings_merge(&kv, test_random_below(&random, 3000), &merged));
+        waited += unmerged(&kv);
+        compare_lists(&kv, &model, &random);
+        compare_walk(&kv, &model);
+        assert_ok(kv_mem_write_commit(&kv));
+    }
+    assert_true(waited > 0);
+    assert_ok(kv_mem_write_begin(mem, &kv));
+    do {
+        assert_ok(postings_merge(&kv, 10000, &merged));
+    } while (merged == 10000);
+    assert_int_equal(unmerged(&kv), 0);
+    compare_lists(&kv, &model, &random);
+    compare_bytes(&kv, &model);
+    assert_ok(kv_mem_write_commit(&kv));
+    postings_writer_done(&writer);
+    model_done(&model);
+    kv_mem_free(mem);
+}
+
+static size_t run_count(const struct kv *kv)
+{
+    struct postings_runs runs;
+
+    assert_ok(postings_runs_get(kv, &runs));
+    return runs.count;
+}
+
+/* However long nobody has time to merge, a look-up has so many runs to see, and no more. */
+static void test_runs_do_not_grow_without_end(void **state)
+{
+    struct postings_writer writer = {0};
+    struct kv_mem *mem;
+    struct model model = {0};
+    size_t most = 0, last = 0, fell = 0;
+    uint64_t random = 3;
+    struct kv kv;
+
+    (void)state;
+    model_init(&model);
+    assert_ok(kv_mem_new(&mem));
+    assert_ok(kv_mem_write_begin(mem, &kv));
+    for (size_t round = 0; round < 201; round++) {
+        turn_fillers(&model, &writer);
+        turn(&model, &writer, round % KEYS, (uint32_t)round / KEYS);
+        assert_ok(postings_flush(&writer, &kv));
+        fell += run_count(&kv) < last;
+        last = run_count(&kv);
+        most = last > most ? last : most;
+    }
+    assert_true(most < 100);
+    assert_true(fell > 0);
+    compare_lists(&kv, &model, &random);
+    kv_mem_write_abort(&kv);
+    postings_writer_done(&writer);
+    model_done(&model);
+    kv_mem_free(mem);
+}
+
+/* A word that other forms lead to must be known at once when it comes and when it goes. */
+static void test_words_with_forms_do_not_wait(void **state)
+{
+    struct postings_writer writer = {0};
+    struct postings_runs runs;
+    struct kv_mem *mem;
+    struct model model = {0};
+    struct span value;
+    struct kv kv;
+
+    (void)state;
+    assert_ok(kv_mem_new(&mem));
+    assert_ok(kv_mem_write_begin(mem, &kv));
+    turn_fillers(&model, &writer);
+    assert_ok(postings_add(&writer, POSTINGS_NAME, span_of("stuga\0\1", 7), 5));
+    assert_ok(postings_add(&writer, POSTINGS_NAME, span_of("17345\0\1", 7), 5));
+    assert_ok(postings_flush(&writer, &kv));
+    assert_ok(kv_get(&kv, KV_TERM, span_of("\x10stuga\0\1", 8), &value));
+    assert_err(kv_get(&kv, KV_TERM,
+                      span_of("\x10"
+                              "17345\0\1",
+                              8),
+                      &value),
+               TORG_E_NOT_FOUND);
+    assert_ok(postings_runs_get(&kv, &runs));
+    assert_int_equal(runs.count, 1);
+    assert_int_equal(runs.runs[0].lists, FILLERS + 1);
+    kv_mem_write_abort(&kv);
+    postings_writer_done(&writer);
+    kv_mem_free(mem);
 }
 
 static void assert_walk(const struct kv *kv, const char *prefix, const char *const *want)
@@ -437,10 +669,68 @@ static void test_damage_is_refused(void **state)
     kv_mem_free(mem);
 }
 
+/* The same of changes that wait. */
+static void test_damaged_changes_are_refused(void **state)
+{
+    struct postings_writer writer = {0};
+    struct kv_mem *mem;
+    struct model model = {0};
+    uint64_t random = 8;
+    size_t refused = 0;
+    struct kv kv;
+
+    (void)state;
+    assert_ok(kv_mem_new(&mem));
+    assert_ok(kv_mem_write_begin(mem, &kv));
+    for (uint32_t i = 0; i < 20; i++)
+        assert_ok(postings_add(&writer, 7, span_of_str("a"), 10 * i));
+    assert_ok(postings_flush(&writer, &kv));
+    turn_fillers(&model, &writer);
+    for (uint32_t i = 0; i < 5; i++) {
+        assert_ok(postings_remove(&writer, 7, span_of_str("a"), 20 * i));
+        assert_ok(postings_add(&writer, 7, span_of_str("a"), 20 * i + 5));
+    }
+    assert_ok(postings_flush(&writer, &kv));
+    assert_ok(kv_mem_write_commit(&kv));
+    for (size_t i = 0; i < 300; i++) {
+        struct postings_key key =
+            i % 10 ? postings_key_run(1, 7, span_of_str("a"))
+                   : (struct postings_key){.size = 1, .bytes = {0}}; /* which runs there are */
+        struct postings_set set = {0};
+        struct span value;
+        uint8_t copy[64];
+        uint64_t pairs;
+        int trouble = 0;
+
+        assert_ok(kv_mem_write_begin(mem, &kv));
+        assert_ok(kv_get(&kv, KV_RUN, postings_key_span(&key), &value));
+        assert_true(value.size <= sizeof(copy));
+        memcpy(copy, value.data, value.size);
+        copy[test_random_below(&random, value.size)] ^=
+            (uint8_t)(1 + test_random_below(&random, 255));
+        value.data = copy;
+        assert_ok(kv_put(&kv, KV_RUN, postings_key_span(&key), value));
+        assert_ok(postings_check(&kv, count_trouble, &trouble, &pairs));
+        if (postings_or(&kv, 7, span_of_str("a"), &set, NULL)) {
+            assert_true(trouble > 0);
+            refused++;
+        }
+        postings_set_done(&set);
+        kv_mem_write_abort(&kv);
+    }
+    assert_true(refused > 100);
+    postings_writer_done(&writer);
+    kv_mem_free(mem);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_postings_equal_plain_lists),
+        cmocka_unit_test(test_changes_that_wait_are_seen),
+        cmocka_unit_test(test_runs_do_not_grow_without_end),
+        cmocka_unit_test(test_words_with_forms_do_not_wait),
+        cmocka_unit_test(test_damaged_changes_are_refused),
         cmocka_unit_test(test_a_walk_keeps_to_its_prefix),
         cmocka_unit_test(test_impossible_changes_are_refused),
         cmocka_unit_test(test_lists_tell_when_they_begin_and_end),
