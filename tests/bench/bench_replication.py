@@ -123,6 +123,7 @@ class Bench:
         for pair in self.pairs:
             world.say(f"loading {pair.name}")
             pair.load(self.world.listings)
+            pair.settle()
             world.say(f"first copy, {pair.name}")
             times[pair.name] = [self.followed(pair)]
             if isinstance(pair, Torg):
@@ -136,6 +137,7 @@ class Bench:
         for pair in self.pairs:
             pair.leave()
             pair.load(changed)
+            pair.settle()
             world.say(f"catch-up, {pair.name}: {len(changed)} changes")
             times[pair.name] = [self.followed(pair)]
             if isinstance(pair, Torg):
@@ -146,6 +148,8 @@ class Bench:
     def visible(self):
         """From the acknowledgement at the source until the copy answers with it."""
         times = {pair.name: [] for pair in self.pairs}
+        for pair in self.pairs:
+            pair.settle()
         begin, turn = time.monotonic(), 0
         world.say("acknowledged to visible")
         while turn < SAMPLES_MIN or time.monotonic() < begin + self.options.seconds:
@@ -180,6 +184,7 @@ class Bench:
             loops = self.asked(torg.near, lambda n: n < SAMPLES_MIN or time.monotonic() < end)
         torg.leave()
         torg.load(self.world.change(self.options.changes))
+        torg.settle()
         torg.follow()
         torg.copy.wait_ready()
         busy = self.asked(torg.near, lambda n: n < SAMPLES_MIN or n % 20 or not torg.has_all())

@@ -163,8 +163,11 @@ class Postgres(world.Pair):
     def load(self, listings):
         for part in world.chunks(listings):
             self.write(part)
-        self.source.sql("VACUUM ANALYZE listing")
-        self.source.sql("CHECKPOINT")
+
+    def settle(self):
+        for client in (self.source, self.copy):
+            client.sql("VACUUM ANALYZE listing")
+            client.sql("CHECKPOINT")
 
     def follow(self):
         if self.followed:

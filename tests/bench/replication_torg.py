@@ -8,10 +8,12 @@ import re
 import signal
 import socket
 import threading
+import time
 
 import replication_world as world
 
 LOADERS = 4
+MENDED_S = 1  # no step in so long: a pause of 0.25 s is enough for the next
 EXAMPLE_CONF = pathlib.Path(__file__).resolve().parents[2] / "federation.conf"
 HEADS = "heads = 0"
 # As libpq. Python allocates so much for each call: a MiB, of which all but a page is given back at
@@ -89,6 +91,19 @@ class Daemon:
             except OSError:
                 return False
         world.until("torgd is ready", ready)
+
+    def settle(self):
+        def quiet():
+            nonlocal steps, since
+            before, steps = steps, self.metric("torg_repack_steps_total")
+            since = since if steps == before else time.monotonic()
+            return time.monotonic() > since + MENDED_S
+        steps, since = None, time.monotonic()
+        world.until(f"{self.name} has mended all", quiet, 0.1)
+
+    def metric(self, name):
+        text = request(self.admin_port, "GET", "/metrics")[1].decode()
+        return float(re.search(rf"^{name} (\S+)$", text, re.M)[1])
 
     def end(self):
         if self.process:
@@ -178,6 +193,12 @@ class Torg(world.Pair):
             thread.join()
         if failures:
             raise world.BenchError(str(failures[0]))
+
+    def settle(self):
+        """Trees are mended and words are merged when nothing is written for a while."""
+        for node in (self.source, self.copy):
+            if node.process:
+                node.settle()
 
     def origin(self, node):
         return next((o for o in json.loads(node.get("/federation"))["origins"]

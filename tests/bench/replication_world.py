@@ -153,6 +153,10 @@ class Pair:
         """Upserts at the source: one durable commit, acknowledged at return."""
         raise NotImplementedError
 
+    def settle(self):
+        """Let whoever is there finish what it puts off while it has other work, so that no case
+        pays for the one before."""
+
     def follow(self):
         """Let the copy follow the source: returns at once. The first time it holds nothing."""
         raise NotImplementedError
