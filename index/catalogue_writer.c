@@ -16,15 +16,12 @@
  * when one commit brings that many; else catalogue_repack mends it in between.
  * Nor does a commit of few edits pay for what the others before it have done.
  * Large batches of inserts alone, as those of a first copy, cost less than that
- * (rtree_sweep.h), but what they leave lies over what those before have left: so
- * a large tree is packed again when a third of it came like that.
+ * (rtree_sweep.h).
  */
 #define WRITER_PACK_EDITS_MIN 1024
 #define WRITER_PACK_FRACTION 8
 #define WRITER_PACK_LARGE 65536
 #define WRITER_PACK_COUNT_MIN 64
-#define WRITER_PACK_GROWN_FRACTION 3
-#define WRITER_PACK_BATCH_FRACTION 128
 /* Packing needs all items in memory, 72 bytes each: past this, only single edits. */
 #define WRITER_PACK_ITEMS_MAX 4000000
 /* So many inserts are sorted together. */
@@ -544,8 +541,6 @@ static bool pack_is_due(uint64_t rows, uint64_t edits, uint64_t batch, bool remo
     if (batch < WRITER_PACK_COUNT_MIN || edits < WRITER_PACK_EDITS_MIN ||
         rows > WRITER_PACK_ITEMS_MAX)
         return false;
-    if (edits >= rows / WRITER_PACK_GROWN_FRACTION && batch >= rows / WRITER_PACK_BATCH_FRACTION)
-        return true;
     if (rows <= WRITER_PACK_LARGE)
         return edits >= rows / WRITER_PACK_FRACTION;
     return removes && batch >= rows / WRITER_PACK_FRACTION;
