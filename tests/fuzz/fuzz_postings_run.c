@@ -60,9 +60,12 @@ static void change_and_merge(struct kv *kv, struct span key, bool sound)
 {
     struct postings_writer writer = {0};
     size_t merged = 1;
-    enum torg_err err = TORG_OK;
+    bool there = false;
+    enum torg_err err;
 
-    assert(!postings_add(&writer, KIND, key, 1000000));
+    err = postings_contains(kv, KIND, key, 6, &there);
+    assert(!sound || !err);
+    assert(!(there ? postings_remove : postings_add)(&writer, KIND, key, 6));
     err = postings_flush(&writer, kv);
     postings_writer_done(&writer);
     assert(!sound || !err);
