@@ -83,8 +83,9 @@ enum torg_err postings_runs_get(const struct kv *kv, struct postings_runs *ret_r
 enum torg_err postings_runs_put(struct kv *kv, const struct postings_runs *runs);
 
 /*
- * May changes of the list wait? Not of words that are more than digits: KV_WORD follows whether
- * anybody has them (text.h). Part of the format: what may not, is not looked for.
+ * May changes of the list wait? Not of municipalities, nor of words that are more than digits:
+ * KV_WORD follows whether anybody has them (text.h). Part of the format: what may not, is not
+ * looked for.
  */
 bool postings_may_wait(uint8_t kind, struct span key);
 

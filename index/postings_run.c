@@ -60,6 +60,8 @@ enum torg_err postings_runs_put(struct kv *kv, const struct postings_runs *runs)
 
 bool postings_may_wait(uint8_t kind, struct span key)
 {
+    if (kind == POSTINGS_MUNICIPALITY)
+        return false;
     if (kind != POSTINGS_NAME && kind != POSTINGS_PLACE && kind != POSTINGS_DESCRIPTION)
         return true;
     for (size_t i = 0; i < key.size && key.data[i] != 0; i++) {
