@@ -96,6 +96,14 @@ static struct span span_of_val(MDB_val val)
 
 /* ---- transactions as kv ---- */
 
+/* A table that the version that wrote last does not know: nothing is in it. */
+#define TABLE_ABSENT UINT_MAX
+
+static bool is_absent(const struct store_txn *txn, enum kv_table table)
+{
+    return txn->store->tables[table] == TABLE_ABSENT;
+}
+
 /*
  * What is written comes in runs of neighbouring keys, and mostly a key is looked
  * for before it is put: a cursor that stays finds it on the page where it stands,
@@ -147,6 +155,8 @@ static enum torg_err txn_get(void *context, enum kv_table table, struct span key
     assert(txn->open);
     if (txn->write)
         rc = txn_place_get(txn, table, &key_val, &value);
+    else if (is_absent(txn, table))
+        rc = MDB_NOTFOUND;
     else
         rc = mdb_get(txn->mdb, txn->store->tables[table], &key_val, &value);
     if (rc)
@@ -242,13 +252,14 @@ static enum torg_err txn_cursor_open(void *context, enum kv_table table,
 {
     struct store_txn *txn = context;
     struct kv_cursor *cursor;
-    int rc;
+    int rc = 0;
 
     assert(txn->open);
-    cursor = malloc(sizeof(*cursor));
+    cursor = calloc(1, sizeof(*cursor));
     if (!cursor)
         return TORG_E_NOMEM;
-    rc = mdb_cursor_open(txn->mdb, txn->store->tables[table], &cursor->mdb);
+    if (!is_absent(txn, table))
+        rc = mdb_cursor_open(txn->mdb, txn->store->tables[table], &cursor->mdb);
     if (rc) {
         free(cursor);
         return store_err_of(rc);
@@ -259,7 +270,8 @@ static enum torg_err txn_cursor_open(void *context, enum kv_table table,
 
 static void txn_cursor_close(struct kv_cursor *cursor)
 {
-    mdb_cursor_close(cursor->mdb);
+    if (cursor->mdb)
+        mdb_cursor_close(cursor->mdb);
     free(cursor);
 }
 
@@ -269,6 +281,8 @@ static enum torg_err txn_cursor_seek(struct kv_cursor *cursor, struct span key,
     MDB_val key_val = store_val_of(key), value;
     int rc;
 
+    if (!cursor->mdb)
+        return TORG_E_NOT_FOUND;
     /* LMDB has no empty key; to us it is the place before all others. */
     rc = mdb_cursor_get(cursor->mdb, &key_val, &value, key.size ? MDB_SET_RANGE : MDB_FIRST);
     if (rc)
@@ -459,6 +473,12 @@ static enum torg_err store_open_old_tables(struct store *store)
     return store_err_of(mdb_txn_commit(txn));
 }
 
+/* Who only reads must be able to before a writer of this version has made it. */
+static bool table_may_be_absent(int table)
+{
+    return table == KV_RUN;
+}
+
 /* All tables in one transaction at the start: no later one has to create any. */
 static enum torg_err store_open_tables(struct store *store, const MDB_stat *stat_main)
 {
@@ -477,7 +497,9 @@ static enum torg_err store_open_tables(struct store *store, const MDB_stat *stat
     for (int table = 0; table < KV_TABLE_COUNT; table++) {
         rc = mdb_dbi_open(txn, table_names[table], store->read_only ? 0 : MDB_CREATE,
                           &store->tables[table]);
-        if (rc) {
+        if (rc == MDB_NOTFOUND && table_may_be_absent(table)) {
+            store->tables[table] = TABLE_ABSENT;
+        } else if (rc) {
             mdb_txn_abort(txn);
             return rc == MDB_NOTFOUND ? TORG_E_CORRUPT : store_err_of(rc);
         }
@@ -986,6 +1008,8 @@ enum torg_err store_stat(struct store *store, struct store_stat *ret_stat)
     if (!rc)
         rc = free_bytes_sum(store, txn, &stat.free_bytes);
     for (int table = 0; !rc && table < KV_TABLE_COUNT; table++) {
+        if (store->tables[table] == TABLE_ABSENT)
+            continue;
         rc = mdb_stat(txn, store->tables[table], &table_stat);
         if (rc)
             break;

@@ -37,6 +37,7 @@ struct store_options store_options_default(void);
  * there and another process reads now; TORG_E_NOT_FOUND when read_only and
  * nothing is there; TORG_E_VERSION for a newer format; TORG_E_CORRUPT, for
  * another program's file too, to which nothing is added; TORG_E_IO (errno).
+ * read_only, a table that only a writer of this version would make is as if empty.
  * A file that was cut off opens, and SIGBUS comes when what is missing is read. Creates its files
  * with mode 0600.
  */

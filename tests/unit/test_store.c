@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <lmdb.h>
 #include <pthread.h>
 #include <signal.h>
@@ -227,6 +228,58 @@ static void test_read_only_beside_a_writer(void **state)
     }
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
+    store_close(store);
+}
+
+/* Bring the file to what the version before the table of runs has left. */
+static void drop_runs(const char *directory)
+{
+    char path[PATH_MAX];
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_dbi table;
+
+    snprintf(path, sizeof(path), "%s/%s", directory, store_files[0]);
+    assert_int_equal(mdb_env_create(&env), 0);
+    assert_int_equal(mdb_env_set_maxdbs(env, KV_TABLE_COUNT), 0);
+    assert_int_equal(mdb_env_open(env, path, MDB_NOSUBDIR, 0600), 0);
+    assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+    assert_int_equal(mdb_dbi_open(txn, "run", 0, &table), 0);
+    assert_int_equal(mdb_drop(txn, table, 1), 0);
+    assert_int_equal(mdb_txn_commit(txn), 0);
+    mdb_env_close(env);
+}
+
+/* A snapshot or a charter is wanted of it before the new daemon has been started. */
+static void test_an_older_store_can_be_read(void **state)
+{
+    struct place *place = *state;
+    struct store_options options = store_options_default();
+    struct store *store = store_at(place->directory, 8 * MIB);
+    struct kv_cursor *cursor;
+    struct span key, value;
+    struct store_stat stat;
+    uint8_t fill = 0;
+    struct kv kv;
+
+    commit_number(store, 1, 10, 7);
+    store_close(store);
+    drop_runs(place->directory);
+    options.read_only = true;
+    assert_ok(store_open(place->directory, &options, &store));
+    assert_ok(get_number(store, 1, &fill));
+    assert_int_equal(fill, 7);
+    assert_ok(store_read_begin(store, &kv));
+    assert_err(kv_get(&kv, KV_RUN, span_of("", 1), &value), TORG_E_NOT_FOUND);
+    assert_ok(kv_cursor_open(&kv, KV_RUN, &cursor));
+    assert_err(kv_cursor_seek(&kv, cursor, span_of("", 1), &key, &value), TORG_E_NOT_FOUND);
+    kv_cursor_close(&kv, cursor);
+    store_read_end(&kv);
+    assert_ok(store_stat(store, &stat));
+    assert_int_equal(stat.entries[KV_RUN], 0);
+    store_close(store);
+    store = store_at(place->directory, 8 * MIB);
+    assert_ok(get_number(store, 1, &fill));
     store_close(store);
 }
 
@@ -917,6 +970,7 @@ int main(void)
         STORE_TEST(test_files_are_private),
         STORE_TEST(test_second_open_is_refused),
         STORE_TEST(test_read_only_beside_a_writer),
+        STORE_TEST(test_an_older_store_can_be_read),
         STORE_TEST(test_cursor_order),
         STORE_TEST(test_transactions_agree_with_an_array),
         STORE_TEST(test_key_limits),
