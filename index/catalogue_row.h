@@ -189,7 +189,7 @@ enum torg_err catalogue_rows(const struct kv *kv, uint8_t collection, bool place
 /* KV_META: the number that the next new document gets, and what the index was derived with. */
 #define CATALOGUE_META_NEXT "index.next"
 #define CATALOGUE_META_STAMP "index.stamp"
-#define CATALOGUE_FORMAT 13
+#define CATALOGUE_FORMAT 12
 #define CATALOGUE_STAMP_BYTES 12
 /* Of all that is derived from beside the replica: the taxonomy, the gazetteer. */
 uint64_t catalogue_version(const struct theme_tree *themes);
