@@ -423,8 +423,6 @@ static enum torg_err waiting_read(const struct kv *kv, const struct postings_run
         err = postings_run_get(kv, &runs->runs[i], kind, key, &changes);
         if (!err)
             err = postings_changes_apply(&changes, &list);
-        else if (err == TORG_E_NOT_FOUND)
-            err = TORG_OK;
     }
     if (err)
         postings_set_done(&list);
@@ -438,13 +436,18 @@ static enum torg_err waiting_find(const struct kv *kv, const struct postings_run
                                   uint8_t kind, struct span key, size_t *ret_from)
 {
     struct postings_changes changes;
-    enum torg_err err = TORG_E_NOT_FOUND;
     size_t i = 0;
 
-    while (i < runs->count && err == TORG_E_NOT_FOUND)
-        err = postings_run_get(kv, &runs->runs[i++], kind, key, &changes);
-    *ret_from = err == TORG_E_NOT_FOUND ? runs->count : i - 1;
-    return err == TORG_E_NOT_FOUND ? TORG_OK : err;
+    for (; i < runs->count; i++) {
+        enum torg_err err = postings_run_get(kv, &runs->runs[i], kind, key, &changes);
+
+        if (err)
+            return err;
+        if (changes.added.size || changes.removed.size)
+            break;
+    }
+    *ret_from = i;
+    return TORG_OK;
 }
 
 /* The runs, if changes of such a list may wait in any. */
@@ -521,8 +524,6 @@ enum torg_err postings_count(const struct kv *kv, uint8_t kind, struct span key,
         err = postings_run_get(kv, &runs.runs[i], kind, key, &changes);
         if (!err)
             count += postings_changes_sum(&changes);
-        else if (err == TORG_E_NOT_FOUND)
-            err = TORG_OK;
     }
     if (err || count < 0)
         return err ? err : TORG_E_CORRUPT;
@@ -583,8 +584,6 @@ enum torg_err postings_contains(const struct kv *kv, uint8_t kind, struct span k
         if (!err)
             contains = (contains || numbers_have(changes.added, number)) &&
                        !numbers_have(changes.removed, number);
-        else if (err == TORG_E_NOT_FOUND)
-            err = TORG_OK;
     }
     if (!err)
         *ret_contains = contains;

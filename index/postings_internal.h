@@ -110,7 +110,7 @@ enum torg_err postings_run_put(const struct postings_list_edits *list, uint32_t 
  */
 enum torg_err postings_runs_merge_list(const struct postings_list_edits *list,
                                        struct postings_runs *runs, bool *ret_merged);
-/* What waits of the list in the run; TORG_E_NOT_FOUND: nothing. */
+/* What waits of the list in the run; empty: nothing. */
 enum torg_err postings_run_get(const struct kv *kv, const struct postings_run *run, uint8_t kind,
                                struct span key, struct postings_changes *ret_changes);
 

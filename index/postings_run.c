@@ -153,7 +153,10 @@ enum torg_err postings_run_get(const struct kv *kv, const struct postings_run *r
     struct span value;
     enum torg_err err = kv_get(kv, KV_RUN, postings_key_span(&at), &value);
 
-    return err ? err : postings_changes_read(value, ret_changes);
+    *ret_changes = (struct postings_changes){0};
+    if (err)
+        return err == TORG_E_NOT_FOUND ? TORG_OK : err;
+    return postings_changes_read(value, ret_changes);
 }
 
 enum torg_err postings_run_put(const struct postings_list_edits *list, uint32_t run)
